@@ -1,0 +1,6 @@
+//! The SLO gate for load tests: a plan is read, compiled and run; running yields one stream of events;
+//! what we want to know is a fold of that stream; the fold is judged, and the verdict is the exit code.
+
+pub mod app;
+pub mod standin;
+pub mod units;

@@ -1,0 +1,3 @@
+//! The `runner` binary: parse, dispatch, exit code.
+
+fn main() {}

@@ -1,0 +1,44 @@
+//! Numbers as people write them: `"8h"`, `"25/s"`, `"0.5%"`, `"1MiB"`.
+//!
+//! Each is a newtype that can only hold a sensible value; `FromStr` reads it, `Display` writes it back
+//! in the shortest form that reads to the same value.
+
+mod rate;
+mod share;
+mod size;
+mod time_span;
+
+pub use rate::Rate;
+pub use share::Share;
+pub use size::Size;
+pub use time_span::TimeSpan;
+
+/// Why a text is not a quantity, and the form it should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitError {
+    /// What is wrong, lower case, no full stop.
+    pub problem: String,
+    /// What to write instead.
+    pub help: &'static str,
+}
+
+/// Splits `"250ms"` into its number and what follows.
+///
+/// Only plain decimal notation is a number here: no sign, no exponent, no `inf`.
+fn split_number<'t>(text: &'t str, help: &'static str) -> Result<(f64, &'t str), UnitError> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    if text.starts_with('-') {
+        return Err(UnitError { problem: format!("`{text}` is negative"), help });
+    }
+    match number.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok((value, rest.trim_start())),
+        _ => Err(UnitError { problem: format!("`{text}` does not start with a number"), help }),
+    }
+}
+
+/// Writes a number without a trailing `.0`.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
