@@ -2,5 +2,9 @@
 //! what we want to know is a fold of that stream; the fold is judged, and the verdict is the exit code.
 
 pub mod app;
+pub mod diagnostic;
+pub mod document;
+pub mod plan;
+pub mod schedule;
 pub mod standin;
 pub mod units;

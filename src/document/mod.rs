@@ -1,0 +1,35 @@
+//! TOML as it was written: every value with its place, every mistake reported, nothing ignored.
+//!
+//! [`parse`] reads a text into [`Node`]s and reports all syntax errors; [`document!`] declares a table once, with the
+//! type and the meaning of each key, and reads it from a node, reporting unknown keys, wrong types and missing keys.
+//! What a document *means* is decided elsewhere: here everything is optional and nothing is checked against anything.
+
+mod node;
+mod read;
+mod table;
+
+pub use node::{Key, Node, Value, parse, parse_value};
+pub use read::{Choice, Map, Quantity, Read};
+pub use table::{Field, Fields, FileOr};
+
+pub(crate) use read::read_choice;
+pub(crate) use read::wrong_type as wrong_table;
+pub(crate) use table::document;
+
+use crate::diagnostic::Span;
+
+/// A value and the place where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// A value at a place.
+    pub fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}

@@ -1,0 +1,147 @@
+use toml::Spanned as TomlSpanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
+
+/// A TOML value and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// The value.
+    pub value: Value,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A TOML value; tables keep the order of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction; may be infinite or not a number.
+    Float(f64),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A date or time, as written.
+    Datetime(String),
+    /// A list.
+    Array(Vec<Node>),
+    /// A table.
+    Table(Vec<(Key, Node)>),
+}
+
+/// A key and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// The name.
+    pub name: String,
+    /// Where it was written.
+    pub span: Span,
+}
+
+impl Value {
+    /// The type's name as TOML has it, with its article.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Boolean(_) => "a boolean",
+            Self::Datetime(_) => "a datetime",
+            Self::Array(_) => "an array",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+/// Reads a TOML text. What could be made out of a broken file is returned, what is broken is reported.
+pub fn parse(file: FileId, problems: &mut Problems) -> Node {
+    let text = problems.source(file).text.clone();
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    for error in &errors {
+        let range = error.span().unwrap_or(0..0);
+        let span = Span { file, start: range.start, end: range.end.max(range.start) };
+        let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
+        let help = "the file must be TOML 1.0: `key = value` lines under `[table]` headers";
+        problems.report(Diagnostic::new(Code::Syntax, message).at(span, "here").help(help));
+    }
+    let span = table.span();
+    let mut lift = Lift { file, problems };
+    Node { value: lift.table(table.into_inner()), span: Span { file, start: span.start, end: span.end } }
+}
+
+/// Reads one TOML value, `None` where the text is not exactly one.
+pub fn parse_value(text: &str, span: Span, problems: &mut Problems) -> Option<Node> {
+    let value = DeValue::parse(text).ok()?;
+    let node = Lift { file: span.file, problems }.value(value.into_inner(), span);
+    Some(shift(node, span))
+}
+
+/// Gives every node of a tree the same place.
+fn shift(mut node: Node, span: Span) -> Node {
+    node.span = span;
+    node.value = match node.value {
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| shift(item, span)).collect()),
+        Value::Table(entries) => Value::Table(
+            entries
+                .into_iter()
+                .map(|(key, item)| (Key { name: key.name, span }, shift(item, span)))
+                .collect(),
+        ),
+        other => other,
+    };
+    node
+}
+
+/// From the parser's borrowed tree to ours.
+struct Lift<'p> {
+    file: FileId,
+    problems: &'p mut Problems,
+}
+
+impl Lift<'_> {
+    fn span(&self, range: std::ops::Range<usize>) -> Span {
+        Span { file: self.file, start: range.start, end: range.end }
+    }
+
+    fn node(&mut self, value: TomlSpanned<DeValue<'_>>) -> Node {
+        let span = self.span(value.span());
+        self.value(value.into_inner(), span)
+    }
+
+    fn value(&mut self, value: DeValue<'_>, span: Span) -> Node {
+        let value = match value {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Integer(number) => {
+                match i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
+                    Ok(number) => Value::Integer(number),
+                    Err(_) => self.too_large(span),
+                }
+            }
+            DeValue::Float(number) => {
+                Value::Float(number.as_str().replace('_', "").parse().unwrap_or(f64::NAN))
+            }
+            DeValue::Boolean(flag) => Value::Boolean(flag),
+            DeValue::Datetime(time) => Value::Datetime(time.to_string()),
+            DeValue::Array(items) => Value::Array(items.into_iter().map(|item| self.node(item)).collect()),
+            DeValue::Table(table) => self.table(table),
+        };
+        Node { value, span }
+    }
+
+    fn table(&mut self, table: DeTable<'_>) -> Value {
+        let entries = table.into_iter().map(|(key, value)| {
+            let span = self.span(key.span());
+            (Key { name: key.into_inner().into_owned(), span }, self.node(value))
+        });
+        Value::Table(entries.collect())
+    }
+
+    fn too_large(&mut self, span: Span) -> Value {
+        let help = "numbers go up to 9223372036854775807";
+        let diagnostic = Diagnostic::new(Code::OutOfRange, "the number is too large").at(span, "here");
+        self.problems.report(diagnostic.help(help));
+        Value::Integer(0)
+    }
+}

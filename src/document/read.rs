@@ -1,0 +1,217 @@
+use std::str::FromStr;
+
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::document::{Key, Node, Spanned, Value};
+use crate::units::{Rate, Share, Size, TimeSpan, UnitError};
+
+/// Something that can be read from a TOML value.
+pub trait Read: Sized {
+    /// What a user should write, with its article: "a string", "a duration such as `\"30s\"`".
+    fn expected() -> String;
+
+    /// Reads the value; `None` means that what is wrong has been reported.
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self>;
+}
+
+/// Reports that a value has another type than its key takes.
+pub(crate) fn wrong_type<T: Read>(node: &Node, problems: &mut Problems) {
+    let expected = T::expected();
+    let message = format!("expected {expected}, found {}", node.value.kind());
+    let diagnostic = Diagnostic::new(Code::WrongType, message).at(node.span, format!("not {expected}"));
+    problems.report(diagnostic.help(format!("write {expected}")));
+}
+
+impl Read for Node {
+    fn expected() -> String {
+        "a value".into()
+    }
+
+    fn read(node: &Node, _: &mut Problems) -> Option<Self> {
+        Some(node.clone())
+    }
+}
+
+impl Read for String {
+    fn expected() -> String {
+        "a string".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Text(text) => Some(text.clone()),
+            _ => {
+                wrong_type::<Self>(node, problems);
+                None
+            }
+        }
+    }
+}
+
+impl Read for bool {
+    fn expected() -> String {
+        "`true` or `false`".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.value {
+            Value::Boolean(flag) => Some(flag),
+            _ => {
+                wrong_type::<Self>(node, problems);
+                None
+            }
+        }
+    }
+}
+
+macro_rules! read_integer {
+    ($($kind:ty),+) => { $(
+        impl Read for $kind {
+            fn expected() -> String {
+                format!("a whole number from 0 to {}", i64::try_from(<$kind>::MAX).unwrap_or(i64::MAX))
+            }
+
+            fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+                let Value::Integer(number) = node.value else {
+                    wrong_type::<Self>(node, problems);
+                    return None;
+                };
+                let read = <$kind>::try_from(number).ok();
+                if read.is_none() {
+                    let message = format!("`{number}` is out of range");
+                    let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(node.span, "here");
+                    problems.report(diagnostic.help(format!("write {}", Self::expected())));
+                }
+                read
+            }
+        }
+    )+ };
+}
+
+read_integer!(u16, u32, u64);
+
+impl Read for f64 {
+    fn expected() -> String {
+        "a number".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.value {
+            Value::Integer(number) => Some(number as Self),
+            Value::Float(number) if number.is_finite() => Some(number),
+            _ => {
+                wrong_type::<Self>(node, problems);
+                None
+            }
+        }
+    }
+}
+
+/// A quantity with a unit, written as a string.
+pub trait Quantity: FromStr<Err = UnitError> {
+    /// What to write, with its article.
+    const EXPECTED: &'static str;
+}
+
+impl Quantity for TimeSpan {
+    const EXPECTED: &'static str = "a duration such as `\"30s\"`, `\"250ms\"` or `\"8h\"`";
+}
+
+impl Quantity for Rate {
+    const EXPECTED: &'static str = "a rate such as `\"25/s\"`, `\"90/min\"` or `\"3000/day\"`";
+}
+
+impl Quantity for Share {
+    const EXPECTED: &'static str = "a share such as `\"0.5%\"`";
+}
+
+impl Quantity for Size {
+    const EXPECTED: &'static str = "a size such as `\"64KiB\"` or `\"1MiB\"`";
+}
+
+impl<Q: Quantity> Read for Q {
+    fn expected() -> String {
+        Q::EXPECTED.into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Text(text) = &node.value else {
+            let message = format!("expected {}, found {}", Q::EXPECTED, node.value.kind());
+            let diagnostic = Diagnostic::new(Code::BadQuantity, message).at(node.span, "needs a unit");
+            problems.report(diagnostic.help(format!("write {}", Q::EXPECTED)));
+            return None;
+        };
+        match text.parse::<Q>() {
+            Ok(quantity) => Some(quantity),
+            Err(UnitError { problem, help }) => {
+                let diagnostic = Diagnostic::new(Code::BadQuantity, problem).at(node.span, "here");
+                problems.report(diagnostic.help(help));
+                None
+            }
+        }
+    }
+}
+
+impl<T: Read> Read for Vec<Spanned<T>> {
+    fn expected() -> String {
+        format!("an array, each of it {}", T::expected())
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Array(items) = &node.value else {
+            wrong_type::<Self>(node, problems);
+            return None;
+        };
+        let read = items.iter().filter_map(|item| Some(Spanned::new(T::read(item, problems)?, item.span)));
+        Some(read.collect())
+    }
+}
+
+/// A table whose keys are names that the user chose, in the order of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Map<T>(pub Vec<(Key, Spanned<T>)>);
+
+impl<T> Default for Map<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Read> Read for Map<T> {
+    fn expected() -> String {
+        "a table".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Table(entries) = &node.value else {
+            wrong_type::<Self>(node, problems);
+            return None;
+        };
+        let read = entries
+            .iter()
+            .filter_map(|(key, item)| Some((key.clone(), Spanned::new(T::read(item, problems)?, item.span))));
+        Some(Self(read.collect()))
+    }
+}
+
+/// One of a closed set of words; `read_choice` reads it.
+pub trait Choice: Sized + Copy + 'static {
+    /// The words and what they stand for.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// Reads one of a closed set of words, suggesting the nearest for any other.
+pub(crate) fn read_choice<C: Choice>(node: &Node, problems: &mut Problems) -> Option<C> {
+    let words = || C::WORDS.iter().map(|(word, _)| *word);
+    let listed = words().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ");
+    let text = match &node.value {
+        Value::Text(text) => text.as_str(),
+        other => other.kind(),
+    };
+    let found = C::WORDS.iter().find(|(word, _)| *word == text);
+    if found.is_none() {
+        let message = format!("expected one of {listed}, found `{text}`");
+        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(node.span, "not one of them");
+        problems.report(diagnostic.suggest(text, words()).help(format!("write one of {listed}")));
+    }
+    found.map(|(_, choice)| *choice)
+}

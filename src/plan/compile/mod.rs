@@ -1,0 +1,196 @@
+//! From documents to a plan: what is written is checked against what it refers to, and every mistake is reported.
+
+mod class;
+mod holes;
+mod phase;
+mod request;
+mod target;
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic, Problems, Span};
+use crate::document::{FileOr, Node, Spanned, Value};
+use crate::plan::document::{Decision, GateTier, Inconclusive, PlanDocument};
+use crate::plan::load::{Definitions, Names};
+use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
+
+/// What compiling needs to know and what it finds out on the way.
+struct Compiler<'c> {
+    problems: &'c mut Problems,
+    variable: &'c dyn Fn(&str) -> Option<String>,
+    lists: HashMap<String, Vec<Value>>,
+    classes: Vec<String>,
+    operations: Vec<String>,
+    secrets: Vec<String>,
+}
+
+/// The most items of one list.
+const LONGEST_LIST: usize = 1_000_000;
+/// The most phases of a plan.
+const MOST_PHASES: usize = 1000;
+/// The most operations of a plan.
+const MOST_OPERATIONS: usize = 10_000;
+
+/// Checks the documents of a plan against each other. The plan is incomplete where a problem was reported.
+pub(super) fn compile(
+    document: &PlanDocument,
+    definitions: &Definitions,
+    target_override: Option<&str>,
+    variable: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Problems,
+) -> (Option<Plan>, Names) {
+    let mut compiler = Compiler {
+        problems,
+        variable,
+        lists: HashMap::new(),
+        classes: definitions.classes.iter().map(|(key, _)| key.name.clone()).collect(),
+        operations: Vec::new(),
+        secrets: Vec::new(),
+    };
+    for (key, list) in &definitions.lists {
+        compiler.list(&key.name, list);
+    }
+    let classes: Vec<_> =
+        definitions.classes.iter().map(|(key, class)| compiler.class(&key.name, class)).collect();
+    let target = document.target.as_ref().and_then(|target| compiler.target(&target.value, target_override));
+    let phases: Vec<_> =
+        document.phases.iter().flat_map(|phases| &phases.value).map(|phase| compiler.phase(phase)).collect();
+    compiler.phase_names(document);
+    let gate = compiler.gate(document);
+    compiler.check_counts(document);
+    let names = Names {
+        operations: compiler.operations.clone(),
+        phases: phases.iter().flatten().map(|phase| phase.name.clone()).collect(),
+        scenarios: phases.iter().flatten().map(|phase| phase.scenario.clone()).collect(),
+    };
+    let plan = || {
+        Some(Plan {
+            name: compiler.plan_name(document)?,
+            description: document.description.as_ref().map_or(String::new(), |d| d.value.clone()),
+            path: String::new(),
+            digest: String::new(),
+            seed: document.seed.as_ref().map(|seed| seed.value),
+            target: target?,
+            phases: phases.into_iter().collect::<Option<_>>()?,
+            classes: classes.into_iter().collect::<Option<_>>()?,
+            operations: std::mem::take(&mut compiler.operations),
+            gate,
+            secrets: Secrets(std::mem::take(&mut compiler.secrets)),
+        })
+    };
+    (plan(), names)
+}
+
+impl Compiler<'_> {
+    fn report(&mut self, code: Code, message: impl Into<String>, span: Span, help: impl Into<String>) {
+        self.problems.report(Diagnostic::new(code, message).at(span, "here").help(help));
+    }
+
+    /// The name of the plan, which is also the name of its run folders.
+    fn plan_name(&mut self, document: &PlanDocument) -> Option<String> {
+        let name = document.name.as_ref()?;
+        let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+        if name.value.is_empty()
+            || name.value.len() > 100
+            || !name.value.chars().all(fits)
+            || name.value.starts_with('.')
+        {
+            let message = format!("`{}` cannot be the name of a plan", name.value.escape_debug());
+            let help = "use up to 100 letters, digits, `-`, `_`, `.` and spaces: run folders bear the name";
+            self.report(Code::OutOfRange, message, name.span, help);
+            return None;
+        }
+        Some(name.value.clone())
+    }
+
+    fn list(
+        &mut self,
+        name: &str,
+        list: &Spanned<FileOr<Vec<Spanned<Node>>, super::document::ListFileDocument>>,
+    ) {
+        let FileOr::Plain(items) = &list.value else { return };
+        if items.is_empty() || items.len() > LONGEST_LIST {
+            let message = format!("the list `{name}` has {} items", items.len());
+            self.report(
+                Code::OutOfRange,
+                message,
+                list.span,
+                format!("a list has 1 to {LONGEST_LIST} items"),
+            );
+        }
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.value.value {
+                Value::Text(_) | Value::Integer(_) | Value::Boolean(_) => {}
+                Value::Float(number) if number.is_finite() => {}
+                other => {
+                    let message = format!("an item of a list cannot be {}", other.kind());
+                    self.report(Code::WrongType, message, item.span, "write strings, numbers or booleans");
+                    continue;
+                }
+            }
+            values.push(item.value.value.clone());
+        }
+        self.lists.insert(name.to_owned(), values);
+    }
+
+    /// The operation of this name, which may be new.
+    fn operation(&mut self, name: &str) -> OperationId {
+        let index = self.operations.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.operations.push(name.to_owned());
+            self.operations.len() - 1
+        });
+        OperationId(u16::try_from(index).unwrap_or(u16::MAX))
+    }
+
+    fn class_id(&mut self, name: &str, span: Span) -> Option<ClassId> {
+        let found = self.classes.iter().position(|known| known == name);
+        if found.is_none() {
+            let diagnostic = Diagnostic::new(Code::UnknownClass, format!("unknown user class `{name}`"))
+                .at(span, "no file of the plan defines this class")
+                .suggest(name, self.classes.iter().map(String::as_str));
+            let defined =
+                self.classes.iter().map(|class| format!("`{class}`")).collect::<Vec<_>>().join(", ");
+            let help = match defined.as_str() {
+                "" => "define it with `[users.NAME]`, here or in a file named by `include`".to_owned(),
+                _ => format!("the classes are {defined}"),
+            };
+            self.problems.report(diagnostic.help(help));
+        }
+        Some(ClassId(u16::try_from(found?).ok()?))
+    }
+
+    fn gate(&mut self, document: &PlanDocument) -> Gate {
+        let written = document.gate.as_ref().map(|gate| &gate.value);
+        let decision = written.and_then(|gate| gate.decision.as_ref());
+        if let Some(Spanned { value: Decision::Proven, span }) = decision {
+            let help =
+                "this version compares observed values; write `decision = \"observed\"` or take the key out";
+            self.report(Code::NotBuilt, "`decision = \"proven\"` is not built yet", *span, help);
+        }
+        let tier = written.and_then(|gate| gate.tier.as_ref()).map_or(GateTier::Maximum, |tier| tier.value);
+        let inconclusive = written.and_then(|gate| gate.inconclusive.as_ref());
+        Gate { tier, inconclusive: inconclusive.map_or(Inconclusive::Fail, |word| word.value) }
+    }
+
+    fn check_counts(&mut self, document: &PlanDocument) {
+        let Some(phases) = &document.phases else { return };
+        let count = phases.value.len();
+        if count == 0 || count > MOST_PHASES {
+            let message = format!("the plan has {count} phases");
+            self.report(
+                Code::OutOfRange,
+                message,
+                phases.span,
+                format!("a plan has 1 to {MOST_PHASES} phases"),
+            );
+        }
+        if self.operations.len() > MOST_OPERATIONS {
+            let message = format!("the plan has {} operations", self.operations.len());
+            let help = format!(
+                "a plan has up to {MOST_OPERATIONS}; give requests that belong together one `operation`"
+            );
+            self.report(Code::OutOfRange, message, phases.span, help);
+        }
+    }
+}

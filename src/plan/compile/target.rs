@@ -1,0 +1,133 @@
+use std::time::Duration;
+
+use http::Method;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::{Map, Spanned};
+use crate::plan::compile::Compiler;
+use crate::plan::compile::holes::Encoding;
+use crate::plan::document::{HttpVersion, TargetDocument};
+use crate::plan::model::{Target, TargetUrl};
+use crate::units::TimeSpan;
+
+impl Compiler<'_> {
+    pub(super) fn target(&mut self, document: &TargetDocument, instead: Option<&str>) -> Option<Target> {
+        let url = match instead {
+            Some(url) => {
+                let file = self.problems.add_source("--target", url);
+                self.url(url, Span { file, start: 0, end: url.len() })
+            }
+            None => {
+                let url = document.url.as_ref()?;
+                let text = self.constant(url, Encoding::Raw)?;
+                self.url(&text, url.span)
+            }
+        };
+        if let Some(Spanned { value: HttpVersion::Two, span }) = document.http {
+            let help = "this version speaks HTTP/1.1; take the key out";
+            self.report(Code::NotBuilt, "`http = \"2\"` is not built yet", span, help);
+        }
+        let headers = document.headers.as_ref().map(|headers| self.constant_headers(headers));
+        let ready = document.ready.as_ref().map(|ready| self.ready(ready));
+        let seconds = |n| TimeSpan::from(Duration::from_secs(n));
+        Some(Target {
+            url: url?,
+            ready: match ready {
+                Some(ready) => Some(ready?),
+                None => None,
+            },
+            ready_within: self.positive(document.ready_within.as_ref(), seconds(30)),
+            timeout: self.positive(document.timeout.as_ref(), seconds(30)),
+            connect_timeout: self.positive(document.connect_timeout.as_ref(), seconds(5)),
+            headers: headers.unwrap_or_default(),
+        })
+    }
+
+    fn positive(&mut self, written: Option<&Spanned<TimeSpan>>, default: TimeSpan) -> TimeSpan {
+        let Some(Spanned { value, span }) = written else { return default };
+        if value.is_zero() || value.seconds() > 3600.0 {
+            let message = format!("`{value}` is out of range");
+            self.report(Code::OutOfRange, message, *span, "write a duration above 0 and up to \"1h\"");
+        }
+        *value
+    }
+
+    fn url(&mut self, text: &str, span: Span) -> Option<TargetUrl> {
+        let result = parse_url(text);
+        if let Err((code, why)) = &result {
+            // The text may hold a secret, so only the reason is said.
+            let help = "write a URL such as `http://localhost:8008` or `http://kms.example:8008/api`";
+            self.report(*code, format!("the target's url cannot be used: {why}"), span, help);
+        }
+        result.ok()
+    }
+
+    fn ready(&mut self, ready: &Spanned<String>) -> Option<(Method, String)> {
+        let text = self.constant(ready, Encoding::Path)?;
+        let line = Spanned::new(text, ready.span);
+        let (method, path) = self.request_line(&line)?;
+        Some((method, path.to_owned()))
+    }
+
+    fn constant_headers(&mut self, headers: &Spanned<Map<String>>) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (key, value) in &headers.value.0 {
+            let name = self.header_name(&key.name, key.span);
+            let Some(text) = self.constant(value, Encoding::Header) else { continue };
+            let Some(name) = name else { continue };
+            match HeaderValue::from_str(&text) {
+                Ok(value) => {
+                    map.insert(name, value);
+                }
+                Err(_) => self.bad_header_value(&key.name, value.span),
+            }
+        }
+        map
+    }
+
+    pub(super) fn bad_header_value(&mut self, name: &str, span: Span) {
+        let message = format!("the value of the header `{name}` cannot be sent");
+        self.report(Code::BadRequest, message, span, "a header's value is one line of printable text");
+    }
+
+    pub(super) fn header_name(&mut self, text: &str, span: Span) -> Option<HeaderName> {
+        let managed = ["host", "content-length", "transfer-encoding", "connection"];
+        if managed.contains(&text.to_ascii_lowercase().as_str()) {
+            let message = format!("the header `{text}` is the client's own");
+            self.report(Code::BadRequest, message, span, "take it out; it is set for every request");
+            return None;
+        }
+        let name = HeaderName::from_bytes(text.as_bytes()).ok();
+        if name.is_none() {
+            let diagnostic = Diagnostic::new(Code::BadRequest, format!("`{text}` is no name of a header"));
+            self.problems.report(diagnostic.at(span, "here").help("use letters, digits and `-`"));
+        }
+        name
+    }
+}
+
+fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
+    let bad = |why: &str| (Code::BadUrl, why.to_owned());
+    let url = url::Url::parse(text).map_err(|error| (Code::BadUrl, error.to_string()))?;
+    match url.scheme() {
+        "http" => {}
+        "https" => return Err((Code::NotBuilt, "https is not built yet".to_owned())),
+        _ => return Err(bad("it does not start with `http://`")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("it holds a user name; send `authorization` as a header"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("it has a query or a fragment; these belong to requests"));
+    }
+    let host = url.host_str().ok_or_else(|| bad("it has no host"))?;
+    let port = url.port_or_known_default().unwrap_or(80);
+    let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    Ok(TargetUrl {
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port,
+        base_path: url.path().trim_end_matches('/').to_owned(),
+        authority: HeaderValue::from_str(&authority).map_err(|_| bad("its host cannot be sent"))?,
+    })
+}

@@ -1,0 +1,288 @@
+//! The files of a plan as they were written. Only `plan` sees these.
+
+use crate::diagnostic::Problems;
+use crate::document::{Choice, FileOr, Map, Node, Read, Spanned, document, read_choice};
+use crate::units::{Rate, TimeSpan};
+
+document! {
+    /// A plan: what is sent to whom, when, and what is expected of it.
+    pub(super) struct PlanDocument ("a table") {
+        /// The plan's name; run folders bear it.
+        name: String = required,
+        /// What the plan is for.
+        description: String,
+        /// Files with `[lists]` and `[users.NAME]`.
+        include: Vec<Spanned<String>>,
+        /// Files with objectives.
+        thresholds: Vec<Spanned<FileOr<String, ThresholdsEntryDocument>>>,
+        /// What chance depends on; without it one is drawn.
+        seed: u64,
+        /// Who is tested.
+        target: TargetDocument = required,
+        /// What happens, one phase after another.
+        phases: Vec<Spanned<PhaseDocument>> = required,
+        /// Values to pick from.
+        lists: Map<FileOr<Vec<Spanned<Node>>, ListFileDocument>>,
+        /// User classes.
+        users: Map<ClassDocument>,
+        /// How the verdict is reached.
+        gate: GateDocument,
+        reserved { monitor, resource, drift, baseline, capacity, recovery, start, timezone, pause, continuity }
+    }
+}
+
+document! {
+    /// A file that plans include.
+    pub(super) struct IncludeDocument ("a table") {
+        /// More files with `[lists]` and `[users.NAME]`.
+        include: Vec<Spanned<String>>,
+        /// Values to pick from.
+        lists: Map<FileOr<Vec<Spanned<Node>>, ListFileDocument>>,
+        /// User classes.
+        users: Map<ClassDocument>,
+    }
+}
+
+document! {
+    /// A file with objectives, taken in part.
+    pub(super) struct ThresholdsEntryDocument ("a table such as `{ file = \"…\" }`") {
+        /// The file.
+        file: String = required,
+        reserved { only, gate }
+    }
+}
+
+document! {
+    /// A list whose rows stand in a file.
+    pub(super) struct ListFileDocument ("a table such as `{ file = \"…\" }`") {
+        reserved { file }
+    }
+}
+
+document! {
+    /// Who is tested and how to reach it.
+    pub(super) struct TargetDocument ("a table") {
+        /// Where it is.
+        url: String = required,
+        /// The request that must answer 2xx before the first phase.
+        ready: String,
+        /// How long the target may take to get ready.
+        ready_within: TimeSpan,
+        /// A request that takes longer, from sent, has failed.
+        timeout: TimeSpan,
+        /// A connection that takes longer has failed.
+        connect_timeout: TimeSpan,
+        /// The version of HTTP.
+        http: HttpVersion,
+        /// Headers of every request.
+        headers: Map<String>,
+        reserved { tls, follow_redirects, allow }
+    }
+}
+
+document! {
+    /// A stretch of the plan with one load.
+    pub(super) struct PhaseDocument ("a table") {
+        /// The phase's name.
+        name: String = required,
+        /// From its start, the ramp included.
+        duration: TimeSpan = required,
+        /// Virtual users; in an open phase the most that may be busy at once.
+        users: u32 = required,
+        /// Users started per second; all at once without it.
+        spawn_rate: f64,
+        /// User classes and their weights.
+        mix: Map<f64> = required,
+        /// Tasks started per time, whatever the target does.
+        arrivals: FileOr<Rate, ArrivalsRampDocument>,
+        /// The name that throughput objectives select on.
+        scenario: String,
+        /// Not judged, in addition to the ramp.
+        warmup: TimeSpan,
+        reserved { stages, spacing, start, pause, continuity }
+    }
+}
+
+document! {
+    /// Arrivals that grow or shrink over the phase.
+    pub(super) struct ArrivalsRampDocument ("a table such as `{ from = \"10/s\", to = \"100/s\" }`") {
+        reserved { from, to }
+    }
+}
+
+document! {
+    /// A kind of virtual user.
+    pub(super) struct ClassDocument ("a table") {
+        /// How long a user waits before each task but its first.
+        wait: WaitDocument,
+        /// What it does.
+        tasks: Vec<Spanned<TaskDocument>> = required,
+        reserved { network_latency, headers, on_start, on_stop, cookies }
+    }
+}
+
+/// A wait: one duration, two between which it is drawn, or a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum WaitDocument {
+    /// Always as long, or drawn between two.
+    Durations(Vec<Spanned<TimeSpan>>),
+    /// `{ exponential = … }` or `{ pace = … }`.
+    Table(WaitTableDocument),
+}
+
+document! {
+    /// A wait that is drawn from an exponential distribution, or a cadence.
+    pub(super) struct WaitTableDocument ("a table") {
+        /// The mean of the distribution.
+        exponential: TimeSpan,
+        /// From one task's start to the next one's.
+        pace: TimeSpan,
+    }
+}
+
+impl Read for WaitDocument {
+    fn expected() -> String {
+        "a wait such as `\"35s\"`, `[\"30s\", \"40s\"]`, `{ exponential = \"35s\" }` or `{ pace = \"35s\" }`"
+            .into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            crate::document::Value::Table(_) => WaitTableDocument::read(node, problems).map(Self::Table),
+            crate::document::Value::Array(_) => Vec::read(node, problems).map(Self::Durations),
+            _ => {
+                TimeSpan::read(node, problems).map(|one| Self::Durations(vec![Spanned::new(one, node.span)]))
+            }
+        }
+    }
+}
+
+document! {
+    /// Something a user does: one request, or one of several.
+    pub(super) struct TaskDocument ("a table") {
+        /// How often it is chosen, against the other tasks of the class.
+        weight: f64,
+        /// What objectives and reports call it.
+        operation: String,
+        /// A method and a path.
+        request: String,
+        /// Headers of this request.
+        headers: Map<String>,
+        /// A body of JSON.
+        json: Node,
+        /// A body of text.
+        body: String,
+        /// What the answer must be.
+        expect: ExpectDocument,
+        /// One of these, equally likely.
+        any_of: Vec<Spanned<RequestDocument>>,
+        reserved { steps, form, body_file, capture }
+    }
+}
+
+document! {
+    /// A request.
+    pub(super) struct RequestDocument ("a table") {
+        /// What objectives and reports call it.
+        operation: String,
+        /// A method and a path.
+        request: String = required,
+        /// Headers of this request.
+        headers: Map<String>,
+        /// A body of JSON.
+        json: Node,
+        /// A body of text.
+        body: String,
+        /// What the answer must be.
+        expect: ExpectDocument,
+        reserved { form, body_file, capture }
+    }
+}
+
+document! {
+    /// What the answer must be.
+    pub(super) struct ExpectDocument ("a table") {
+        /// One of these.
+        status: Vec<Spanned<u16>>,
+        reserved { json, contains, max_bytes }
+    }
+}
+
+document! {
+    /// How the verdict is reached.
+    pub(super) struct GateDocument ("a table") {
+        /// The tier at which objectives are judged.
+        tier: GateTier,
+        /// What an inconclusive objective does.
+        inconclusive: Inconclusive,
+        /// Whether a verdict must be proven or is read off what was observed.
+        decision: Decision,
+        reserved { confidence, breaker }
+    }
+}
+
+macro_rules! words {
+    ($(#[doc = $about:literal])+ $vis:vis enum $name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal ,)+ }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $vis enum $name { $( $(#[doc = $doc])+ $variant, )+ }
+
+        impl Choice for $name {
+            const WORDS: &'static [(&'static str, Self)] = &[$( ($word, Self::$variant), )+];
+        }
+
+        impl Read for $name {
+            fn expected() -> String {
+                [$( concat!("`\"", $word, "\"`"), )+].join(" or ")
+            }
+
+            fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+                read_choice(node, problems)
+            }
+        }
+    };
+}
+
+words! {
+    /// The versions of HTTP.
+    pub(super) enum HttpVersion {
+        /// HTTP/1.1.
+        One = "1.1",
+        /// HTTP/2.
+        Two = "2",
+    }
+}
+
+words! {
+    /// The tier at which objectives are judged.
+    pub enum GateTier {
+        /// The last tier; for throughput the minimum.
+        Maximum = "maximum",
+        /// The middle tier.
+        Acceptable = "acceptable",
+        /// The first tier.
+        Target = "target",
+        /// Nothing is judged.
+        Nothing = "none",
+    }
+}
+
+words! {
+    /// What an inconclusive objective does to the exit code.
+    pub enum Inconclusive {
+        /// The run does not pass.
+        Fail = "fail",
+        /// The word stays, the exit is 0.
+        Warn = "warn",
+    }
+}
+
+words! {
+    /// Whether a verdict must be proven.
+    pub(super) enum Decision {
+        /// Met or missed only with confidence.
+        Proven = "proven",
+        /// The observed value is compared with the limit.
+        Observed = "observed",
+    }
+}
