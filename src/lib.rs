@@ -4,7 +4,9 @@
 pub mod app;
 pub mod diagnostic;
 pub mod document;
+pub mod measure;
 pub mod plan;
 pub mod schedule;
+pub mod slo;
 pub mod standin;
 pub mod units;

@@ -17,7 +17,7 @@ impl Dealer {
     }
 
     /// Which share gets the next number.
-    pub fn next(&mut self) -> usize {
+    pub fn deal_next(&mut self) -> usize {
         self.count += 1;
         let shares = self.parts.iter().filter(|part| **part > 0.0).count();
         let slack = if shares > 1 { 1.0 / (2.0 * shares as f64 - 2.0) } else { 0.0 };
@@ -37,7 +37,7 @@ impl Dealer {
 /// The shares of the first `count` numbers.
 pub fn deal(weights: &[f64], count: u32) -> Vec<usize> {
     let mut dealer = Dealer::new(weights);
-    (0..count).map(|_| dealer.next()).collect()
+    (0..count).map(|_| dealer.deal_next()).collect()
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
             let mut dealer = Dealer::new(&weights);
             let mut dealt = vec![0.0; weights.len()];
             for n in 1..=count {
-                dealt[dealer.next()] += 1.0;
+                dealt[dealer.deal_next()] += 1.0;
                 for (share, weight) in weights.iter().enumerate() {
                     prop_assert!((dealt[share] - f64::from(n) * weight / sum).abs() < 1.0);
                 }

@@ -1,0 +1,195 @@
+//! Times, counted in buckets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+/// The longest time that is told apart, in microseconds: an hour.
+pub const LONGEST: u64 = 3_600_000_000;
+/// Significant digits: a bucket is at most 0.1 % wide.
+const DIGITS: u8 = 3;
+/// The smallest power of two that tells `10^DIGITS` values apart, doubled, as HdrHistogram has it.
+const SUB_BUCKETS: u64 = 2048;
+
+/// A sparse histogram of times in microseconds, with the buckets of an HdrHistogram from 1 µs to 1 h at 3 digits.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    buckets: BTreeMap<u16, u32>,
+    /// The exact sum, in microseconds.
+    sum: u64,
+    /// The exact greatest, in microseconds.
+    max: u64,
+    /// Times above [`LONGEST`], counted there.
+    clamped: u32,
+}
+
+impl Counts {
+    /// Counts a time.
+    pub fn record(&mut self, time: Duration) {
+        let micros = micros(time);
+        *self.buckets.entry(bucket(micros)).or_default() += 1;
+        self.sum += micros;
+        self.max = self.max.max(micros);
+        self.clamped += u32::from(micros > LONGEST);
+    }
+
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.values().map(|count| u64::from(*count)).sum()
+    }
+
+    /// The exact sum, in microseconds.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { buckets, sum, max, clamped } = other;
+        for (bucket, count) in buckets {
+            *self.buckets.entry(*bucket).or_default() += count;
+        }
+        self.sum += sum;
+        self.max = self.max.max(*max);
+        self.clamped += clamped;
+    }
+}
+
+/// All times of a phase: a histogram of fixed size (made when the first time comes), and exact sum and maximum.
+#[derive(Debug, Clone, Default)]
+pub struct Times {
+    histogram: Option<Histogram<u64>>,
+    sum: u64,
+    max: u64,
+    clamped: u64,
+}
+
+impl Times {
+    /// Adds the counts of a second.
+    pub fn add(&mut self, counts: &Counts) {
+        let Counts { buckets, sum, max, clamped } = counts;
+        if buckets.is_empty() {
+            return;
+        }
+        let histogram = self.histogram.get_or_insert_with(empty);
+        for (bucket, count) in buckets {
+            let value = lowest(*bucket).clamp(1, LONGEST);
+            histogram.record_n(value, u64::from(*count)).expect("the value is within the bounds");
+        }
+        self.sum += sum;
+        self.max = self.max.max(*max);
+        self.clamped += u64::from(*clamped);
+    }
+
+    /// Adds all of another's times.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { histogram, sum, max, clamped } = other;
+        if let Some(theirs) = histogram {
+            let mine = self.histogram.get_or_insert_with(empty);
+            mine.add(theirs).expect("both have the same bounds");
+        }
+        self.sum += sum;
+        self.max = self.max.max(*max);
+        self.clamped += clamped;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.histogram.as_ref().map_or(0, Histogram::len)
+    }
+
+    /// The smallest time that at least this part of all times does not exceed, to 0.1 %; `None` without data.
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let histogram = self.histogram.as_ref().filter(|histogram| !histogram.is_empty())?;
+        Some(Duration::from_micros(histogram.value_at_quantile(part).min(self.max)))
+    }
+
+    /// The exact mean, in milliseconds; `None` without data.
+    pub fn mean_ms(&self) -> Option<f64> {
+        (self.count() > 0).then(|| self.sum as f64 / self.count() as f64 / 1000.0)
+    }
+
+    /// The exact maximum; `None` without data.
+    pub fn max(&self) -> Option<Duration> {
+        (self.count() > 0).then(|| Duration::from_micros(self.max))
+    }
+
+    /// How many were longer than an hour and count as an hour.
+    pub fn clamped(&self) -> u64 {
+        self.clamped
+    }
+}
+
+fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("the bounds are constants")
+}
+
+/// To the nearest microsecond.
+fn micros(time: Duration) -> u64 {
+    u64::try_from((time.as_nanos() + 500) / 1000).unwrap_or(u64::MAX >> 24)
+}
+
+/// The index of a value's bucket, as HdrHistogram numbers them.
+fn bucket(micros: u64) -> u16 {
+    let value = micros.min(LONGEST);
+    let doublings = (value | (SUB_BUCKETS - 1)).ilog2() + 1 - SUB_BUCKETS.ilog2();
+    let index = u64::from(doublings) * (SUB_BUCKETS / 2) + (value >> doublings);
+    u16::try_from(index).expect("an hour is in bucket 23 000 or so")
+}
+
+/// The smallest value of a bucket.
+fn lowest(bucket: u16) -> u64 {
+    let index = u64::from(bucket);
+    if index < SUB_BUCKETS {
+        return index;
+    }
+    let doublings = index / (SUB_BUCKETS / 2) - 1;
+    (index - doublings * (SUB_BUCKETS / 2)) << doublings
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn buckets_are_those_of_hdrhistogram(value in 0_u64..LONGEST) {
+            let histogram = empty();
+            prop_assert_eq!(lowest(bucket(value)), histogram.lowest_equivalent(value));
+            prop_assert_eq!(bucket(lowest(bucket(value))), bucket(value));
+        }
+    }
+
+    #[test]
+    fn a_time_beyond_an_hour_is_counted_as_one_and_said_to_be() {
+        let mut counts = Counts::default();
+        counts.record(Duration::from_secs(7200));
+        let mut times = Times::default();
+        times.add(&counts);
+        assert_eq!((times.count(), times.clamped()), (1, 1));
+        assert_eq!(times.max().unwrap(), Duration::from_secs(7200));
+    }
+
+    #[test]
+    fn without_data_there_is_no_percentile() {
+        assert_eq!(Times::default().quantile(0.95), None);
+        assert_eq!(Times::default().mean_ms(), None);
+    }
+
+    #[test]
+    fn percentiles_are_within_a_thousandth() {
+        let mut counts = Counts::default();
+        for ms in 1..=1000 {
+            counts.record(Duration::from_millis(ms));
+        }
+        let mut times = Times::default();
+        times.add(&counts);
+        let p95 = times.quantile(0.95).unwrap().as_secs_f64();
+        assert!((p95 - 0.95).abs() <= 0.00095, "{p95}");
+        assert_eq!(times.mean_ms().unwrap(), 500.5);
+    }
+}

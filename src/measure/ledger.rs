@@ -1,0 +1,217 @@
+//! The fold of all windows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::measure::summary::{Evidence, PhaseSummary, Summary};
+use crate::measure::watch::{Limits, Watch, What};
+use crate::measure::window::{Batch, Cell, Window};
+use crate::plan::model::Plan;
+
+/// Folds batches, in any order between workers, into a summary.
+///
+/// A second is folded once all workers have settled it, in the order of time, because what is known about bursts depends
+/// on the order; until then it is pending. Pending seconds are few: a request is settled after two timeouts.
+#[derive(Debug)]
+pub struct Ledger {
+    watches: Vec<Watch>,
+    limits: Limits,
+    phases: Vec<Judged>,
+    workers: usize,
+    pending: BTreeMap<u16, Pending>,
+    summary: Summary,
+}
+
+/// Which seconds of a phase are judged.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    from: u32,
+    duration: Duration,
+}
+
+/// A phase under way.
+#[derive(Debug, Default)]
+struct Pending {
+    settled: Vec<u32>,
+    windows: BTreeMap<u32, Window>,
+    /// The next second to fold.
+    next: u32,
+}
+
+impl Ledger {
+    /// An empty ledger for a plan and what is watched in it.
+    pub fn new(plan: &Plan, watches: Vec<Watch>, workers: usize) -> Self {
+        let judged = |phase: &crate::plan::model::Phase| Judged {
+            from: phase.judged_from(),
+            duration: phase.duration.duration(),
+        };
+        let summary = Summary {
+            phases: vec![PhaseSummary::default(); plan.phases.len()],
+            evidence: vec![Evidence::default(); watches.len()],
+        };
+        let limits = Limits::of(&watches, plan.operations.len());
+        let phases = plan.phases.iter().map(judged).collect();
+        Self { watches, limits, phases, workers, pending: BTreeMap::new(), summary }
+    }
+
+    /// The limits that workers count against.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What has been folded so far.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// How many seconds wait for a worker to settle them.
+    pub fn pending_seconds(&self) -> usize {
+        self.pending.values().map(|pending| pending.windows.len()).sum()
+    }
+
+    /// Takes a batch of one worker.
+    pub fn fold(&mut self, batch: &Batch) {
+        let phase = usize::from(batch.phase);
+        for example in &batch.examples {
+            let examples = &mut self.summary.phases[phase].examples;
+            examples.entry((example.operation, example.kind)).or_insert_with(|| example.text.clone());
+        }
+        let workers = self.workers;
+        let pending = self.pending.entry(batch.phase).or_default();
+        pending.settled.resize(workers, 0);
+        let settled = &mut pending.settled[usize::from(batch.worker)];
+        *settled = (*settled).max(batch.settled_before);
+        for (second, window) in &batch.windows {
+            pending.windows.entry(*second).or_default().merge(window);
+        }
+        let before = pending.settled.iter().copied().min().unwrap_or(0);
+        self.settle(batch.phase, before);
+    }
+
+    /// All workers have told everything about a phase, which ran for so long.
+    pub fn finish(&mut self, phase: u16, ran: Duration) {
+        let told = self.pending.get(&phase).and_then(|pending| pending.windows.keys().next_back().copied());
+        let end = u32::try_from(ran.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
+        self.settle(phase, end.max(told.map_or(0, |second| second + 1)));
+        self.pending.remove(&phase);
+        let judged = self.phases[usize::from(phase)];
+        let summary = &mut self.summary.phases[usize::from(phase)];
+        let length = ran.min(judged.duration);
+        summary.ran = Some(ran);
+        summary.judged_seconds = (length.as_secs_f64() - f64::from(judged.from)).max(0.0);
+        for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
+            if watch.phase.0 == phase && watch.what == What::Completed {
+                evidence.n = summary.judged_seconds;
+            }
+        }
+    }
+
+    /// Folds the pending seconds of a phase that come before this one.
+    fn settle(&mut self, phase: u16, before: u32) {
+        loop {
+            let Some(pending) = self.pending.get_mut(&phase) else { return };
+            let second = pending.next;
+            if second >= before {
+                return;
+            }
+            pending.next += 1;
+            let window = pending.windows.remove(&second).unwrap_or_default();
+            self.fold_second(phase, second, &window);
+        }
+    }
+
+    fn fold_second(&mut self, phase: u16, second: u32, window: &Window) {
+        let judged = self.phases[usize::from(phase)];
+        let length = judged.duration.as_secs_f64();
+        let is_judged = second >= judged.from && f64::from(second) < length;
+        fold_window(&mut self.summary.phases[usize::from(phase)], window, is_judged);
+        if !is_judged {
+            return;
+        }
+        let whole = f64::from(second) + 1.0 <= length;
+        for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
+            if watch.phase.0 == phase {
+                watch_second(watch, &self.limits, window, whole, evidence);
+            }
+        }
+    }
+}
+
+fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
+    let Window { cells, scheduled, started, send_lag, user_wait, connect } = window;
+    summary.scheduled += u64::from(*scheduled);
+    summary.started += u64::from(*started);
+    for (id, cell) in cells {
+        let operation = summary.operations.entry(*id).or_default();
+        operation.requests += u64::from(cell.requests);
+        operation.succeeded += u64::from(cell.succeeded);
+        for (kind, count) in &cell.errors {
+            *operation.errors.entry(*kind).or_default() += u64::from(*count);
+        }
+        operation.dropped += u64::from(cell.dropped);
+        operation.bytes += cell.bytes;
+        if is_judged {
+            operation.completed += u64::from(cell.completed);
+            operation.response.add(&cell.response);
+            operation.service.add(&cell.service);
+        }
+    }
+    if is_judged {
+        summary.send_lag.add(send_lag);
+        summary.user_wait.add(user_wait);
+        summary.connect.add(connect);
+    }
+}
+
+/// Adds one judged second to a watch's evidence.
+fn watch_second(watch: &Watch, limits: &Limits, window: &Window, whole: bool, evidence: &mut Evidence) {
+    let cells = watch.operations.iter().filter_map(|id| Some((*id, window.cells.get(id)?)));
+    let (mut n, mut k, mut f) = (0_u64, 0_u64, 0_u64);
+    for (id, cell) in cells {
+        let others = u64::from(cell.failed() - cell.timeouts());
+        let cases = u64::from(cell.requests + cell.dropped);
+        match watch.what {
+            What::Slower(limit) => {
+                n += cases;
+                k += slower(cell, limits.index(id, limit)) + u64::from(cell.timeouts() + cell.dropped);
+                f += others;
+            }
+            What::Failed => {
+                n += cases;
+                k += u64::from(cell.failed() + cell.dropped);
+            }
+            What::Completed => k += u64::from(cell.completed),
+            What::Time(_) => {
+                n += cell.response.count();
+                k += cell.response.sum();
+                f += others;
+            }
+        }
+    }
+    let (n, k, f) = (n as f64, k as f64, f as f64);
+    evidence.k += k;
+    match watch.what {
+        // The number of seconds is known when the phase has ended; a part of a second is no block.
+        What::Completed => {
+            if whole {
+                evidence.kept.push(1.0, k);
+                evidence.broken.push(1.0, k);
+            }
+            return;
+        }
+        What::Time(failure) => {
+            evidence.kept.push(n + f, k + f * failure.as_micros() as f64);
+            evidence.broken.push(n, k);
+        }
+        What::Slower(_) | What::Failed => {
+            evidence.kept.push(n, k + f);
+            evidence.broken.push(n - f, k);
+        }
+    }
+    evidence.n += n;
+    evidence.f += f;
+}
+
+fn slower(cell: &Cell, index: Option<usize>) -> u64 {
+    index.and_then(|index| cell.slower.get(index)).map_or(0, |count| u64::from(*count))
+}

@@ -1,0 +1,11 @@
+//! What happened: a request becomes a [`Sample`](sample::Sample), samples become [`Window`](window::Window)s (one second
+//! of one worker, mergeable), windows are folded by the [`Ledger`](ledger::Ledger) into a [`Summary`](summary::Summary).
+
+pub mod blocks;
+pub mod counts;
+pub mod ledger;
+pub mod recorder;
+pub mod sample;
+pub mod summary;
+pub mod watch;
+pub mod window;

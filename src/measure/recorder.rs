@@ -1,0 +1,248 @@
+//! A worker's own record of the seconds under way.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::measure::sample::{ErrorKind, Outcome, Sample};
+use crate::measure::watch::Limits;
+use crate::measure::window::{Batch, Example, Window};
+use crate::plan::model::OperationId;
+
+/// Examples are cut to this length.
+const LONGEST_EXAMPLE: usize = 256;
+
+/// Records the requests of one worker in one phase.
+///
+/// Everything that will be recorded is announced by [`expect`](Self::expect) when it is planned, so that it is known
+/// from which second on the record may still change.
+#[derive(Debug)]
+pub struct Recorder {
+    limits: Arc<Limits>,
+    phase: u16,
+    worker: u16,
+    /// When the phase ends: what finishes later is not throughput.
+    end: Duration,
+    windows: BTreeMap<u32, Window>,
+    expected: BTreeMap<u32, u32>,
+    told: HashSet<(OperationId, ErrorKind)>,
+    examples: Vec<Example>,
+    log: Vec<Sample>,
+    log_room: usize,
+}
+
+impl Recorder {
+    /// An empty record of one phase; up to `log_room` samples are kept whole as well.
+    pub fn new(limits: Arc<Limits>, phase: u16, worker: u16, end: Duration, log_room: usize) -> Self {
+        Self {
+            limits,
+            phase,
+            worker,
+            end,
+            windows: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            told: HashSet::new(),
+            examples: Vec::new(),
+            log: Vec::new(),
+            log_room,
+        }
+    }
+
+    /// Announces a request that is intended at this moment.
+    pub fn expect(&mut self, intended: Duration) {
+        *self.expected.entry(second(intended)).or_default() += 1;
+    }
+
+    /// Takes an announcement back: the request will not be made.
+    pub fn forget(&mut self, intended: Duration) {
+        let second = second(intended);
+        let count = self.expected.get_mut(&second).expect("what is recorded was expected");
+        *count -= 1;
+        if *count == 0 {
+            self.expected.remove(&second);
+        }
+    }
+
+    /// The phase ends earlier than planned.
+    pub fn end_at(&mut self, end: Duration) {
+        self.end = self.end.min(end);
+    }
+
+    /// Records an arrival of the schedule.
+    pub fn schedule(&mut self, intended: Duration) {
+        self.window(intended).scheduled += 1;
+    }
+
+    /// Records that a user took up an arrival.
+    pub fn start(&mut self, intended: Duration) {
+        self.window(intended).started += 1;
+    }
+
+    /// Records an arrival that no user could take up in time.
+    pub fn drop_arrival(&mut self, operation: OperationId, intended: Duration) {
+        self.window(intended).cells.entry(operation).or_default().dropped += 1;
+        self.forget(intended);
+    }
+
+    /// Records a request that ended, one way or the other.
+    pub fn record(&mut self, sample: &Sample) {
+        self.forget(sample.intended);
+        let limits = Arc::clone(&self.limits);
+        let limits = limits.of_operation(sample.operation);
+        let response_time = sample.response_time();
+        let window = self.window(sample.intended);
+        window.send_lag.record(sample.send_lag());
+        window.user_wait.record(sample.user_wait);
+        if let Some(connect) = sample.connect {
+            window.connect.record(connect);
+        }
+        let cell = window.cells.entry(sample.operation).or_default();
+        cell.requests += 1;
+        cell.bytes += sample.bytes;
+        cell.slower.resize(limits.len(), 0);
+        match sample.outcome {
+            Outcome::Succeeded => {
+                cell.succeeded += 1;
+                for (count, limit) in cell.slower.iter_mut().zip(limits) {
+                    *count += u32::from(response_time > *limit);
+                }
+            }
+            Outcome::Failed(kind) => *cell.errors.entry(kind).or_default() += 1,
+        }
+        if matches!(sample.outcome, Outcome::Succeeded | Outcome::Failed(ErrorKind::Timeout)) {
+            cell.response.record(response_time);
+            cell.service.record(sample.service_time());
+        }
+        if sample.outcome == Outcome::Succeeded {
+            self.complete(sample);
+        }
+        if self.log_room > 0 {
+            self.log_room -= 1;
+            self.log.push(*sample);
+        }
+    }
+
+    fn complete(&mut self, sample: &Sample) {
+        // What finishes after the end must not enter the phase's last second, which may be a short one.
+        let counted = match sample.finished < self.end {
+            true => sample.finished,
+            false => sample.finished.max(Duration::from_secs(self.end.as_secs() + 1)),
+        };
+        self.window(counted).cells.entry(sample.operation).or_default().completed += 1;
+    }
+
+    /// Keeps the first failure of each kind in words.
+    pub fn example(&mut self, operation: OperationId, kind: ErrorKind, text: impl FnOnce() -> String) {
+        if self.told.insert((operation, kind)) {
+            let mut text = text();
+            let cut = (0..=LONGEST_EXAMPLE.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+            text.truncate(cut.unwrap_or(0));
+            self.examples.push(Example { operation, kind, text });
+        }
+    }
+
+    /// Takes everything recorded since the last call; the record goes on.
+    pub fn drain(&mut self, now: Duration) -> (Batch, Vec<Sample>) {
+        let first_expected = self.expected.keys().next().copied().unwrap_or(u32::MAX);
+        let batch = Batch {
+            phase: self.phase,
+            worker: self.worker,
+            windows: std::mem::take(&mut self.windows),
+            settled_before: first_expected.min(second(now)),
+            examples: std::mem::take(&mut self.examples),
+        };
+        (batch, std::mem::take(&mut self.log))
+    }
+
+    fn window(&mut self, at: Duration) -> &mut Window {
+        self.windows.entry(second(at)).or_default()
+    }
+}
+
+fn second(at: Duration) -> u32 {
+    u32::try_from(at.as_secs()).expect("a phase is shorter than 2^32 seconds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::watch::{Watch, What};
+    use crate::plan::model::PhaseId;
+
+    const SEARCH: OperationId = OperationId(0);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn recorder(limit: Duration) -> Recorder {
+        let watch = Watch { phase: PhaseId(0), operations: vec![SEARCH], what: What::Slower(limit) };
+        Recorder::new(Arc::new(Limits::of(&[watch], 1)), 0, 0, ms(10_500), 0)
+    }
+
+    fn sample(intended: u64, finished: u64, outcome: Outcome) -> Sample {
+        Sample {
+            operation: SEARCH,
+            intended: ms(intended),
+            sent: ms(intended + 1),
+            finished: ms(finished),
+            user_wait: Duration::ZERO,
+            connect: None,
+            outcome,
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn a_request_belongs_to_the_second_it_was_intended_in_and_completes_in_another() {
+        let mut recorder = recorder(ms(100));
+        recorder.expect(ms(1900));
+        recorder.record(&sample(1900, 2100, Outcome::Succeeded));
+        let (batch, _) = recorder.drain(ms(3000));
+        assert_eq!(batch.windows[&1].cells[&SEARCH].requests, 1);
+        assert_eq!(batch.windows[&1].cells[&SEARCH].completed, 0);
+        assert_eq!(batch.windows[&2].cells[&SEARCH].completed, 1);
+        assert_eq!(batch.windows[&1].cells[&SEARCH].slower, [1]);
+    }
+
+    #[test]
+    fn a_second_is_settled_when_nothing_intended_in_it_is_under_way() {
+        let mut recorder = recorder(ms(100));
+        recorder.expect(ms(1900));
+        assert_eq!(recorder.drain(ms(5000)).0.settled_before, 1);
+        recorder.record(&sample(1900, 5100, Outcome::Failed(ErrorKind::Timeout)));
+        assert_eq!(recorder.drain(ms(6000)).0.settled_before, 6);
+    }
+
+    #[test]
+    fn a_time_exactly_at_the_limit_is_within_it() {
+        let mut recorder = recorder(ms(100));
+        for finished in [99, 100, 101] {
+            recorder.expect(ms(0));
+            recorder.record(&sample(0, finished, Outcome::Succeeded));
+        }
+        assert_eq!(recorder.drain(ms(1000)).0.windows[&0].cells[&SEARCH].slower, [1]);
+    }
+
+    #[test]
+    fn what_finishes_after_the_end_is_no_throughput_of_the_last_second() {
+        let mut recorder = recorder(ms(100));
+        recorder.expect(ms(10_400));
+        recorder.record(&sample(10_400, 10_700, Outcome::Succeeded));
+        let (batch, _) = recorder.drain(ms(11_000));
+        assert_eq!(batch.windows[&10].cells[&SEARCH].completed, 0);
+        assert_eq!(batch.windows[&11].cells[&SEARCH].completed, 1);
+    }
+
+    #[test]
+    fn failures_have_no_times_but_timeouts_have() {
+        let mut recorder = recorder(ms(100));
+        for kind in [ErrorKind::Status5xx, ErrorKind::Timeout, ErrorKind::Reset] {
+            recorder.expect(ms(0));
+            recorder.record(&sample(0, 900, Outcome::Failed(kind)));
+        }
+        let (batch, _) = recorder.drain(ms(1000));
+        let cell = &batch.windows[&0].cells[&SEARCH];
+        assert_eq!((cell.requests, cell.failed(), cell.response.count()), (3, 3, 1));
+    }
+}

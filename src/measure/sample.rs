@@ -1,0 +1,108 @@
+//! One request, as it went.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::model::OperationId;
+
+/// One request. All stamps are offsets from the phase's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// What objectives and reports call it.
+    pub operation: OperationId,
+    /// When the schedule wanted it.
+    pub intended: Duration,
+    /// When the first byte was handed to the socket, or the attempt to get that far ended.
+    pub sent: Duration,
+    /// When the last byte of the body was read, or the failure was known.
+    pub finished: Duration,
+    /// How long it waited for an idle user.
+    pub user_wait: Duration,
+    /// How long it waited for its connection, where one had to be made.
+    pub connect: Option<Duration>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Bytes of the answer's body.
+    pub bytes: u64,
+}
+
+impl Sample {
+    /// What a user waited.
+    pub fn response_time(&self) -> Duration {
+        self.finished.saturating_sub(self.intended)
+    }
+
+    /// What the target took.
+    pub fn service_time(&self) -> Duration {
+        self.finished.saturating_sub(self.sent)
+    }
+
+    /// The part of the wait before sending that is the generator's own.
+    pub fn send_lag(&self) -> Duration {
+        let others = self.user_wait + self.connect.unwrap_or_default();
+        self.sent.saturating_sub(self.intended).saturating_sub(others)
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// With an answer that was expected.
+    Succeeded,
+    /// With one of a closed set of failures.
+    Failed(ErrorKind),
+}
+
+macro_rules! error_kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
+        /// Why a request failed. A closed set; one per failed request, the same words everywhere.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum ErrorKind { $($(#[doc = $doc])+ $name,)+ }
+
+        impl ErrorKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The word for it in journal, report and terminal.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+        }
+    };
+}
+
+error_kinds! {
+    /// The host's name could not be resolved.
+    Dns = "dns",
+    /// Nobody listens there.
+    ConnectRefused = "connect refused",
+    /// No connection within `connect_timeout`.
+    ConnectTimeout = "connect timeout",
+    /// The TLS handshake failed.
+    Tls = "tls",
+    /// The connection was reset.
+    Reset = "reset",
+    /// The connection ended before the answer did.
+    Eof = "eof",
+    /// No whole answer within `timeout`.
+    Timeout = "timeout",
+    /// The answer was not HTTP.
+    Protocol = "protocol",
+    /// The answer was larger than allowed.
+    TooLarge = "too large",
+    /// A redirect that is not followed.
+    Blocked = "blocked",
+    /// A status of 4xx (or below) that was not expected.
+    Status4xx = "status 4xx",
+    /// A status of 5xx that was not expected.
+    Status5xx = "status 5xx",
+    /// An answer that is not the expected one.
+    Unexpected = "unexpected",
+    /// No user was idle in time, so it was never sent.
+    Dropped = "dropped",
+    /// The run ended while it was under way.
+    Cancelled = "cancelled",
+    /// The generator's own machine could not: no descriptors, ports or buffers.
+    Local = "local",
+}

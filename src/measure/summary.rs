@@ -1,0 +1,105 @@
+//! Everything that judge and reports need to know of a run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::measure::blocks::BlockSums;
+use crate::measure::counts::Times;
+use crate::measure::sample::ErrorKind;
+use crate::plan::model::OperationId;
+
+/// A run, folded. Its size does not depend on the run's length.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// By phase id; a phase that was not run is empty.
+    pub phases: Vec<PhaseSummary>,
+    /// By the watches' order.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A phase, folded.
+#[derive(Debug, Clone, Default)]
+pub struct PhaseSummary {
+    /// How long it ran, without the drain; `None` where it has not ended.
+    pub ran: Option<Duration>,
+    /// How many seconds of it were judged.
+    pub judged_seconds: f64,
+    /// The operations that occurred.
+    pub operations: BTreeMap<OperationId, OperationSummary>,
+    /// Arrivals that the schedule wanted.
+    pub scheduled: u64,
+    /// Of these, the ones that a user took up.
+    pub started: u64,
+    /// Our own part of the wait before sending, over the judged window.
+    pub send_lag: Times,
+    /// The part in which no user was idle, over the judged window.
+    pub user_wait: Times,
+    /// The part in which a connection was made, over the judged window.
+    pub connect: Times,
+    /// A failure of each kind in words.
+    pub examples: BTreeMap<(OperationId, ErrorKind), String>,
+}
+
+/// An operation in a phase, folded.
+#[derive(Debug, Clone, Default)]
+pub struct OperationSummary {
+    /// Requests that were sent or tried in the whole phase.
+    pub requests: u64,
+    /// Of these, the ones that succeeded.
+    pub succeeded: u64,
+    /// The others, by kind.
+    pub errors: BTreeMap<ErrorKind, u64>,
+    /// Arrivals that were never sent, in the whole phase.
+    pub dropped: u64,
+    /// Successful completions within the judged window.
+    pub completed: u64,
+    /// Bytes of bodies.
+    pub bytes: u64,
+    /// Response times over the judged window.
+    pub response: Times,
+    /// Service times over the judged window.
+    pub service: Times,
+}
+
+impl OperationSummary {
+    /// Failed requests of every kind.
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+impl PhaseSummary {
+    /// Arrivals that were never sent.
+    pub fn dropped(&self) -> u64 {
+        self.operations.values().map(|operation| operation.dropped).sum()
+    }
+
+    /// Where the phase's numbers do not add up, in words.
+    pub fn contradiction(&self, open: bool) -> Option<String> {
+        let apart = self.operations.values().find(|o| o.requests != o.succeeded + o.failed());
+        if let Some(OperationSummary { requests, succeeded, errors, .. }) = apart {
+            return Some(format!(
+                "{requests} requests are not {succeeded} that succeeded and {} that failed",
+                errors.values().sum::<u64>()
+            ));
+        }
+        let (scheduled, started, dropped) = (self.scheduled, self.started, self.dropped());
+        (open && scheduled != started + dropped)
+            .then(|| format!("{scheduled} arrivals are not {started} started and {dropped} dropped"))
+    }
+}
+
+/// What a watch counted over the judged window: n cases, k of them counted, and f failures that are neither.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// Cases: requests and dropped arrivals; for throughput, seconds.
+    pub n: f64,
+    /// Of these, the ones counted; for means, the sum of the times in microseconds.
+    pub k: f64,
+    /// Failures that have no time.
+    pub f: f64,
+    /// Blocks for proving that a limit is kept.
+    pub kept: BlockSums,
+    /// Blocks for proving that a limit is broken.
+    pub broken: BlockSums,
+}

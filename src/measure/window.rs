@@ -1,0 +1,208 @@
+//! The unit of truth: one second of one worker.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::counts::Counts;
+use crate::measure::sample::ErrorKind;
+use crate::plan::model::OperationId;
+
+/// What was intended in one second of a phase, and what was completed in it.
+///
+/// A second may be told in several windows (late answers, several workers); [`merge`](Self::merge) puts them together in
+/// any order. Requests are counted in the second of their intended start, completions in the second they finished.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Window {
+    /// Per operation.
+    pub cells: BTreeMap<OperationId, Cell>,
+    /// Arrivals that the schedule wanted in this second.
+    pub scheduled: u32,
+    /// Of these, the ones that a user took up.
+    pub started: u32,
+    /// Our own part of the wait before sending.
+    pub send_lag: Counts,
+    /// The part in which no user was idle.
+    pub user_wait: Counts,
+    /// The part in which a connection was made.
+    pub connect: Counts,
+}
+
+/// What happened to the requests of one operation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cell {
+    /// Requests that were sent or tried.
+    pub requests: u32,
+    /// Of these, the ones that succeeded.
+    pub succeeded: u32,
+    /// The others, by kind.
+    pub errors: BTreeMap<ErrorKind, u32>,
+    /// Arrivals that were never sent.
+    pub dropped: u32,
+    /// Requests that succeeded and finished in this second.
+    pub completed: u32,
+    /// For each of the operation's limits, the answers that took longer; timeouts are not among them.
+    pub slower: Vec<u32>,
+    /// Bytes of bodies.
+    pub bytes: u64,
+    /// Response times of requests that succeeded or timed out.
+    pub response: Counts,
+    /// Their service times.
+    pub service: Counts,
+}
+
+impl Window {
+    /// Adds another window of the same second.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { cells, scheduled, started, send_lag, user_wait, connect } = other;
+        for (operation, cell) in cells {
+            self.cells.entry(*operation).or_default().merge(cell);
+        }
+        self.scheduled += scheduled;
+        self.started += started;
+        self.send_lag.merge(send_lag);
+        self.user_wait.merge(user_wait);
+        self.connect.merge(connect);
+    }
+}
+
+impl Cell {
+    /// Timeouts: slower than every limit.
+    pub fn timeouts(&self) -> u32 {
+        self.errors.get(&ErrorKind::Timeout).copied().unwrap_or(0)
+    }
+
+    /// Failed requests of every kind.
+    pub fn failed(&self) -> u32 {
+        self.errors.values().sum()
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self { requests, succeeded, errors, dropped, completed, slower, bytes, response, service } =
+            other;
+        self.requests += requests;
+        self.succeeded += succeeded;
+        for (kind, count) in errors {
+            *self.errors.entry(*kind).or_default() += count;
+        }
+        self.dropped += dropped;
+        self.completed += completed;
+        if self.slower.len() < slower.len() {
+            self.slower.resize(slower.len(), 0);
+        }
+        for (mine, theirs) in self.slower.iter_mut().zip(slower) {
+            *mine += theirs;
+        }
+        self.bytes += bytes;
+        self.response.merge(response);
+        self.service.merge(service);
+    }
+}
+
+/// What a worker hands over once a second.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Batch {
+    /// The phase's place in the plan.
+    pub phase: u16,
+    /// Who hands it over.
+    pub worker: u16,
+    /// Seconds of the phase in which something happened since the last batch.
+    pub windows: BTreeMap<u32, Window>,
+    /// Nothing more will be told about seconds before this one.
+    pub settled_before: u32,
+    /// The first failure of each kind of each operation, in words.
+    pub examples: Vec<Example>,
+}
+
+/// A failure in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// Of this operation.
+    pub operation: OperationId,
+    /// Of this kind.
+    pub kind: ErrorKind,
+    /// In at most 256 bytes.
+    pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn counts()(times in prop::collection::vec(0_u64..10_000_000_000, 0..6)) -> Counts {
+            let mut counts = Counts::default();
+            times.iter().for_each(|nanos| counts.record(Duration::from_nanos(*nanos)));
+            counts
+        }
+    }
+
+    prop_compose! {
+        fn cell()(
+            numbers in prop::array::uniform4(0_u32..1000),
+            errors in prop::collection::btree_map(prop::sample::select(ErrorKind::ALL), 1_u32..50, 0..4),
+            slower in prop::collection::vec(0_u32..9, 3),
+            response in counts(),
+            service in counts(),
+        ) -> Cell {
+            let [requests, succeeded, dropped, completed] = numbers;
+            Cell { requests, succeeded, errors, dropped, completed, slower, bytes: 7, response, service }
+        }
+    }
+
+    prop_compose! {
+        fn window()(
+            cells in prop::collection::btree_map((0_u16..4).prop_map(OperationId), cell(), 0..4),
+            scheduled in 0_u32..100,
+            started in 0_u32..100,
+            send_lag in counts(),
+            user_wait in counts(),
+            connect in counts(),
+        ) -> Window {
+            Window { cells, scheduled, started, send_lag, user_wait, connect }
+        }
+    }
+
+    fn merged(first: &Window, second: &Window) -> Window {
+        let mut result = first.clone();
+        result.merge(second);
+        result
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn merging_is_associative_and_commutative_and_an_empty_window_changes_nothing(
+            a in window(), b in window(), c in window(),
+        ) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+            prop_assert_eq!(merged(&a, &Window::default()), a);
+        }
+
+        #[test]
+        fn merging_loses_nothing(a in window(), b in window()) {
+            let both = merged(&a, &b);
+            let total = |f: &dyn Fn(&Cell) -> u64| {
+                let sum = |w: &Window| w.cells.values().map(f).sum::<u64>();
+                (sum(&a) + sum(&b), sum(&both))
+            };
+            let sums = [
+                total(&|cell| u64::from(cell.requests)),
+                total(&|cell| u64::from(cell.failed())),
+                total(&|cell| cell.slower.iter().map(|n| u64::from(*n)).sum()),
+                total(&|cell| cell.response.count()),
+                total(&|cell| cell.service.sum()),
+            ];
+            for (apart, together) in sums {
+                prop_assert_eq!(apart, together);
+            }
+            prop_assert_eq!(both.connect.count(), a.connect.count() + b.connect.count());
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! From what was counted to a verdict on each objective.
+
+use crate::measure::counts::Times;
+use crate::measure::summary::{Evidence, PhaseSummary, Summary};
+use crate::plan::GateTier;
+use crate::slo::objective::{Bound, Objective, Statistic, Tier};
+
+/// What became of one objective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Within the gate's limit.
+    Met,
+    /// Beyond the gate's limit.
+    Missed,
+    /// The data cannot decide it.
+    Inconclusive,
+    /// There was nothing to judge.
+    NoData,
+    /// A rehearsal that is too short for it.
+    NotAssessed,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Missed => "missed",
+            Self::Inconclusive => "inconclusive",
+            Self::NoData => "no data",
+            Self::NotAssessed => "not assessed",
+        }
+    }
+}
+
+/// An objective, judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What was observed, in the statistic's unit; `None` without data.
+    pub observed: Option<f64>,
+    /// How many requests that is based on.
+    pub samples: u64,
+    /// The best tier that holds; `None` where none does or nothing is known.
+    pub tier: Option<Tier>,
+    /// The verdict at the gate's tier.
+    pub verdict: Verdict,
+    /// Whether it counts.
+    pub gated: bool,
+    /// Why, in one sentence for people.
+    pub why: String,
+}
+
+/// Whether the plan ran as written or shrunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// As written.
+    Full,
+    /// Shrunk: what is too short to decide is not assessed.
+    Rehearsed,
+}
+
+/// Judges every objective by comparing what was observed with its limits: exact counts decide, not histograms.
+///
+/// The result has one entry per objective, in their order; those of phases that were not run are `None`.
+pub fn judge(
+    objectives: &[Objective],
+    summary: &Summary,
+    gate: GateTier,
+    length: Length,
+) -> Vec<Option<Judged>> {
+    objectives
+        .iter()
+        .map(|objective| {
+            let phase = summary.phases.get(objective.phase.index()).filter(|phase| phase.ran.is_some())?;
+            Some(judge_one(objective, phase, &summary.evidence, gate, length))
+        })
+        .collect()
+}
+
+fn judge_one(
+    objective: &Objective,
+    phase: &PhaseSummary,
+    evidence: &[Evidence],
+    gate: GateTier,
+    length: Length,
+) -> Judged {
+    let at_gate = objective.tiers.at_gate(gate);
+    let gated = objective.gated && at_gate.is_some();
+    let (judged_tier, limit) = at_gate.unwrap_or((Tier::Maximum, objective.tiers.last));
+    let of_tier = |tier: Tier| {
+        let (_, watch) = objective.watches.iter().find(|(t, _)| *t == tier).expect("every tier is watched");
+        &evidence[*watch]
+    };
+    let at_limit = of_tier(judged_tier);
+    let samples = samples(objective, phase, at_limit);
+    let observed = observed(objective, phase, at_limit);
+    let holds = |tier: Tier, limit: f64| holds(objective.statistic, limit, of_tier(tier));
+    let tier =
+        objective.tiers.all().find(|(tier, limit)| holds(*tier, *limit) == Some(true)).map(|(tier, _)| tier);
+    let fewest = objective.statistic.fewest_samples(limit).unwrap_or(0);
+    let (verdict, why) = match (observed, holds(judged_tier, limit)) {
+        (None, _) | (_, None) => (Verdict::NoData, no_data(objective, phase, at_limit)),
+        (Some(observed), Some(met)) => {
+            let verdict = if met { Verdict::Met } else { Verdict::Missed };
+            (verdict, reason(objective, observed, at_limit, (judged_tier, limit)))
+        }
+    };
+    let too_short = samples < fewest || verdict == Verdict::NoData;
+    let (verdict, why) = match length {
+        Length::Rehearsed if too_short => (
+            Verdict::NotAssessed,
+            format!("{samples} samples in this rehearsal; {fewest} are needed to decide it"),
+        ),
+        _ => (verdict, why),
+    };
+    Judged { observed, samples, tier: tier.filter(|_| observed.is_some()), verdict, gated, why }
+}
+
+/// The requests that an objective is based on.
+fn samples(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> u64 {
+    match objective.statistic {
+        Statistic::Throughput => completed(objective, phase),
+        _ => evidence.n as u64,
+    }
+}
+
+fn completed(objective: &Objective, phase: &PhaseSummary) -> u64 {
+    let operations = objective.operations.iter().filter_map(|id| phase.operations.get(id));
+    operations.map(|operation| operation.completed).sum()
+}
+
+/// What was observed, for showing, in the statistic's unit.
+fn observed(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> Option<f64> {
+    let times = || {
+        let mut times = Times::default();
+        for id in &objective.operations {
+            if let Some(operation) = phase.operations.get(id) {
+                times.merge(&operation.response);
+            }
+        }
+        times
+    };
+    let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    match objective.statistic {
+        Statistic::Quantile(part) => times().quantile(part).map(ms),
+        Statistic::Max => times().max().map(ms),
+        Statistic::Mean => times().mean_ms(),
+        Statistic::Throughput => {
+            let tried = phase.operations.values().any(|o| o.requests + o.dropped > 0);
+            (evidence.n > 0.0 && tried).then(|| evidence.k / evidence.n)
+        }
+        Statistic::ErrorRate => (evidence.n > 0.0).then(|| 100.0 * evidence.k / evidence.n),
+    }
+}
+
+/// Whether what was counted is within a limit; `None` without data.
+fn holds(statistic: Statistic, limit: f64, evidence: &Evidence) -> Option<bool> {
+    let Evidence { n, k, f, .. } = evidence;
+    let answered = n - f;
+    match statistic {
+        // A share of exactly the allowed one is within; rounding of 1 − 0.95 must not decide.
+        Statistic::Quantile(part) => (answered > 0.0).then_some(*k <= (1.0 - part) * answered + 1e-9),
+        Statistic::Max => (answered > 0.0).then_some(*k == 0.0),
+        Statistic::Mean => (*n > 0.0).then(|| Bound::AtMost(limit).holds(k / n / 1000.0)),
+        Statistic::ErrorRate => (*n > 0.0).then(|| *k <= limit / 100.0 * n + 1e-9),
+        Statistic::Throughput => (*n > 0.0).then(|| Bound::AtLeast(limit).holds(k / n)),
+    }
+}
+
+fn no_data(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> String {
+    match (phase.judged_seconds > 0.0, evidence.f > 0.0) {
+        (false, _) => "the phase ended before its judged window began".to_owned(),
+        (true, true) => format!("all {} requests failed, so none has a response time", evidence.f),
+        (true, false) => format!("no request in {:.0} judged seconds", phase.judged_seconds) + of(objective),
+    }
+}
+
+fn of(objective: &Objective) -> &'static str {
+    match objective.statistic {
+        Statistic::Throughput => "",
+        _ => " was one of these operations",
+    }
+}
+
+fn reason(objective: &Objective, observed: f64, evidence: &Evidence, judged: (Tier, f64)) -> String {
+    let Evidence { n, k, f, .. } = evidence;
+    let (tier, limit) = judged;
+    let unit = objective.statistic.unit();
+    let tier = match (objective.statistic, tier) {
+        (Statistic::Throughput, Tier::Maximum) => "minimum",
+        (_, tier) => tier.word(),
+    };
+    let told = format!("observed {} {}; ", objective.statistic, Shown(observed, unit));
+    let limit_text = format!("{tier} is {}", Shown(limit, unit));
+    let counted = match objective.statistic {
+        Statistic::Quantile(part) => format!(
+            "{} % of {} requests may take longer than {} and {k} did",
+            Shown((1.0 - part) * 100.0, ""),
+            n - f,
+            Shown(limit, unit)
+        ),
+        Statistic::Max => {
+            format!("no request may take longer than {} and {k} of {} did", Shown(limit, unit), n - f)
+        }
+        Statistic::Mean => format!("over {n} requests"),
+        Statistic::ErrorRate => format!("{k} of {n} requests failed or were dropped"),
+        Statistic::Throughput => format!("{k} successful requests in {n:.1} s"),
+    };
+    format!("{told}{limit_text}; {counted}; observed, not proven")
+}
+
+/// A value with its unit, in as many digits as people read.
+struct Shown(f64, &'static str);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(value, unit) = self;
+        let digits = match value.abs() {
+            v if v >= 100.0 => 0,
+            v if v >= 10.0 => 1,
+            _ => 2,
+        };
+        let text = format!("{value:.digits$}");
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        match *unit {
+            "ms" => write!(f, "{text} ms"),
+            "%" => write!(f, "{text} %"),
+            unit => write!(f, "{text}{unit}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! Objectives and how they are judged: threshold documents become [`Objective`](objective::Objective)s, and
+//! [`judge`](judge::judge) makes of them and a summary a judgement. Pure: neither network nor clock.
+
+mod compile;
+mod document;
+pub mod judge;
+pub mod objective;
+
+pub use compile::{Objectives, load};

@@ -1,0 +1,229 @@
+//! What is expected of the target, in one phase.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::diagnostic::Span;
+use crate::measure::watch::{Watch, What};
+use crate::plan::GateTier;
+use crate::plan::model::{OperationId, PhaseId};
+
+/// An objective in a phase in which it applies.
+#[derive(Debug, Clone)]
+pub struct Objective {
+    /// Its name, as the threshold file has it.
+    pub name: String,
+    /// The phase.
+    pub phase: PhaseId,
+    /// The operations of this phase that it pools; for throughput all of them.
+    pub operations: Vec<OperationId>,
+    /// For throughput the scenario.
+    pub scenario: Option<String>,
+    /// What is looked at.
+    pub statistic: Statistic,
+    /// The limits, in the statistic's unit.
+    pub tiers: Tiers,
+    /// Whether it counts for the verdict.
+    pub gated: bool,
+    /// Where its name was written.
+    pub span: Span,
+    /// The watch of each tier's limit, among all watches.
+    pub watches: Vec<(Tier, usize)>,
+}
+
+/// What of the samples is compared with the limits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Statistic {
+    /// The response time that this part of the requests does not exceed, in ms.
+    Quantile(f64),
+    /// The mean response time, in ms.
+    Mean,
+    /// The longest response time, in ms.
+    Max,
+    /// Successful completions per second.
+    Throughput,
+    /// The share of requests that failed, in percent.
+    ErrorRate,
+}
+
+/// How good something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// The best.
+    Target,
+    /// Good enough.
+    Acceptable,
+    /// At the limit; for throughput the minimum.
+    Maximum,
+}
+
+/// The limits of an objective, best first. Only the last is always there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tiers {
+    /// The best.
+    pub target: Option<f64>,
+    /// Good enough.
+    pub acceptable: Option<f64>,
+    /// The limit; for throughput the minimum.
+    pub last: f64,
+}
+
+/// Which side of a limit is the good one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bound {
+    /// At most this.
+    AtMost(f64),
+    /// At least this.
+    AtLeast(f64),
+}
+
+impl Bound {
+    /// Whether a value is on the good side.
+    pub fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(limit) => value <= limit,
+            Self::AtLeast(limit) => value >= limit,
+        }
+    }
+
+    /// Whether another limit is at least as loose.
+    pub fn allows(self, looser: f64) -> bool {
+        match self {
+            Self::AtMost(limit) => looser >= limit,
+            Self::AtLeast(limit) => looser <= limit,
+        }
+    }
+}
+
+impl Tiers {
+    /// The limits that there are, best first.
+    pub fn all(&self) -> impl Iterator<Item = (Tier, f64)> {
+        let target = self.target.map(|limit| (Tier::Target, limit));
+        let acceptable = self.acceptable.map(|limit| (Tier::Acceptable, limit));
+        [target, acceptable, Some((Tier::Maximum, self.last))].into_iter().flatten()
+    }
+
+    /// The tier at which an objective is judged: the gate's, or the next looser one that it has.
+    pub fn at_gate(&self, gate: GateTier) -> Option<(Tier, f64)> {
+        let wanted = match gate {
+            GateTier::Target => Tier::Target,
+            GateTier::Acceptable => Tier::Acceptable,
+            GateTier::Maximum => Tier::Maximum,
+            GateTier::Nothing => return None,
+        };
+        self.all().find(|(tier, _)| *tier >= wanted)
+    }
+}
+
+impl Tier {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Acceptable => "acceptable",
+            Self::Maximum => "maximum",
+        }
+    }
+}
+
+impl Statistic {
+    /// A limit and which side of it is the good one.
+    pub fn bound(self, limit: f64) -> Bound {
+        match self {
+            Self::Throughput => Bound::AtLeast(limit),
+            _ => Bound::AtMost(limit),
+        }
+    }
+
+    /// The unit of its values.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Quantile(_) | Self::Mean | Self::Max => "ms",
+            Self::Throughput => "/s",
+            Self::ErrorRate => "%",
+        }
+    }
+
+    /// The kind of objective, as reports have it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Quantile(_) | Self::Mean | Self::Max => "response_time",
+            Self::Throughput => "throughput",
+            Self::ErrorRate => "error_rate",
+        }
+    }
+
+    /// What has to be counted to decide about a limit; `failure` is the time at which failures enter a mean.
+    pub fn what(self, limit: f64, failure: Duration) -> What {
+        match self {
+            Self::Quantile(_) | Self::Max => What::Slower(Duration::from_nanos((limit * 1e6).round() as u64)),
+            Self::Mean => What::Time(failure),
+            Self::Throughput => What::Completed,
+            Self::ErrorRate => What::Failed,
+        }
+    }
+
+    /// The fewest samples that can prove a share, if none of them exceeds it, at 95 % confidence:
+    /// the least n with `(1 − q)ⁿ ≤ 0.05`.
+    pub fn fewest_samples(self, limit: f64) -> Option<u64> {
+        let share = match self {
+            Self::Quantile(part) => 1.0 - part,
+            Self::ErrorRate => limit / 100.0,
+            Self::Mean | Self::Max | Self::Throughput => return None,
+        };
+        let fewest = (0.05_f64.ln() / (-share).ln_1p()).ceil();
+        (share > 0.0 && share < 1.0).then_some(fewest as u64)
+    }
+}
+
+impl fmt::Display for Statistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // 0.999 · 100 is 99.9 only after rounding.
+            Self::Quantile(part) => write!(f, "p{}", (part * 1e6).round() / 1e4),
+            Self::Mean => f.write_str("mean"),
+            Self::Max => f.write_str("max"),
+            Self::Throughput => f.write_str("throughput"),
+            Self::ErrorRate => f.write_str("error rate"),
+        }
+    }
+}
+
+impl Objective {
+    /// What has to be counted to decide about its limits.
+    pub fn watch(&self, limit: f64, failure: Duration) -> Watch {
+        Watch {
+            phase: self.phase,
+            operations: self.operations.clone(),
+            what: self.statistic.what(limit, failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fewest_samples_are_the_known_ones() {
+        let fewest = |part| Statistic::Quantile(part).fewest_samples(200.0);
+        assert_eq!(fewest(0.95), Some(59));
+        assert_eq!(fewest(0.99), Some(299));
+        assert_eq!(fewest(0.999), Some(2995));
+        assert_eq!(Statistic::ErrorRate.fewest_samples(1.0), Some(299));
+    }
+
+    #[test]
+    fn without_the_gates_tier_the_next_looser_one_is_judged() {
+        let tiers = Tiers { target: Some(50.0), acceptable: None, last: 200.0 };
+        assert_eq!(tiers.at_gate(GateTier::Target), Some((Tier::Target, 50.0)));
+        assert_eq!(tiers.at_gate(GateTier::Acceptable), Some((Tier::Maximum, 200.0)));
+        assert_eq!(tiers.at_gate(GateTier::Nothing), None);
+    }
+
+    #[test]
+    fn a_statistic_is_shown_as_it_is_written() {
+        assert_eq!(Statistic::Quantile(0.999).to_string(), "p99.9");
+        assert_eq!(Statistic::Quantile(0.95).to_string(), "p95");
+    }
+}
