@@ -8,6 +8,8 @@ mod share;
 mod size;
 mod time_span;
 
+use std::fmt;
+
 pub use rate::Rate;
 pub use share::Share;
 pub use size::Size;
@@ -21,6 +23,14 @@ pub struct UnitError {
     /// What to write instead.
     pub help: &'static str,
 }
+
+impl fmt::Display for UnitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.help)
+    }
+}
+
+impl std::error::Error for UnitError {}
 
 /// Splits `"250ms"` into its number and what follows.
 ///
