@@ -4,6 +4,8 @@
 pub mod app;
 pub mod diagnostic;
 pub mod document;
+pub mod engine;
+pub mod event;
 pub mod measure;
 pub mod plan;
 pub mod schedule;

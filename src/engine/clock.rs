@@ -1,0 +1,33 @@
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// Time as offsets from the start of a phase.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    pub(super) fn starting_at(start: Instant) -> Self {
+        Self { start }
+    }
+
+    /// The offset of now; before the start it is zero.
+    pub(super) fn now(self) -> Duration {
+        self.offset(Instant::now())
+    }
+
+    /// The offset of a moment.
+    pub(super) fn offset(self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.start)
+    }
+
+    /// Returns at an offset, or at once where it has passed.
+    pub(super) async fn reach(self, offset: Duration) {
+        let at = self.start + offset;
+        if at > Instant::now() {
+            sleep_until(at).await;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Runs the phases one after another on all workers.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use crate::engine::socket::Dialer;
+use crate::engine::worker::Worker;
+use crate::event::{RunEvent, StopHandle, StopSignal};
+use crate::measure::watch::Limits;
+use crate::plan::model::{PhaseId, Plan};
+
+/// What the engine is to do.
+#[derive(Debug)]
+pub struct Job {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The phases to run, in this order.
+    pub phases: Vec<PhaseId>,
+    /// What chance depends on.
+    pub seed: u64,
+    /// How many workers.
+    pub workers: usize,
+    /// The limits that response times are counted against.
+    pub limits: Arc<Limits>,
+    /// How many samples each worker hands over whole.
+    pub log_room: usize,
+    /// Whether to tell what happens to connections and users.
+    pub verbose: bool,
+}
+
+/// An order to a worker: a phase and when it starts.
+type Order = (PhaseId, Instant);
+
+/// Starts the run. Its events end when it has ended; the handle stops it early.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn start(job: Job) -> std::io::Result<(UnboundedReceiver<RunEvent>, StopHandle)> {
+    let (events, receiver) = unbounded_channel();
+    let (stop, signal) = StopHandle::new();
+    let job = Arc::new(job);
+    let (done, finished) = unbounded_channel();
+    let mut orders = Vec::new();
+    for number in 0..job.workers {
+        let (sender, receiver) = unbounded_channel();
+        orders.push(sender);
+        let make =
+            WorkerMaker { number, job: Arc::clone(&job), stop: signal.clone(), events: events.clone() };
+        let done = done.clone();
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || make.work(receiver, &done))?;
+    }
+    let conductor = Conductor { job, orders, finished, events, stop: signal };
+    thread::Builder::new().name("conductor".into()).spawn(move || {
+        let runtime = runtime();
+        runtime.block_on(conductor.conduct());
+    })?;
+    Ok((receiver, stop))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.expect("a runtime needs a few descriptors, which the preflight made sure of")
+}
+
+/// What a worker is made of, on its own thread.
+struct WorkerMaker {
+    number: usize,
+    job: Arc<Job>,
+    stop: StopSignal,
+    events: UnboundedSender<RunEvent>,
+}
+
+impl WorkerMaker {
+    fn work(self, mut orders: UnboundedReceiver<Order>, done: &UnboundedSender<()>) {
+        let Self { number, job, stop, events } = self;
+        let dialer = Dialer::Tcp(job.plan.target.url.clone());
+        let worker = Worker { number, job, dialer, stop, events };
+        let runtime = runtime();
+        while let Some((phase, start)) = orders.blocking_recv() {
+            runtime.block_on(worker.run(phase, start));
+            if done.send(()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+struct Conductor {
+    job: Arc<Job>,
+    orders: Vec<UnboundedSender<Order>>,
+    finished: UnboundedReceiver<()>,
+    events: UnboundedSender<RunEvent>,
+    stop: StopSignal,
+}
+
+impl Conductor {
+    async fn conduct(mut self) {
+        for id in self.job.phases.clone() {
+            if self.stop.is_set() {
+                return;
+            }
+            let ran = self.phase(id).await;
+            let _ = self.events.send(RunEvent::PhaseEnded { phase: id, ran });
+        }
+    }
+
+    /// One phase on all workers, until all have drained; returns how long it ran.
+    async fn phase(&mut self, id: PhaseId) -> Duration {
+        let phase = &self.job.plan.phases[id.index()];
+        let duration = phase.duration.duration();
+        // Time for the workers to get their users ready; more users take longer.
+        let lead = Duration::from_millis(20) + Duration::from_micros(5) * phase.users;
+        let start = Instant::now() + lead;
+        let _ = self.events.send(RunEvent::PhaseStarted { phase: id, at: jiff::Timestamp::now() });
+        for order in &self.orders {
+            let _ = order.send((id, start));
+        }
+        let stopped_at = tokio::select! {
+            () = self.stop.wait() => Instant::now(),
+            () = tokio::time::sleep_until(start + duration) => start + duration,
+        };
+        for _ in &self.orders {
+            let _ = self.finished.recv().await;
+        }
+        stopped_at.saturating_duration_since(start)
+    }
+}
