@@ -1,3 +1,5 @@
 //! The `runner` binary: parse, dispatch, exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    runner::app::main()
+}

@@ -1,3 +1,57 @@
 //! One file per command; the only module that prints.
 
-pub mod stand_in;
+mod arguments;
+mod check;
+mod load;
+mod output;
+mod run;
+mod stand_in;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::app::arguments::{Arguments, Command};
+use crate::exit::Ending;
+
+/// Parses the command line, does what it says and returns the exit code.
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        output::stderr(&format!("error: a fault of the runner itself: {panic}\n"));
+        output::stderr("this is never the target's fault; please report it with the plan that shows it\n");
+        std::process::exit(Ending::Internal.code().into());
+    }));
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Some(Command::Check(check)) => check::check(&check),
+        Some(Command::StandIn(stand_in)) => stand_in::stand_in(&stand_in),
+        None => run::run(&arguments.run),
+    };
+    done.unwrap_or_else(|error| {
+        output::stderr(&format!("error: {error:#}\n"));
+        ExitCode::from(ending_of(&error).code())
+    })
+}
+
+/// An error that says what it means for the exit code; any other is a fault of the runner.
+#[derive(Debug)]
+struct Failure {
+    ending: Ending,
+    message: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+fn failure(ending: Ending, message: impl Into<String>) -> anyhow::Error {
+    Failure { ending, message: message.into() }.into()
+}
+
+fn ending_of(error: &anyhow::Error) -> Ending {
+    error.downcast_ref::<Failure>().map_or(Ending::Internal, |failure| failure.ending)
+}

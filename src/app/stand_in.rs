@@ -14,7 +14,7 @@ use crate::units::{Share, Size, TimeSpan};
 
 /// Serve the built-in target, a small case-search service, until interrupted
 #[derive(Debug, Args)]
-pub struct StandInArgs {
+pub(super) struct StandInArgs {
     /// Port to listen on, at 127.0.0.1; 0 takes any free one
     #[arg(long, default_value_t = 8008)]
     port: u16,
@@ -63,7 +63,7 @@ pub struct StandInArgs {
 }
 
 /// Serves until SIGINT or SIGTERM; says on stdout where, once it listens.
-pub fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
     let behaviour = behaviour(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.context("could not prepare to wait for signals")?;

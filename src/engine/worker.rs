@@ -172,7 +172,7 @@ struct Dealt {
 impl Dealt {
     fn new(plan: &Plan, phase: &Phase, arrivals: Arrivals, worker: usize, workers: usize) -> Self {
         let users = classes_of_users(phase);
-        let weights = arrival_weights(plan, phase);
+        let weights = plan.arrival_weights(phase);
         let classes = phase.mix.iter().map(|(class, _)| {
             let mut owned = vec![0.0; workers];
             users
@@ -201,16 +201,6 @@ impl Iterator for Dealt {
         }
         None
     }
-}
-
-/// How arrivals are divided among the classes of a phase: by how often their users would act.
-fn arrival_weights(plan: &Plan, phase: &Phase) -> Vec<f64> {
-    let waits: Vec<f64> =
-        phase.mix.iter().map(|(class, _)| plan.classes[class.index()].wait.mean()).collect();
-    let all_wait = waits.iter().all(|wait| *wait > 0.0);
-    let weights =
-        phase.mix.iter().zip(waits).map(|((_, weight), wait)| if all_wait { weight / wait } else { *weight });
-    weights.collect()
 }
 
 /// Gives every arrival to a user when it is intended, and drops those that waited for too long.

@@ -115,6 +115,19 @@ pub struct TargetUrl {
     pub authority: HeaderValue,
 }
 
+impl TargetUrl {
+    /// A port of this machine.
+    pub fn loopback(port: u16) -> Self {
+        let authority = HeaderValue::from_str(&format!("127.0.0.1:{port}"));
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port,
+            base_path: String::new(),
+            authority: authority.expect("an address is printable"),
+        }
+    }
+}
+
 impl std::fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "http://{}{}", self.authority.to_str().unwrap_or("?"), self.base_path)
@@ -270,6 +283,15 @@ impl Plan {
         operations.sort_unstable();
         operations.dedup();
         operations
+    }
+
+    /// How the arrivals of a phase are divided among its mix: by how often their users would act, which is weight by mean
+    /// wait; by weight alone where a class does not wait.
+    pub fn arrival_weights(&self, phase: &Phase) -> Vec<f64> {
+        let waits = || phase.mix.iter().map(|(class, _)| self.classes[class.index()].wait.mean());
+        let all_wait = waits().all(|wait| wait > 0.0);
+        let shares = phase.mix.iter().zip(waits());
+        shares.map(|((_, weight), wait)| if all_wait { weight / wait } else { *weight }).collect()
     }
 
     /// The most `${seq()}` that one request has.

@@ -1,0 +1,119 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::app::stand_in::StandInArgs;
+use crate::units::TimeSpan;
+
+/// Runs a load test plan and judges it: the exit code is the verdict.
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Everything that can be known of a plan without sending a request
+    Check(CheckArgs),
+    /// The built-in target
+    StandIn(StandInArgs),
+}
+
+/// What is said about the plan itself.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The plan, such as `plans/daily.toml`
+    #[arg(value_name = "PLAN", required = true)]
+    plan: Option<PathBuf>,
+    /// Send the load here instead of where the plan says
+    #[arg(long, value_name = "URL", conflicts_with = "stand_in")]
+    pub(super) target: Option<String>,
+    /// Start the built-in target on a free loopback port and send the load there
+    #[arg(long)]
+    pub(super) stand_in: bool,
+    /// Only this phase; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) phase: Vec<String>,
+    /// Override one value of the plan, e.g. `phases.morning-steady.duration=30s`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// What chance depends on, instead of the plan's
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// The tier at which objectives are judged, instead of the plan's
+    #[arg(long, value_name = "TIER")]
+    pub(super) gate: Option<GateArg>,
+    /// What goes to stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) format: Format,
+    /// Let the plan name files outside of the parent of its folder
+    #[arg(long)]
+    pub(super) allow_outside: bool,
+}
+
+impl PlanArgs {
+    /// The plan's path; the command line requires it.
+    pub(super) fn plan(&self) -> &std::path::Path {
+        self.plan.as_deref().expect("the argument is required")
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
+    /// The whole plan in about this long: equal shares for the phases, the load as it is
+    #[arg(long, value_name = "TIME")]
+    pub(super) rehearse: Option<TimeSpan>,
+    /// Where run folders are made
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub(super) out: PathBuf,
+    /// Threads that send; one per core by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) workers: Option<u16>,
+    /// Write a JSON line per request to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) log_requests: Option<PathBuf>,
+    /// The most lines of `--log-requests`
+    #[arg(long, value_name = "N", default_value_t = 100_000, requires = "log_requests")]
+    pub(super) log_limit: usize,
+    /// No progress and no notices
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Tell on stderr what happens to connections and users
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+    /// Show what comes of a fault of the runner
+    #[arg(long, hide = true)]
+    pub(super) failpoint: Option<FailpointArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum GateArg {
+    Target,
+    Acceptable,
+    Maximum,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailpointArg {
+    LoseASample,
+    Panic,
+}

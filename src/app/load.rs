@@ -1,0 +1,97 @@
+//! From the command line to a plan that can be run, or to everything that is wrong with it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::app::arguments::{Format, GateArg, PlanArgs};
+use crate::app::output;
+use crate::diagnostic::{Problems, did_you_mean, render, to_json};
+use crate::exit::Ending;
+use crate::offer::{self, PhaseOffer};
+use crate::plan::model::{PhaseId, Plan};
+use crate::plan::{self, GateTier, Settings, World};
+use crate::slo::{self, Objectives};
+
+/// A plan that can be run, and what is known of it before.
+pub(super) struct Ready {
+    pub(super) plan: Plan,
+    pub(super) objectives: Objectives,
+    pub(super) offers: Vec<PhaseOffer>,
+    /// The phases to run.
+    pub(super) phases: Vec<PhaseId>,
+    /// Warnings, rendered.
+    pub(super) warnings: String,
+}
+
+/// Reads and checks a plan. Where it is refused, all problems are shown and the exit code is returned as the error.
+pub(super) fn load(arguments: &PlanArgs) -> Result<Ready, ExitCode> {
+    let mut problems = Problems::default();
+    let world = World { read: &read_file, variable: &|name| std::env::var(name).ok() };
+    // With the stand-in the plan's own url does not matter, and its variables need not be set.
+    let stand_in = arguments.stand_in.then(|| "http://127.0.0.1:8008".to_owned());
+    let settings = Settings {
+        overrides: arguments.set.clone(),
+        target: arguments.target.clone().or(stand_in),
+        allow_outside: arguments.allow_outside,
+    };
+    let mut loaded = plan::load(arguments.plan(), &settings, &world, &mut problems);
+    if let (Some(plan), Some(gate)) = (&mut loaded.plan, arguments.gate) {
+        plan.gate.tier = match gate {
+            GateArg::Target => GateTier::Target,
+            GateArg::Acceptable => GateTier::Acceptable,
+            GateArg::Maximum => GateTier::Maximum,
+            GateArg::None => GateTier::Nothing,
+        };
+    }
+    let objectives = slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
+    let offers = match &loaded.plan {
+        Some(plan) if !problems.refused() => {
+            let offers = offer::offer(plan);
+            offer::check(plan, &objectives.all, &offers, &mut problems);
+            offers
+        }
+        _ => Vec::new(),
+    };
+    match loaded.plan {
+        Some(mut plan) if !problems.refused() => {
+            let phases = select_phases(&plan, &arguments.phase)?;
+            plan.seed = arguments.seed.or(plan.seed);
+            let warnings = render(&problems, output::stderr_is_lively());
+            Ok(Ready { plan, objectives, offers, phases, warnings })
+        }
+        _ => Err(refuse(&problems, arguments.format)),
+    }
+}
+
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+/// Shows why a plan is refused.
+pub(super) fn refuse(problems: &Problems, format: Format) -> ExitCode {
+    match format {
+        Format::Human => {
+            output::stderr(&render(problems, output::stderr_is_lively()));
+            output::stderr("the plan is refused; nothing was sent\n");
+        }
+        Format::Json => output::stdout(&format!("{:#}\n", to_json(problems))),
+    }
+    ExitCode::from(Ending::Refused.code())
+}
+
+/// The phases that `--phase` names; all of them without it.
+fn select_phases(plan: &Plan, wanted: &[String]) -> Result<Vec<PhaseId>, ExitCode> {
+    let names = || plan.phases.iter().map(|phase| phase.name.as_str());
+    for name in wanted {
+        if !names().any(|known| known == name) {
+            let help = did_you_mean(name, names()).unwrap_or_else(|| {
+                format!("the phases are {}", names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "))
+            });
+            output::stderr(&format!("error: the plan has no phase `{name}`\n  = help: {help}\n"));
+            return Err(ExitCode::from(Ending::Refused.code()));
+        }
+    }
+    let ids = (0..).map(PhaseId).zip(names());
+    let chosen = ids.filter(|(_, name)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name));
+    Ok(chosen.map(|(id, _)| id).collect())
+}

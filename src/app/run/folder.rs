@@ -1,0 +1,47 @@
+//! A run's folder: `reports/<plan>-<UTC yyyymmdd-hhmmss>/`.
+
+use std::fs::{DirBuilder, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Makes the folder of a run that starts now; a second one in the same second gets `-2`.
+pub(super) fn create(out: &Path, plan: &str, at: jiff::Timestamp) -> anyhow::Result<PathBuf> {
+    let told = |path: &Path| format!("could not make the folder `{}`", path.display());
+    std::fs::create_dir_all(out).with_context(|| told(out))?;
+    let name = format!("{plan}-{}", at.strftime("%Y%m%d-%H%M%S"));
+    for number in 1.. {
+        let name = if number == 1 { name.clone() } else { format!("{name}-{number}") };
+        let path = out.join(&name);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => {
+                point_latest_at(out, &name).context("could not point `latest` at the run")?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| told(&path)),
+        }
+    }
+    unreachable!("there are more numbers than folders")
+}
+
+/// Makes `latest` a link to this run, in one step, so that it never leads nowhere.
+fn point_latest_at(out: &Path, name: &str) -> std::io::Result<()> {
+    let made = out.join(format!(".latest-{}", std::process::id()));
+    symlink(name, &made)?;
+    std::fs::rename(&made, out.join("latest"))
+}
+
+/// Writes a file of the run, whole or not at all.
+pub(super) fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let beside = folder.join(format!(".{name}"));
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| std::fs::rename(&beside, &path));
+    renamed.with_context(|| format!("could not write the report to `{}`", path.display()))
+}

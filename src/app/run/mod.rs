@@ -1,0 +1,342 @@
+//! `runner PLAN`: runs a plan, judges it, writes reports and exits with the verdict.
+
+mod folder;
+mod machine;
+mod preflight;
+mod progress;
+mod request_log;
+mod target;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+
+use crate::app::arguments::{FailpointArg, Format, RunArgs};
+use crate::app::check::headline;
+use crate::app::load::{Ready, load};
+use crate::app::{failure, output};
+use crate::engine::{self, Job};
+use crate::event::Observer;
+use crate::exit::{self, Ending, Signal};
+use crate::journal::format::Manifest;
+use crate::journal::{self, writer::Writer};
+use crate::measure::ledger::Ledger;
+use crate::measure::summary::Summary;
+use crate::plan::model::TargetUrl;
+use crate::plan::{Inconclusive, rehearse};
+use crate::report::{self, Facts};
+use crate::session::{Failpoint, PhaseRun, Session};
+use crate::slo::judge::{Judged, Length, judge};
+use machine::ThisProcess;
+use progress::Progress;
+use request_log::RequestLog;
+use target::StandInProcess;
+
+/// A run about to start.
+struct Run<'r> {
+    arguments: &'r RunArgs,
+    ready: Ready,
+    seed: u64,
+    workers: u16,
+    length: Length,
+    started_at: Timestamp,
+    /// Where its files go; `None` where the folder could not be made.
+    folder: Option<PathBuf>,
+    notices: Vec<String>,
+}
+
+/// What came of a run.
+struct Outcome {
+    summary: Summary,
+    phases: Vec<PhaseRun>,
+    ending: Option<Ending>,
+}
+
+/// Runs a plan; returns the verdict as exit code.
+pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
+    let mut ready = match load(&arguments.plan) {
+        Ok(ready) => ready,
+        Err(code) => return Ok(code),
+    };
+    let length = shrink(&mut ready, arguments)?;
+    let users = ready.phases.iter().map(|id| ready.plan.phases[id.index()].users).max().unwrap_or(0);
+    preflight::connections_possible(users).map_err(|why| failure(Ending::Refused, why))?;
+    let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
+    if let Some(stand_in) = &stand_in {
+        ready.plan.target.url = TargetUrl::loopback(stand_in.port);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let run = Run::prepare(arguments, ready, length);
+    Ok(runtime.block_on(run.go()))
+}
+
+/// Shrinks the plan for a rehearsal.
+fn shrink(ready: &mut Ready, arguments: &RunArgs) -> anyhow::Result<Length> {
+    let Some(total) = arguments.rehearse else { return Ok(Length::Full) };
+    let phases = ready.phases.len() as f64;
+    if total.seconds() < 2.0 * phases {
+        let why = format!("a rehearsal of {total} is too short for {phases} phases: each needs 2 s at least");
+        return Err(failure(Ending::Refused, why));
+    }
+    rehearse(&mut ready.plan, &ready.phases, total);
+    ready.offers = crate::offer::offer(&ready.plan);
+    Ok(Length::Rehearsed)
+}
+
+impl<'r> Run<'r> {
+    fn prepare(arguments: &'r RunArgs, ready: Ready, length: Length) -> Self {
+        let started_at = Timestamp::now();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = arguments.workers.unwrap_or(u16::try_from(cores.min(256)).unwrap_or(256));
+        let seed = ready.plan.seed.unwrap_or_else(rand::random);
+        let mut notices = Vec::new();
+        let folder = match folder::create(&arguments.out, &ready.plan.name, started_at) {
+            Ok(folder) => Some(folder),
+            Err(error) => {
+                notices.push(format!("no report can be written: {error:#}"));
+                None
+            }
+        };
+        Self { arguments, ready, seed, workers, length, started_at, folder, notices }
+    }
+
+    async fn go(mut self) -> ExitCode {
+        self.talk(&self.ready.warnings);
+        self.talk(&format!(
+            "{}\ntarget {}, seed {}, {} workers\n",
+            headline(&self.ready),
+            self.ready.plan.secrets.redact(&self.ready.plan.target.url.to_string()),
+            self.seed,
+            self.workers
+        ));
+        for notice in &self.notices {
+            self.talk(&format!("notice: {notice}\n"));
+        }
+        let outcome = match self.wait_for_target().await {
+            Some(ending) => Outcome { summary: Summary::default(), phases: Vec::new(), ending: Some(ending) },
+            None => match self.load_target().await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    output::stderr(&format!("error: {error:#}\n"));
+                    Outcome {
+                        summary: Summary::default(),
+                        phases: Vec::new(),
+                        ending: Some(Ending::Internal),
+                    }
+                }
+            },
+        };
+        ExitCode::from(self.conclude(&outcome).code())
+    }
+
+    fn talk(&self, text: &str) {
+        if !self.arguments.quiet {
+            output::stderr(text);
+        }
+    }
+
+    /// Waits until the target is ready; says how the run ends if it is not.
+    async fn wait_for_target(&self) -> Option<Ending> {
+        let mut signals = Signals::new();
+        tokio::select! {
+            ready = engine::wait_until_ready(&self.ready.plan.target) => {
+                let tried = self.ready.plan.secrets.redact(&ready.err()?);
+                let within = self.ready.plan.target.ready_within;
+                output::stderr(&format!("error: the target was not ready within {within}; tried {tried}\n"));
+                Some(Ending::Unavailable)
+            }
+            signal = signals.next() => Some(Ending::Interrupted(signal)),
+        }
+    }
+
+    async fn load_target(&mut self) -> anyhow::Result<Outcome> {
+        let plan = Arc::new(self.ready.plan.clone());
+        let watches = self.ready.objectives.watches.clone();
+        let ledger = Ledger::new(&plan, watches, usize::from(self.workers));
+        let log_path = self.arguments.log_requests.as_deref();
+        let (mut events, stop) = engine::start(Job {
+            plan: Arc::clone(&plan),
+            phases: self.ready.phases.clone(),
+            seed: self.seed,
+            workers: usize::from(self.workers),
+            limits: Arc::new(ledger.limits().clone()),
+            // One more than will be written, so that the log can say that it is not whole.
+            log_room: log_path.map_or(0, |_| self.arguments.log_limit.saturating_add(1)),
+            verbose: self.arguments.verbose,
+        })?;
+        let mut progress = Progress::new(&plan, self.arguments.quiet);
+        let mut journal = self.journal();
+        let mut log = self.request_log(log_path, &plan);
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut progress];
+        observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
+        observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
+        let failpoint = self.arguments.failpoint.map(|failpoint| match failpoint {
+            FailpointArg::LoseASample => Failpoint::LoseASample,
+            FailpointArg::Panic => Failpoint::Panic,
+        });
+        let this_process = ThisProcess::new();
+        let mut session =
+            Session { ledger, observers, self_use: &this_process, failpoint, phases: Vec::new() };
+        let mut signals = Signals::new();
+        let mut interrupted = None;
+        loop {
+            tokio::select! {
+                () = session.follow(&mut events) => break,
+                signal = signals.next() => {
+                    if interrupted.is_some() {
+                        // Told twice: out at once. What was recorded so far is on disk.
+                        std::process::exit(Ending::Interrupted(signal).code().into());
+                    }
+                    output::stderr("stopping: what is under way drains; once more to leave at once\n");
+                    interrupted = Some(Ending::Interrupted(signal));
+                    stop.stop();
+                }
+            }
+        }
+        let summary = session.ledger.summary().clone();
+        let phases = std::mem::take(&mut session.phases);
+        drop(session);
+        progress.finish();
+        let failed = journal.as_ref().and_then(Writer::failure);
+        self.notices.extend(failed.map(|why| format!("the run's windows are not whole on disk: {why}")));
+        self.notices.extend(log.as_ref().and_then(RequestLog::notice));
+        Ok(Outcome { summary, phases, ending: interrupted })
+    }
+
+    fn journal(&self) -> Option<Writer> {
+        let plan = &self.ready.plan;
+        let manifest = Manifest {
+            runner: env!("CARGO_PKG_VERSION").to_owned(),
+            plan: plan.name.clone(),
+            digest: plan.digest.clone(),
+            seed: self.seed,
+            workers: self.workers,
+        };
+        let folder = self.folder.as_ref()?;
+        Some(Writer::create(&folder.join(journal::FILE), manifest))
+    }
+
+    fn request_log<'p>(
+        &mut self,
+        path: Option<&Path>,
+        plan: &'p crate::plan::model::Plan,
+    ) -> Option<RequestLog<'p>> {
+        let path = path?;
+        match RequestLog::create(path, self.arguments.log_limit, plan) {
+            Ok(log) => Some(log),
+            Err(error) => {
+                let notice =
+                    format!("requests are not logged: could not write `{}`: {error}", path.display());
+                self.talk(&format!("notice: {notice}\n"));
+                self.notices.push(notice);
+                None
+            }
+        }
+    }
+
+    /// Judges, writes and prints the report; returns how the run ended.
+    fn conclude(&mut self, outcome: &Outcome) -> Ending {
+        let Ready { plan, objectives, .. } = &self.ready;
+        let judged = judge(&objectives.all, &outcome.summary, plan.gate.tier, self.length);
+        let contradictions = self.contradictions(outcome);
+        let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
+        endings.extend(outcome.ending);
+        endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
+        endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
+        self.notices.extend(contradictions);
+        let mut ending = Ending::first(endings);
+        let mut report = self.report(&judged, outcome, ending);
+        if let Some(folder) = &self.folder {
+            let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
+            if let Err(error) = folder::write(folder, "report.json", &json) {
+                output::stderr(&format!("error: {error:#}\n"));
+                ending = Ending::first([ending, Ending::Unwritten]);
+                report = self.report(&judged, outcome, ending);
+            }
+        }
+        match self.arguments.plan.format {
+            Format::Json => {
+                output::stdout(
+                    &(serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n"),
+                );
+            }
+            Format::Human => output::stdout(&report::console::render(&report)),
+        }
+        if let Some(folder) = &self.folder {
+            self.talk(&format!("report: {}\n", folder.join("report.json").display()));
+        }
+        ending
+    }
+
+    fn report(&self, judged: &[Option<Judged>], outcome: &Outcome, ending: Ending) -> report::model::Report {
+        let facts = Facts {
+            seed: self.seed,
+            started_at: self.started_at,
+            ended_at: Timestamp::now(),
+            length: self.length,
+            ending,
+            gate: self.ready.plan.gate.tier,
+            phases: &outcome.phases,
+            notices: self.notices.clone(),
+        };
+        report::build(&self.ready.plan, &self.ready.objectives.all, judged, &outcome.summary, facts)
+    }
+
+    /// Where the numbers of a phase do not add up.
+    fn contradictions(&self, outcome: &Outcome) -> Vec<String> {
+        use crate::plan::model::Load;
+        let phases = self.ready.plan.phases.iter().zip(&outcome.summary.phases);
+        let found = phases.filter(|(_, counted)| counted.ran.is_some()).filter_map(|(phase, counted)| {
+            let why = counted.contradiction(matches!(phase.load, Load::Open(_)))?;
+            Some(format!("the numbers of phase `{}` do not add up: {why}", phase.name))
+        });
+        found.collect()
+    }
+
+    /// What the objectives come to, before anything else is considered.
+    fn of_objectives(&self, judged: &[Option<Judged>], summary: &Summary) -> Ending {
+        let ending = exit::of_objectives(judged.iter().flatten());
+        let warn = self.ready.plan.gate.inconclusive == Inconclusive::Warn;
+        match (ending, self.length) {
+            (Ending::Inconclusive, Length::Full) if warn => Ending::Passed,
+            (Ending::Passed, Length::Rehearsed) => {
+                let operations = summary.phases.iter().flat_map(|phase| phase.operations.values());
+                let never = operations.filter(|o| o.requests + o.dropped > 0).any(|o| o.succeeded == 0);
+                if never { Ending::Inconclusive } else { Ending::Rehearsed }
+            }
+            (ending, _) => ending,
+        }
+    }
+}
+
+/// SIGINT and SIGTERM; SIGHUP is ignored, so that a run outlives its terminal.
+struct Signals {
+    interrupt: Option<SignalStream>,
+    terminate: Option<SignalStream>,
+    _hang_up: Option<SignalStream>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        let stream = |kind| signal(kind).ok();
+        Self {
+            interrupt: stream(SignalKind::interrupt()),
+            terminate: stream(SignalKind::terminate()),
+            _hang_up: stream(SignalKind::hangup()),
+        }
+    }
+
+    async fn next(&mut self) -> Signal {
+        let heard = async |stream: &mut Option<SignalStream>| match stream {
+            Some(stream) => drop(stream.recv().await),
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = heard(&mut self.interrupt) => Signal::Interrupt,
+            () = heard(&mut self.terminate) => Signal::Terminate,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::app::output;
+use crate::event::{Observer, RunEvent};
+use crate::measure::summary::Summary;
+use crate::plan::model::{PhaseId, Plan};
+
+/// Without a terminal, a line this often.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows on stderr how far the run is: a bar on a terminal, a line every 10 s elsewhere.
+pub(super) struct Progress<'p> {
+    plan: &'p Plan,
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    phase: Option<PhaseId>,
+    phase_started: Instant,
+    last_line: Instant,
+    requests: u64,
+    errors: u64,
+}
+
+impl<'p> Progress<'p> {
+    pub(super) fn new(plan: &'p Plan, quiet: bool) -> Self {
+        let now = Instant::now();
+        let lively = !quiet && output::stderr_is_lively();
+        let bar = lively.then(|| {
+            let style = ProgressStyle::with_template("{msg:32!} {wide_bar} {percent:>3}% {prefix}");
+            ProgressBar::new(1).with_style(style.expect("the template is a constant"))
+        });
+        Self { plan, bar, quiet, phase: None, phase_started: now, last_line: now, requests: 0, errors: 0 }
+    }
+
+    fn begin(&mut self, phase: PhaseId) {
+        self.phase = Some(phase);
+        self.phase_started = Instant::now();
+        self.last_line = self.phase_started;
+        (self.requests, self.errors) = (0, 0);
+        let phase = &self.plan.phases[phase.index()];
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(phase.duration.micros().max(1));
+                bar.set_message(phase.name.clone());
+            }
+            None => self.say(&format!("{}: {} begins\n", phase.name, phase.duration)),
+        }
+    }
+
+    fn advance(&mut self) {
+        let Some(phase) = self.phase else { return };
+        let phase = &self.plan.phases[phase.index()];
+        let told = format!("{} requests, {} errors", self.requests, self.errors);
+        if let Some(bar) = &self.bar {
+            let micros = u64::try_from(self.phase_started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            bar.set_position(micros.min(phase.duration.micros()));
+            bar.set_prefix(told);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            let elapsed = Duration::from_secs(self.phase_started.elapsed().as_secs());
+            let elapsed = crate::units::TimeSpan::from(elapsed);
+            self.say(&format!("{}: {elapsed} of {}, {told}\n", phase.name, phase.duration));
+        }
+    }
+
+    /// Takes the bar away, so that nothing of it stays on the terminal.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text.trim_end()),
+            None if self.quiet => {}
+            None => output::stderr(text),
+        }
+    }
+}
+
+impl Observer for Progress<'_> {
+    fn observe(&mut self, event: &RunEvent, _: &Summary) {
+        match event {
+            RunEvent::PhaseStarted { phase, .. } => self.begin(*phase),
+            RunEvent::Recorded { batch, .. } => {
+                for cell in batch.windows.values().flat_map(|window| window.cells.values()) {
+                    self.requests += u64::from(cell.requests);
+                    self.errors += u64::from(cell.failed() + cell.dropped);
+                }
+                self.advance();
+            }
+            RunEvent::PhaseEnded { .. } => self.phase = None,
+            RunEvent::Told(text) => self.say(&format!("{text}\n")),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::event::{Observer, RunEvent};
+use crate::measure::sample::{Outcome, Sample};
+use crate::measure::summary::Summary;
+use crate::plan::model::Plan;
+
+/// `--log-requests`: a JSON line per request, up to a limit. Times are in ms from the phase's start.
+pub(super) struct RequestLog<'p> {
+    plan: &'p Plan,
+    file: BufWriter<File>,
+    room: usize,
+    left_out: u64,
+    failure: Option<String>,
+}
+
+impl<'p> RequestLog<'p> {
+    pub(super) fn create(path: &Path, limit: usize, plan: &'p Plan) -> std::io::Result<Self> {
+        let file = BufWriter::new(File::create(path)?);
+        Ok(Self { plan, file, room: limit, left_out: 0, failure: None })
+    }
+
+    /// What the reader of the log should know.
+    pub(super) fn notice(&self) -> Option<String> {
+        match (&self.failure, self.left_out) {
+            (Some(failure), _) => Some(format!("the log of requests is not whole: {failure}")),
+            (None, 0) => None,
+            (None, _) => {
+                Some("the log of requests reached its limit; raise it with `--log-limit`".to_owned())
+            }
+        }
+    }
+
+    fn write(&mut self, phase: u16, sample: &Sample) -> std::io::Result<()> {
+        let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
+        let line = json!({
+            "phase": self.plan.phases[usize::from(phase)].name,
+            "operation": self.plan.operations[sample.operation.index()],
+            "intended_ms": ms(sample.intended),
+            "sent_ms": ms(sample.sent),
+            "finished_ms": ms(sample.finished),
+            "outcome": match sample.outcome {
+                Outcome::Succeeded => "succeeded",
+                Outcome::Failed(kind) => kind.word(),
+            },
+            "bytes": sample.bytes,
+        });
+        writeln!(self.file, "{line}")
+    }
+}
+
+impl Observer for RequestLog<'_> {
+    fn observe(&mut self, event: &RunEvent, _: &Summary) {
+        let RunEvent::Recorded { batch, log } = event else { return };
+        for sample in log {
+            if self.room == 0 {
+                self.left_out += 1;
+                continue;
+            }
+            self.room -= 1;
+            if let Err(error) = self.write(batch.phase, sample) {
+                self.failure.get_or_insert(error.to_string());
+                self.room = 0;
+            }
+        }
+        if let Err(error) = self.file.flush() {
+            self.failure.get_or_insert(error.to_string());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `--stand-in`: the built-in target as a process of its own, so that its work is not the generator's.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use anyhow::Context;
+
+/// A running stand-in; it ends with this value, or with this process.
+pub(super) struct StandInProcess {
+    child: Child,
+    /// Its standard input: it exits when this is closed, however this process ends.
+    _lifeline: Option<ChildStdin>,
+    pub(super) port: u16,
+}
+
+impl StandInProcess {
+    /// Starts it on a free port and waits until it listens.
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("could not find this program's own file")?;
+        let mut child = Command::new(program)
+            .args(["stand-in", "--port", "0", "--with-parent"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // A Ctrl-C in the terminal is for the run, which still drains.
+            .process_group(0)
+            .spawn()
+            .context("could not start the stand-in")?;
+        let lifeline = child.stdin.take();
+        let stdout = child.stdout.take().context("the stand-in has no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).context("could not hear from the stand-in")?;
+        let port = line.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let port =
+            port.with_context(|| format!("the stand-in did not say where it listens but `{}`", line.trim()))?;
+        Ok(Self { child, _lifeline: lifeline, port })
+    }
+}
+
+impl Drop for StandInProcess {
+    fn drop(&mut self) {
+        // It may be gone already, and there is nothing left to do about it here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,156 @@
+//! The exit-code contract, in one table.
+
+use crate::slo::judge::{Judged, Verdict};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every gated objective is met at the gate's tier.
+    Passed,
+    /// A rehearsal in which nothing is wrong.
+    Rehearsed,
+    /// At least one gated objective is missed.
+    Breached,
+    /// Wrong usage, an invalid plan, or one that can never be met; nothing was sent.
+    Refused,
+    /// The data cannot decide a gated objective, or it saw no data.
+    Inconclusive,
+    /// The generator, not the target, may have shaped the numbers.
+    Invalid,
+    /// The target was not ready in time; no load was sent.
+    Unavailable,
+    /// A fault of the runner.
+    Internal,
+    /// A report could not be written.
+    Unwritten,
+    /// Told to stop before the end.
+    Interrupted(Signal),
+}
+
+/// What told the run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, as by Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Ending {
+    /// All endings, with the code, the word and the meaning; `docs/exit-codes.md` is this table.
+    pub const TABLE: &[(Self, u8, &str, &str)] = &[
+        (Self::Passed, 0, "passed", "every gated objective is met at the gate's tier"),
+        (
+            Self::Rehearsed,
+            0,
+            "rehearsed",
+            "a rehearsal in which nothing is breached and every operation that ran succeeded at least once",
+        ),
+        (Self::Breached, 1, "breached", "at least one gated objective is missed"),
+        (
+            Self::Refused,
+            2,
+            "refused",
+            "wrong usage, an invalid plan, or one that can never be met; nothing was sent",
+        ),
+        (
+            Self::Inconclusive,
+            3,
+            "inconclusive",
+            "the data cannot decide a gated objective, or it saw no data",
+        ),
+        (Self::Invalid, 4, "invalid", "the generator, not the target, may have shaped the numbers"),
+        (Self::Unavailable, 5, "unavailable", "the target was not ready in time; no load was sent"),
+        (Self::Internal, 70, "internal", "a fault of the runner"),
+        (Self::Unwritten, 74, "unwritten", "a report could not be written"),
+        (
+            Self::Interrupted(Signal::Interrupt),
+            130,
+            "interrupted",
+            "by SIGINT before the end, and no breach; reports are written all the same",
+        ),
+        (
+            Self::Interrupted(Signal::Terminate),
+            143,
+            "interrupted",
+            "by SIGTERM before the end, and no breach; reports are written all the same",
+        ),
+    ];
+
+    fn row(self) -> &'static (Self, u8, &'static str, &'static str) {
+        Self::TABLE.iter().find(|(ending, ..)| *ending == self).expect("every ending is in the table")
+    }
+
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        self.row().1
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Where several endings hold, the one that comes first here is the run's.
+    pub fn first(endings: impl IntoIterator<Item = Self>) -> Self {
+        let rank = |ending: &Self| match ending {
+            Self::Refused | Self::Unavailable => 0,
+            Self::Internal => 1,
+            Self::Breached => 2,
+            Self::Unwritten => 3,
+            Self::Interrupted(_) => 4,
+            Self::Invalid => 5,
+            Self::Inconclusive => 6,
+            Self::Rehearsed => 7,
+            Self::Passed => 8,
+        };
+        endings.into_iter().min_by_key(rank).unwrap_or(Self::Passed)
+    }
+}
+
+/// What the gated objectives come to.
+pub fn of_objectives<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Ending {
+    Ending::first(judged.into_iter().filter(|judged| judged.gated).map(|judged| match judged.verdict {
+        Verdict::Missed => Ending::Breached,
+        Verdict::Inconclusive | Verdict::NoData => Ending::Inconclusive,
+        Verdict::Met | Verdict::NotAssessed => Ending::Passed,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_several_hold_the_gravest_wins() {
+        let order = [
+            Ending::Internal,
+            Ending::Breached,
+            Ending::Unwritten,
+            Ending::Interrupted(Signal::Interrupt),
+            Ending::Invalid,
+            Ending::Inconclusive,
+            Ending::Passed,
+        ];
+        for (index, ending) in order.iter().enumerate() {
+            assert_eq!(Ending::first(order[index..].iter().rev().copied()), *ending);
+        }
+        assert_eq!(order.map(Ending::code), [70, 1, 74, 130, 4, 3, 0]);
+    }
+
+    #[test]
+    fn an_objective_that_is_not_gated_changes_nothing() {
+        let judged = |verdict, gated| Judged {
+            observed: None,
+            samples: 0,
+            tier: None,
+            verdict,
+            gated,
+            why: String::new(),
+        };
+        assert_eq!(of_objectives(&[judged(Verdict::Missed, false)]), Ending::Passed);
+        assert_eq!(of_objectives(&[judged(Verdict::NoData, true)]), Ending::Inconclusive);
+        let both = [judged(Verdict::NoData, true), judged(Verdict::Missed, true)];
+        assert_eq!(of_objectives(&both), Ending::Breached);
+    }
+}

@@ -1,0 +1,87 @@
+//! Reads a file of windows back, as far as it goes.
+
+use crate::journal::format::{MAGIC, Record, Unframed, unframe};
+
+/// What a file holds.
+#[derive(Debug, Default, PartialEq)]
+pub struct Contents {
+    /// Its records, in order.
+    pub records: Vec<Record>,
+    /// Whole records of a type that this version does not know.
+    pub unknown: usize,
+    /// Bytes at the end that are not a whole, undamaged record.
+    pub lost_bytes: usize,
+}
+
+/// Reads all whole records from the start; any bytes give their whole prefix. `None` where it is no such file.
+pub fn read(bytes: &[u8]) -> Option<Contents> {
+    let mut rest = bytes.strip_prefix(MAGIC)?;
+    let mut contents = Contents::default();
+    while !rest.is_empty() {
+        rest = match unframe(rest) {
+            Unframed::Record(record, rest) => {
+                contents.records.push(*record);
+                rest
+            }
+            Unframed::Unknown(rest) => {
+                contents.unknown += 1;
+                rest
+            }
+            Unframed::Broken => {
+                contents.lost_bytes = rest.len();
+                break;
+            }
+        };
+    }
+    Some(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::journal::format::frame;
+    use crate::measure::window::{Batch, Window};
+
+    fn records() -> Vec<Record> {
+        let window = Window { scheduled: 3, started: 2, ..Window::default() };
+        let batch = Batch { phase: 1, windows: [(7, window)].into(), settled_before: 8, ..Batch::default() };
+        vec![
+            Record::PhaseStarted { phase: 1, at: 1 },
+            Record::Windows(batch),
+            Record::PhaseEnded { phase: 1, ran: Duration::from_secs(9) },
+        ]
+    }
+
+    fn file() -> Vec<u8> {
+        records().iter().fold(MAGIC.to_vec(), |mut bytes, record| {
+            bytes.extend(frame(record));
+            bytes
+        })
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        assert_eq!(read(&file()).unwrap(), Contents { records: records(), ..Contents::default() });
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_its_whole_records() {
+        let bytes = file();
+        for length in MAGIC.len()..bytes.len() {
+            let contents = read(&bytes[..length]).unwrap();
+            assert!(records().starts_with(&contents.records));
+            assert!(contents.records.len() < 3);
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_never_invents_a_record() {
+        for at in MAGIC.len()..file().len() {
+            let mut bytes = file();
+            bytes[at] ^= 0x10;
+            assert!(records().starts_with(&read(&bytes).unwrap().records), "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Writes a run's windows as they come.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::event::{Observer, RunEvent};
+use crate::journal::format::{MAGIC, Manifest, Record, frame};
+use crate::measure::summary::Summary;
+
+/// How often what was written is made to outlast a crash of the machine.
+const SYNC_EVERY: Duration = Duration::from_secs(10);
+
+/// Writes windows to a file. Where that fails it stops writing and says so: the run goes on.
+#[derive(Debug)]
+pub struct Writer {
+    file: Option<BufWriter<File>>,
+    synced: Instant,
+    failure: Option<String>,
+}
+
+impl Writer {
+    /// Begins a file.
+    pub fn create(path: &Path, manifest: Manifest) -> Self {
+        let file = File::create_new(path);
+        let mut writer = Self { file: None, synced: Instant::now(), failure: None };
+        match file {
+            Ok(file) => writer.file = Some(BufWriter::new(file)),
+            Err(error) => writer.failure = Some(error.to_string()),
+        }
+        writer.write(MAGIC);
+        writer.write(&frame(&Record::Run(manifest)));
+        writer
+    }
+
+    /// Why the file is not whole, if it is not.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let Some(file) = &mut self.file else { return };
+        let mut written = file.write_all(bytes).and_then(|()| file.flush());
+        if written.is_ok() && self.synced.elapsed() >= SYNC_EVERY {
+            self.synced = Instant::now();
+            written = file.get_ref().sync_data();
+        }
+        if let Err(error) = written {
+            // A failed write or sync is not tried again: what the file holds now is unknown.
+            self.failure = Some(error.to_string());
+            self.file = None;
+        }
+    }
+}
+
+impl Observer for Writer {
+    fn observe(&mut self, event: &RunEvent, _: &Summary) {
+        let record = match event {
+            RunEvent::PhaseStarted { phase, at } => {
+                Record::PhaseStarted { phase: phase.0, at: at.as_microsecond() }
+            }
+            RunEvent::Recorded { batch, .. } => Record::Windows(batch.clone()),
+            RunEvent::PhaseEnded { phase, ran } => Record::PhaseEnded { phase: phase.0, ran: *ran },
+            RunEvent::Told(_) => return,
+        };
+        self.write(&frame(&record));
+    }
+}

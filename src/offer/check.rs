@@ -1,0 +1,171 @@
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::offer::PhaseOffer;
+use crate::plan::model::{Load, Phase, Plan};
+use crate::slo::objective::{Objective, Statistic};
+
+/// Reports what can never be met, and what will make the numbers hard to trust.
+pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], problems: &mut Problems) {
+    for (phase, offer) in plan.phases.iter().zip(offers) {
+        check_classes(plan, phase, offer, problems);
+    }
+    for objective in objectives {
+        let phase = &plan.phases[objective.phase.index()];
+        let offer = &offers[objective.phase.index()];
+        match objective.statistic {
+            Statistic::Throughput => check_throughput(plan, objective, phase, offer, problems),
+            Statistic::Quantile(_) | Statistic::Mean | Statistic::Max => {
+                check_timeout(plan, objective, problems);
+                check_pool(objective, phase, problems);
+            }
+            Statistic::ErrorRate => {}
+        }
+        check_samples(plan, objective, phase, offer, problems);
+    }
+}
+
+/// A class that gets no user would make operations that never occur.
+fn check_classes(plan: &Plan, phase: &Phase, offer: &PhaseOffer, problems: &mut Problems) {
+    for ((class, _), users) in phase.mix.iter().zip(&offer.users) {
+        if *users > 0 {
+            continue;
+        }
+        let name = &plan.classes[class.index()].name;
+        let message =
+            format!("the class `{name}` gets none of the {} users of `{}`", phase.users, phase.name);
+        let help = "give the phase more users, or the class a greater weight";
+        problems
+            .report(Diagnostic::new(Code::OutOfRange, message).at(phase.span, "in this phase").help(help));
+    }
+}
+
+fn check_throughput(
+    plan: &Plan,
+    objective: &Objective,
+    phase: &Phase,
+    offer: &PhaseOffer,
+    problems: &mut Problems,
+) {
+    let Some((_, limit)) = objective.tiers.at_gate(plan.gate.tier).filter(|_| objective.gated) else {
+        return;
+    };
+    let Some(bound) = offer.per_second.filter(|bound| *bound < limit) else { return };
+    let message = format!(
+        "`{}` asks for {}/s, and phase `{}` can offer at most {}/s",
+        objective.name,
+        three_digits(limit),
+        phase.name,
+        three_digits(bound)
+    );
+    let (label, help) = match phase.load {
+        Load::Open(rate) => (
+            format!("its arrivals are {rate}"),
+            format!("to make it possible: arrivals of at least {}/s", three_digits(limit)),
+        ),
+        Load::Closed => {
+            let users = f64::from(phase.users);
+            (
+                format!("{users} users with a mean wait of {:.1} s", users / bound),
+                format!(
+                    "to make it possible: {:.0} users, or a mean wait of {:.1} s, or {} requests a task, or `arrivals`",
+                    (limit * users / bound - 1e-9).ceil(),
+                    users / limit,
+                    hundredths_up(limit / bound)
+                ),
+            )
+        }
+    };
+    let diagnostic = Diagnostic::new(Code::BeyondOffer, message).at(phase.span, label);
+    problems.report(diagnostic.at(objective.span, "this objective").help(help));
+}
+
+fn check_timeout(plan: &Plan, objective: &Objective, problems: &mut Problems) {
+    let Some((_, limit)) = objective.tiers.at_gate(plan.gate.tier).filter(|_| objective.gated) else {
+        return;
+    };
+    let timeout = plan.target.timeout;
+    if timeout.seconds() * 1000.0 <= limit {
+        let message = format!("the timeout of {timeout} is not above the limit of `{}`", objective.name);
+        let diagnostic = Diagnostic::new(Code::TimeoutBelowLimit, message)
+            .at(objective.span, format!("requests may take {limit} ms"))
+            .help(format!(
+                "set `timeout` under `[target]` to more than {limit} ms, best to several times that"
+            ));
+        problems.report(diagnostic);
+    }
+}
+
+/// By Little's law, `rate × response time` users are busy at once.
+fn check_pool(objective: &Objective, phase: &Phase, problems: &mut Problems) {
+    let Load::Open(rate) = phase.load else { return };
+    let busy = rate.per_second() * objective.tiers.last / 1000.0;
+    if busy > f64::from(phase.users) {
+        let message = format!(
+            "at the limit of `{}`, {} busy users would be needed, and phase `{}` has {}",
+            objective.name,
+            busy.ceil(),
+            phase.name,
+            phase.users
+        );
+        let help = format!(
+            "give the phase at least {} users: else they, not the target, set the response times",
+            busy.ceil()
+        );
+        problems.report(Diagnostic::new(Code::PoolTooSmall, message).at(phase.span, "this phase").help(help));
+    }
+}
+
+fn check_samples(
+    plan: &Plan,
+    objective: &Objective,
+    phase: &Phase,
+    offer: &PhaseOffer,
+    problems: &mut Problems,
+) {
+    let Some((_, limit)) = objective.tiers.at_gate(plan.gate.tier).filter(|_| objective.gated) else {
+        return;
+    };
+    let Some(fewest) = objective.statistic.fewest_samples(limit) else { return };
+    let Some(expected) = offer.samples(objective, phase) else { return };
+    if expected < fewest as f64 {
+        let message = format!(
+            "`{}` can expect {expected:.0} samples in phase `{}`, and at least {fewest} are needed to prove it",
+            objective.name, phase.name
+        );
+        let help = "make the phase longer or its load greater, or take the objective out with `gate = false`";
+        problems.report(
+            Diagnostic::new(Code::FewSamples, message).at(objective.span, "this objective").help(help),
+        );
+    }
+}
+
+/// In three digits, as people write rates.
+fn three_digits(value: f64) -> String {
+    let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
+    let text = format!("{value:.digits$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// Rounded up to hundredths, so that what is advised is enough.
+fn hundredths_up(value: f64) -> String {
+    let rounded = (value * 100.0 - 1e-6).ceil() / 100.0;
+    let text = format!("{rounded:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_told_in_three_digits() {
+        assert_eq!(three_digits(50.0 / 35.0), "1.43");
+        assert_eq!(three_digits(200.0 / 5.5), "36.4");
+        assert_eq!(three_digits(10.0), "10");
+        assert_eq!(three_digits(1234.0), "1234");
+        assert_eq!(hundredths_up(50.0 / (200.0 / 5.5)), "1.38");
+        assert_eq!(hundredths_up(7.0), "7");
+    }
+}

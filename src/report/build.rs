@@ -1,0 +1,217 @@
+use jiff::Timestamp;
+
+use crate::exit::Ending;
+use crate::measure::counts::Times;
+use crate::measure::summary::{OperationSummary, PhaseSummary, Summary};
+use crate::plan::GateTier;
+use crate::plan::model::{Load, PhaseId, Plan};
+use crate::report::model::{
+    ArrivalsReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport, OperationReport, PhaseReport,
+    PlanFacts, Report, TimesReport,
+};
+use crate::session::PhaseRun;
+use crate::slo::judge::{Judged, Length, Verdict};
+use crate::slo::objective::{Objective, Statistic, Tier};
+
+/// What a report needs besides plan, summary and judgement.
+#[derive(Debug)]
+pub struct Facts<'f> {
+    /// What chance depended on.
+    pub seed: u64,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Whether the plan was shrunk.
+    pub length: Length,
+    /// How it ended.
+    pub ending: Ending,
+    /// The tier at which it was judged.
+    pub gate: GateTier,
+    /// The phases that began.
+    pub phases: &'f [PhaseRun],
+    /// What the reader should know.
+    pub notices: Vec<String>,
+}
+
+/// Puts a finished run together. No secret of the plan is in it.
+pub fn build(
+    plan: &Plan,
+    objectives: &[Objective],
+    judged: &[Option<Judged>],
+    summary: &Summary,
+    facts: Facts<'_>,
+) -> Report {
+    let judgements = objectives.iter().zip(judged);
+    let objectives = judgements.filter_map(|(objective, judged)| Some((objective, judged.as_ref()?)));
+    Report {
+        schema: "runner-report/1",
+        runner: env!("CARGO_PKG_VERSION").to_owned(),
+        plan: PlanFacts { name: plan.name.clone(), path: plan.path.clone(), digest: plan.digest.clone() },
+        target: plan.secrets.redact(&plan.target.url.to_string()),
+        seed: facts.seed,
+        started_at: facts.started_at.to_string(),
+        ended_at: facts.ended_at.to_string(),
+        rehearsal: facts.length == Length::Rehearsed,
+        verdict: facts.ending.word(),
+        exit_code: facts.ending.code(),
+        gate: gate_word(facts.gate),
+        objectives: objectives.map(|(objective, judged)| objective_report(plan, objective, judged)).collect(),
+        phases: facts.phases.iter().map(|run| phase_report(plan, run, summary)).collect(),
+        notices: facts.notices,
+    }
+}
+
+fn gate_word(gate: GateTier) -> &'static str {
+    match gate {
+        GateTier::Target => "target",
+        GateTier::Acceptable => "acceptable",
+        GateTier::Maximum => "maximum",
+        GateTier::Nothing => "none",
+    }
+}
+
+/// What a tier is called in an objective's limits.
+fn tier_word(statistic: Statistic, tier: Tier) -> &'static str {
+    match (statistic, tier) {
+        (Statistic::Throughput, Tier::Maximum) => "minimum",
+        (_, tier) => tier.word(),
+    }
+}
+
+fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> ObjectiveReport {
+    let missed = (judged.observed.is_some() && judged.verdict != Verdict::NotAssessed).then_some("missed");
+    let statistic = objective.statistic;
+    ObjectiveReport {
+        name: objective.name.clone(),
+        kind: statistic.kind(),
+        phase: plan.phases[objective.phase.index()].name.clone(),
+        operations: objective.operations.iter().map(|id| plan.operations[id.index()].clone()).collect(),
+        scenario: objective.scenario.clone(),
+        statistic: statistic.to_string(),
+        unit: statistic.unit(),
+        observed: judged.observed.map(rounded),
+        interval: None,
+        samples: judged.samples,
+        effective_samples: None,
+        limits: objective
+            .tiers
+            .all()
+            .map(|(tier, limit)| (tier_word(statistic, tier), rounded(limit)))
+            .collect(),
+        tier: judged.tier.map(Tier::word).or(missed),
+        verdict: judged.verdict.word(),
+        gated: judged.gated,
+        why: judged.why.clone(),
+    }
+}
+
+fn phase_report(plan: &Plan, run: &PhaseRun, summary: &Summary) -> PhaseReport {
+    let PhaseId(_) = run.phase;
+    let phase = &plan.phases[run.phase.index()];
+    let counted = &summary.phases[run.phase.index()];
+    let judged = counted.judged_seconds;
+    let per_second = |completed: u64| (judged > 0.0).then(|| rounded(completed as f64 / judged));
+    let all = counted.operations.values();
+    let operations = counted.operations.iter().map(|(id, operation)| {
+        operation_report(&plan.operations[id.index()], operation, per_second(operation.completed))
+    });
+    PhaseReport {
+        name: phase.name.clone(),
+        scenario: phase.scenario.clone(),
+        started_at: run.started_at.to_string(),
+        planned_s: rounded(phase.duration.seconds()),
+        ran_s: rounded(counted.ran.unwrap_or_default().as_secs_f64()),
+        judged_s: rounded(judged),
+        users: phase.users,
+        requests: all.clone().map(|operation| operation.requests).sum(),
+        errors: all.clone().map(OperationSummary::failed).sum(),
+        dropped: counted.dropped(),
+        throughput_per_s: per_second(all.map(|operation| operation.completed).sum()),
+        arrivals: matches!(phase.load, Load::Open(_)).then(|| ArrivalsReport {
+            scheduled: counted.scheduled,
+            started: counted.started,
+            dropped: counted.dropped(),
+        }),
+        operations: operations.collect(),
+        errors_by_kind: errors_by_kind(plan, counted),
+        generator: generator_report(run, counted),
+    }
+}
+
+fn operation_report(
+    name: &str,
+    operation: &OperationSummary,
+    throughput_per_s: Option<f64>,
+) -> OperationReport {
+    let response_ms = times_report(&operation.response);
+    OperationReport {
+        name: name.to_owned(),
+        requests: operation.requests,
+        errors: operation.failed(),
+        dropped: operation.dropped,
+        throughput_per_s,
+        received_bytes: operation.bytes,
+        response_ms,
+        service_ms: times_report(&operation.service),
+        // Without a latency of its own a user waits just the response time.
+        user_ms: response_ms,
+    }
+}
+
+fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
+    let kinds = counted.operations.iter().flat_map(|(id, operation)| {
+        operation.errors.iter().map(move |(kind, count)| {
+            let example = counted.examples.get(&(*id, *kind)).map_or("", String::as_str);
+            ErrorReport {
+                operation: plan.operations[id.index()].clone(),
+                kind: kind.word(),
+                count: *count,
+                example: plan.secrets.redact(example),
+            }
+        })
+    });
+    kinds.collect()
+}
+
+fn generator_report(run: &PhaseRun, counted: &PhaseSummary) -> GeneratorReport {
+    let wall = run.wall.as_secs_f64();
+    GeneratorReport {
+        send_lag_ms: lag_report(&counted.send_lag),
+        user_wait_ms: lag_report(&counted.user_wait),
+        connect_ms: lag_report(&counted.connect),
+        cpu_percent: if wall > 0.0 { rounded(100.0 * run.cpu.as_secs_f64() / wall) } else { 0.0 },
+        peak_memory_bytes: run.peak_memory_bytes,
+        checks: Vec::new(),
+    }
+}
+
+fn times_report(times: &Times) -> TimesReport {
+    let at = |part| times.quantile(part).map(ms);
+    TimesReport {
+        p50: at(0.5),
+        p90: at(0.9),
+        p95: at(0.95),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: times.max().map(ms),
+        mean: times.mean_ms().map(rounded),
+    }
+}
+
+fn lag_report(times: &Times) -> LagReport {
+    LagReport {
+        p50: times.quantile(0.5).map(ms),
+        p99: times.quantile(0.99).map(ms),
+        max: times.max().map(ms),
+    }
+}
+
+fn ms(time: std::time::Duration) -> f64 {
+    rounded(time.as_secs_f64() * 1000.0)
+}
+
+/// To a thousandth: no measurement here is finer, and a report is read by people too.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,7 @@
+//! A finished run, and its renderings: each takes the finished [`Report`](model::Report) and returns text.
+
+mod build;
+pub mod console;
+pub mod model;
+
+pub use build::{Facts, build};

@@ -1,0 +1,104 @@
+//! The one loop: events are folded into the ledger and shown to observers, until the run has ended.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::event::{Observer, RunEvent};
+use crate::measure::ledger::Ledger;
+use crate::plan::model::PhaseId;
+
+/// Faults that can be asked for, to show what comes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failpoint {
+    /// One success is lost on its way to the ledger.
+    LoseASample,
+    /// The session panics.
+    Panic,
+}
+
+/// What is known of a phase besides its numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct PhaseRun {
+    /// Which.
+    pub phase: PhaseId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The processor time that the generator used in it, drain included.
+    pub cpu: Duration,
+    /// How long that was measured for.
+    pub wall: Duration,
+    /// The most memory that the generator had at its end.
+    pub peak_memory_bytes: u64,
+}
+
+/// Looks at the generator's own use of the machine: passed in, so that no clock is read here.
+pub trait SelfUse {
+    /// Processor time used so far.
+    fn cpu(&self) -> Duration;
+    /// Time passed so far.
+    fn wall(&self) -> Duration;
+    /// The most memory had so far, in bytes.
+    fn peak_memory(&self) -> u64;
+}
+
+/// Follows a run.
+pub struct Session<'s> {
+    /// Where windows are folded.
+    pub ledger: Ledger,
+    /// Who sees every event.
+    pub observers: Vec<&'s mut dyn Observer>,
+    /// The generator's own use of the machine.
+    pub self_use: &'s dyn SelfUse,
+    /// A fault to be shown.
+    pub failpoint: Option<Failpoint>,
+    /// The phases seen so far.
+    pub phases: Vec<PhaseRun>,
+}
+
+impl Session<'_> {
+    /// Takes events until there are no more.
+    pub async fn follow(&mut self, events: &mut UnboundedReceiver<RunEvent>) {
+        while let Some(event) = events.recv().await {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, mut event: RunEvent) {
+        if let (Some(failpoint), RunEvent::Recorded { batch, .. }) = (self.failpoint, &mut event) {
+            self.fail(failpoint, batch);
+        }
+        match &event {
+            RunEvent::PhaseStarted { phase, at } => self.phases.push(PhaseRun {
+                phase: *phase,
+                started_at: *at,
+                cpu: self.self_use.cpu(),
+                wall: self.self_use.wall(),
+                peak_memory_bytes: 0,
+            }),
+            RunEvent::Recorded { batch, .. } => self.ledger.fold(batch),
+            RunEvent::PhaseEnded { phase, ran } => {
+                self.ledger.finish(phase.0, *ran);
+                if let Some(run) = self.phases.last_mut() {
+                    run.cpu = self.self_use.cpu().saturating_sub(run.cpu);
+                    run.wall = self.self_use.wall().saturating_sub(run.wall);
+                    run.peak_memory_bytes = self.self_use.peak_memory();
+                }
+            }
+            RunEvent::Told(_) => {}
+        }
+        for observer in &mut self.observers {
+            observer.observe(&event, self.ledger.summary());
+        }
+    }
+
+    fn fail(&mut self, failpoint: Failpoint, batch: &mut crate::measure::window::Batch) {
+        assert!(failpoint != Failpoint::Panic, "asked to fail");
+        let cells = batch.windows.values_mut().flat_map(|window| window.cells.values_mut());
+        if let Some(cell) = cells.into_iter().find(|cell| cell.succeeded > 0) {
+            cell.succeeded -= 1;
+            self.failpoint = None;
+        }
+    }
+}
