@@ -141,8 +141,7 @@ impl Worker {
                 () = &mut drained => true,
                 () = next => false,
             };
-            let now = if done { Duration::from_secs(u32::MAX.into()) } else { stage.clock.now() };
-            let (batch, log) = stage.recorder.borrow_mut().drain(now);
+            let (batch, log) = stage.recorder.borrow_mut().drain(stage.clock.now());
             // Where the session is gone there is no one left to tell.
             let _ = self.events.send(RunEvent::Recorded { batch, log });
             if done {

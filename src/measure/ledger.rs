@@ -85,7 +85,9 @@ impl Ledger {
             pending.windows.entry(*second).or_default().merge(window);
         }
         let before = pending.settled.iter().copied().min().unwrap_or(0);
-        self.settle(batch.phase, before);
+        // The drain comes after the last second and is folded when the phase has finished.
+        let last = self.phases[phase].duration.as_secs_f64().ceil() as u32;
+        self.settle(batch.phase, before.min(last));
     }
 
     /// All workers have told everything about a phase, which ran for so long.

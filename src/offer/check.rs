@@ -1,12 +1,14 @@
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::offer::PhaseOffer;
-use crate::plan::model::{Load, Phase, Plan};
+use crate::plan::model::{Load, OperationId, Phase, Plan};
 use crate::slo::objective::{Objective, Statistic};
 
 /// Reports what can never be met, and what will make the numbers hard to trust.
 pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], problems: &mut Problems) {
-    for (phase, offer) in plan.phases.iter().zip(offers) {
+    for (index, (phase, offer)) in plan.phases.iter().zip(offers).enumerate() {
+        let of_phase: Vec<&Objective> = objectives.iter().filter(|o| o.phase.index() == index).collect();
         check_classes(plan, phase, offer, problems);
+        check_pool(phase, offer, &of_phase, problems);
     }
     for objective in objectives {
         let phase = &plan.phases[objective.phase.index()];
@@ -15,7 +17,6 @@ pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], probl
             Statistic::Throughput => check_throughput(plan, objective, phase, offer, problems),
             Statistic::Quantile(_) | Statistic::Mean | Statistic::Max => {
                 check_timeout(plan, objective, problems);
-                check_pool(objective, phase, problems);
             }
             Statistic::ErrorRate => {}
         }
@@ -94,14 +95,21 @@ fn check_timeout(plan: &Plan, objective: &Objective, problems: &mut Problems) {
     }
 }
 
-/// By Little's law, `rate × response time` users are busy at once.
-fn check_pool(objective: &Objective, phase: &Phase, problems: &mut Problems) {
-    let Load::Open(rate) = phase.load else { return };
-    let busy = rate.per_second() * objective.tiers.last / 1000.0;
+/// By Little's law as many users are busy as arrive while one is served: at the limit of every objective, the sum over
+/// operations of their rate times their limit.
+fn check_pool(phase: &Phase, offer: &PhaseOffer, objectives: &[&Objective], problems: &mut Problems) {
+    if phase.load == Load::Closed {
+        return;
+    }
+    let limit = |operation: &OperationId| {
+        let of_times =
+            objectives.iter().filter(|o| o.statistic.unit() == "ms" && o.operations.contains(operation));
+        of_times.map(|objective| objective.tiers.last).reduce(f64::max).unwrap_or(0.0)
+    };
+    let busy: f64 = offer.by_operation.iter().map(|(id, rate)| rate * limit(id) / 1000.0).sum();
     if busy > f64::from(phase.users) {
         let message = format!(
-            "at the limit of `{}`, {} busy users would be needed, and phase `{}` has {}",
-            objective.name,
+            "with every answer at its limit, {} users would be busy, and phase `{}` has {}",
             busy.ceil(),
             phase.name,
             phase.users

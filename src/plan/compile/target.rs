@@ -64,10 +64,9 @@ impl Compiler<'_> {
     }
 
     fn ready(&mut self, ready: &Spanned<String>) -> Option<(Method, String)> {
-        let text = self.constant(ready, Encoding::Path)?;
-        let line = Spanned::new(text, ready.span);
-        let (method, path) = self.request_line(&line)?;
-        Some((method, path.to_owned()))
+        let (method, path) = self.request_line(ready)?;
+        let path = self.constant(&Spanned::new(path.to_owned(), ready.span), Encoding::Path)?;
+        Some((method, path))
     }
 
     fn constant_headers(&mut self, headers: &Spanned<Map<String>>) -> HeaderMap {
