@@ -1,12 +1,12 @@
 use std::process::ExitCode;
 
-use comfy_table::Table;
 use serde_json::json;
 
 use crate::app::arguments::{CheckArgs, Format};
 use crate::app::load::{Ready, load};
 use crate::app::output;
-use crate::plan::model::{Load, Phase, Wait};
+use crate::plan::model::{Load, Phase, PhaseId, Wait};
+use crate::report::table::light;
 use crate::units::TimeSpan;
 
 /// `runner check PLAN`: everything that can be known without sending a request.
@@ -79,12 +79,8 @@ pub(super) fn headline(ready: &Ready) -> String {
     format!("{}: {count} in {total}, {load}", ready.plan.name)
 }
 
-fn objectives_table(ready: &Ready, id: crate::plan::model::PhaseId) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-    table.set_width(80);
-    table.set_header(vec!["objective", "statistic", "judged at", "samples", "needed", "can decide"]);
+fn objectives_table(ready: &Ready, id: PhaseId) -> String {
+    let mut table = light(&["objective", "statistic", "judged at", "samples", "needed", "can decide"]);
     let phase = &ready.plan.phases[id.index()];
     let mut rows = 0;
     for objective in ready.objectives.all.iter().filter(|objective| objective.phase == id) {

@@ -1,11 +1,7 @@
 //! The report as a terminal shows it, readable at 80 columns.
 
-use comfy_table::{CellAlignment, Table};
-
 use crate::report::model::{ObjectiveReport, PhaseReport, Report};
-
-/// No line is longer, whatever names the plan has.
-const WIDTH: u16 = 80;
+use crate::report::table::{WIDTH, light, number};
 
 /// The whole report: a table of operations and one of objectives per phase, then the verdict.
 pub fn render(report: &Report) -> String {
@@ -15,30 +11,27 @@ pub fn render(report: &Report) -> String {
         text.push('\n');
     }
     for notice in &report.notices {
-        text.push_str(&wrapped("notice: ", notice));
+        text.push_str(&wrapped("notice:", notice));
     }
     text.push_str(&verdict_line(report));
     text
 }
 
 fn phase_text(report: &Report, phase: &PhaseReport) -> String {
-    let mut text = heading(phase);
-    text.push_str(&operations_table(phase));
-    text.push('\n');
+    let mut text = heading(phase) + &operations_table(phase) + "\n";
     for error in &phase.errors_by_kind {
         let told = format!("{} × {}: {}", error.count, error.kind, error.example);
-        text.push_str(&wrapped(&format!("  {} ", error.operation), &told));
+        text.push_str(&wrapped(&format!("  {}:", error.operation), &told));
     }
     let objectives: Vec<&ObjectiveReport> =
         report.objectives.iter().filter(|objective| objective.phase == phase.name).collect();
     if !objectives.is_empty() {
         text.push('\n');
-        text.push_str(&objectives_table(&objectives));
-        text.push('\n');
+        text.push_str(&(objectives_table(&objectives) + "\n"));
     }
     for objective in objectives.iter().filter(|objective| objective.verdict != "met") {
         let gated = if objective.gated { "" } else { " (not gated)" };
-        let label = format!("  {} {}{gated}: ", objective.name, objective.verdict);
+        let label = format!("  {}, {}{gated}:", objective.name, objective.verdict);
         text.push_str(&wrapped(&label, &objective.why));
     }
     text
@@ -46,19 +39,18 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
 
 fn heading(phase: &PhaseReport) -> String {
     let load = match &phase.arrivals {
-        Some(arrivals) => format!(
-            "{} arrivals, {} started, {} dropped",
-            arrivals.scheduled, arrivals.started, arrivals.dropped
-        ),
+        Some(arrivals) if arrivals.dropped > 0 => {
+            format!("{} of {} arrivals dropped", arrivals.dropped, arrivals.scheduled)
+        }
+        Some(arrivals) => format!("{} arrivals", arrivals.scheduled),
         None => format!("{} requests", phase.requests),
     };
-    let times = format!("ran {}, judged {}", seconds(phase.ran_s), seconds(phase.judged_s));
-    wrapped(&format!("{} ", phase.name), &format!("· {} users · {times} · {load}", phase.users))
+    let times = format!("{} judged of {}", seconds(phase.judged_s), seconds(phase.ran_s));
+    wrapped(&phase.name, &format!("· {} users · {times} · {load}", phase.users)) + "\n"
 }
 
 fn operations_table(phase: &PhaseReport) -> String {
-    let mut table =
-        new_table(&["operation", "requests", "errors", "per s", "p50 ms", "p95 ms", "p99 ms", "max ms"]);
+    let mut table = light(&["operation", "requests", "errors", "per s", "p50 ms", "p95", "p99", "max"]);
     for operation in &phase.operations {
         let times = operation.response_ms;
         table.add_row([
@@ -81,7 +73,7 @@ fn operations_table(phase: &PhaseReport) -> String {
 }
 
 fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
-    let mut table = new_table(&["objective", "observed", "target", "accept.", "limit", "tier", "verdict"]);
+    let mut table = light(&["objective", "observed", "target", "accept", "limit", "tier", "verdict"]);
     for objective in objectives {
         let limit = |name: &str| number(objective.limits.get(name).copied());
         let last = if objective.kind == "throughput" { "minimum" } else { "maximum" };
@@ -107,18 +99,6 @@ fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
     table.to_string()
 }
 
-fn new_table(headers: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
-    table.set_header(headers.to_vec());
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
 fn verdict_line(report: &Report) -> String {
     let assessed = report.objectives.iter().filter(|o| o.verdict != "not assessed").count();
     let gated = report.objectives.iter().filter(|o| o.gated).count();
@@ -128,21 +108,6 @@ fn verdict_line(report: &Report) -> String {
         false => format!("{met} of {gated} gated objectives met at tier {}", report.gate),
     };
     format!("verdict: {} ({told}; exit {})\n", report.verdict, report.exit_code)
-}
-
-/// A number in about three digits.
-fn number(value: Option<f64>) -> String {
-    let Some(value) = value else { return "–".to_owned() };
-    let digits = match value.abs() {
-        v if v >= 100.0 => 0,
-        v if v >= 10.0 => 1,
-        _ => 2,
-    };
-    let text = format!("{value:.digits$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
 }
 
 fn seconds(value: f64) -> String {
@@ -155,15 +120,12 @@ fn wrapped(label: &str, text: &str) -> String {
     let mut lines = vec![label.to_owned()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is always a line");
-        let fits = line.chars().count() + word.chars().count() < usize::from(WIDTH);
-        if fits || line.trim().is_empty() {
-            if !line.ends_with(' ') {
-                line.push(' ');
-            }
+        if line.chars().count() + word.chars().count() < usize::from(WIDTH) {
+            line.push(' ');
             line.push_str(word);
         } else {
             lines.push(format!("    {word}"));
         }
     }
-    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+    lines.join("\n") + "\n"
 }

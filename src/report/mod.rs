@@ -3,5 +3,6 @@
 mod build;
 pub mod console;
 pub mod model;
+pub mod table;
 
 pub use build::{Facts, build};
