@@ -102,16 +102,11 @@ impl Connection {
         let sent = first_byte.get();
         // A connection that ended knows better why than the request that was cancelled with it.
         let result = result.map_err(|fault| end.unwrap_or(fault));
-        match result {
+        if result.is_ok() {
             // Lets hyper see the end of the answer, so that a connection to be closed is closed now.
-            Ok(_) => {
-                poll_fn(|cx| {
-                    self.drive(cx);
-                    Poll::Ready(())
-                })
-                .await
-            }
-            Err(_) => self.ended = true,
+            self.is_usable().await;
+        } else {
+            self.ended = true;
         }
         (result, sent)
     }

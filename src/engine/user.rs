@@ -15,7 +15,7 @@ use crate::event::StopSignal;
 use crate::measure::recorder::Recorder;
 use crate::measure::sample::{ErrorKind, Outcome, Sample};
 use crate::plan::draw::{Draw, Occasion};
-use crate::plan::model::{Target, Wait};
+use crate::plan::model::{Secrets, Target, Wait};
 use crate::plan::template::Facts;
 
 /// What the users of a worker share in a phase.
@@ -31,6 +31,7 @@ pub(super) struct Stage {
     pub(super) end: Duration,
     pub(super) stop: StopSignal,
     pub(super) numbering: Numbering,
+    pub(super) secrets: Secrets,
     /// Tells what happens to connections and users, if anyone wants to know.
     pub(super) tell: Option<Box<dyn Fn(String)>>,
 }
@@ -49,7 +50,7 @@ pub(super) struct Numbering {
 impl Numbering {
     /// The first number of a task and the step to the next: tasks are numbered within their phase, phases interleave.
     fn of(self, phase: u16, task: u64) -> (u64, u64) {
-        (task.wrapping_mul(self.per_task).wrapping_mul(self.phases) + u64::from(phase), self.phases)
+        (task * self.per_task * self.phases + u64::from(phase), self.phases)
     }
 }
 
@@ -119,7 +120,10 @@ impl User {
                 self.stage.tell(|| format!("user {} connected", self.number));
                 self.connection = Some(connection);
             }
-            Err(fault) => self.stage.tell(|| format!("user {}: {}", self.number, fault.text)),
+            Err(fault) => {
+                let text = self.stage.secrets.redact(&fault.text);
+                self.stage.tell(|| format!("user {}: {text}", self.number));
+            }
         }
     }
 
@@ -150,8 +154,9 @@ impl User {
         let mut recorder = stage.recorder.borrow_mut();
         recorder.record(&sample);
         if let Err(fault) = result {
-            stage.tell(|| format!("user {}: {}: {}", self.number, fault.kind.word(), fault.text));
-            recorder.example(prepared.operation, fault.kind, || fault.text);
+            let text = stage.secrets.redact(&fault.text);
+            stage.tell(|| format!("user {}: {}: {text}", self.number, fault.kind.word()));
+            recorder.example(prepared.operation, fault.kind, || text);
         }
         sample.finished
     }

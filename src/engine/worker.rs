@@ -50,8 +50,10 @@ impl Worker {
         match phase.load {
             Load::Closed => self.start_closed(phase, &users, &stage, &local),
             Load::Open(rate) => {
+                let pools = self.seat_users(phase, &users, &stage, &local);
                 let arrivals = Arrivals::constant(rate, phase.ramp, phase.duration);
-                self.start_open(phase, &users, arrivals, &stage, &local);
+                let dealt = Dealt::new(plan, phase, arrivals, self.number, self.job.workers);
+                local.spawn_local(dispatch(Rc::clone(&stage), pools, dealt));
             }
         }
         let stopper = Rc::clone(&stage);
@@ -87,6 +89,7 @@ impl Worker {
                 per_task: plan.sequences_per_task(),
                 phases: plan.phases.len() as u64,
             },
+            secrets: plan.secrets.clone(),
             // A run that no one listens to any more is not worth talking about.
             tell: self.job.verbose.then(|| -> Box<dyn Fn(String)> {
                 Box::new(move |text| drop(events.send(RunEvent::Told(text))))
@@ -113,14 +116,14 @@ impl Worker {
         }
     }
 
-    fn start_open(
+    /// Seats the users of an open phase, by class.
+    fn seat_users(
         &self,
         phase: &Phase,
         users: &[Mine],
-        arrivals: Arrivals,
         stage: &Rc<Stage>,
         local: &LocalSet,
-    ) {
+    ) -> Vec<Rc<Pool>> {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
         for Mine { number, class } in users.iter().copied() {
             let start = Duration::from_secs_f64(phase.user_start(number));
@@ -128,8 +131,7 @@ impl Worker {
             let seat = pool.seat();
             local.spawn_local(User::new(Rc::clone(stage), number, class).serve_open(start, pool, seat));
         }
-        let dealt = Dealt::new(&self.job.plan, phase, arrivals, self.number, self.job.workers);
-        local.spawn_local(dispatch(Rc::clone(stage), pools, dealt));
+        pools
     }
 
     async fn hand_over_until_drained(&self, stage: &Rc<Stage>, local: LocalSet) {

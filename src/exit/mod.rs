@@ -15,6 +15,8 @@ pub enum Ending {
     Refused,
     /// The data cannot decide a gated objective, or it saw no data.
     Inconclusive,
+    /// The same, in a plan that says `inconclusive = "warn"`.
+    Tolerated,
     /// The generator, not the target, may have shaped the numbers.
     Invalid,
     /// The target was not ready in time; no load was sent.
@@ -40,6 +42,7 @@ impl Ending {
     /// All endings, with the code, the word and the meaning; `docs/exit-codes.md` is this table.
     pub const TABLE: &[(Self, u8, &str, &str)] = &[
         (Self::Passed, 0, "passed", "every gated objective is met at the gate's tier"),
+        (Self::Tolerated, 0, "inconclusive", "the same as 3, in a plan that says `inconclusive = \"warn\"`"),
         (
             Self::Rehearsed,
             0,
@@ -101,8 +104,9 @@ impl Ending {
             Self::Interrupted(_) => 4,
             Self::Invalid => 5,
             Self::Inconclusive => 6,
-            Self::Rehearsed => 7,
-            Self::Passed => 8,
+            Self::Tolerated => 7,
+            Self::Rehearsed => 8,
+            Self::Passed => 9,
         };
         endings.into_iter().min_by_key(rank).unwrap_or(Self::Passed)
     }

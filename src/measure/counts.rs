@@ -116,6 +116,12 @@ impl Times {
         (self.count() > 0).then(|| Duration::from_micros(self.max))
     }
 
+    /// The times that occurred, to 0.1 %, and how often each did, ascending.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let recorded = self.histogram.iter().flat_map(Histogram::iter_recorded);
+        recorded.map(|value| (Duration::from_micros(value.value_iterated_to()), value.count_at_value()))
+    }
+
     /// How many were longer than an hour and count as an hour.
     pub fn clamped(&self) -> u64 {
         self.clamped

@@ -4,7 +4,7 @@ use crate::exit::Ending;
 use crate::measure::counts::Times;
 use crate::measure::summary::{OperationSummary, PhaseSummary, Summary};
 use crate::plan::GateTier;
-use crate::plan::model::{Load, PhaseId, Plan};
+use crate::plan::model::{Load, Plan};
 use crate::report::model::{
     ArrivalsReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport, OperationReport, PhaseReport,
     PlanFacts, Report, TimesReport,
@@ -107,7 +107,6 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> Obje
 }
 
 fn phase_report(plan: &Plan, run: &PhaseRun, summary: &Summary) -> PhaseReport {
-    let PhaseId(_) = run.phase;
     let phase = &plan.phases[run.phase.index()];
     let counted = &summary.phases[run.phase.index()];
     let judged = counted.judged_seconds;

@@ -3,6 +3,8 @@
 mod build;
 pub mod console;
 pub mod model;
+mod notices;
 pub mod table;
 
 pub use build::{Facts, build};
+pub use notices::notices;

@@ -58,8 +58,11 @@ pub fn load(
             report_never_sampled(draft, problems);
         }
     }
-    if objectives.all.is_empty() && plan.gate.tier != GateTier::Nothing && !problems.refused() {
-        let message = "the plan has no objective: nothing would be judged";
+    if !objectives.all.iter().any(|objective| objective.gated)
+        && plan.gate.tier != GateTier::Nothing
+        && !problems.refused()
+    {
+        let message = "the plan has no gated objective: nothing would be judged";
         let help = "name threshold files with `thresholds = […]`, or say `tier = \"none\"` under `[gate]`";
         problems.report(Diagnostic::new(Code::NoObjectives, message).help(help));
     }

@@ -26,7 +26,7 @@ use crate::journal::{self, writer::Writer};
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::Summary;
 use crate::plan::model::TargetUrl;
-use crate::plan::{Inconclusive, rehearse};
+use crate::plan::{GateTier, Inconclusive, rehearse};
 use crate::report::{self, Facts};
 use crate::session::{Failpoint, PhaseRun, Session};
 use crate::slo::judge::{Judged, Length, judge};
@@ -91,7 +91,8 @@ impl<'r> Run<'r> {
         let started_at = Timestamp::now();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = arguments.workers.unwrap_or(u16::try_from(cores.min(256)).unwrap_or(256));
-        let seed = ready.plan.seed.unwrap_or_else(rand::random);
+        // Short enough to be typed again.
+        let seed = ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into());
         let mut notices = Vec::new();
         let folder = match folder::create(&arguments.out, &ready.plan.name, started_at) {
             Ok(folder) => Some(folder),
@@ -247,6 +248,7 @@ impl<'r> Run<'r> {
         endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
         endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
         self.notices.extend(contradictions);
+        self.notices.extend(report::notices(plan, &outcome.summary));
         let mut ending = Ending::first(endings);
         let mut report = self.report(&judged, outcome, ending);
         if let Some(folder) = &self.folder {
@@ -298,18 +300,25 @@ impl<'r> Run<'r> {
 
     /// What the objectives come to, before anything else is considered.
     fn of_objectives(&self, judged: &[Option<Judged>], summary: &Summary) -> Ending {
-        let ending = exit::of_objectives(judged.iter().flatten());
-        let warn = self.ready.plan.gate.inconclusive == Inconclusive::Warn;
-        match (ending, self.length) {
-            (Ending::Inconclusive, Length::Full) if warn => Ending::Passed,
-            (Ending::Passed, Length::Rehearsed) => {
-                let operations = summary.phases.iter().flat_map(|phase| phase.operations.values());
-                let never = operations.filter(|o| o.requests + o.dropped > 0).any(|o| o.succeeded == 0);
-                if never { Ending::Inconclusive } else { Ending::Rehearsed }
-            }
-            (ending, _) => ending,
+        let gate = &self.ready.plan.gate;
+        let nothing_gated = !judged.iter().flatten().any(|judged| judged.gated);
+        let ending = match exit::of_objectives(judged.iter().flatten()) {
+            Ending::Passed if nothing_gated && gate.tier != GateTier::Nothing => Ending::Inconclusive,
+            Ending::Passed if self.length == Length::Rehearsed => rehearsed(summary),
+            ending => ending,
+        };
+        match ending {
+            Ending::Inconclusive if gate.inconclusive == Inconclusive::Warn => Ending::Tolerated,
+            ending => ending,
         }
     }
+}
+
+/// A rehearsal has shown that the plan works if every operation that ran succeeded at least once.
+fn rehearsed(summary: &Summary) -> Ending {
+    let operations = || summary.phases.iter().flat_map(|phase| phase.operations.values());
+    let never = operations().filter(|o| o.requests + o.dropped > 0).any(|o| o.succeeded == 0);
+    if never || operations().next().is_none() { Ending::Inconclusive } else { Ending::Rehearsed }
 }
 
 /// SIGINT and SIGTERM; SIGHUP is ignored, so that a run outlives its terminal.

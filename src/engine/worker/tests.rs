@@ -1,1 +1,232 @@
+//! Facts about hours of load, on a paused clock and against a server in memory.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
 use super::*;
+use crate::diagnostic::{Problems, render};
+use crate::event::{Observer, StopHandle};
+use crate::journal::format::Manifest;
+use crate::journal::writer::Writer;
+use crate::measure::ledger::Ledger;
+use crate::measure::watch::{Watch, What};
+use crate::plan::{Settings, World, load};
+
+/// How long the server takes to answer.
+const ANSWER: Duration = Duration::from_millis(5);
+
+fn plan(text: &str) -> Plan {
+    let mut problems = Problems::default();
+    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let loaded = load(Path::new("plans/test.toml"), &Settings::default(), &world, &mut problems);
+    loaded.plan.unwrap_or_else(|| panic!("{}", render(&problems, false)))
+}
+
+/// Answers every request of every connection after the same time.
+async fn serve(mut connections: UnboundedReceiver<DuplexStream>) {
+    while let Some(stream) = connections.recv().await {
+        tokio::spawn(async move {
+            let answer = service_fn(|request: http::Request<hyper::body::Incoming>| async {
+                let _ = request.into_body().collect().await;
+                tokio::time::sleep(ANSWER).await;
+                Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(b"{}"))))
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+        });
+    }
+}
+
+/// What a run in memory leaves behind.
+struct Ran {
+    ledger: Ledger,
+    /// Resident memory after each simulated hour.
+    memory: Vec<u64>,
+    /// Size of the windows on disk.
+    on_disk: u64,
+    most_pending: usize,
+}
+
+/// Follows the events of a run in memory.
+struct Follower {
+    ledger: Ledger,
+    journal: Writer,
+    memory: Vec<u64>,
+    seconds: u64,
+    most_pending: usize,
+}
+
+impl Follower {
+    fn take(&mut self, event: &RunEvent) {
+        if let RunEvent::Recorded { batch, .. } = event {
+            self.ledger.fold(batch);
+        }
+        self.most_pending = self.most_pending.max(self.ledger.pending_seconds());
+        self.journal.observe(event, self.ledger.summary());
+        self.seconds += 1;
+        if self.seconds.is_multiple_of(3600) {
+            self.memory.push(resident_bytes());
+        }
+    }
+}
+
+/// Runs all phases of a plan on one worker in a runtime whose clock is paused.
+async fn simulate(plan: Plan) -> Ran {
+    let plan = Arc::new(plan);
+    let ledger = Ledger::new(&plan, watches(&plan), 1);
+    let (to_server, connections) = unbounded_channel();
+    tokio::spawn(serve(connections));
+    let (events, mut told) = unbounded_channel();
+    let (_stop, stop) = StopHandle::new();
+    let job = Arc::new(Job {
+        plan: Arc::clone(&plan),
+        phases: Vec::new(),
+        seed: 7,
+        workers: 1,
+        limits: Arc::new(ledger.limits().clone()),
+        log_room: 0,
+        verbose: false,
+    });
+    let worker = Worker { number: 0, job, dialer: Dialer::Memory(to_server), stop, events };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("windows.journal");
+    let (runner, digest) = (String::new(), String::new());
+    let manifest = Manifest { runner, plan: plan.name.clone(), digest, seed: 7, workers: 1 };
+    let journal = Writer::create(&file, manifest);
+    let mut follower = Follower { ledger, journal, memory: Vec::new(), seconds: 0, most_pending: 0 };
+    for (phase, id) in plan.phases.iter().zip((0..).map(PhaseId)) {
+        let mut work = std::pin::pin!(worker.run(id, Instant::now() + Duration::from_millis(20)));
+        loop {
+            tokio::select! {
+                biased;
+                event = told.recv() => follower.take(&event.unwrap()),
+                () = &mut work => break,
+            }
+        }
+        while let Ok(event) = told.try_recv() {
+            follower.take(&event);
+        }
+        follower.ledger.finish(id.0, phase.duration.duration());
+    }
+    let Follower { ledger, journal, memory, most_pending, .. } = follower;
+    assert_eq!(journal.failure(), None);
+    Ran { ledger, memory, on_disk: file.metadata().unwrap().len(), most_pending }
+}
+
+/// One limit for everything in each phase.
+fn watches(plan: &Plan) -> Vec<Watch> {
+    let what = What::Slower(Duration::from_millis(50));
+    let phases = plan.phases.iter().zip((0..).map(PhaseId));
+    phases.map(|(of, phase)| Watch { phase, operations: plan.operations_of(of), what }).collect()
+}
+
+/// Memory can be measured only in a process of one's own: elsewhere the test runs itself again in one.
+fn in_a_process_of_its_own(test: &str) -> bool {
+    if std::env::var_os("NEXTEST").is_some() || std::env::var_os("ALONE").is_some() {
+        return true;
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    let name = format!("engine::worker::tests::{test}");
+    assert!(again.args(["--exact", &name]).env("ALONE", "1").status().unwrap().success());
+    false
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+fn assert_memory_is_flat(ran: &Ran) {
+    // The first hour fills histograms and pools; what comes later must add nothing that grows with time.
+    let (first, last) = (ran.memory[0], *ran.memory.last().unwrap());
+    assert!(last < first + (4 << 20), "{:?}", ran.memory);
+    assert!(ran.most_pending <= 4, "{} seconds were pending", ran.most_pending);
+    let hours = ran.memory.len();
+    let told =
+        format!("{hours} h: {first} bytes resident after 1 h, {last} at the end, {} on disk\n", ran.on_disk);
+    std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes()).unwrap();
+}
+
+const SOAK: &str = r#"
+name = "soak"
+target.url = "http://127.0.0.1:1"
+[gate]
+tier = "none"
+[[phases]]
+name = "week"
+duration = "168h"
+users = 25
+spawn_rate = 2
+mix = { soak = 1 }
+[users.soak]
+wait = ["60s", "120s"]
+tasks = [{ request = "GET /a", weight = 10 }, { request = "GET /b" }, { request = "POST /c", json = { id = "${uuid()}" } }]
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_week_of_waiting_users_takes_the_memory_of_an_hour() {
+    if !in_a_process_of_its_own("a_week_of_waiting_users_takes_the_memory_of_an_hour") {
+        return;
+    }
+    let ran = simulate(plan(SOAK)).await;
+    assert_memory_is_flat(&ran);
+    let week = &ran.ledger.summary().phases[0];
+    let requests: u64 = week.operations.values().map(|operation| operation.requests).sum();
+    // 25 users, one task in 90.005 s each, and the first ones at once.
+    assert!(requests.abs_diff(168_000) < 500, "{requests}");
+    assert!(week.operations.values().all(|operation| operation.failed() == 0));
+    assert_eq!(week.judged_seconds, 604_800.0 - 13.0);
+    // A week of 604 800 s must not drift: the longest wait before sending is the timer's own millisecond.
+    assert!(week.send_lag.max().unwrap() <= Duration::from_millis(1), "{:?}", week.send_lag.max());
+}
+
+const SCHEDULE: &str = r#"
+name = "schedule"
+target.url = "http://127.0.0.1:1"
+[gate]
+tier = "none"
+[[phases]]
+name = "steady"
+duration = "HOURSh"
+users = 50
+spawn_rate = 5
+arrivals = "25/s"
+mix = { all = 1 }
+[[phases]]
+name = "peak"
+duration = "PEAKm"
+users = 200
+spawn_rate = 20
+arrivals = "125/s"
+mix = { all = 1 }
+[users.all]
+tasks = [
+  { request = "GET /a" }, { request = "GET /b" }, { request = "GET /c" }, { request = "GET /d" }, { request = "GET /e" },
+  { request = "POST /f", json = { n = "${int(1, 9)}" } }, { request = "POST /g", json = { f = "${float(0, 1)}" } },
+]
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn hours_of_arrivals_are_all_carried_out_in_flat_memory() {
+    if !in_a_process_of_its_own("hours_of_arrivals_are_all_carried_out_in_flat_memory") {
+        return;
+    }
+    let text = SCHEDULE.replace("HOURS", "8").replace("PEAK", "30");
+    let ran = simulate(plan(&text)).await;
+    assert_memory_is_flat(&ran);
+    let [steady, peak] = ran.ledger.summary().phases.as_slice() else { panic!("two phases") };
+    // The rate rises over a ramp of 10 s, in which half as many arrive.
+    assert_eq!((steady.scheduled, steady.started), (25 * 28_795, 25 * 28_795));
+    assert_eq!((peak.scheduled, peak.started), (125 * 1795, 125 * 1795));
+    assert_eq!(steady.contradiction(true), None);
+    // Five milliseconds of service, and at most one each for the timers of both sides.
+    assert!(peak.operations.values().all(|o| o.response.max().unwrap() <= Duration::from_millis(8)));
+}

@@ -1,0 +1,78 @@
+use crate::measure::counts::Times;
+use crate::measure::summary::{PhaseSummary, Summary};
+use crate::plan::model::{Load, Phase, Plan};
+
+/// Above this share of the samples it is told how many a closed loop left out.
+const OMITTED: f64 = 0.01;
+
+/// What a reader of the numbers should know about how they came about.
+pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
+    let ran = plan.phases.iter().zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
+    ran.flat_map(|(phase, counted)| of_phase(plan, phase, counted)).collect()
+}
+
+fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut times = Times::default();
+    counted.operations.values().for_each(|operation| times.merge(&operation.response));
+    if phase.load == Load::Closed && times.count() > 0 {
+        told.push(format!(
+            "`{}` is a closed phase: a user asks again only after its answer, so response and service times are nearly equal",
+            phase.name
+        ));
+        let omitted = omitted(&times, mean_wait(plan, phase));
+        if omitted > OMITTED * times.count() as f64 {
+            told.push(format!(
+                "`{}` under-represents slow spells: users waiting for slow answers left out about {omitted:.0} requests beside {} made; \
+                 an open phase (`arrivals`) shows what they would have met",
+                phase.name,
+                times.count()
+            ));
+        }
+    }
+    if times.clamped() > 0 {
+        let count = times.clamped();
+        told.push(format!(
+            "{count} response times of `{}` are longer than an hour and count as an hour",
+            phase.name
+        ));
+    }
+    told
+}
+
+/// The mean wait of a phase's users, in seconds.
+fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
+    let weights: f64 = phase.mix.iter().map(|(_, weight)| weight).sum();
+    let waits = phase.mix.iter().map(|(class, weight)| weight * plan.classes[class.index()].wait.mean());
+    waits.sum::<f64>() / weights
+}
+
+/// How many requests users would have made in the time in which they waited for slow answers, had these been usual ones:
+/// `Σ max(0, Rᵢ / (Z̄ + R₅₀) − 1)` over response times R with median R₅₀, and a mean wait Z̄.
+fn omitted(times: &Times, mean_wait: f64) -> f64 {
+    let Some(median) = times.quantile(0.5) else { return 0.0 };
+    let usual = mean_wait + median.as_secs_f64();
+    let left_out = |(time, count): (std::time::Duration, u64)| {
+        count as f64 * (time.as_secs_f64() / usual.max(1e-6) - 1.0).max(0.0)
+    };
+    times.buckets().map(left_out).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::measure::counts::Counts;
+
+    #[test]
+    fn a_stall_of_twenty_seconds_leaves_out_nineteen_tasks_of_a_user_that_acts_every_second() {
+        let mut counts = Counts::default();
+        (0..99).for_each(|_| counts.record(Duration::from_millis(10)));
+        counts.record(Duration::from_secs(20));
+        let mut times = Times::default();
+        times.add(&counts);
+        let omitted = omitted(&times, 0.99);
+        assert!((omitted - 19.0).abs() < 0.05, "{omitted}");
+    }
+}
