@@ -64,10 +64,9 @@ impl Compiler<'_> {
     }
 
     fn ready(&mut self, ready: &Spanned<String>) -> Option<(Method, String)> {
-        let text = self.constant(ready, Encoding::Path)?;
-        let line = Spanned::new(text, ready.span);
-        let (method, path) = self.request_line(&line)?;
-        Some((method, path.to_owned()))
+        let (method, path) = self.request_line(ready)?;
+        let path = self.constant(&Spanned::new(path.to_owned(), ready.span), Encoding::Path)?;
+        Some((method, path))
     }
 
     fn constant_headers(&mut self, headers: &Spanned<Map<String>>) -> HeaderMap {
@@ -109,7 +108,10 @@ impl Compiler<'_> {
 
 fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
     let bad = |why: &str| (Code::BadUrl, why.to_owned());
-    let url = url::Url::parse(text).map_err(|error| (Code::BadUrl, error.to_string()))?;
+    let url = url::Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => bad("it does not start with `http://`"),
+        other => bad(&other.to_string()),
+    })?;
     match url.scheme() {
         "http" => {}
         "https" => return Err((Code::NotBuilt, "https is not built yet".to_owned())),
