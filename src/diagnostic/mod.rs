@@ -34,6 +34,24 @@ pub struct Span {
     pub end: usize,
 }
 
+/// A text within a file, for pointing at its parts.
+#[derive(Debug, Clone, Copy)]
+pub struct Within {
+    span: Span,
+    /// Where it stands as it is; nowhere if it was written with escapes.
+    text: Option<usize>,
+}
+
+impl Within {
+    /// The place of a part of the text, or of all of it where it does not stand in the file as it is.
+    pub fn part(&self, part: std::ops::Range<usize>) -> Span {
+        match self.text {
+            Some(at) => Span { start: at + part.start, end: at + part.end, ..self.span },
+            None => self.span,
+        }
+    }
+}
+
 /// Whether a diagnostic refuses the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -56,23 +74,37 @@ pub struct Diagnostic {
     pub help: Vec<String>,
 }
 
+/// With so many problems a file is garbage.
+const ENOUGH: usize = 1000;
+/// A text longer than this, which quotes something endless, is cut.
+const LONGEST_TEXT: usize = 1000;
+
+fn cut(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        text.push('…');
+    }
+    text
+}
+
 impl Diagnostic {
     /// A problem of this kind; places and help are added by the methods below.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), places: Vec::new(), help: Vec::new() }
+        Self { code, message: cut(message), places: Vec::new(), help: Vec::new() }
     }
 
     /// Where; the first place is the one shown as the location.
     #[must_use]
     pub fn at(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.places.push((span, label.into()));
+        self.places.push((span, cut(label)));
         self
     }
 
     /// What to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(help.into());
+        self.help.push(cut(help));
         self
     }
 
@@ -112,9 +144,18 @@ impl Problems {
         format!("{}:{line}", source.name)
     }
 
-    /// Adds a problem.
+    /// Adds a problem, but not an echo: where the syntax is wrong, nothing else is said of the place.
     pub fn report(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic);
+        let place = diagnostic.places.first().map(|(span, _)| *span);
+        if !place.is_some_and(|span| self.has_wrong_syntax(span)) {
+            self.found.push(diagnostic);
+        }
+    }
+
+    fn has_wrong_syntax(&self, span: Span) -> bool {
+        let wrong = self.found.iter().filter(|found| found.code == Code::Syntax);
+        let mut places = wrong.filter_map(|found| found.places.first());
+        places.any(|(other, _)| other.file == span.file && other.start <= span.end && span.start <= other.end)
     }
 
     /// All problems, in the order found.
@@ -122,24 +163,33 @@ impl Problems {
         &self.found
     }
 
-    /// Runs a check; where `broken`, missing keys it finds are dropped: a syntax error swallowed them.
-    pub fn without_missing_keys<T>(&mut self, broken: bool, check: impl FnOnce(&mut Self) -> T) -> T {
+    /// Whether there are so many that no one reads more; what checks many things alike may stop here.
+    pub fn full(&self) -> bool {
+        self.found.len() >= ENOUGH
+    }
+
+    /// Runs a check and drops what it finds of these kinds: they follow from what has been reported.
+    pub fn without<T>(&mut self, codes: &[Code], check: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.found.len();
         let result = check(self);
-        if broken {
-            let found = self.found.split_off(before);
-            self.found.extend(found.into_iter().filter(|d| d.code != Code::MissingKey));
-        }
+        let found = self.found.split_off(before);
+        self.found.extend(found.into_iter().filter(|diagnostic| !codes.contains(&diagnostic.code)));
         result
     }
 
-    /// The place of a part of a quoted text, where the text stands in the file as it is; else the place of all of it.
-    pub fn within(&self, span: Span, text: &str, part: std::ops::Range<usize>) -> Span {
+    /// Whether the syntax of a file is wrong.
+    pub fn broken(&self, file: FileId) -> bool {
+        let wrong = self.found.iter().filter(|found| found.code == Code::Syntax);
+        wrong.filter_map(|found| found.places.first()).any(|(span, _)| span.file == file)
+    }
+
+    /// The place of a text that was read from a quoted one.
+    pub fn within(&self, span: Span, text: &str) -> Within {
         let written = self.source(span.file).text.get(span.start..span.end).unwrap_or_default();
-        match written.find(text).filter(|_| !text.is_empty()) {
-            Some(at) => Span { start: span.start + at + part.start, end: span.start + at + part.end, ..span },
-            None => span,
-        }
+        // Between its quotes, as almost always, it need not be searched for.
+        let quoted = written.get(1..).is_some_and(|rest| rest.starts_with(text)).then_some(1);
+        let found = quoted.or_else(|| written.find(text)).filter(|_| !text.is_empty());
+        Within { span, text: found.map(|at| span.start + at) }
     }
 
     /// Whether any of them refuses the plan.

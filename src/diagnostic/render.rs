@@ -27,7 +27,8 @@ pub fn render(problems: &Problems, colour: bool) -> String {
         text.push_str("\n\n");
     }
     if all.len() > MOST_SHOWN {
-        text.push_str(&format!("… and {} more problems\n", all.len() - MOST_SHOWN));
+        let at_least = if problems.full() { "at least " } else { "" };
+        text.push_str(&format!("… and {at_least}{} more problems\n", all.len() - MOST_SHOWN));
     }
     text
 }

@@ -1,10 +1,14 @@
 /// "did you mean …" for a misspelt word, if one of the known words is close enough to be meant.
 pub fn did_you_mean<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    let written_lower = written.to_lowercase();
     // A third of the letters may be wrong, and a transposition is one mistake.
-    let allowed = (written.chars().count() / 3).max(1);
+    let length = written.len();
+    let allowed = (length / 3).max(1);
+    // Comparing costs the product of the lengths, so words that cannot be near are not compared.
+    let near = |word: &&str| word.len().abs_diff(length) <= allowed && length > 1;
+    let mut known = known.into_iter().filter(near).peekable();
+    known.peek()?;
+    let written_lower = written.to_lowercase();
     known
-        .into_iter()
         .map(|word| (strsim::damerau_levenshtein(&written_lower, &word.to_lowercase()), word))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
@@ -21,5 +25,6 @@ mod tests {
         assert_eq!(did_you_mean("serach", known).unwrap(), "did you mean `search`?");
         assert_eq!(did_you_mean("Health", known).unwrap(), "did you mean `health`?");
         assert_eq!(did_you_mean("login", known), None);
+        assert_eq!(did_you_mean("3", ["2", "1.1"]), None);
     }
 }

@@ -9,7 +9,7 @@ mod read;
 mod table;
 
 pub use node::{Key, Node, Value, parse, parse_value};
-pub use read::{Choice, Map, Quantity, Read};
+pub use read::{Choice, Map, Quantity, Read, read_root};
 pub use table::{Field, Fields, FileOr};
 
 pub(crate) use read::read_choice;

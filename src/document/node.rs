@@ -55,20 +55,55 @@ impl Value {
     }
 }
 
+/// Whether a long file is TOML at all is seen from so much of it: with more errors than these it is not.
+const FIRST_PART: usize = 64 << 10;
+const MOST_ERRORS: usize = 100;
+
 /// Reads a TOML text. What could be made out of a broken file is returned, what is broken is reported.
 pub fn parse(file: FileId, problems: &mut Problems) -> Node {
     let text = problems.source(file).text.clone();
-    let (table, errors) = DeTable::parse_recoverable(&text);
+    let first_part = &text[..text.floor_char_boundary(FIRST_PART)];
+    let (mut table, mut errors) = DeTable::parse_recoverable(first_part);
+    if errors.len() <= MOST_ERRORS && first_part.len() < text.len() {
+        (table, errors) = DeTable::parse_recoverable(&text);
+    }
     for error in &errors {
-        let range = error.span().unwrap_or(0..0);
-        let span = Span { file, start: range.start, end: range.end.max(range.start) };
-        let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
-        let help = "the file must be TOML 1.0: `key = value` lines under `[table]` headers";
-        problems.report(Diagnostic::new(Code::Syntax, message).at(span, "here").help(help));
+        if problems.full() {
+            break;
+        }
+        problems.report(syntax_error(file, &text, error));
     }
     let span = table.span();
     let mut lift = Lift { file, problems };
     Node { value: lift.table(table.into_inner()), span: Span { file, start: span.start, end: span.end } }
+}
+
+/// What the parser says, in the words of someone who writes plans.
+fn syntax_error(file: FileId, text: &str, error: &toml::de::Error) -> Diagnostic {
+    let range = error.span().unwrap_or(0..0);
+    let span = Span { file, start: range.start, end: range.end.max(range.start) };
+    let written = text.get(range).unwrap_or_default();
+    let first_line = error.message().lines().next().unwrap_or("not TOML");
+    let no_value =
+        first_line.starts_with("string values must be quoted") || first_line.starts_with("invalid boolean");
+    let (message, help) = if first_line.starts_with("duplicate key") {
+        let help = "a key stands once in its table: take one of them out";
+        (format!("`{written}` is written twice"), help.to_owned())
+    } else if no_value && written.is_empty() {
+        ("the value is missing".to_owned(), "write a value after the `=`".to_owned())
+    } else if no_value {
+        let help = format!("put text, and numbers with a unit, into quotes: `\"{written}\"`");
+        (format!("`{written}` is not a value"), help)
+    } else if ["basic string, expected `\"`", "literal string, expected `'`"]
+        .iter()
+        .any(|end| first_line.ends_with(end))
+    {
+        ("the text is not closed".to_owned(), "end it with the quote that it starts with".to_owned())
+    } else {
+        let help = "a file is TOML: `key = value` lines under `[table]` headers";
+        (first_line.to_owned(), help.to_owned())
+    };
+    Diagnostic::new(Code::Syntax, message).at(span, "here").help(help)
 }
 
 /// Reads one TOML value, `None` where the text is not exactly one.

@@ -13,11 +13,19 @@ pub trait Read: Sized {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self>;
 }
 
+/// Reads a whole file; where its syntax is wrong as far as it goes: keys that the mistake swallowed are not missing.
+pub fn read_root<T: Read>(root: &Node, problems: &mut Problems) -> Option<T> {
+    let excused: &[Code] = if problems.broken(root.span.file) { &[Code::MissingKey] } else { &[] };
+    problems.without(excused, |problems| T::read(root, problems))
+}
+
 /// Reports that a value has another type than its key takes.
 pub(crate) fn wrong_type<T: Read>(node: &Node, problems: &mut Problems) {
     let expected = T::expected();
     let message = format!("expected {expected}, found {}", node.value.kind());
-    let diagnostic = Diagnostic::new(Code::WrongType, message).at(node.span, format!("not {expected}"));
+    let short = expected.split(" such as ").next().and_then(|text| text.split(',').next());
+    let label = format!("not {}", short.unwrap_or_default());
+    let diagnostic = Diagnostic::new(Code::WrongType, message).at(node.span, label);
     problems.report(diagnostic.help(format!("write {expected}")));
 }
 
@@ -98,6 +106,12 @@ impl Read for f64 {
         match node.value {
             Value::Integer(number) => Some(number as Self),
             Value::Float(number) if number.is_finite() => Some(number),
+            Value::Float(number) => {
+                let message = format!("`{number}` is not a finite number");
+                let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(node.span, "here");
+                problems.report(diagnostic.help("write a number such as `5` or `0.5`"));
+                None
+            }
             _ => {
                 wrong_type::<Self>(node, problems);
                 None
@@ -153,7 +167,7 @@ impl<Q: Quantity> Read for Q {
 
 impl<T: Read> Read for Vec<Spanned<T>> {
     fn expected() -> String {
-        format!("an array, each of it {}", T::expected())
+        format!("an array in `[…]`, each item {}", T::expected())
     }
 
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -178,7 +192,7 @@ impl<T> Default for Map<T> {
 
 impl<T: Read> Read for Map<T> {
     fn expected() -> String {
-        "a table".into()
+        format!("a table of names, each with {}", T::expected())
     }
 
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -203,13 +217,13 @@ pub trait Choice: Sized + Copy + 'static {
 pub(crate) fn read_choice<C: Choice>(node: &Node, problems: &mut Problems) -> Option<C> {
     let words = || C::WORDS.iter().map(|(word, _)| *word);
     let listed = words().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ");
-    let text = match &node.value {
-        Value::Text(text) => text.as_str(),
-        other => other.kind(),
+    let (text, shown) = match &node.value {
+        Value::Text(text) => (text.as_str(), format!("`\"{text}\"`")),
+        other => ("", other.kind().to_owned()),
     };
     let found = C::WORDS.iter().find(|(word, _)| *word == text);
     if found.is_none() {
-        let message = format!("expected one of {listed}, found `{text}`");
+        let message = format!("expected one of {listed}, found {shown}");
         let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(node.span, "not one of them");
         problems.report(diagnostic.suggest(text, words()).help(format!("write one of {listed}")));
     }

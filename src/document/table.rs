@@ -1,5 +1,4 @@
-use crate::diagnostic::{Code, Diagnostic, Problems, Span};
-use crate::document::read::wrong_type;
+use crate::diagnostic::{Code, Diagnostic, Problems, did_you_mean};
 use crate::document::{Key, Node, Read, Spanned, Value};
 
 /// A key that a table can have.
@@ -7,8 +6,8 @@ use crate::document::{Key, Node, Read, Spanned, Value};
 pub struct Field {
     /// The key.
     pub name: &'static str,
-    /// Whether the table is incomplete without it.
-    pub required: bool,
+    /// What to write, where the table is incomplete without it.
+    pub required: Option<fn() -> String>,
     /// Whether it belongs to the language but is not built yet.
     pub reserved: bool,
 }
@@ -25,20 +24,23 @@ impl<'n> Fields<'n> {
         let Value::Table(entries) = &node.value else {
             return None;
         };
+        let (mut unknown, mut not_built) = (Vec::new(), Vec::new());
         for (key, _) in entries {
             match fields.iter().find(|field| field.name == key.name) {
-                None => report_unknown(key, fields, problems),
-                Some(field) if field.reserved => report_not_built(key, problems),
+                None => unknown.push(key),
+                Some(field) if field.reserved => not_built.push(key),
                 Some(_) => {}
             }
         }
-        for field in fields.iter().filter(|field| field.required) {
-            if !entries.iter().any(|(key, _)| key.name == field.name) {
-                let message = format!("`{}` is missing", field.name);
-                let place = Span { end: node.span.end.min(node.span.start + 1), ..node.span };
-                let diagnostic = Diagnostic::new(Code::MissingKey, message).at(place, "in this table");
-                problems.report(diagnostic.help(format!("add `{} = …`", field.name)));
-            }
+        report_unknown(&unknown, fields, problems);
+        not_built.iter().for_each(|key| report_not_built(key, problems));
+        // What is not built yet may stand for what is missing, and so may what is misspelt.
+        let near = if problems.full() { &[] } else { unknown.as_slice() };
+        let misspelt = |name| near.iter().any(|key| did_you_mean(&key.name, [name]).is_some());
+        let missing = |field: &&Field| !entries.iter().any(|(key, _)| key.name == field.name);
+        let required = fields.iter().filter(|field| field.required.is_some() && not_built.is_empty());
+        for field in required.filter(missing).filter(|field| !misspelt(field.name)) {
+            report_missing(field, node, problems);
         }
         Some(Self { entries })
     }
@@ -50,13 +52,31 @@ impl<'n> Fields<'n> {
     }
 }
 
-fn report_unknown(key: &Key, fields: &[Field], problems: &mut Problems) {
-    let names = || fields.iter().map(|field| field.name);
-    let diagnostic = Diagnostic::new(Code::UnknownKey, format!("unknown key `{}`", key.name))
-        .at(key.span, "not a key of this table")
-        .suggest(&key.name, names());
-    let known = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    problems.report(diagnostic.help(format!("the keys here are {known}")));
+fn report_unknown(keys: &[&Key], fields: &[Field], problems: &mut Problems) {
+    let built = fields.iter().filter(|field| !field.reserved);
+    let known = built.map(|field| format!("`{}`", field.name)).collect::<Vec<_>>().join(", ");
+    let known = match known.as_str() {
+        "" => "this table has no keys".to_owned(),
+        _ => format!("the keys here are {known}"),
+    };
+    for key in keys {
+        if problems.full() {
+            return;
+        }
+        let diagnostic = Diagnostic::new(Code::UnknownKey, format!("unknown key `{}`", key.name))
+            .at(key.span, "not a key of this table")
+            .suggest(&key.name, fields.iter().map(|field| field.name));
+        problems.report(diagnostic.help(&known));
+    }
+}
+
+fn report_missing(field: &Field, node: &Node, problems: &mut Problems) {
+    let Some(expected) = field.required else { return };
+    let message = format!("`{}` is missing", field.name);
+    // The table that is the whole file has no place of its own.
+    let label = if node.span.start == node.span.end { "at the top of the file" } else { "in this table" };
+    let diagnostic = Diagnostic::new(Code::MissingKey, message).at(node.span, label);
+    problems.report(diagnostic.help(format!("add `{}`, {}", field.name, expected())));
 }
 
 fn report_not_built(key: &Key, problems: &mut Problems) {
@@ -82,22 +102,18 @@ impl<T: Read, D: Read> Read for FileOr<T, D> {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
         match &node.value {
             Value::Table(_) => D::read(node, problems).map(Self::Table),
-            Value::Text(_) | Value::Array(_) => T::read(node, problems).map(Self::Plain),
-            _ => {
-                wrong_type::<Self>(node, problems);
-                None
-            }
+            _ => T::read(node, problems).map(Self::Plain),
         }
     }
 }
 
 /// Declares a table of a document: its keys with their types and meaning, once.
 ///
-/// Every key becomes an `Option<Spanned<T>>`; `(required)` reports a missing one, and the keys listed under
+/// Every key becomes an `Option<Spanned<T>>`; `= required` reports a missing one, with what to write in its place, and the keys listed under
 /// `reserved` are refused as not built yet. Everything else is an unknown key.
 macro_rules! document {
     ($(#[doc = $about:literal])+ $vis:vis struct $name:ident ($expected:literal) {
-        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $required:ident )? ,)*
+        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $required:ident $( ($how:literal) )? )? ,)*
         $( reserved { $( $reserved:ident ),+ $(,)? } )?
     }) => {
         $(#[doc = $about])+
@@ -111,12 +127,12 @@ macro_rules! document {
             $vis const FIELDS: &'static [$crate::document::Field] = &[
                 $( $crate::document::Field {
                     name: stringify!($field),
-                    required: $crate::document::document!(@required $($required)?),
+                    required: $crate::document::document!(@required $kind $(, $required $( ($how) )? )?),
                     reserved: false,
                 }, )*
                 $( $( $crate::document::Field {
                     name: stringify!($reserved),
-                    required: false,
+                    required: None,
                     reserved: true,
                 }, )+ )?
             ];
@@ -140,7 +156,8 @@ macro_rules! document {
             }
         }
     };
-    (@required required) => { true };
-    (@required) => { false };
+    (@required $kind:ty, required) => { Some(<$kind as $crate::document::Read>::expected) };
+    (@required $kind:ty, required ($how:literal)) => { Some(|| $how.into()) };
+    (@required $kind:ty) => { None };
 }
 pub(crate) use document;

@@ -18,9 +18,9 @@ document! {
         /// What chance depends on; without it one is drawn.
         seed: u64,
         /// Who is tested.
-        target: TargetDocument = required,
+        target: TargetDocument = required("a table `[target]` with its `url`"),
         /// What happens, one phase after another.
-        phases: Vec<Spanned<PhaseDocument>> = required,
+        phases: Vec<Spanned<PhaseDocument>> = required("a table `[[phases]]` for each stretch of load"),
         /// Values to pick from.
         lists: Map<FileOr<Vec<Spanned<Node>>, ListFileDocument>>,
         /// User classes.
@@ -55,7 +55,8 @@ document! {
 document! {
     /// A list whose rows stand in a file.
     pub(super) struct ListFileDocument ("a table such as `{ file = \"…\" }`") {
-        reserved { file }
+        /// The file.
+        file: String,
     }
 }
 
@@ -92,7 +93,7 @@ document! {
         /// Users started per second; all at once without it.
         spawn_rate: f64,
         /// User classes and their weights.
-        mix: Map<f64> = required,
+        mix: Map<f64> = required("the user classes and their weights, such as `{ steady = 1 }`"),
         /// Tasks started per time, whatever the target does.
         arrivals: FileOr<Rate, ArrivalsRampDocument>,
         /// The name that throughput objectives select on.
@@ -106,7 +107,10 @@ document! {
 document! {
     /// Arrivals that grow or shrink over the phase.
     pub(super) struct ArrivalsRampDocument ("a table such as `{ from = \"10/s\", to = \"100/s\" }`") {
-        reserved { from, to }
+        /// At the phase's start.
+        from: Rate,
+        /// At its end.
+        to: Rate,
     }
 }
 
@@ -116,7 +120,7 @@ document! {
         /// How long a user waits before each task but its first.
         wait: WaitDocument,
         /// What it does.
-        tasks: Vec<Spanned<TaskDocument>> = required,
+        tasks: Vec<Spanned<TaskDocument>> = required("a table `[[users.NAME.tasks]]` for each thing a user does"),
         reserved { network_latency, headers, on_start, on_stop, cookies }
     }
 }
@@ -176,7 +180,9 @@ document! {
         expect: ExpectDocument,
         /// One of these, equally likely.
         any_of: Vec<Spanned<RequestDocument>>,
-        reserved { steps, form, body_file, capture }
+        /// One after another.
+        steps: Vec<Spanned<Node>>,
+        reserved { form, body_file, capture }
     }
 }
 

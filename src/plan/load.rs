@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
-use crate::document::{FileOr, Map, Node, Read, Spanned, parse};
+use crate::document::{FileOr, Key, Map, Node, Spanned, parse, read_root};
 use crate::plan::compile;
 use crate::plan::document::{ClassDocument, IncludeDocument, ListFileDocument, PlanDocument};
 use crate::plan::model::Plan;
@@ -32,6 +32,8 @@ pub struct Settings {
 /// The names that objectives can select on, as far as they could be found out.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
+    /// Whether these are all; where a file could not be read, others may be in it.
+    pub complete: bool,
     /// Of operations, by their id.
     pub operations: Vec<String>,
     /// Of phases.
@@ -59,8 +61,8 @@ pub(super) type ListDocument = FileOr<Vec<Spanned<Node>>, ListFileDocument>;
 /// All definitions of a plan and the files it includes.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
-    pub(super) lists: Vec<(crate::document::Key, Spanned<ListDocument>)>,
-    pub(super) classes: Vec<(crate::document::Key, Spanned<ClassDocument>)>,
+    pub(super) lists: Vec<(Key, Spanned<ListDocument>)>,
+    pub(super) classes: Vec<(Key, Spanned<ClassDocument>)>,
 }
 
 /// Reads a plan with all its files. Everything wrong is reported; the plan is there only if nothing is.
@@ -76,15 +78,15 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
         }
     };
     let mut root = parse(file, problems);
-    // A broken file is still read as far as it goes, but a key that its mistake swallowed is not missing.
-    let broken = problems.refused();
     let mut included = loader.includes(path, file, &root, problems);
+    let broken = loader.known.values().any(|file| problems.broken(*file));
+    let unread = problems.refused();
     let mut roots: Vec<&mut Node> = vec![&mut root];
     roots.extend(included.iter_mut());
     overrides::apply(&settings.overrides, &mut roots, problems);
-    let document = problems.without_missing_keys(broken, |problems| PlanDocument::read(&root, problems));
+    let document: Option<PlanDocument> = read_root(&root, problems);
     let documents: Vec<IncludeDocument> =
-        included.iter().filter_map(|node| IncludeDocument::read(node, problems)).collect();
+        included.iter().filter_map(|node| read_root(node, problems)).collect();
     let Some(mut document) = document else {
         return Loaded { plan: None, names: Names::default(), thresholds: Vec::new() };
     };
@@ -93,8 +95,12 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
     if broken {
         return Loaded { plan: None, names: Names::default(), thresholds };
     }
-    let (draft, names) =
-        compile::compile(&document, &definitions, settings.target.as_deref(), world.variable, problems);
+    // What a file that could not be read defines is not unknown.
+    let excused: &[Code] = if unread { &[Code::UnknownClass, Code::UnknownList] } else { &[] };
+    let (draft, names) = problems.without(excused, |problems| {
+        compile::compile(&document, &definitions, settings.target.as_deref(), world.variable, problems)
+    });
+    let names = Names { complete: !unread, ..names };
     let plan = draft.filter(|_| !problems.refused()).map(|plan| Plan {
         path: shown,
         digest: loader.digest(),
@@ -105,35 +111,35 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
 
 /// Puts the definitions of all files together, reporting names that are defined twice.
 fn gather(plan: &mut PlanDocument, included: Vec<IncludeDocument>, problems: &mut Problems) -> Definitions {
-    let mut all = Definitions::default();
-    let mut add = |lists: Option<Spanned<Map<ListDocument>>>, users: Option<Spanned<Map<ClassDocument>>>| {
-        extend("list", &mut all.lists, lists, problems);
-        extend("user class", &mut all.classes, users, problems);
-    };
-    add(plan.lists.take(), plan.users.take());
+    let mut lists = vec![plan.lists.take()];
+    let mut classes = vec![plan.users.take()];
     for document in included {
-        add(document.lists, document.users);
+        lists.push(document.lists);
+        classes.push(document.users);
     }
-    all
+    Definitions { lists: unique("list", lists, problems), classes: unique("user class", classes, problems) }
 }
 
-fn extend<T>(
+fn unique<T>(
     what: &str,
-    all: &mut Vec<(crate::document::Key, Spanned<T>)>,
-    more: Option<Spanned<Map<T>>>,
+    maps: Vec<Option<Spanned<Map<T>>>>,
     problems: &mut Problems,
-) {
-    for (key, value) in more.into_iter().flat_map(|map| map.value.0) {
-        if let Some((first, _)) = all.iter().find(|(known, _)| known.name == key.name) {
+) -> Vec<(Key, Spanned<T>)> {
+    let mut first: HashMap<String, Span> = HashMap::new();
+    let mut all = Vec::new();
+    for (key, value) in maps.into_iter().flatten().flat_map(|map| map.value.0) {
+        if let Some(first) = first.get(&key.name) {
             let message = format!("{what} `{}` is defined twice", key.name);
             let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
                 .at(key.span, "defined again here")
-                .at(first.span, "first defined here");
+                .at(*first, "first defined here");
             problems.report(diagnostic.help("rename one of them or take it out"));
         } else {
+            first.insert(key.name.clone(), key.span);
             all.push((key, value));
         }
     }
+    all
 }
 
 /// Reads files, each at most once, and only below the parent of the plan's folder.

@@ -1,5 +1,7 @@
+use std::collections::HashMap;
+
 use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
-use crate::document::{Read, Spanned, parse};
+use crate::document::{Spanned, parse, read_root};
 use crate::measure::watch::Watch;
 use crate::plan::model::{OperationId, Phase, PhaseId, Plan};
 use crate::plan::{GateTier, Names};
@@ -41,12 +43,12 @@ pub fn load(
     let mut drafts = Vec::new();
     for (file, _) in files {
         let node = parse(*file, problems);
-        if let Some(document) = ThresholdsDocument::read(&node, problems) {
+        if let Some(document) = read_root::<ThresholdsDocument>(&node, problems) {
             read_drafts(document, &mut drafts, problems);
         }
     }
     unique_names(&drafts, problems);
-    for draft in &drafts {
+    for draft in drafts.iter().filter(|_| names.complete) {
         check_selectors(draft, names, problems);
     }
     let Some(plan) = plan.filter(|_| !problems.refused()) else { return Objectives::default() };
@@ -62,7 +64,7 @@ pub fn load(
         && plan.gate.tier != GateTier::Nothing
         && !problems.refused()
     {
-        let message = "the plan has no gated objective: nothing would be judged";
+        let message = format!("`{}` has no gated objective: nothing would be judged", plan.path);
         let help = "name threshold files with `thresholds = […]`, or say `tier = \"none\"` under `[gate]`";
         problems.report(Diagnostic::new(Code::NoObjectives, message).help(help));
     }
@@ -190,15 +192,13 @@ fn tiers(
 }
 
 fn unique_names(drafts: &[Draft], problems: &mut Problems) {
-    for (index, draft) in drafts.iter().enumerate() {
-        let same = |other: &&Draft| {
-            other.name.value == draft.name.value && other.statistic.kind() == draft.statistic.kind()
-        };
-        if let Some(first) = drafts[..index].iter().find(same) {
+    let mut known: HashMap<(&str, &str), Span> = HashMap::new();
+    for draft in drafts {
+        if let Some(first) = known.insert((&draft.name.value, draft.statistic.kind()), draft.name.span) {
             let message = format!("two objectives are called `{}`", draft.name.value);
             let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
                 .at(draft.name.span, "again here")
-                .at(first.name.span, "first here");
+                .at(first, "first here");
             problems.report(diagnostic.help("rename one of them"));
         }
     }

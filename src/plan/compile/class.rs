@@ -57,7 +57,13 @@ impl Compiler<'_> {
     }
 
     fn task(&mut self, task: &Spanned<TaskDocument>) -> Option<Task> {
-        let TaskDocument { weight, operation, request, headers, json, body, expect, any_of } = &task.value;
+        let TaskDocument { weight, operation, request, headers, json, body, expect, any_of, steps } =
+            &task.value;
+        if let Some(steps) = steps {
+            let help = "this version knows single requests only; make each step a task of its own";
+            self.report(Code::NotBuilt, "`steps` is not built yet", steps.span, help);
+            return None;
+        }
         let weight = weight.as_ref().map_or(Some(1.0), |weight| self.weight(weight));
         let any_of = match (request, any_of) {
             (Some(_), None) => {

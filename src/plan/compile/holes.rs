@@ -27,7 +27,16 @@ pub(super) enum Encoding {
 const WRITTEN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#');
 /// What a hole brings into a path keeps: the unreserved characters of RFC 3986.
 const FILLED_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const FUNCTIONS: [&str; 7] = ["pick", "int", "float", "uuid", "seq", "user", "now"];
+/// The functions, and how each is written.
+const FORMS: [(&str, &str); 7] = [
+    ("pick", "`${pick(list)}` with the name of a list"),
+    ("int", "`${int(1, 9)}` with two whole numbers, the lower one first"),
+    ("float", "`${float(0.5, 0.9)}` with two numbers, the lower one first"),
+    ("uuid", "`${uuid()}`"),
+    ("seq", "`${seq()}`"),
+    ("user", "`${user()}`"),
+    ("now", "`${now()}`"),
+];
 const HOLES: &str = "the holes are `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${env:NAME}`, `${secret:NAME}`; a literal `${` is written `$${`";
 
 /// A text taken apart: literal, or the inside of a hole and where it is in the text.
@@ -96,10 +105,11 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, usize> {
 impl Compiler<'_> {
     /// Compiles a text with holes; `None` means that what is wrong has been reported.
     pub(super) fn template(&mut self, text: &Spanned<String>, encoding: Encoding) -> Option<Template> {
+        let place = self.problems.within(text.span, &text.value);
         let parts = match parts(&text.value) {
             Ok(parts) => parts,
             Err(at) => {
-                let span = self.problems.within(text.span, &text.value, at..at + 2);
+                let span = place.part(at..at + 2);
                 self.report(
                     Code::BadHole,
                     "the hole is not closed",
@@ -118,11 +128,13 @@ impl Compiler<'_> {
             template.push_text(b"\"");
         }
         for part in parts {
+            if self.problems.full() {
+                return None;
+            }
             match part {
                 Part::Text(text) => template.push_text(inner.written(text).as_bytes()),
                 Part::Hole(hole, range) => {
-                    let span = self.problems.within(text.span, &text.value, range);
-                    complete &= self.hole(hole, span, inner, &mut template).is_some();
+                    complete &= self.hole(hole, place.part(range), inner, &mut template).is_some();
                 }
             }
         }
@@ -170,12 +182,14 @@ impl Compiler<'_> {
         if let Some(name) = hole.strip_prefix("env:") {
             let (name, default) = name.split_once(":-").map_or((name, None), |(n, d)| (n, Some(d)));
             let value = (self.variable)(name).or(default.map(str::to_owned));
-            return self.known(value, name, span, encoding);
+            let help = format!("set it before the run, or give a default: `${{env:{name}:-default}}`");
+            return self.known(value, (name, help), span, encoding);
         }
         if let Some(name) = hole.strip_prefix("secret:") {
             let value = (self.variable)(name).filter(|value| !value.is_empty());
             self.remember_secret(value.as_deref(), encoding);
-            return self.known(value, name, span, encoding);
+            let help = "set it before the run; a secret that is empty counts as missing".to_owned();
+            return self.known(value, (name, help), span, encoding);
         }
         let call = hole.strip_suffix(')').and_then(|call| call.split_once('('));
         let Some((name, arguments)) = call else {
@@ -189,17 +203,18 @@ impl Compiler<'_> {
         self.call(name.trim(), &arguments, span, encoding).map(Piece::Hole)
     }
 
-    fn known(&mut self, value: Option<String>, name: &str, span: Span, encoding: Encoding) -> Option<Piece> {
+    fn known(
+        &mut self,
+        value: Option<String>,
+        (name, help): (&str, String),
+        span: Span,
+        encoding: Encoding,
+    ) -> Option<Piece> {
         if value.is_none() {
-            let diagnostic = Diagnostic::new(
-                Code::MissingVariable,
-                format!("the environment has no `{name}`"),
-            )
-            .at(span, "needs this variable")
-            .help(format!(
-                "set it, for example `{name}=… runner …`, or give a default: `${{env:{name}:-default}}`"
-            ));
-            self.problems.report(diagnostic);
+            let diagnostic =
+                Diagnostic::new(Code::MissingVariable, format!("the environment has no `{name}`"))
+                    .at(span, "needs this variable");
+            self.problems.report(diagnostic.help(help));
         }
         Some(Piece::Text(encoding.value(&Value::Text(value?))))
     }
@@ -217,14 +232,22 @@ impl Compiler<'_> {
     }
 
     fn unknown_name(&mut self, hole: &str, span: Span) {
-        let list = hole.split_once('.').is_some_and(|(list, _)| self.lists.contains_key(list));
-        let diagnostic = if list {
+        let list = hole.split_once('.').and_then(|(list, _)| self.lists.get(list));
+        if list.is_some_and(Vec::is_empty) {
+            // Reported where the list is defined.
+            return;
+        }
+        let diagnostic = if list.is_some() {
             Diagnostic::new(Code::BadHole, format!("`{hole}` is a column, but this list has none"))
                 .help("pick from a list of plain values with `${pick(list)}`")
+        } else if self.lists.contains_key(hole) {
+            Diagnostic::new(Code::BadHole, format!("`{hole}` is a list, not a value"))
+                .help(format!("pick one of its items with `${{pick({hole})}}`"))
         } else {
-            Diagnostic::new(Code::BadHole, format!("unknown hole `{hole}`"))
-                .suggest(hole, FUNCTIONS)
-                .help(HOLES)
+            let function = FORMS.iter().map(|(name, _)| *name);
+            let diagnostic =
+                Diagnostic::new(Code::BadHole, format!("unknown hole `{hole}`")).suggest(hole, function);
+            diagnostic.help(HOLES)
         };
         self.problems.report(diagnostic.at(span, "here"));
     }
@@ -248,14 +271,17 @@ impl Compiler<'_> {
             _ => None,
         };
         if hole.is_none() {
-            let message = match FUNCTIONS.contains(&name) {
-                true => format!("`{name}` cannot take `{}`", arguments.join(", ")),
-                false => format!("unknown function `{name}`"),
+            let form = FORMS.iter().find(|(known, _)| *known == name).map(|(_, form)| form);
+            let diagnostic = match form {
+                Some(form) => {
+                    Diagnostic::new(Code::BadHole, format!("`{name}` cannot take `{}`", arguments.join(", ")))
+                        .help(format!("write {form}"))
+                }
+                None => Diagnostic::new(Code::BadHole, format!("unknown function `{name}`"))
+                    .suggest(name, FORMS.iter().map(|(name, _)| *name))
+                    .help(HOLES),
             };
-            let diagnostic = Diagnostic::new(Code::BadHole, message).at(span, "here");
-            let diagnostic =
-                if FUNCTIONS.contains(&name) { diagnostic } else { diagnostic.suggest(name, FUNCTIONS) };
-            self.problems.report(diagnostic.help(HOLES));
+            self.problems.report(diagnostic.at(span, "here"));
         }
         hole
     }

@@ -21,6 +21,7 @@ struct Compiler<'c> {
     lists: HashMap<String, Vec<Value>>,
     classes: Vec<String>,
     operations: Vec<String>,
+    operation_ids: HashMap<String, OperationId>,
     secrets: Vec<String>,
 }
 
@@ -28,6 +29,8 @@ struct Compiler<'c> {
 const LONGEST_LIST: usize = 1_000_000;
 /// The most phases of a plan.
 const MOST_PHASES: usize = 1000;
+/// The most user classes of a plan.
+const MOST_CLASSES: usize = 10_000;
 /// The most operations of a plan.
 const MOST_OPERATIONS: usize = 10_000;
 
@@ -45,6 +48,7 @@ pub(super) fn compile(
         lists: HashMap::new(),
         classes: definitions.classes.iter().map(|(key, _)| key.name.clone()).collect(),
         operations: Vec::new(),
+        operation_ids: HashMap::new(),
         secrets: Vec::new(),
     };
     for (key, list) in &definitions.lists {
@@ -58,11 +62,7 @@ pub(super) fn compile(
     compiler.phase_names(document);
     let gate = compiler.gate(document);
     compiler.check_counts(document);
-    let names = Names {
-        operations: compiler.operations.clone(),
-        phases: phases.iter().flatten().map(|phase| phase.name.clone()).collect(),
-        scenarios: phases.iter().flatten().map(|phase| phase.scenario.clone()).collect(),
-    };
+    let names = Names { operations: compiler.operations.clone(), ..written_names(document) };
     let plan = || {
         Some(Plan {
             name: compiler.plan_name(document)?,
@@ -79,6 +79,18 @@ pub(super) fn compile(
         })
     };
     (plan(), names)
+}
+
+/// The names of the phases and their scenarios, also of phases with a mistake.
+fn written_names(document: &PlanDocument) -> Names {
+    let phases = || document.phases.iter().flat_map(|phases| &phases.value).map(|phase| &phase.value);
+    let text = |name: &Spanned<String>| name.value.clone();
+    let scenarios = phases().filter_map(|phase| phase.scenario.as_ref().or(phase.name.as_ref()));
+    Names {
+        phases: phases().filter_map(|phase| phase.name.as_ref()).map(text).collect(),
+        scenarios: scenarios.map(text).collect(),
+        ..Names::default()
+    }
 }
 
 impl Compiler<'_> {
@@ -108,7 +120,12 @@ impl Compiler<'_> {
         name: &str,
         list: &Spanned<FileOr<Vec<Spanned<Node>>, super::document::ListFileDocument>>,
     ) {
-        let FileOr::Plain(items) = &list.value else { return };
+        let FileOr::Plain(items) = &list.value else {
+            let help = format!("write its items here: `{name} = [\"…\", \"…\"]`");
+            self.report(Code::NotBuilt, "a list from a file is not built yet", list.span, help);
+            self.lists.insert(name.to_owned(), Vec::new());
+            return;
+        };
         if items.is_empty() || items.len() > LONGEST_LIST {
             let message = format!("the list `{name}` has {} items", items.len());
             self.report(
@@ -119,7 +136,10 @@ impl Compiler<'_> {
             );
         }
         let mut values = Vec::with_capacity(items.len());
-        for item in items {
+        for item in items.iter() {
+            if self.problems.full() {
+                break;
+            }
             match &item.value.value {
                 Value::Text(_) | Value::Integer(_) | Value::Boolean(_) => {}
                 Value::Float(number) if number.is_finite() => {}
@@ -136,11 +156,14 @@ impl Compiler<'_> {
 
     /// The operation of this name, which may be new.
     fn operation(&mut self, name: &str) -> OperationId {
-        let index = self.operations.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.operations.push(name.to_owned());
-            self.operations.len() - 1
-        });
-        OperationId(u16::try_from(index).unwrap_or(u16::MAX))
+        if let Some(known) = self.operation_ids.get(name) {
+            return *known;
+        }
+        // More than fit are refused by `check_counts`.
+        let id = OperationId(u16::try_from(self.operations.len()).unwrap_or(u16::MAX));
+        self.operations.push(name.to_owned());
+        self.operation_ids.insert(name.to_owned(), id);
+        id
     }
 
     fn class_id(&mut self, name: &str, span: Span) -> Option<ClassId> {
@@ -184,6 +207,11 @@ impl Compiler<'_> {
                 phases.span,
                 format!("a plan has 1 to {MOST_PHASES} phases"),
             );
+        }
+        if self.classes.len() > MOST_CLASSES {
+            let message = format!("the plan has {} user classes", self.classes.len());
+            let help = format!("a plan has up to {MOST_CLASSES}; give one class several tasks");
+            self.report(Code::OutOfRange, message, phases.span, help);
         }
         if self.operations.len() > MOST_OPERATIONS {
             let message = format!("the plan has {} operations", self.operations.len());

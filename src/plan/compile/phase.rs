@@ -1,6 +1,7 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{FileOr, Spanned};
 use crate::plan::compile::Compiler;
 use crate::plan::document::{PhaseDocument, PlanDocument};
@@ -97,8 +98,11 @@ impl Compiler<'_> {
 
     fn load(&mut self, document: &PhaseDocument) -> Option<Load> {
         let Some(arrivals) = &document.arrivals else { return Some(Load::Closed) };
-        // The table form has only keys that are not built yet, each reported where it stands.
-        let FileOr::Plain(rate) = &arrivals.value else { return None };
+        let FileOr::Plain(rate) = &arrivals.value else {
+            let message = "arrivals that rise or fall are not built yet";
+            self.report(Code::NotBuilt, message, arrivals.span, "write a constant rate such as `\"25/s\"`");
+            return None;
+        };
         self.rate(*rate, arrivals).map(Load::Open)
     }
 
@@ -131,17 +135,17 @@ impl Compiler<'_> {
 
     pub(super) fn phase_names(&mut self, document: &PlanDocument) {
         let phases = document.phases.iter().flat_map(|phases| &phases.value);
-        let names: Vec<&Spanned<String>> = phases.filter_map(|phase| phase.value.name.as_ref()).collect();
-        for (index, name) in names.iter().enumerate() {
+        let mut known: HashMap<&str, Span> = HashMap::new();
+        for name in phases.filter_map(|phase| phase.value.name.as_ref()) {
             if name.value.trim().is_empty() || name.value.len() > 200 {
                 let help = "write a name of 1 to 200 characters";
                 self.report(Code::OutOfRange, "a phase needs a name", name.span, help);
             }
-            if let Some(first) = names[..index].iter().find(|other| other.value == name.value) {
+            if let Some(first) = known.insert(&name.value, name.span) {
                 let diagnostic =
                     Diagnostic::new(Code::DefinedTwice, format!("two phases are called `{}`", name.value))
                         .at(name.span, "again here")
-                        .at(first.span, "first here")
+                        .at(first, "first here")
                         .help("rename one of them");
                 self.problems.report(diagnostic);
             }

@@ -6,21 +6,21 @@ use crate::document::{Map, Node, Spanned, Value};
 use crate::plan::compile::Compiler;
 use crate::plan::compile::holes::{Encoding, json_text};
 use crate::plan::document::{ExpectDocument, RequestDocument};
-use crate::plan::model::{Request, Statuses};
+use crate::plan::model::{OperationId, Request, Statuses};
 use crate::plan::template::{Hole, Template};
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
 
+/// The longest name of an operation: it stands in every table of a report.
+const LONGEST_NAME: usize = 200;
+/// The longest method and path: servers refuse longer request lines.
+const LONGEST_REQUEST: usize = 16 << 10;
+
 impl Compiler<'_> {
     pub(super) fn request(&mut self, document: &RequestDocument) -> Option<Request> {
         let line = document.request.as_ref()?;
-        let operation = document.operation.as_ref().unwrap_or(line);
-        if operation.value.trim().is_empty() || operation.value.len() > 200 {
-            let help = "write a name of 1 to 200 characters";
-            self.report(Code::OutOfRange, "an operation needs a name", operation.span, help);
-        }
-        let operation = self.operation(&operation.value);
+        let operation = self.named_operation(document.operation.as_ref().unwrap_or(line));
         let method_and_path = self.request_line(line).map(|(method, path)| (method, path.to_owned()));
         let path = method_and_path
             .as_ref()
@@ -45,8 +45,27 @@ impl Compiler<'_> {
         }))
     }
 
+    fn named_operation(&mut self, name: &Spanned<String>) -> OperationId {
+        if name.value.trim().is_empty() {
+            let help = "write a name, or take the key out: without it the request is the name";
+            self.report(Code::OutOfRange, "an operation needs a name", name.span, help);
+        }
+        // A request that is itself too long is refused as such.
+        if (LONGEST_NAME + 1..=LONGEST_REQUEST).contains(&name.value.len()) {
+            let message = format!("the operation's name is longer than {LONGEST_NAME} bytes");
+            let help = "give the request a shorter one: `operation = \"…\"`";
+            self.report(Code::OutOfRange, message, name.span, help);
+        }
+        self.operation(&name.value)
+    }
+
     /// `GET /path`, taken apart.
     pub(super) fn request_line<'t>(&mut self, line: &'t Spanned<String>) -> Option<(Method, &'t str)> {
+        if line.value.len() > LONGEST_REQUEST {
+            let message = format!("the request is longer than {LONGEST_REQUEST} bytes");
+            self.report(Code::BadRequest, message, line.span, "send what is long in a body");
+            return None;
+        }
         let help = "write a method and a path, such as `GET /health`";
         let Some((method, path)) = line.value.split_once(' ') else {
             let message = format!("`{}` is not a method and a path", line.value);
@@ -54,16 +73,21 @@ impl Compiler<'_> {
             return None;
         };
         let Some(method) = METHODS.iter().find(|known| known.as_str() == method) else {
+            let place = self.problems.within(line.span, &line.value).part(0..method.len());
             let diagnostic = Diagnostic::new(Code::BadRequest, format!("unknown method `{method}`"))
-                .at(line.span, "here")
+                .at(place, "here")
                 .suggest(method, METHODS.iter().map(Method::as_str));
             self.problems.report(diagnostic.help(help));
             return None;
         };
         let path = path.trim();
         if !path.starts_with('/') || path.contains(['\r', '\n']) {
-            let message = format!("the path `{}` does not start with `/`", path.escape_debug());
-            self.report(Code::BadRequest, message, line.span, help);
+            let place = self.problems.within(line.span, path).part(0..path.len());
+            let message = match path.starts_with('/') {
+                true => "a path is one line".to_owned(),
+                false => format!("the path `{}` does not start with `/`", path.escape_debug()),
+            };
+            self.report(Code::BadRequest, message, place, help);
             return None;
         }
         Some((method.clone(), path))

@@ -108,7 +108,10 @@ impl Compiler<'_> {
 
 fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
     let bad = |why: &str| (Code::BadUrl, why.to_owned());
-    let url = url::Url::parse(text).map_err(|error| (Code::BadUrl, error.to_string()))?;
+    let url = url::Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => bad("it does not start with `http://`"),
+        other => bad(&other.to_string()),
+    })?;
     match url.scheme() {
         "http" => {}
         "https" => return Err((Code::NotBuilt, "https is not built yet".to_owned())),

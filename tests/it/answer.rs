@@ -1,0 +1,60 @@
+use std::path::Path;
+use std::time::Duration;
+
+use runner::diagnostic::{Problems, render};
+use runner::plan::model::Plan;
+use runner::plan::{Settings, World};
+use runner::slo::Objectives;
+
+/// What a user gets for a plan: the plan with its objectives, or what is wrong with it.
+pub(crate) struct Answer {
+    pub(crate) plan: Option<Plan>,
+    pub(crate) objectives: Objectives,
+    pub(crate) problems: Problems,
+    /// The problems as text, as on a terminal without colour.
+    pub(crate) shown: String,
+    /// From the path to the text, in time of this thread alone: the machine may be busy with others.
+    pub(crate) took: Duration,
+}
+
+impl Answer {
+    /// Reads a plan from the disk, with an empty environment.
+    pub(crate) fn of_file(path: &Path) -> Self {
+        Self::of(path, &|path| std::fs::read(path))
+    }
+
+    /// Reads a plan of one file, made up by a test.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of(Path::new("plan.toml"), &|_| Ok(bytes.to_vec()))
+    }
+
+    fn of(path: &Path, read: &dyn Fn(&Path) -> std::io::Result<Vec<u8>>) -> Self {
+        let world = World { read, variable: &|_| None };
+        let mut problems = Problems::default();
+        let begin = thread_time();
+        let loaded = runner::plan::load(path, &Settings::default(), &world, &mut problems);
+        let objectives =
+            runner::slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
+        let shown = render(&problems, false);
+        Self { plan: loaded.plan, objectives, shown, problems, took: thread_time() - begin }
+    }
+
+    /// What a wrong plan must be answered with, whatever is wrong; says what is missing.
+    pub(crate) fn shortcomings(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if !self.problems.refused() {
+            missing.push("the plan is not refused".to_owned());
+        }
+        if self.took >= Duration::from_millis(200) {
+            missing.push(format!("the answer took {:?}", self.took));
+        }
+        let helpless = self.problems.all().iter().filter(|diagnostic| diagnostic.help.is_empty());
+        missing.extend(helpless.map(|diagnostic| format!("no help for `{}`", diagnostic.message)));
+        missing
+    }
+}
+
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a thread's time is not negative")
+}
