@@ -7,30 +7,11 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
+use crate::engine::job::Job;
 use crate::engine::socket::Dialer;
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopHandle, StopSignal};
-use crate::measure::watch::Limits;
-use crate::plan::model::{PhaseId, Plan};
-
-/// What the engine is to do.
-#[derive(Debug)]
-pub struct Job {
-    /// The plan.
-    pub plan: Arc<Plan>,
-    /// The phases to run, in this order.
-    pub phases: Vec<PhaseId>,
-    /// What chance depends on.
-    pub seed: u64,
-    /// How many workers.
-    pub workers: usize,
-    /// The limits that response times are counted against.
-    pub limits: Arc<Limits>,
-    /// How many samples each worker hands over whole.
-    pub log_room: usize,
-    /// Whether to tell what happens to connections and users.
-    pub verbose: bool,
-}
+use crate::plan::model::PhaseId;
 
 /// An order to a worker: a phase and when it starts.
 type Order = (PhaseId, Instant);

@@ -1,8 +1,6 @@
 //! One user's connection: a raw HTTP/1.1 client connection that is polled by the user that owns it.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
@@ -13,18 +11,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use crate::engine::fault::Fault;
 use crate::engine::socket::{Dialer, FirstByte, Socket};
 use crate::measure::sample::ErrorKind;
 
 /// A body larger than this is given up.
 const LARGEST_BODY: u64 = 64 << 20;
-
-/// Why a request failed: the kind that is counted, and what is shown as an example of it.
-#[derive(Debug, Clone)]
-pub(super) struct Fault {
-    pub(super) kind: ErrorKind,
-    pub(super) text: String,
-}
 
 /// An answer, read to its end.
 #[derive(Debug, Clone, Copy)]
@@ -135,53 +127,4 @@ async fn send_and_read(
         }
     }
     Ok(Answer { status, bytes })
-}
-
-impl Fault {
-    pub(super) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
-    }
-
-    /// What a failed attempt to connect means.
-    pub(super) fn of_connect(address: SocketAddr, error: &io::Error) -> Self {
-        let kind = match error.kind() {
-            io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
-            _ if is_local(error) => ErrorKind::Local,
-            io::ErrorKind::ConnectionReset => ErrorKind::Reset,
-            _ => ErrorKind::ConnectRefused,
-        };
-        Self::new(kind, format!("{address}: {error}"))
-    }
-
-    fn of_exchange(error: &hyper::Error) -> Self {
-        let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-        let kind = match cause {
-            _ if error.is_incomplete_message() => ErrorKind::Eof,
-            _ if error.is_parse_too_large() => ErrorKind::TooLarge,
-            _ if error.is_parse() => ErrorKind::Protocol,
-            Some(cause) if is_local(cause) => ErrorKind::Local,
-            Some(cause) => match cause.kind() {
-                io::ErrorKind::UnexpectedEof => ErrorKind::Eof,
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-                    ErrorKind::Protocol
-                }
-                _ => ErrorKind::Reset,
-            },
-            // The connection ended between two requests.
-            None if error.is_canceled() || error.is_closed() => ErrorKind::Eof,
-            None => ErrorKind::Protocol,
-        };
-        let text = match cause {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        };
-        Self::new(kind, text)
-    }
-}
-
-/// Whether the fault is this machine's: no descriptors, ports, buffers or memory.
-fn is_local(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
 }

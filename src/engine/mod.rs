@@ -6,6 +6,8 @@
 mod clock;
 mod conductor;
 mod connection;
+mod fault;
+mod job;
 mod pool;
 mod ready;
 mod request;
@@ -13,5 +15,6 @@ mod socket;
 mod user;
 mod worker;
 
-pub use conductor::{Job, start};
+pub use conductor::start;
+pub use job::Job;
 pub use ready::wait_until_ready;

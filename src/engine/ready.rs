@@ -5,7 +5,8 @@ use http::header::HOST;
 use http_body_util::Full;
 use tokio::time::Instant;
 
-use crate::engine::connection::{Connection, Fault};
+use crate::engine::connection::Connection;
+use crate::engine::fault::Fault;
 use crate::engine::socket::Dialer;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::Target;

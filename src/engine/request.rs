@@ -5,7 +5,8 @@ use http::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Uri};
 use http_body_util::Full;
 
-use crate::engine::connection::{Answer, Fault};
+use crate::engine::connection::Answer;
+use crate::engine::fault::Fault;
 use crate::measure::sample::ErrorKind;
 use crate::plan::draw::Draw;
 use crate::plan::model::{OperationId, Plan, Request, Statuses, Target};

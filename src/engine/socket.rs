@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::Instant;
 
-use crate::engine::connection::Fault;
+use crate::engine::fault::Fault;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::TargetUrl;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::engine::clock::Clock;
-use crate::engine::connection::{Answer, Connection, Fault};
+use crate::engine::connection::{Answer, Connection};
+use crate::engine::fault::Fault;
 use crate::engine::pool::Pool;
 use crate::engine::request::{Behaviour, Prepared};
 use crate::engine::socket::Dialer;

@@ -10,7 +10,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::engine::clock::Clock;
-use crate::engine::conductor::Job;
+use crate::engine::job::Job;
 use crate::engine::pool::{Pool, Ticket};
 use crate::engine::request::Behaviour;
 use crate::engine::socket::Dialer;

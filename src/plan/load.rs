@@ -1,22 +1,13 @@
-use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
-
-use sha2::{Digest, Sha256};
+use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
-use crate::document::{FileOr, Key, Map, Node, Spanned, parse, read_root};
+use crate::document::{Node, parse, read_root};
 use crate::plan::compile;
-use crate::plan::document::{ClassDocument, IncludeDocument, ListFileDocument, PlanDocument};
+use crate::plan::definitions::{Definitions, Names};
+use crate::plan::document::{IncludeDocument, PlanDocument};
+use crate::plan::files::{Files, World};
 use crate::plan::model::Plan;
 use crate::plan::overrides;
-
-/// What a plan is read from: passed in, so that compiling is pure.
-pub struct World<'w> {
-    /// Reads a file.
-    pub read: &'w dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
-    /// Looks up a variable of the environment.
-    pub variable: &'w dyn Fn(&str) -> Option<String>,
-}
 
 /// What the command line says about the plan.
 #[derive(Debug, Clone, Default)]
@@ -27,19 +18,6 @@ pub struct Settings {
     pub target: Option<String>,
     /// `--allow-outside`.
     pub allow_outside: bool,
-}
-
-/// The names that objectives can select on, as far as they could be found out.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    /// Whether these are all; where a file could not be read, others may be in it.
-    pub complete: bool,
-    /// Of operations, by their id.
-    pub operations: Vec<String>,
-    /// Of phases.
-    pub phases: Vec<String>,
-    /// Of scenarios.
-    pub scenarios: Vec<String>,
 }
 
 /// A plan that was read.
@@ -53,24 +31,12 @@ pub struct Loaded {
     pub thresholds: Vec<(FileId, Span)>,
 }
 
-/// The largest file that is read as a plan.
-const LARGEST_FILE: usize = 4 << 20;
-
-pub(super) type ListDocument = FileOr<Vec<Spanned<Node>>, ListFileDocument>;
-
-/// All definitions of a plan and the files it includes.
-#[derive(Debug, Default)]
-pub(super) struct Definitions {
-    pub(super) lists: Vec<(Key, Spanned<ListDocument>)>,
-    pub(super) classes: Vec<(Key, Spanned<ClassDocument>)>,
-}
-
 /// Reads a plan with all its files. Everything wrong is reported; the plan is there only if nothing is.
 pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut Problems) -> Loaded {
-    let mut loader = Loader::new(path, settings, world);
+    let mut files = Files::new(path, settings.allow_outside, world);
     let shown = path.display().to_string();
-    let file = match loader.read(path, &shown) {
-        Ok(text) => loader.add(path, shown.clone(), text, problems),
+    let file = match files.read(path, &shown) {
+        Ok(text) => files.add(path, shown.clone(), text, problems),
         Err(why) => {
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("could not read `{shown}`: {why}"));
             problems.report(diagnostic.help("give the path of a plan, such as `plans/daily.toml`"));
@@ -78,8 +44,8 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
         }
     };
     let mut root = parse(file, problems);
-    let mut included = loader.includes(path, file, &root, problems);
-    let broken = loader.known.values().any(|file| problems.broken(*file));
+    let mut included = files.includes(path, file, &root, problems);
+    let broken = files.any_broken(problems);
     let unread = problems.refused();
     let mut roots: Vec<&mut Node> = vec![&mut root];
     roots.extend(included.iter_mut());
@@ -90,8 +56,8 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
     let Some(mut document) = document else {
         return Loaded { plan: None, names: Names::default(), thresholds: Vec::new() };
     };
-    let definitions = gather(&mut document, documents, problems);
-    let thresholds = loader.thresholds(path, &document, problems);
+    let definitions = Definitions::gather(&mut document, documents, problems);
+    let thresholds = files.thresholds(path, &document, problems);
     if broken {
         return Loaded { plan: None, names: Names::default(), thresholds };
     }
@@ -103,236 +69,8 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
     let names = Names { complete: !unread, ..names };
     let plan = draft.filter(|_| !problems.refused()).map(|plan| Plan {
         path: shown,
-        digest: loader.digest(),
+        digest: files.digest(),
         ..plan
     });
     Loaded { plan, names, thresholds }
-}
-
-/// Puts the definitions of all files together, reporting names that are defined twice.
-fn gather(plan: &mut PlanDocument, included: Vec<IncludeDocument>, problems: &mut Problems) -> Definitions {
-    let mut lists = vec![plan.lists.take()];
-    let mut classes = vec![plan.users.take()];
-    for document in included {
-        lists.push(document.lists);
-        classes.push(document.users);
-    }
-    Definitions { lists: unique("list", lists, problems), classes: unique("user class", classes, problems) }
-}
-
-fn unique<T>(
-    what: &str,
-    maps: Vec<Option<Spanned<Map<T>>>>,
-    problems: &mut Problems,
-) -> Vec<(Key, Spanned<T>)> {
-    let mut first: HashMap<String, Span> = HashMap::new();
-    let mut all = Vec::new();
-    for (key, value) in maps.into_iter().flatten().flat_map(|map| map.value.0) {
-        if let Some(first) = first.get(&key.name) {
-            let message = format!("{what} `{}` is defined twice", key.name);
-            let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
-                .at(key.span, "defined again here")
-                .at(*first, "first defined here");
-            problems.report(diagnostic.help("rename one of them or take it out"));
-        } else {
-            first.insert(key.name.clone(), key.span);
-            all.push((key, value));
-        }
-    }
-    all
-}
-
-/// Reads files, each at most once, and only below the parent of the plan's folder.
-struct Loader<'w> {
-    world: &'w World<'w>,
-    root: Option<PathBuf>,
-    known: HashMap<PathBuf, FileId>,
-    hash: Sha256,
-}
-
-impl<'w> Loader<'w> {
-    fn new(plan: &Path, settings: &Settings, world: &'w World<'w>) -> Self {
-        let folder = normalised(plan.parent().unwrap_or(Path::new("")));
-        let root = (!settings.allow_outside).then(|| normalised(&folder.join("..")));
-        Self { world, root, known: HashMap::new(), hash: Sha256::new() }
-    }
-
-    fn digest(&self) -> String {
-        let bytes = self.hash.clone().finalize();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn read(&self, path: &Path, shown: &str) -> Result<String, String> {
-        let bytes = (self.world.read)(path).map_err(|error| plain_io_error(&error))?;
-        if bytes.len() > LARGEST_FILE {
-            return Err(format!("it has {} bytes, and at most {LARGEST_FILE} are read", bytes.len()));
-        }
-        String::from_utf8(bytes).map_err(|error| {
-            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            format!("it is not UTF-8, first in line {line}: {shown}:{line}")
-        })
-    }
-
-    fn add(&mut self, path: &Path, shown: String, text: String, problems: &mut Problems) -> FileId {
-        self.hash.update((text.len() as u64).to_le_bytes());
-        self.hash.update(text.as_bytes());
-        let file = problems.add_source(shown, text);
-        self.known.insert(normalised(path), file);
-        file
-    }
-
-    /// Reads a file that another one names; `None` where it could not be read, which is reported.
-    fn open(
-        &mut self,
-        base: &Path,
-        named: &Spanned<String>,
-        problems: &mut Problems,
-    ) -> Option<(PathBuf, FileId)> {
-        let path = normalised(&base.parent().unwrap_or(Path::new("")).join(&named.value));
-        if self.root.as_ref().is_some_and(|root| !is_below(&path, root)) {
-            let message = format!("`{}` leads out of the plan's surroundings", named.value);
-            let diagnostic = Diagnostic::new(Code::Outside, message)
-                .at(named.span, "outside of the parent of the plan's folder")
-                .help("keep the file beside the plan, or allow it with `--allow-outside`");
-            problems.report(diagnostic);
-            return None;
-        }
-        let shown = path.display().to_string();
-        match self.read(&path, &shown) {
-            Ok(text) => Some((path.clone(), self.add(&path, shown, text, problems))),
-            Err(why) => {
-                let message = format!("could not read `{}`: {why}", named.value);
-                let diagnostic = Diagnostic::new(Code::Unreadable, message).at(named.span, "named here");
-                problems.report(
-                    diagnostic
-                        .help(format!("paths are relative to the file that names them; this is `{shown}`")),
-                );
-                None
-            }
-        }
-    }
-
-    /// All files that the plan includes, and those that they include.
-    fn includes(&mut self, plan: &Path, file: FileId, root: &Node, problems: &mut Problems) -> Vec<Node> {
-        let mut trail = vec![(normalised(plan), file)];
-        self.follow(root, &mut trail, problems)
-    }
-
-    /// What a file includes, and what that includes; the file is the last one on the trail.
-    fn follow(
-        &mut self,
-        node: &Node,
-        trail: &mut Vec<(PathBuf, FileId)>,
-        problems: &mut Problems,
-    ) -> Vec<Node> {
-        let mut nodes = Vec::new();
-        let (path, _) = trail.last().expect("the trail starts with the plan").clone();
-        for named in include_list(node) {
-            let wanted = normalised(&path.parent().unwrap_or(Path::new("")).join(&named.value));
-            if trail.iter().any(|(on_trail, _)| *on_trail == wanted) {
-                report_cycle(&named, trail, &wanted, problems);
-                continue;
-            }
-            if self.known.contains_key(&wanted) {
-                continue;
-            }
-            let Some((path, file)) = self.open(&path, &named, problems) else { continue };
-            let included = parse(file, problems);
-            trail.push((path, file));
-            nodes.extend(self.follow(&included, trail, problems));
-            trail.pop();
-            nodes.push(included);
-        }
-        nodes
-    }
-
-    fn thresholds(
-        &mut self,
-        plan: &Path,
-        document: &PlanDocument,
-        problems: &mut Problems,
-    ) -> Vec<(FileId, Span)> {
-        let entries = document.thresholds.iter().flat_map(|entries| &entries.value);
-        let named = entries.filter_map(|entry| match &entry.value {
-            FileOr::Plain(file) => Some(Spanned::new(file.clone(), entry.span)),
-            FileOr::Table(table) => table.file.clone(),
-        });
-        let mut files: Vec<(FileId, Span)> = Vec::new();
-        for named in named {
-            let path = normalised(&plan.parent().unwrap_or(Path::new("")).join(&named.value));
-            if let Some((_, first)) =
-                self.known.get(&path).and_then(|id| files.iter().find(|(file, _)| file == id))
-            {
-                let diagnostic =
-                    Diagnostic::new(Code::DefinedTwice, format!("`{}` is taken twice", named.value))
-                        .at(named.span, "taken again here")
-                        .at(*first, "first taken here");
-                problems.report(diagnostic.help("name each file once"));
-                continue;
-            }
-            files.extend(self.open(plan, &named, problems).map(|(_, file)| (file, named.span)));
-        }
-        files
-    }
-}
-
-fn include_list(node: &Node) -> Vec<Spanned<String>> {
-    use crate::document::Value;
-    let Value::Table(entries) = &node.value else { return Vec::new() };
-    let list = entries.iter().find(|(key, _)| key.name == "include").map(|(_, node)| &node.value);
-    let Some(Value::Array(items)) = list else { return Vec::new() };
-    let texts = items.iter().filter_map(|item| match &item.value {
-        Value::Text(text) => Some(Spanned::new(text.clone(), item.span)),
-        _ => None,
-    });
-    texts.collect()
-}
-
-fn report_cycle(
-    named: &Spanned<String>,
-    trail: &[(PathBuf, FileId)],
-    wanted: &Path,
-    problems: &mut Problems,
-) {
-    let from = trail.iter().position(|(path, _)| path == wanted).unwrap_or(0);
-    let mut names: Vec<String> = trail[from..].iter().map(|(path, _)| path.display().to_string()).collect();
-    names.push(wanted.display().to_string());
-    let diagnostic = Diagnostic::new(Code::IncludeCycle, "the files include each other in a circle")
-        .at(named.span, "includes a file that includes this one")
-        .help(format!("the circle is {}", names.join(" → ")));
-    problems.report(diagnostic);
-}
-
-fn plain_io_error(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".into(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
-        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
-        _ => error.to_string(),
-    }
-}
-
-/// The path without `.` and, as far as can be told from its text, without `..`.
-fn normalised(path: &Path) -> PathBuf {
-    let mut result = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(result.components().next_back(), Some(Component::Normal(_))) => {
-                result.pop();
-            }
-            other => result.push(other),
-        }
-    }
-    result
-}
-
-fn is_below(path: &Path, root: &Path) -> bool {
-    // A relative root such as `..` has no name of its own: below it is what does not climb higher.
-    let climbs = |path: &Path| path.components().filter(|c| matches!(c, Component::ParentDir)).count();
-    if climbs(root) == root.components().count() && !path.is_absolute() {
-        return climbs(path) <= climbs(root);
-    }
-    path.starts_with(root)
 }

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::{FileOr, Node, Spanned, Value};
+use crate::plan::definitions::{Definitions, Names};
 use crate::plan::document::{Decision, GateTier, Inconclusive, PlanDocument};
-use crate::plan::load::{Definitions, Names};
 use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
 
 /// What compiling needs to know and what it finds out on the way.

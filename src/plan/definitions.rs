@@ -1,0 +1,66 @@
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic, Problems, Span};
+use crate::document::{FileOr, Key, Map, Node, Spanned};
+use crate::plan::document::{ClassDocument, IncludeDocument, ListFileDocument, PlanDocument};
+
+/// The names that objectives can select on, as far as they could be found out.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// Whether these are all; where a file could not be read, others may be in it.
+    pub complete: bool,
+    /// Of operations, by their id.
+    pub operations: Vec<String>,
+    /// Of phases.
+    pub phases: Vec<String>,
+    /// Of scenarios.
+    pub scenarios: Vec<String>,
+}
+
+pub(super) type ListDocument = FileOr<Vec<Spanned<Node>>, ListFileDocument>;
+
+/// All definitions of a plan and the files it includes.
+#[derive(Debug, Default)]
+pub(super) struct Definitions {
+    pub(super) lists: Vec<(Key, Spanned<ListDocument>)>,
+    pub(super) classes: Vec<(Key, Spanned<ClassDocument>)>,
+}
+
+impl Definitions {
+    /// Puts the definitions of all files together, reporting names that are defined twice.
+    pub(super) fn gather(
+        plan: &mut PlanDocument,
+        included: Vec<IncludeDocument>,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut lists = vec![plan.lists.take()];
+        let mut classes = vec![plan.users.take()];
+        for document in included {
+            lists.push(document.lists);
+            classes.push(document.users);
+        }
+        Self { lists: unique("list", lists, problems), classes: unique("user class", classes, problems) }
+    }
+}
+
+fn unique<T>(
+    what: &str,
+    maps: Vec<Option<Spanned<Map<T>>>>,
+    problems: &mut Problems,
+) -> Vec<(Key, Spanned<T>)> {
+    let mut first: HashMap<String, Span> = HashMap::new();
+    let mut all = Vec::new();
+    for (key, value) in maps.into_iter().flatten().flat_map(|map| map.value.0) {
+        if let Some(first) = first.get(&key.name) {
+            let message = format!("{what} `{}` is defined twice", key.name);
+            let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
+                .at(key.span, "defined again here")
+                .at(*first, "first defined here");
+            problems.report(diagnostic.help("rename one of them or take it out"));
+        } else {
+            first.insert(key.name.clone(), key.span);
+            all.push((key, value));
+        }
+    }
+    all
+}

@@ -1,0 +1,235 @@
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
+use crate::document::{FileOr, Node, Spanned, Value, parse};
+use crate::plan::document::PlanDocument;
+
+/// What a plan is read from: passed in, so that compiling is pure.
+pub struct World<'w> {
+    /// Reads a file.
+    pub read: &'w dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
+    /// Looks up a variable of the environment.
+    pub variable: &'w dyn Fn(&str) -> Option<String>,
+}
+
+/// The largest file that is read as a plan.
+const LARGEST_FILE: usize = 4 << 20;
+
+/// Reads files, each at most once, and only below the parent of the plan's folder.
+pub(super) struct Files<'w> {
+    world: &'w World<'w>,
+    root: Option<PathBuf>,
+    known: HashMap<PathBuf, FileId>,
+    hash: Sha256,
+}
+
+impl<'w> Files<'w> {
+    /// For the files of this plan; `allow_outside` lets them be anywhere.
+    pub(super) fn new(plan: &Path, allow_outside: bool, world: &'w World<'w>) -> Self {
+        let folder = normalised(plan.parent().unwrap_or(Path::new("")));
+        let root = (!allow_outside).then(|| normalised(&folder.join("..")));
+        Self { world, root, known: HashMap::new(), hash: Sha256::new() }
+    }
+
+    /// Whether one of the files read so far has a syntax error.
+    pub(super) fn any_broken(&self, problems: &Problems) -> bool {
+        self.known.values().any(|file| problems.broken(*file))
+    }
+
+    /// SHA-256 over all files, in the order read.
+    pub(super) fn digest(&self) -> String {
+        let bytes = self.hash.clone().finalize();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The text of a file, or why it cannot be had.
+    pub(super) fn read(&self, path: &Path, shown: &str) -> Result<String, String> {
+        let bytes = (self.world.read)(path).map_err(|error| plain_io_error(&error))?;
+        if bytes.len() > LARGEST_FILE {
+            return Err(format!("it has {} bytes, and at most {LARGEST_FILE} are read", bytes.len()));
+        }
+        String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            format!("it is not UTF-8, first in line {line}: {shown}:{line}")
+        })
+    }
+
+    /// Remembers a file that was read.
+    pub(super) fn add(
+        &mut self,
+        path: &Path,
+        shown: String,
+        text: String,
+        problems: &mut Problems,
+    ) -> FileId {
+        self.hash.update((text.len() as u64).to_le_bytes());
+        self.hash.update(text.as_bytes());
+        let file = problems.add_source(shown, text);
+        self.known.insert(normalised(path), file);
+        file
+    }
+
+    /// Reads a file that another one names; `None` where it could not be read, which is reported.
+    fn open(
+        &mut self,
+        base: &Path,
+        named: &Spanned<String>,
+        problems: &mut Problems,
+    ) -> Option<(PathBuf, FileId)> {
+        let path = normalised(&base.parent().unwrap_or(Path::new("")).join(&named.value));
+        if self.root.as_ref().is_some_and(|root| !is_below(&path, root)) {
+            let message = format!("`{}` leads out of the plan's surroundings", named.value);
+            let diagnostic = Diagnostic::new(Code::Outside, message)
+                .at(named.span, "outside of the parent of the plan's folder")
+                .help("keep the file beside the plan, or allow it with `--allow-outside`");
+            problems.report(diagnostic);
+            return None;
+        }
+        let shown = path.display().to_string();
+        match self.read(&path, &shown) {
+            Ok(text) => Some((path.clone(), self.add(&path, shown, text, problems))),
+            Err(why) => {
+                let message = format!("could not read `{}`: {why}", named.value);
+                let diagnostic = Diagnostic::new(Code::Unreadable, message).at(named.span, "named here");
+                problems.report(
+                    diagnostic
+                        .help(format!("paths are relative to the file that names them; this is `{shown}`")),
+                );
+                None
+            }
+        }
+    }
+
+    /// All files that the plan includes, and those that they include.
+    pub(super) fn includes(
+        &mut self,
+        plan: &Path,
+        file: FileId,
+        root: &Node,
+        problems: &mut Problems,
+    ) -> Vec<Node> {
+        let mut trail = vec![(normalised(plan), file)];
+        self.follow(root, &mut trail, problems)
+    }
+
+    /// What a file includes, and what that includes; the file is the last one on the trail.
+    fn follow(
+        &mut self,
+        node: &Node,
+        trail: &mut Vec<(PathBuf, FileId)>,
+        problems: &mut Problems,
+    ) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        let (path, _) = trail.last().expect("the trail starts with the plan").clone();
+        for named in include_list(node) {
+            let wanted = normalised(&path.parent().unwrap_or(Path::new("")).join(&named.value));
+            if trail.iter().any(|(on_trail, _)| *on_trail == wanted) {
+                report_cycle(&named, trail, &wanted, problems);
+                continue;
+            }
+            if self.known.contains_key(&wanted) {
+                continue;
+            }
+            let Some((path, file)) = self.open(&path, &named, problems) else { continue };
+            let included = parse(file, problems);
+            trail.push((path, file));
+            nodes.extend(self.follow(&included, trail, problems));
+            trail.pop();
+            nodes.push(included);
+        }
+        nodes
+    }
+
+    /// The threshold files that the plan takes, and where it names them.
+    pub(super) fn thresholds(
+        &mut self,
+        plan: &Path,
+        document: &PlanDocument,
+        problems: &mut Problems,
+    ) -> Vec<(FileId, Span)> {
+        let entries = document.thresholds.iter().flat_map(|entries| &entries.value);
+        let named = entries.filter_map(|entry| match &entry.value {
+            FileOr::Plain(file) => Some(Spanned::new(file.clone(), entry.span)),
+            FileOr::Table(table) => table.file.clone(),
+        });
+        let mut files: Vec<(FileId, Span)> = Vec::new();
+        for named in named {
+            let path = normalised(&plan.parent().unwrap_or(Path::new("")).join(&named.value));
+            if let Some((_, first)) =
+                self.known.get(&path).and_then(|id| files.iter().find(|(file, _)| file == id))
+            {
+                let diagnostic =
+                    Diagnostic::new(Code::DefinedTwice, format!("`{}` is taken twice", named.value))
+                        .at(named.span, "taken again here")
+                        .at(*first, "first taken here");
+                problems.report(diagnostic.help("name each file once"));
+                continue;
+            }
+            files.extend(self.open(plan, &named, problems).map(|(_, file)| (file, named.span)));
+        }
+        files
+    }
+}
+
+fn include_list(node: &Node) -> Vec<Spanned<String>> {
+    let Value::Table(entries) = &node.value else { return Vec::new() };
+    let list = entries.iter().find(|(key, _)| key.name == "include").map(|(_, node)| &node.value);
+    let Some(Value::Array(items)) = list else { return Vec::new() };
+    let texts = items.iter().filter_map(|item| match &item.value {
+        Value::Text(text) => Some(Spanned::new(text.clone(), item.span)),
+        _ => None,
+    });
+    texts.collect()
+}
+
+fn report_cycle(
+    named: &Spanned<String>,
+    trail: &[(PathBuf, FileId)],
+    wanted: &Path,
+    problems: &mut Problems,
+) {
+    let from = trail.iter().position(|(path, _)| path == wanted).unwrap_or(0);
+    let mut names: Vec<String> = trail[from..].iter().map(|(path, _)| path.display().to_string()).collect();
+    names.push(wanted.display().to_string());
+    let diagnostic = Diagnostic::new(Code::IncludeCycle, "the files include each other in a circle")
+        .at(named.span, "includes a file that includes this one")
+        .help(format!("the circle is {}", names.join(" → ")));
+    problems.report(diagnostic);
+}
+
+fn plain_io_error(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// The path without `.` and, as far as can be told from its text, without `..`.
+fn normalised(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(result.components().next_back(), Some(Component::Normal(_))) => {
+                result.pop();
+            }
+            other => result.push(other),
+        }
+    }
+    result
+}
+
+fn is_below(path: &Path, root: &Path) -> bool {
+    // A relative root such as `..` has no name of its own: below it is what does not climb higher.
+    let climbs = |path: &Path| path.components().filter(|c| matches!(c, Component::ParentDir)).count();
+    if climbs(root) == root.components().count() && !path.is_absolute() {
+        return climbs(path) <= climbs(root);
+    }
+    path.starts_with(root)
+}
