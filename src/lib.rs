@@ -1,5 +1,7 @@
-//! The SLO gate for load tests: a plan is read, compiled and run; running yields one stream of events;
-//! what we want to know is a fold of that stream; the fold is judged, and the verdict is the exit code.
+//! A gate for load tests of HTTP services. A plan says what to send and what to expect; the runner sends it, counts what comes
+//! back and says, as its exit code, whether the expectations were kept.
+//!
+//! `ARCHITECTURE.md` shows how the modules hang together.
 
 pub mod app;
 pub mod diagnostic;

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Everything that can be known of a plan without sending a request
+    /// Look for mistakes in a plan and say what a run of it would be; nothing is sent
     Check(CheckArgs),
     /// The built-in target
     StandIn(StandInArgs),
@@ -32,13 +32,13 @@ pub(super) struct PlanArgs {
     /// Send the load here instead of where the plan says
     #[arg(long, value_name = "URL", conflicts_with = "stand_in")]
     pub(super) target: Option<String>,
-    /// Start the built-in target on a free loopback port and send the load there
+    /// Send the load to the built-in target, started for this run on a free local port
     #[arg(long)]
     pub(super) stand_in: bool,
     /// Only this phase; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(super) phase: Vec<String>,
-    /// Override one value of the plan, e.g. `phases.morning-steady.duration=30s`; may be repeated
+    /// Change one value of the plan, such as `phases.peak.duration=30s`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
     /// What chance depends on, instead of the plan's
@@ -72,7 +72,7 @@ pub(super) struct CheckArgs {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) plan: PlanArgs,
-    /// The whole plan in about this long: equal shares for the phases, the load as it is
+    /// Go through all phases in this time, each for an equal part of it, with the plan's own load
     #[arg(long, value_name = "TIME")]
     pub(super) rehearse: Option<TimeSpan>,
     /// Where run folders are made
@@ -90,7 +90,7 @@ pub(super) struct RunArgs {
     /// No progress and no notices
     #[arg(long, short, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Tell on stderr what happens to connections and users
+    /// Tell of every connection that opens or fails and every user that leaves
     #[arg(long, short)]
     pub(super) verbose: bool,
     /// Show what comes of a fault of the runner

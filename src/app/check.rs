@@ -9,7 +9,7 @@ use crate::plan::model::{Load, Phase, PhaseId, Wait};
 use crate::report::table::light;
 use crate::units::TimeSpan;
 
-/// `runner check PLAN`: everything that can be known without sending a request.
+/// `runner check PLAN`: says what a run would be, and whether it could be decided.
 pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let ready = match load(&arguments.plan) {
         Ok(ready) => ready,

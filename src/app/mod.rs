@@ -1,4 +1,4 @@
-//! One file per command; the only module that prints.
+//! The commands, a file each. Whatever a user reads on a terminal is printed here and nowhere else.
 
 mod arguments;
 mod check;

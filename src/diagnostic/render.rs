@@ -114,24 +114,24 @@ mod tests {
     #[test]
     fn a_problem_is_shown_with_its_place_its_line_and_what_to_do() {
         let mut problems = Problems::default();
-        let text = "[[response_time]]\nname = \"x\"\n\noperations = [\"serach\"]\n";
-        let file = problems.add_source("thresholds/response-time.toml", text);
-        let start = text.find("\"serach\"").unwrap();
-        let span = Span { file, start, end: start + 8 };
-        let diagnostic = Diagnostic::new(Code::UnknownOperation, "unknown operation `serach`")
-            .at(span, "no task of plans/daily.toml has this operation")
-            .suggest("serach", ["search"]);
+        let text = "[[response_time]]\nname = \"quick\"\noperations = [\"helth\"]\n";
+        let file = problems.add_source("limits.toml", text);
+        let start = text.find("\"helth\"").unwrap();
+        let span = Span { file, start, end: start + 7 };
+        let diagnostic = Diagnostic::new(Code::UnknownOperation, "unknown operation `helth`")
+            .at(span, "nothing in this plan is called so")
+            .suggest("helth", ["health"]);
         problems.report(diagnostic);
         let expected = "\
-error[P014]: unknown operation `serach`
- --> thresholds/response-time.toml:4:15
+error[P014]: unknown operation `helth`
+ --> limits.toml:3:15
   |
-4 | operations = [\"serach\"]
-  |               ^^^^^^^^ no task of plans/daily.toml has this operation
+3 | operations = [\"helth\"]
+  |               ^^^^^^^ nothing in this plan is called so
   |
-  = help: did you mean `search`?";
+  = help: did you mean `health`?";
         assert_eq!(render(&problems, false).trim_end(), expected);
-        assert_eq!(to_json(&problems)["diagnostics"][0]["places"][0]["line"], 4);
+        assert_eq!(to_json(&problems)["diagnostics"][0]["places"][0]["line"], 3);
     }
 
     #[test]

@@ -5,25 +5,25 @@ use crate::slo::judge::{Judged, Verdict};
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Every gated objective is met at the gate's tier.
+    /// All that counts was kept.
     Passed,
-    /// A rehearsal in which nothing is wrong.
+    /// The same of a shortened run.
     Rehearsed,
-    /// At least one gated objective is missed.
+    /// The target is not good enough.
     Breached,
-    /// Wrong usage, an invalid plan, or one that can never be met; nothing was sent.
+    /// Never begun: what was asked makes no sense.
     Refused,
-    /// The data cannot decide a gated objective, or it saw no data.
+    /// Nobody can tell from this run.
     Inconclusive,
     /// The same, in a plan that says `inconclusive = "warn"`.
     Tolerated,
-    /// The generator, not the target, may have shaped the numbers.
+    /// The numbers cannot be trusted.
     Invalid,
-    /// The target was not ready in time; no load was sent.
+    /// Never begun: nobody answered.
     Unavailable,
-    /// A fault of the runner.
+    /// Our own mistake.
     Internal,
-    /// A report could not be written.
+    /// Over, but nowhere to put the report.
     Unwritten,
     /// Told to stop before the end.
     Interrupted(Signal),
@@ -41,42 +41,47 @@ pub enum Signal {
 impl Ending {
     /// All endings, with the code, the word and the meaning; `docs/exit-codes.md` is this table.
     pub const TABLE: &[(Self, u8, &str, &str)] = &[
-        (Self::Passed, 0, "passed", "every gated objective is met at the gate's tier"),
+        (
+            Self::Passed,
+            0,
+            "passed",
+            "all objectives that count were kept, at the tier that the gate asks for",
+        ),
         (Self::Tolerated, 0, "inconclusive", "the same as 3, in a plan that says `inconclusive = \"warn\"`"),
         (
             Self::Rehearsed,
             0,
             "rehearsed",
-            "a rehearsal in which nothing is breached and every operation that ran succeeded at least once",
+            "a shortened run in which nothing that counts was missed and each operation it tried worked at least once",
         ),
-        (Self::Breached, 1, "breached", "at least one gated objective is missed"),
+        (Self::Breached, 1, "breached", "an objective that counts was missed"),
         (
             Self::Refused,
             2,
             "refused",
-            "wrong usage, an invalid plan, or one that can never be met; nothing was sent",
+            "the command line or the plan is wrong, or asks for what the plan cannot reach; not a byte was sent",
         ),
         (
             Self::Inconclusive,
             3,
             "inconclusive",
-            "the data cannot decide a gated objective, or it saw no data",
+            "too little was seen, or nothing, to decide an objective that counts",
         ),
-        (Self::Invalid, 4, "invalid", "the generator, not the target, may have shaped the numbers"),
-        (Self::Unavailable, 5, "unavailable", "the target was not ready in time; no load was sent"),
-        (Self::Internal, 70, "internal", "a fault of the runner"),
-        (Self::Unwritten, 74, "unwritten", "a report could not be written"),
+        (Self::Invalid, 4, "invalid", "the numbers may be this machine's doing instead of the target's"),
+        (Self::Unavailable, 5, "unavailable", "the target did not get ready, so no load was sent"),
+        (Self::Internal, 70, "internal", "the runner itself is at fault"),
+        (Self::Unwritten, 74, "unwritten", "the run is over, but its report could not be stored"),
         (
             Self::Interrupted(Signal::Interrupt),
             130,
             "interrupted",
-            "by SIGINT before the end, and no breach; reports are written all the same",
+            "stopped by SIGINT with no objective missed so far; the report tells of the part that ran",
         ),
         (
             Self::Interrupted(Signal::Terminate),
             143,
             "interrupted",
-            "by SIGTERM before the end, and no breach; reports are written all the same",
+            "stopped by SIGTERM with no objective missed so far; the report tells of the part that ran",
         ),
     ];
 

@@ -141,7 +141,7 @@ impl Recorder {
         }
     }
 
-    /// Takes everything recorded since the last call; the record goes on.
+    /// Gives away what has come since the last drain, and goes on recording.
     pub fn drain(&mut self, now: Duration) -> (Batch, Vec<Sample>) {
         let first_expected = self.expected.keys().next().copied().unwrap_or(u32::MAX);
         let batch = Batch {

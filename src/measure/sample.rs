@@ -56,7 +56,7 @@ pub enum Outcome {
 
 macro_rules! error_kinds {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
-        /// Why a request failed. A closed set; one per failed request, the same words everywhere.
+        /// Why a request failed: always exactly one of these, and always called by the same word.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum ErrorKind { $($(#[doc = $doc])+ $name,)+ }
 

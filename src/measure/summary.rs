@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::measure::blocks::BlockSums;
 use crate::measure::counts::Times;
 use crate::measure::sample::ErrorKind;
-use crate::plan::model::OperationId;
+use crate::plan::model::{OperationId, PhaseId};
 
 /// A run, folded. Its size does not depend on the run's length.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +40,21 @@ pub struct PhaseSummary {
     pub connect: Times,
     /// A failure of each kind in words.
     pub examples: BTreeMap<(OperationId, ErrorKind), String>,
+}
+
+/// What is known of a phase besides its numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct PhaseRun {
+    /// Which.
+    pub phase: PhaseId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The processor time that the generator used in it, drain included.
+    pub cpu: Duration,
+    /// How long that was measured for.
+    pub wall: Duration,
+    /// The most memory that the generator had at its end.
+    pub peak_memory_bytes: u64,
 }
 
 /// An operation in a phase, folded.

@@ -65,7 +65,7 @@ document! {
     pub(super) struct TargetDocument ("a table") {
         /// Where it is.
         url: String = required,
-        /// The request that must answer 2xx before the first phase.
+        /// What is asked until it answers 2xx, before any load.
         ready: String,
         /// How long the target may take to get ready.
         ready_within: TimeSpan,
@@ -88,7 +88,7 @@ document! {
         name: String = required,
         /// From its start, the ramp included.
         duration: TimeSpan = required,
-        /// Virtual users; in an open phase the most that may be busy at once.
+        /// Virtual users; where arrivals are given, as many tasks as can be under way.
         users: u32 = required,
         /// Users started per second; all at once without it.
         spawn_rate: f64,
@@ -117,7 +117,7 @@ document! {
 document! {
     /// A kind of virtual user.
     pub(super) struct ClassDocument ("a table") {
-        /// How long a user waits before each task but its first.
+        /// A user's pause between two tasks.
         wait: WaitDocument,
         /// What it does.
         tasks: Vec<Spanned<TaskDocument>> = required("a table `[[users.NAME.tasks]]` for each thing a user does"),
@@ -139,7 +139,7 @@ document! {
     pub(super) struct WaitTableDocument ("a table") {
         /// The mean of the distribution.
         exponential: TimeSpan,
-        /// From one task's start to the next one's.
+        /// The time between the starts of two tasks.
         pace: TimeSpan,
     }
 }

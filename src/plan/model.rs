@@ -90,7 +90,7 @@ impl std::fmt::Debug for Secrets {
 pub struct Target {
     /// Where it is.
     pub url: TargetUrl,
-    /// The request that must answer 2xx before the first phase; a TCP connect where there is none.
+    /// What is asked until it answers 2xx, before any load; a TCP connect where there is none.
     pub ready: Option<(Method, String)>,
     /// How long it may take to get ready.
     pub ready_within: TimeSpan,
@@ -162,7 +162,7 @@ pub struct Phase {
 pub enum Load {
     /// Users loop through task and wait.
     Closed,
-    /// Tasks start on a schedule, whatever the target does.
+    /// A schedule starts tasks, at this rate, even where answers stay out.
     Open(Rate),
 }
 
@@ -188,7 +188,7 @@ impl Phase {
 pub struct UserClass {
     /// Its name.
     pub name: String,
-    /// How long it waits before each task but its first.
+    /// Its pause between two tasks.
     pub wait: Wait,
     /// What it does.
     pub tasks: Vec<Task>,
@@ -196,7 +196,7 @@ pub struct UserClass {
     pub cumulative_weights: Vec<f64>,
 }
 
-/// How long a user waits before each task but its first.
+/// A user's pause between two tasks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wait {
     /// Not at all.
@@ -205,7 +205,7 @@ pub enum Wait {
     Uniform(TimeSpan, TimeSpan),
     /// Exponentially distributed with this mean.
     Exponential(TimeSpan),
-    /// From one task's start to the next one's, never catching up.
+    /// So long between the starts of two tasks; lost time is not made up for.
     Pace(TimeSpan),
 }
 
@@ -225,7 +225,7 @@ impl Wait {
 pub struct Task {
     /// How often it is chosen, against the other tasks of its class.
     pub weight: f64,
-    /// One of these, equally likely, each time.
+    /// Its requests; each time one of them is chosen, all with the same chance.
     pub any_of: Vec<Request>,
 }
 

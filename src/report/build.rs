@@ -2,14 +2,13 @@ use jiff::Timestamp;
 
 use crate::exit::Ending;
 use crate::measure::counts::Times;
-use crate::measure::summary::{OperationSummary, PhaseSummary, Summary};
+use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::GateTier;
 use crate::plan::model::{Load, Plan};
 use crate::report::model::{
     ArrivalsReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport, OperationReport, PhaseReport,
     PlanFacts, Report, TimesReport,
 };
-use crate::session::PhaseRun;
 use crate::slo::judge::{Judged, Length, Verdict};
 use crate::slo::objective::{Objective, Statistic, Tier};
 

@@ -1,6 +1,6 @@
 //! `report.json`, version `runner-report/1`: the source of all other reports.
 //!
-//! Times are in ms, throughput in requests per second, shares in percent. What has no data is `null`, never 0.
+//! The unit is in a name or beside it: `_ms`, `_s`, `_per_s`, `_percent`, `_bytes`. What has no data is `null`, never 0.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-/// Deals a sequence of numbers to shares by weight, in a fixed order that fits every prefix.
+/// Deals 0, 1, 2 … to shares by weight, so that at any point each has what is due to it.
 ///
 /// This is Tijdeman's algorithm ("The chairman assignment problem", Discrete Mathematics 32, 1980): after any number
 /// of deals no share is off its exact part by 1 or more. What was dealt never changes when more is dealt.

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::event::{Observer, RunEvent};
 use crate::measure::ledger::Ledger;
-use crate::plan::model::PhaseId;
+use crate::measure::summary::PhaseRun;
 
 /// Faults that can be asked for, to show what comes of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,21 +15,6 @@ pub enum Failpoint {
     LoseASample,
     /// The session panics.
     Panic,
-}
-
-/// What is known of a phase besides its numbers.
-#[derive(Debug, Clone, Copy)]
-pub struct PhaseRun {
-    /// Which.
-    pub phase: PhaseId,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// The processor time that the generator used in it, drain included.
-    pub cpu: Duration,
-    /// How long that was measured for.
-    pub wall: Duration,
-    /// The most memory that the generator had at its end.
-    pub peak_memory_bytes: u64,
 }
 
 /// Looks at the generator's own use of the machine: passed in, so that no clock is read here.

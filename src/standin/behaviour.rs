@@ -91,7 +91,7 @@ impl Behaviour {
 
     /// How long a manual sync runs in the background, 2 s by default; searches meanwhile take twice as long.
     ///
-    /// Syncs asked for while one runs are that one.
+    /// Asking again meanwhile starts no second one.
     pub fn sync_lasting(self, lasting: Duration) -> Self {
         Self { sync_lasting: lasting, ..self }
     }

@@ -1,4 +1,4 @@
-//! A run's folder: `reports/<plan>-<UTC yyyymmdd-hhmmss>/`.
+//! The folder that a run's files go to, named after its plan and the second it began in (UTC).
 
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write};

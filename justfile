@@ -1,0 +1,25 @@
+# What is done often, by name. `just --list` tells; none of it is needed, for each recipe is one plain command.
+
+# Lints, without building anything to run.
+check:
+    cargo fmt --all --check
+    cargo clippy --all-targets --locked -- -D warnings
+
+# All tests, or those whose name holds a word: `just test journal`.
+test *FILTER:
+    cargo nextest run --locked {{FILTER}}
+
+# A plan against the built-in target, shortened to a minute: `just run plans/smoke.toml`.
+run PLAN="plans/daily.toml":
+    cargo run --release -- {{PLAN}} --stand-in --rehearse 60s
+
+# Everything that must hold before a change is taken.
+ci:
+    .ci/run
+
+fmt:
+    cargo fmt --all
+
+# The documentation of the library, in a browser.
+doc:
+    cargo doc --no-deps --locked --open
