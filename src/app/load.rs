@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::arguments::{Format, GateArg, PlanArgs};
 use crate::app::output;
-use crate::diagnostic::{Problems, did_you_mean, render, to_json};
+use crate::diagnostic::{Code, Diagnostic, Problems, render, to_json};
 use crate::exit::Ending;
 use crate::offer::{self, PhaseOffer};
 use crate::plan::model::{PhaseId, Plan};
@@ -52,9 +52,9 @@ pub(super) fn load(arguments: &PlanArgs) -> Result<Ready, ExitCode> {
         }
         _ => Vec::new(),
     };
-    match loaded.plan {
-        Some(mut plan) if !problems.refused() => {
-            let phases = select_phases(&plan, &arguments.phase)?;
+    let phases = loaded.plan.as_ref().map(|plan| select_phases(plan, &arguments.phase, &mut problems));
+    match (loaded.plan, phases) {
+        (Some(mut plan), Some(phases)) if !problems.refused() => {
             plan.seed = arguments.seed.or(plan.seed);
             let warnings = render(&problems, output::stderr_is_lively());
             Ok(Ready { plan, objectives, offers, phases, warnings })
@@ -80,18 +80,16 @@ pub(super) fn refuse(problems: &Problems, format: Format) -> ExitCode {
 }
 
 /// The phases that `--phase` names; all of them without it.
-fn select_phases(plan: &Plan, wanted: &[String]) -> Result<Vec<PhaseId>, ExitCode> {
+fn select_phases(plan: &Plan, wanted: &[String], problems: &mut Problems) -> Vec<PhaseId> {
     let names = || plan.phases.iter().map(|phase| phase.name.as_str());
-    for name in wanted {
-        if !names().any(|known| known == name) {
-            let help = did_you_mean(name, names()).unwrap_or_else(|| {
-                format!("the phases are {}", names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "))
-            });
-            output::stderr(&format!("error: the plan has no phase `{name}`\n  = help: {help}\n"));
-            return Err(ExitCode::from(Ending::Refused.code()));
-        }
+    for name in wanted.iter().filter(|name| !names().any(|known| known == name.as_str())) {
+        let listed = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let diagnostic = Diagnostic::new(Code::UnknownPhase, format!("unknown phase `{name}`"))
+            .at(problems.add_option("--phase", name), "the plan has no such phase")
+            .suggest(name, names());
+        problems.report(diagnostic.help(format!("the plan's phases are {listed}")));
     }
     let ids = (0..).map(PhaseId).zip(names());
     let chosen = ids.filter(|(_, name)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name));
-    Ok(chosen.map(|(id, _)| id).collect())
+    chosen.map(|(id, _)| id).collect()
 }

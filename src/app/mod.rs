@@ -9,7 +9,7 @@ mod stand_in;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::app::arguments::{Arguments, Command};
 use crate::exit::Ending;
@@ -21,7 +21,9 @@ pub fn main() -> ExitCode {
         output::stderr("this is never the target's fault; please report it with the plan that shows it\n");
         std::process::exit(Ending::Internal.code().into());
     }));
-    let arguments = Arguments::parse();
+    let colour = if output::stderr_is_lively() { ColorChoice::Auto } else { ColorChoice::Never };
+    let matches = Arguments::command().color(colour).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match arguments.command {
         Some(Command::Check(check)) => check::check(&check),
         Some(Command::StandIn(stand_in)) => stand_in::stand_in(&stand_in),

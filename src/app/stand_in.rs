@@ -4,11 +4,13 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::thread;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::app::failure;
+use crate::exit::Ending;
 use crate::standin::{Behaviour, Standin};
 use crate::units::{Share, Size, TimeSpan};
 
@@ -72,7 +74,7 @@ pub(super) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
         let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
         let parent = if args.with_parent { Some(end_of_input()?) } else { None };
-        let standin = Standin::start(args.port, behaviour).map_err(|error| refusal(args.port, error))?;
+        let standin = Standin::start(args.port, behaviour).map_err(|error| refusal(args.port, &error))?;
         announce(&standin).context("could not write to standard output")?;
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -102,21 +104,24 @@ fn behaviour(args: &StandInArgs) -> anyhow::Result<Behaviour> {
     let Some((every, lasting)) = args.stall_every.zip(args.stall_for) else {
         return Ok(behaviour);
     };
-    ensure!(
-        lasting < every,
-        "a freeze of {lasting} once in {every} never thaws: `--stall-for` must be shorter than `--stall-every`"
-    );
+    if lasting >= every {
+        let why = "`--stall-for` must be shorter than `--stall-every`";
+        return Err(failure(
+            Ending::Refused,
+            format!("a freeze of {lasting} once in {every} never thaws: {why}"),
+        ));
+    }
     Ok(behaviour.stall(every.duration(), lasting.duration()))
 }
 
-fn refusal(port: u16, error: io::Error) -> anyhow::Error {
+fn refusal(port: u16, error: &io::Error) -> anyhow::Error {
     let problem = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "port {port} of 127.0.0.1 is taken: choose another one with `--port`, or any free one with `--port 0`"
         ),
-        _ => format!("could not listen on 127.0.0.1:{port}"),
+        _ => format!("could not listen on 127.0.0.1:{port}: {error}"),
     };
-    anyhow::Error::new(error).context(problem)
+    failure(Ending::Refused, problem)
 }
 
 fn announce(standin: &Standin) -> io::Result<()> {

@@ -132,6 +132,12 @@ impl Problems {
         FileId(u32::try_from(self.sources.len() - 1).expect("fewer than 2^32 files"))
     }
 
+    /// Remembers an option of the command line as if it were a file, and gives the place of its value.
+    pub fn add_option(&mut self, option: &str, value: &str) -> Span {
+        let file = self.add_source(option, value);
+        Span { file, start: 0, end: value.len() }
+    }
+
     /// The file a span points into.
     pub fn source(&self, file: FileId) -> &Source {
         &self.sources[file.0 as usize]
@@ -156,6 +162,11 @@ impl Problems {
         let wrong = self.found.iter().filter(|found| found.code == Code::Syntax);
         let mut places = wrong.filter_map(|found| found.places.first());
         places.any(|(other, _)| other.file == span.file && other.start <= span.end && span.start <= other.end)
+    }
+
+    /// Adds problems.
+    pub fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        diagnostics.into_iter().for_each(|diagnostic| self.report(diagnostic));
     }
 
     /// All problems, in the order found.

@@ -82,10 +82,10 @@ async fn connect(url: &TargetUrl) -> Result<TcpStream, Fault> {
         Ok(address) => vec![SocketAddr::new(address, url.port)],
         Err(_) => match lookup_host((url.host.as_str(), url.port)).await {
             Ok(found) => found.collect(),
-            Err(error) => return Err(Fault::new(ErrorKind::Dns, format!("`{}`: {error}", url.host))),
+            Err(error) => return Err(Fault::new(ErrorKind::Dns, format!("{url}: {error}"))),
         },
     };
-    let mut last = Fault::new(ErrorKind::Dns, format!("`{}` has no address", url.host));
+    let mut last = Fault::new(ErrorKind::Dns, format!("{url}: the host has no address"));
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {

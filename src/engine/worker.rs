@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
 
 use crate::engine::clock::Clock;
@@ -47,24 +47,31 @@ impl Worker {
         let stage = Rc::new(self.stage(id, Clock::starting_at(start)));
         let users = self.users(phase);
         let local = LocalSet::new();
-        match phase.load {
+        let mut tasks = match phase.load {
             Load::Closed => self.start_closed(phase, &users, &stage, &local),
             Load::Open(rate) => {
-                let pools = self.seat_users(phase, &users, &stage, &local);
+                let (pools, tasks) = self.seat_users(phase, &users, &stage, &local);
                 let arrivals = Arrivals::constant(rate, phase.ramp, phase.duration);
                 let dealt = Dealt::new(plan, phase, arrivals, self.number, self.job.workers);
+                // It is done when the users are: they leave when nothing waits any more.
                 local.spawn_local(dispatch(Rc::clone(&stage), pools, dealt));
+                tasks
             }
-        }
+        };
         let stopper = Rc::clone(&stage);
-        local.spawn_local(async move {
+        tasks.push(local.spawn_local(async move {
             let mut stop = stopper.stop.clone();
             tokio::select! {
                 () = stop.wait() => stopper.recorder.borrow_mut().end_at(stopper.clock.now()),
                 () = stopper.clock.reach(stopper.end) => {}
             }
+        }));
+        let drained = local.run_until(async {
+            for task in tasks {
+                task.await.expect("no task is aborted, and a panic ends the process");
+            }
         });
-        self.hand_over_until_drained(&stage, local).await;
+        self.hand_over_until(drained, &stage).await;
     }
 
     fn stage(&self, id: PhaseId, clock: Clock) -> Stage {
@@ -104,16 +111,21 @@ impl Worker {
         mine.map(|(number, class)| Mine { number, class }).collect()
     }
 
-    fn start_closed(&self, phase: &Phase, users: &[Mine], stage: &Rc<Stage>, local: &LocalSet) {
-        for Mine { number, class } in users.iter().copied() {
-            let start = Duration::from_secs_f64(phase.user_start(number));
-            if start >= stage.end {
-                continue;
-            }
+    fn start_closed(
+        &self,
+        phase: &Phase,
+        users: &[Mine],
+        stage: &Rc<Stage>,
+        local: &LocalSet,
+    ) -> Vec<JoinHandle<()>> {
+        let starts = users.iter().map(|mine| (mine, Duration::from_secs_f64(phase.user_start(mine.number))));
+        let in_time = starts.filter(|(_, start)| *start < stage.end);
+        let tasks = in_time.map(|(Mine { number, class }, start)| {
             stage.recorder.borrow_mut().expect(start);
-            let wait = self.job.plan.classes[class].wait;
-            local.spawn_local(User::new(Rc::clone(stage), number, class).loop_closed(start, wait));
-        }
+            let wait = self.job.plan.classes[*class].wait;
+            local.spawn_local(User::new(Rc::clone(stage), *number, *class).loop_closed(start, wait))
+        });
+        tasks.collect()
     }
 
     /// Seats the users of an open phase, by class.
@@ -123,20 +135,21 @@ impl Worker {
         users: &[Mine],
         stage: &Rc<Stage>,
         local: &LocalSet,
-    ) -> Vec<Rc<Pool>> {
+    ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<()>>) {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
-        for Mine { number, class } in users.iter().copied() {
-            let start = Duration::from_secs_f64(phase.user_start(number));
-            let pool = Rc::clone(&pools[class]);
+        let tasks = users.iter().map(|Mine { number, class }| {
+            let start = Duration::from_secs_f64(phase.user_start(*number));
+            let pool = Rc::clone(&pools[*class]);
             let seat = pool.seat();
-            local.spawn_local(User::new(Rc::clone(stage), number, class).serve_open(start, pool, seat));
-        }
-        pools
+            local.spawn_local(User::new(Rc::clone(stage), *number, *class).serve_open(start, pool, seat))
+        });
+        let tasks = tasks.collect();
+        (pools, tasks)
     }
 
-    async fn hand_over_until_drained(&self, stage: &Rc<Stage>, local: LocalSet) {
+    async fn hand_over_until(&self, drained: impl Future<Output = ()>, stage: &Stage) {
         let mut tick = 1;
-        let mut drained = std::pin::pin!(local);
+        let mut drained = std::pin::pin!(drained);
         loop {
             let next = tokio::time::sleep(EVERY * tick - stage.clock.now().min(EVERY * tick));
             let done = tokio::select! {
@@ -211,6 +224,9 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
     let mut next = dealt.next();
     expect(&stage, next);
     loop {
+        if next.is_none() {
+            pools.iter().for_each(|pool| pool.close());
+        }
         let expiry = pools.iter().filter_map(|pool| pool.longest_waiting()).min().map(|at| at + patience);
         let Some(wake) = [next.map(|(_, _, at)| at), expiry].into_iter().flatten().min() else { break };
         let stopped = tokio::select! {

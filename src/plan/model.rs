@@ -113,6 +113,8 @@ pub struct TargetUrl {
     pub base_path: String,
     /// The value of the `Host` header.
     pub authority: HeaderValue,
+    /// The URL as it may be shown, without secrets.
+    pub shown: String,
 }
 
 impl TargetUrl {
@@ -124,13 +126,14 @@ impl TargetUrl {
             port,
             base_path: String::new(),
             authority: authority.expect("an address is printable"),
+            shown: format!("http://127.0.0.1:{port}"),
         }
     }
 }
 
 impl std::fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}{}", self.authority.to_str().unwrap_or("?"), self.base_path)
+        f.write_str(&self.shown)
     }
 }
 

@@ -3,7 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test whose world is not as it should be has failed")]
 
 mod answer;
+mod counting;
 mod docs;
+mod exit_codes;
+mod failures;
 mod generated_plans;
+mod impossible;
+mod judged;
+mod options;
+mod runner;
+mod schedule;
+mod secrets;
+mod seeds;
 mod shipped;
+mod signals;
+mod stand_in;
+mod target;
+mod waits;
+mod windows;
 mod wrong_plans;

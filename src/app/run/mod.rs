@@ -16,8 +16,9 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::app::arguments::{FailpointArg, Format, RunArgs};
 use crate::app::check::headline;
-use crate::app::load::{Ready, load};
-use crate::app::{failure, output};
+use crate::app::load::{Ready, load, refuse};
+use crate::app::output;
+use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::engine::{self, Job};
 use crate::event::Observer;
 use crate::exit::{self, Ending, Signal};
@@ -61,9 +62,13 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
-    let length = shrink(&mut ready, arguments)?;
-    let users = ready.phases.iter().map(|id| ready.plan.phases[id.index()].users).max().unwrap_or(0);
-    preflight::connections_possible(users).map_err(|why| failure(Ending::Refused, why))?;
+    let mut problems = Problems::default();
+    let length = shrink(&mut ready, arguments, &mut problems);
+    let users = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]).max_by_key(|phase| phase.users);
+    problems.extend(users.and_then(|phase| preflight::too_many_connections(phase.users)));
+    if problems.refused() {
+        return Ok(refuse(&problems, arguments.plan.format));
+    }
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
     if let Some(stand_in) = &stand_in {
         ready.plan.target.url = TargetUrl::loopback(stand_in.port);
@@ -74,16 +79,18 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Shrinks the plan for a rehearsal.
-fn shrink(ready: &mut Ready, arguments: &RunArgs) -> anyhow::Result<Length> {
-    let Some(total) = arguments.rehearse else { return Ok(Length::Full) };
+fn shrink(ready: &mut Ready, arguments: &RunArgs, problems: &mut Problems) -> Length {
+    let Some(total) = arguments.rehearse else { return Length::Full };
     let phases = ready.phases.len() as f64;
     if total.seconds() < 2.0 * phases {
-        let why = format!("a rehearsal of {total} is too short for {phases} phases: each needs 2 s at least");
-        return Err(failure(Ending::Refused, why));
+        let place = problems.add_option("--rehearse", &total.to_string());
+        let message = format!("a rehearsal of {total} is too short for {phases} phases");
+        let help = format!("each phase needs 2 s at least: `--rehearse {}s`", 2.0 * phases);
+        problems.report(Diagnostic::new(Code::OutOfRange, message).at(place, "here").help(help));
     }
     rehearse(&mut ready.plan, &ready.phases, total);
     ready.offers = crate::offer::offer(&ready.plan);
-    Ok(Length::Rehearsed)
+    Length::Rehearsed
 }
 
 impl<'r> Run<'r> {

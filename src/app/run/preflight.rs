@@ -1,31 +1,34 @@
 //! What the machine must allow before a run may start.
 
+use crate::diagnostic::{Code, Diagnostic};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are not connections: runtimes, files, standard streams.
 const OTHERS: u64 = 64;
 
 /// Raises the limit of descriptors to the hard one, and says why so many connections are not possible, if they are not.
-pub(super) fn connections_possible(users: u32) -> Result<(), String> {
+pub(super) fn too_many_connections(users: u32) -> Option<Diagnostic> {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let allowed = if raised.is_ok() { hard } else { limit.current.unwrap_or(u64::MAX) };
     let needed = u64::from(users) + OTHERS;
     if needed > allowed {
-        return Err(format!(
+        let message = format!(
             "{users} users need {users} connections and {OTHERS} other descriptors, {needed} together, \
-             and this process may have {allowed}\n  = help: raise the hard limit (`ulimit -Hn {needed}`) or use fewer users"
-        ));
+             and this process may have {allowed}"
+        );
+        let help = format!("raise the hard limit (`ulimit -Hn {needed}`) or use fewer users");
+        return Some(Diagnostic::new(Code::TooManyConnections, message).help(help));
     }
     let ports = local_ports().unwrap_or(u64::MAX);
-    if u64::from(users) > ports {
-        return Err(format!(
-            "{users} users need {users} local ports towards one address, and this machine has {ports}\n  \
-             = help: widen `net.ipv4.ip_local_port_range` or use fewer users"
-        ));
-    }
-    Ok(())
+    (u64::from(users) > ports).then(|| {
+        let message = format!(
+            "{users} users need {users} local ports towards one address, and this machine has {ports}"
+        );
+        let help = "widen `net.ipv4.ip_local_port_range` or use fewer users";
+        Diagnostic::new(Code::TooManyConnections, message).help(help)
+    })
 }
 
 /// How many local ports there are for connections to one address.

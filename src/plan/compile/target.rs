@@ -8,15 +8,15 @@ use crate::document::{Map, Spanned};
 use crate::plan::compile::Compiler;
 use crate::plan::compile::holes::Encoding;
 use crate::plan::document::{HttpVersion, TargetDocument};
-use crate::plan::model::{Target, TargetUrl};
+use crate::plan::model::{Secrets, Target, TargetUrl};
 use crate::units::TimeSpan;
 
 impl Compiler<'_> {
     pub(super) fn target(&mut self, document: &TargetDocument, instead: Option<&str>) -> Option<Target> {
         let url = match instead {
             Some(url) => {
-                let file = self.problems.add_source("--target", url);
-                self.url(url, Span { file, start: 0, end: url.len() })
+                let place = self.problems.add_option("--target", url);
+                self.url(url, place)
             }
             None => {
                 let url = document.url.as_ref()?;
@@ -60,7 +60,9 @@ impl Compiler<'_> {
             let help = "write a URL such as `http://localhost:8008` or `http://kms.example:8008/api`";
             self.report(*code, format!("the target's url cannot be used: {why}"), span, help);
         }
-        result.ok()
+        // As it was written, because the parsed form may have encoded a secret in its own way.
+        let shown = Secrets(self.secrets.clone()).redact(text.trim_end_matches('/'));
+        result.ok().map(|url| TargetUrl { shown, ..url })
     }
 
     fn ready(&mut self, ready: &Spanned<String>) -> Option<(Method, String)> {
@@ -131,5 +133,6 @@ fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
         port,
         base_path: url.path().trim_end_matches('/').to_owned(),
         authority: HeaderValue::from_str(&authority).map_err(|_| bad("its host cannot be sent"))?,
+        shown: String::new(),
     })
 }

@@ -1,0 +1,45 @@
+//! A plan that can never meet its objective is refused, with the ways out.
+
+use crate::runner::Runner;
+use crate::target::Target;
+
+/// A closed phase and the throughput that it must reach.
+fn plan(users: u32, wait: &str, minimum: &str) -> Runner {
+    let objective =
+        format!("[[throughput]]\nname = \"Steady\"\nscenarios = [\"a\"]\nminimum = \"{minimum}\"");
+    Runner::plan(&format!(
+        "[[phases]]\nname = \"a\"\nduration = \"5m\"\nusers = {users}\nmix = {{ any = 1 }}\n\
+         [users.any]\nwait = {wait}\n[[users.any.tasks]]\nrequest = \"GET /\""
+    ))
+    .objectives(&objective)
+}
+
+fn assert_refused(plan: impl Fn() -> Runner, ways_out: [&str; 3]) {
+    let target = Target::fast();
+    for told in [plan().against(&target).check().exits(2), plan().against(&target).run().exits(2)] {
+        for part in ways_out {
+            assert!(told.stderr.contains(part), "no `{part}` in {}", told.stderr);
+        }
+        assert_eq!(told.stdout, "");
+    }
+    assert_eq!(target.count(), 0);
+}
+
+#[test]
+fn fifty_users_that_wait_half_a_minute_cannot_make_ten_requests_a_second() {
+    assert_refused(|| plan(50, r#"["30s", "40s"]"#, "10/s"), ["1.43/s", "350 users", "5.0 s"]);
+}
+
+#[test]
+fn two_hundred_users_that_wait_some_seconds_cannot_make_fifty_requests_a_second() {
+    assert_refused(|| plan(200, r#"["3s", "8s"]"#, "50/s"), ["36.4/s", "275 users", "4.0 s"]);
+}
+
+#[test]
+fn what_the_ways_out_say_is_enough() {
+    let target = Target::fast();
+    plan(350, r#"["30s", "40s"]"#, "10/s").against(&target).check().exits(0);
+    plan(50, r#""5s""#, "10/s").against(&target).check().exits(0);
+    plan(275, r#"["3s", "8s"]"#, "50/s").against(&target).check().exits(0);
+    assert_eq!(target.count(), 0);
+}

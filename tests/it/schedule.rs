@@ -1,0 +1,97 @@
+//! An open phase starts its tasks when its schedule says, whatever the target does.
+
+use std::time::Duration;
+
+use crate::runner::{Runner, assert_adds_up, count, failed_as, named, number};
+use crate::target::{Answer, Target};
+
+/// An open phase `a` of one operation `get`.
+fn open(duration: &str, users: u32, arrivals: &str) -> Runner {
+    Runner::plan(&format!(
+        "[[phases]]\nname = \"a\"\nduration = \"{duration}\"\nusers = {users}\nmix = {{ any = 1 }}\n\
+         arrivals = \"{arrivals}\"\n[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\""
+    ))
+}
+
+#[test]
+fn forty_thousand_arrivals_are_sent_on_an_even_grid() {
+    let target = Target::fast();
+    let run = open("20s", 200, "2000/s")
+        .against(&target)
+        .with("--log-requests requests.jsonl --log-limit 50000")
+        .run()
+        .exits(0);
+    let phase = run.phase("a");
+    assert_adds_up(&phase);
+    let arrivals = &phase["arrivals"];
+    assert_eq!((count(&arrivals["scheduled"]), count(&arrivals["dropped"])), (40_000, 0));
+    assert_eq!((target.count(), count(&phase["errors"])), (40_000, 0));
+    let mut intended: Vec<f64> = run.log().iter().map(|logged| logged.intended_ms).collect();
+    intended.sort_unstable_by(f64::total_cmp);
+    let grid: Vec<f64> = (0..40_000).map(|k| f64::from(k) * 0.5).collect();
+    assert_eq!(intended, grid);
+    say(&format!("send lag of 2000/s for 20 s, in ms: {}", phase["generator"]["send_lag_ms"]));
+}
+
+#[expect(clippy::print_stderr, reason = "a figure that depends on the machine is told, not judged")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+#[test]
+fn one_freeze_shows_in_response_time_and_hides_in_service_time() {
+    let target = Target::scripted(|number, _| match number {
+        150 => Answer::Frozen(Duration::from_secs(1)),
+        _ => Answer::Status(200),
+    });
+    let run = open("4s", 1, "100/s").against(&target).run().exits(0);
+    let phase = run.phase("a");
+    assert_eq!(count(&phase["requests"]), 400);
+    let operation = named(&phase["operations"], "get");
+    assert!(number(&operation["response_ms"]["p99"]) >= 700.0, "{operation:#}");
+    assert!(number(&operation["service_ms"]["p99"]) <= 200.0, "{operation:#}");
+    assert!(number(&operation["service_ms"]["max"]) >= 950.0, "{operation:#}");
+    assert!(number(&phase["generator"]["user_wait_ms"]["p99"]) >= 700.0, "{phase:#}");
+}
+
+#[test]
+fn arrivals_that_no_user_can_take_up_in_time_are_dropped_and_charged() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(250)));
+    let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
+    let run =
+        open("4s", 1, "20/s").against(&target).target("timeout = \"1s\"").objectives(failed).run().exits(1);
+    let phase = run.phase("a");
+    assert_adds_up(&phase);
+    assert_eq!(count(&phase["arrivals"]["scheduled"]), 80);
+    let [requests, errors, dropped] = ["requests", "errors", "dropped"].map(|key| count(&phase[key]));
+    assert!(dropped > 0, "{phase:#}");
+    assert_eq!(count(&named(&phase["operations"], "get")["dropped"]), dropped);
+    assert_eq!(requests, target.count());
+    let objective = run.objective("Failed");
+    let share = 100.0 * (errors + dropped) as f64 / (requests + dropped) as f64;
+    assert!((number(&objective["observed"]) - share).abs() < 0.001, "{objective:#}");
+    assert_eq!(count(&objective["samples"]), 80);
+}
+
+#[test]
+fn an_arrival_of_the_last_moment_is_still_carried_out() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(300)));
+    let run = open("1s", 50, "40/s").against(&target).run().exits(0);
+    let phase = run.phase("a");
+    assert_eq!((count(&phase["requests"]), count(&phase["errors"]), target.count()), (40, 0, 40));
+    assert_eq!(number(&phase["ran_s"]), 1.0);
+}
+
+#[test]
+fn a_phase_ends_as_soon_as_the_last_arrival_was_carried_out() {
+    // Ten arrivals, 100 ms each, for one user: the last ones wait, but far less than the timeout.
+    let target = Target::always(Answer::Late(200, Duration::from_millis(100)));
+    let run = open("1s", 1, "15/s").against(&target).target("timeout = \"20s\"").run().exits(0);
+    let phase = run.phase("a");
+    assert_eq!((count(&phase["requests"]), count(&phase["dropped"])), (15, 0));
+    let report = run.report();
+    let [begin, end] = ["started_at", "ended_at"].map(|key| report[key].as_str().unwrap().parse().unwrap());
+    let took: jiff::SignedDuration = jiff::Timestamp::duration_since(end, begin);
+    assert!(took < jiff::SignedDuration::from_secs(8), "{took}");
+    assert_eq!(failed_as(&phase, "timeout"), 0);
+}

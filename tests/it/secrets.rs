@@ -1,0 +1,142 @@
+//! A secret reaches the target and nothing else.
+
+use std::fs;
+use std::path::Path;
+
+use crate::runner::{Ran, Runner};
+use crate::target::{Answer, Target};
+
+/// What every escape leaves as it is, so that no form of the secret can hide.
+const CORE: &str = "correcthorse";
+/// Characters that are escaped in JSON and in a path.
+const SECRET: &str = "pa\"ss\\correcthorse/w o%rd&?#ü";
+
+const PLAN: &str = r#"
+    [[phases]]
+    name = "a"
+    duration = "1s"
+    users = 2
+    mix = { any = 1 }
+    arrivals = "60/s"
+    [[users.any.tasks]]
+    request = "POST /in/${secret:TOKEN}?q=${secret:TOKEN}"
+    headers = { authorization = "Bearer ${secret:TOKEN}" }
+    json = { alone = "${secret:TOKEN}", within = "a ${secret:TOKEN} b" }
+"#;
+const FAILED: &str = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
+
+/// No stream and no file of a run, but the plan itself, shows the secret.
+fn assert_hidden(run: &Ran) {
+    assert!(!run.stdout.contains(CORE), "{}", run.stdout);
+    assert!(!run.stderr.contains(CORE), "{}", run.stderr);
+    assert_hidden_below(run.folder.path());
+}
+
+fn assert_hidden_below(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(!path.to_string_lossy().contains(CORE), "{}", path.display());
+        if path.is_dir() {
+            assert_hidden_below(&path);
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            let found = bytes.windows(CORE.len()).any(|window| window == CORE.as_bytes());
+            assert!(!found, "in {}: {}", path.display(), String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+#[test]
+fn a_secret_reaches_the_target_and_no_stream_and_no_file() {
+    let target = Target::scripted(|number, _| match number % 4 {
+        0 => Answer::Status(500),
+        1 => Answer::Reset,
+        2 => Answer::Closing,
+        _ => Answer::Status(200),
+    });
+    let run = Runner::plan(PLAN)
+        .against(&target)
+        .objectives(FAILED)
+        .variable("TOKEN", SECRET)
+        .with("-v --log-requests requests.jsonl")
+        .run()
+        .exits(1);
+    assert_hidden(&run);
+    assert_eq!(run.log().len(), 60);
+    let received = target.received();
+    assert_eq!(received.len(), 60);
+    for received in received {
+        let encoded = "pa%22ss%5Ccorrecthorse%2Fw%20o%25rd%26%3F%23%C3%BC";
+        assert_eq!(received.what, format!("POST /in/{encoded}?q={encoded}"));
+        assert!(received.head.contains(&format!("authorization: Bearer {SECRET}\r\n")), "{}", received.head);
+        let body: serde_json::Value = serde_json::from_str(&received.body).unwrap();
+        assert_eq!(body, serde_json::json!({ "alone": SECRET, "within": format!("a {SECRET} b") }));
+    }
+}
+
+#[test]
+fn a_secret_is_hidden_in_json_too() {
+    let target = Target::always(Answer::Status(404));
+    let plan = || Runner::plan(PLAN).against(&target).variable("TOKEN", SECRET).with("--format json");
+    assert_hidden(&plan().run().exits(0));
+    assert_hidden(&plan().check().exits(0));
+}
+
+#[test]
+fn diagnostics_of_a_broken_plan_do_not_show_a_secret() {
+    let broken = [
+        // A key that does not exist, beside the secret.
+        PLAN.replace("json =", "jsn ="),
+        // A hole that does not exist, in the same text.
+        PLAN.replace("a ${secret:TOKEN} b", "a ${secret:TOKEN} ${nothing()} b"),
+        // A header that cannot be sent with it.
+        PLAN.replace("authorization = \"Bearer", "\"no header\" = \"Bearer"),
+        PLAN.replace("POST /in/", "POST in/"),
+    ];
+    for plan in broken {
+        assert_hidden(&Runner::plan(&plan).variable("TOKEN", SECRET).run().exits(2));
+        assert_hidden(&Runner::plan(&plan).variable("TOKEN", SECRET).check().exits(2));
+    }
+    let unsendable = format!("{CORE}\n{CORE}");
+    assert_hidden(&Runner::plan(PLAN).variable("TOKEN", &unsendable).run().exits(2));
+    let url = "http://${secret:TOKEN}:port";
+    assert_hidden(&Runner::plan(PLAN).at(url).variable("TOKEN", SECRET).run().exits(2));
+}
+
+#[test]
+fn a_secret_in_the_targets_url_is_hidden_however_the_url_writes_it() {
+    let target = Target::fast();
+    let url = format!("{}/${{secret:BASE}}", target.url());
+    let base = "pa\"ss correcthorse";
+    let run = || {
+        let runner = Runner::plan(PLAN).at(&url).variable("BASE", base).variable("TOKEN", "x-another-one");
+        runner.with("-v")
+    };
+    let ran = run().run().exits(0);
+    assert_hidden(&ran);
+    assert!(target.received()[0].what.starts_with("POST /pa%22ss%20correcthorse/in/"));
+    assert_hidden(&run().target("ready = \"GET /health\"\nready_within = \"300ms\"").check().exits(0));
+}
+
+#[test]
+fn a_secret_is_hidden_when_the_target_does_not_get_ready() {
+    let target = Target::always(Answer::Status(503));
+    let ready = "ready = \"GET /${secret:TOKEN}\"\nready_within = \"300ms\"";
+    let run = Runner::plan(PLAN).against(&target).target(ready).variable("TOKEN", SECRET).run().exits(5);
+    assert_hidden(&run);
+    assert!(run.stderr.contains("/***"), "{}", run.stderr);
+}
+
+#[test]
+fn a_secret_that_begins_another_one_does_not_lay_its_end_bare() {
+    let target = Target::always(Answer::Status(503));
+    let ready = "headers = { x-first = \"${secret:FIRST}\" }\nready = \"GET /${secret:TOKEN}\"\nready_within = \"300ms\"";
+    let run = Runner::plan(PLAN)
+        .against(&target)
+        .target(ready)
+        .variable("FIRST", "abc")
+        .variable("TOKEN", "abccorrecthorse")
+        .run()
+        .exits(5);
+    assert_hidden(&run);
+}

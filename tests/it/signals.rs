@@ -1,0 +1,90 @@
+//! A run that is told to stop drains, reports, and says that it was interrupted.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::runner::{Runner, assert_adds_up, count, number};
+use crate::target::{Answer, Target};
+
+/// A minute of 50/s for two users.
+const BUSY: &str = r#"
+    [[phases]]
+    name = "a"
+    duration = "60s"
+    users = 2
+    mix = { any = 1 }
+    arrivals = "50/s"
+    [[users.any.tasks]]
+    operation = "get"
+    request = "GET /"
+    [[phases]]
+    name = "b"
+    duration = "60s"
+    users = 2
+    mix = { any = 1 }
+"#;
+const SLOW: Answer = Answer::Late(200, Duration::from_millis(100));
+
+#[test]
+fn told_by_sigint_waiting_arrivals_are_dropped_and_what_is_under_way_drains() {
+    let target = Target::always(SLOW);
+    let running = Runner::plan(BUSY).against(&target).start();
+    target.wait_for(30);
+    running.signal(Signal::INT);
+    let run = running.end().exits(130);
+    assert_eq!((&run.report()["verdict"], &run.report()["exit_code"]), (&"interrupted".into(), &130.into()));
+    let phase = run.phase("a");
+    assert_adds_up(&phase);
+    assert_eq!((count(&phase["requests"]), count(&phase["errors"])), (target.count(), 0));
+    assert!(count(&phase["dropped"]) > 0, "{phase:#}");
+    assert!(number(&phase["ran_s"]) < 30.0, "{phase:#}");
+    assert_eq!(run.report()["phases"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn told_by_sigterm_it_ends_the_same_way() {
+    let target = Target::always(SLOW);
+    let running = Runner::plan(BUSY).against(&target).with("--phase b").start();
+    target.wait_for(10);
+    running.signal(Signal::TERM);
+    let run = running.end().exits(143);
+    assert_eq!((&run.report()["verdict"], &run.report()["exit_code"]), (&"interrupted".into(), &143.into()));
+    let phase = run.phase("b");
+    assert_adds_up(&phase);
+    assert_eq!((count(&phase["requests"]), count(&phase["errors"])), (target.count(), 0));
+}
+
+#[test]
+fn told_twice_it_leaves_at_once() {
+    let target = Target::always(Answer::Never);
+    let mut running = Runner::plan(BUSY).against(&target).start();
+    target.wait_for(2);
+    running.signal(Signal::INT);
+    running.hear("once more to leave at once");
+    let told = Instant::now();
+    running.signal(Signal::INT);
+    running.end().exits(130);
+    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+}
+
+#[test]
+fn told_while_the_target_is_not_ready_it_reports_too() {
+    let target = Target::always(Answer::Status(503));
+    let running = Runner::plan(BUSY).against(&target).target("ready = \"GET /health\"").start();
+    target.wait_for(1);
+    running.signal(Signal::INT);
+    let run = running.end().exits(130);
+    assert_eq!(run.report()["verdict"], "interrupted");
+    assert_eq!(target.count(), target.count_of("GET /health"));
+}
+
+#[test]
+fn a_breach_stays_one_when_the_run_is_interrupted() {
+    let target = Target::always(SLOW);
+    let limit = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"20ms\"";
+    let running = Runner::plan(BUSY).against(&target).objectives(limit).start();
+    target.wait_for(30);
+    running.signal(Signal::INT);
+    assert_eq!(running.end().exits(1).report()["verdict"], "breached");
+}

@@ -1,0 +1,71 @@
+//! The stand-in that `--stand-in` starts is a process of its own, and never outlives the run.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::runner::{Runner, Running, assert_adds_up, count};
+
+const PLAN: &str = r#"
+    [[phases]]
+    name = "a"
+    duration = "DURATION"
+    users = 2
+    mix = { any = 1 }
+    [users.any]
+    wait = "10ms"
+    [[users.any.tasks]]
+    request = "GET /health"
+"#;
+
+/// A run against the stand-in, and an idle connection to it.
+fn start(duration: &str) -> (Running, TcpStream) {
+    let mut running = Runner::plan(&PLAN.replace("DURATION", duration)).with("--stand-in").start();
+    let line = running.hear("target http://127.0.0.1:");
+    let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    (running, stream)
+}
+
+/// Waits until the other side ends, as a process does that ends, and shows that no one listens there any more.
+fn assert_gone(mut stream: TcpStream) {
+    let read = stream.read(&mut [0]);
+    assert!(matches!(&read, Ok(0)) || read.as_ref().is_err_and(is_reset), "{read:?}");
+    assert!(TcpStream::connect(stream.peer_addr().unwrap()).is_err());
+}
+
+fn is_reset(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::ConnectionReset
+}
+
+#[test]
+fn it_is_loaded_and_ends_with_the_run() {
+    let (running, stream) = start("1s");
+    let run = running.end().exits(0);
+    assert_gone(stream);
+    let phase = run.phase("a");
+    assert_adds_up(&phase);
+    assert!(count(&phase["requests"]) > 20 && count(&phase["errors"]) == 0, "{phase:#}");
+}
+
+#[test]
+fn it_dies_with_a_run_that_is_killed() {
+    let (running, stream) = start("60s");
+    running.signal(Signal::KILL);
+    assert_gone(stream);
+    running.end();
+}
+
+#[test]
+fn it_dies_with_a_run_that_leaves_at_once() {
+    let (mut running, stream) = start("60s");
+    running.hear("a: 1m begins");
+    running.signal(Signal::INT);
+    running.hear("stopping");
+    running.signal(Signal::INT);
+    assert_gone(stream);
+    running.end();
+}

@@ -1,0 +1,143 @@
+//! The windows on disk, folded anew, give the numbers of the report.
+
+use std::path::Path;
+
+use runner::diagnostic::Problems;
+use runner::journal::format::Record;
+use runner::measure::counts::Times;
+use runner::measure::ledger::Ledger;
+use runner::plan::{Settings, World};
+use runner::slo::judge::{Length, judge};
+
+use crate::runner::{Ran, Runner, count, named, number};
+use crate::target::{Answer, Target};
+
+const PLAN: &str = r#"
+    [[phases]]
+    name = "open"
+    duration = "2500ms"
+    users = 3
+    warmup = "1s"
+    mix = { any = 1 }
+    arrivals = "200/s"
+    [[phases]]
+    name = "closed"
+    duration = "2s"
+    users = 4
+    mix = { any = 1 }
+    [users.any]
+    wait = "10ms"
+    [[users.any.tasks]]
+    weight = 5
+    operation = "get"
+    request = "GET /"
+    [[users.any.tasks]]
+    operation = "other"
+    request = "GET /other"
+"#;
+const OBJECTIVES: &str = r#"
+    [[response_time]]
+    name = "Fast"
+    operations = ["*"]
+    target = "10ms"
+    acceptable = "15ms"
+    maximum = "500ms"
+    [[throughput]]
+    name = "Throughput"
+    scenarios = ["*"]
+    minimum = "1/s"
+"#;
+
+/// Reads a run's windows back and folds them.
+fn fold(run: &Ran) -> (Ledger, Vec<runner::slo::objective::Objective>) {
+    let mut problems = Problems::default();
+    let world = World { read: &|path| std::fs::read(path), variable: &|_| None };
+    let path = run.folder.path().join("plans/p.toml");
+    let loaded = runner::plan::load(Path::new(&path), &Settings::default(), &world, &mut problems);
+    let objectives =
+        runner::slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
+    let bytes = std::fs::read(run.file(runner::journal::FILE).unwrap()).unwrap();
+    let contents = runner::journal::reader::read(&bytes).unwrap();
+    assert_eq!((contents.unknown, contents.lost_bytes), (0, 0));
+    let Some(Record::Run(manifest)) = contents.records.first() else { panic!("the first record is the run") };
+    assert_eq!(run.report()["plan"]["digest"], manifest.digest);
+    assert_eq!(run.report()["seed"], manifest.seed);
+    let mut ledger = Ledger::new(&loaded.plan.unwrap(), objectives.watches, usize::from(manifest.workers));
+    for record in &contents.records[1..] {
+        match record {
+            Record::Windows(batch) => ledger.fold(batch),
+            Record::PhaseEnded { phase, ran } => ledger.finish(*phase, *ran),
+            Record::PhaseStarted { .. } | Record::Run(_) => {}
+        }
+    }
+    (ledger, objectives.all)
+}
+
+fn assert_times(times: &Times, reported: &serde_json::Value) {
+    for (part, key) in [(0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"), (0.999, "p999")] {
+        assert_ms(times.quantile(part).unwrap().as_secs_f64() * 1000.0, &reported[key]);
+    }
+    assert_ms(times.max().unwrap().as_secs_f64() * 1000.0, &reported["max"]);
+    assert_ms(times.mean_ms().unwrap(), &reported["mean"]);
+}
+
+fn assert_ms(folded: f64, reported: &serde_json::Value) {
+    assert!((folded - number(reported)).abs() <= 0.0005, "{folded} ms, reported as {reported}");
+}
+
+#[test]
+fn windows_read_from_disk_and_folded_are_the_report() {
+    let slow = Answer::Late(200, std::time::Duration::from_millis(12));
+    let target = Target::scripted(move |number, _| match number % 10 {
+        0 => Answer::Status(500),
+        1 | 2 => slow,
+        _ => Answer::Status(200),
+    });
+    let run = Runner::plan(PLAN).against(&target).objectives(OBJECTIVES).with("--workers 2").run().exits(0);
+    let (ledger, objectives) = fold(&run);
+    assert_eq!(ledger.pending_seconds(), 0);
+    let summary = ledger.summary();
+    for (name, folded) in ["open", "closed"].into_iter().zip(&summary.phases) {
+        let phase = run.phase(name);
+        assert_eq!(folded.judged_seconds, number(&phase["judged_s"]));
+        if name == "open" {
+            let [scheduled, started] = ["scheduled", "started"].map(|key| &phase["arrivals"][key]);
+            assert_eq!((folded.scheduled, folded.started), (count(scheduled) as u64, count(started) as u64));
+        }
+        for (operation, name) in folded.operations.values().zip(["get", "other"]) {
+            let reported = named(&phase["operations"], name);
+            let told = ["requests", "errors", "dropped"].map(|key| count(&reported[key]) as u64);
+            assert_eq!([operation.requests, operation.failed(), operation.dropped], told);
+            assert_times(&operation.response, &reported["response_ms"]);
+            assert_times(&operation.service, &reported["service_ms"]);
+        }
+    }
+    let gate = runner::plan::GateTier::Maximum;
+    let judged = judge(&objectives, summary, gate, Length::Full);
+    let reported = run.report()["objectives"].as_array().unwrap().clone();
+    assert_eq!((judged.len(), reported.len()), (4, 4));
+    for (judged, reported) in judged.iter().flatten().zip(&reported) {
+        assert_eq!(judged.verdict.word(), reported["verdict"]);
+        assert_eq!(judged.why, reported["why"].as_str().unwrap());
+        assert_eq!(judged.samples as usize, count(&reported["samples"]));
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_leaves_the_windows_until_then() {
+    let target = Target::fast();
+    let plan = PLAN.replace("2500ms", "60s");
+    let running = Runner::plan(&plan).against(&target).objectives(OBJECTIVES).start();
+    target.wait_for(500);
+    running.signal(rustix::process::Signal::KILL);
+    let run = running.end();
+    let bytes = std::fs::read(run.file(runner::journal::FILE).unwrap()).unwrap();
+    let records = runner::journal::reader::read(&bytes).unwrap().records;
+    let batches = records.iter().filter_map(|record| match record {
+        Record::Windows(batch) => Some(batch),
+        _ => None,
+    });
+    let cells = batches.flat_map(|batch| batch.windows.values()).flat_map(|window| window.cells.values());
+    let requests = cells.map(|cell| cell.requests as usize).sum::<usize>();
+    assert!((200..=target.count()).contains(&requests), "{requests} of {}", target.count());
+}
