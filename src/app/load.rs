@@ -84,8 +84,8 @@ fn select_phases(plan: &Plan, wanted: &[String], problems: &mut Problems) -> Vec
     let names = || plan.phases.iter().map(|phase| phase.name.as_str());
     for name in wanted.iter().filter(|name| !names().any(|known| known == name.as_str())) {
         let listed = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let diagnostic = Diagnostic::new(Code::UnknownPhase, format!("unknown phase `{name}`"))
-            .at(problems.add_option("--phase", name), "the plan has no such phase")
+        let diagnostic = Diagnostic::new(Code::UnknownPhase, format!("the plan has no phase `{name}`"))
+            .at(problems.add_option("--phase", name), "names nothing")
             .suggest(name, names());
         problems.report(diagnostic.help(format!("the plan's phases are {listed}")));
     }

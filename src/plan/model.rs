@@ -70,9 +70,16 @@ pub struct Plan {
 
 /// Values that no output may show.
 #[derive(Clone, Default)]
-pub struct Secrets(pub(super) Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl Secrets {
+    /// These secrets, in every form in which they are sent.
+    pub(super) fn new(mut forms: Vec<String>) -> Self {
+        // One may be a part of another, which must then be replaced first to go whole.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        Self(forms)
+    }
+
     /// The text with every secret in it replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))

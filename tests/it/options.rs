@@ -98,7 +98,7 @@ fn quiet_says_nothing_on_stderr_and_verbose_tells_of_connections() {
 #[test]
 fn where_stderr_is_no_terminal_nothing_is_coloured_or_moves() {
     let target = Target::always(Answer::Status(500));
-    for (name, value) in [("TERM", "xterm-256color"), ("NO_COLOR", "1"), ("CLICOLOR_FORCE", "0")] {
+    for (name, value) in [("TERM", "xterm-256color"), ("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")] {
         let plan = |plan: &str| Runner::plan(plan).against(&target).variable(name, value);
         for run in [
             plan(PLAN).with("--phase a -v").run().exits(0),

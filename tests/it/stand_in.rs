@@ -32,9 +32,10 @@ fn start(duration: &str) -> (Running, TcpStream) {
 
 /// Waits until the other side ends, as a process does that ends, and shows that no one listens there any more.
 fn assert_gone(mut stream: TcpStream) {
+    let address = stream.peer_addr().unwrap();
     let read = stream.read(&mut [0]);
     assert!(matches!(&read, Ok(0)) || read.as_ref().is_err_and(is_reset), "{read:?}");
-    assert!(TcpStream::connect(stream.peer_addr().unwrap()).is_err());
+    assert!(TcpStream::connect(address).is_err());
 }
 
 fn is_reset(error: &std::io::Error) -> bool {

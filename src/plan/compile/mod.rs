@@ -75,7 +75,7 @@ pub(super) fn compile(
             classes: classes.into_iter().collect::<Option<_>>()?,
             operations: std::mem::take(&mut compiler.operations),
             gate,
-            secrets: Secrets(std::mem::take(&mut compiler.secrets)),
+            secrets: Secrets::new(std::mem::take(&mut compiler.secrets)),
         })
     };
     (plan(), names)

@@ -61,7 +61,7 @@ impl Compiler<'_> {
             self.report(*code, format!("the target's url cannot be used: {why}"), span, help);
         }
         // As it was written, because the parsed form may have encoded a secret in its own way.
-        let shown = Secrets(self.secrets.clone()).redact(text.trim_end_matches('/'));
+        let shown = Secrets::new(self.secrets.clone()).redact(text.trim_end_matches('/'));
         result.ok().map(|url| TargetUrl { shown, ..url })
     }
 
