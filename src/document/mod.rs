@@ -1,6 +1,6 @@
 //! TOML as it was written: every value with its place, every mistake reported, nothing ignored.
 //!
-//! [`parse`] reads a text into [`Node`]s and reports all syntax errors; [`document!`] declares a table once, with the
+//! [`parse`] reads a text into [`Node`]s and reports all syntax errors; `document!` declares a table once, with the
 //! type and the meaning of each key, and reads it from a node, reporting unknown keys, wrong types and missing keys.
 //! What a document *means* is decided elsewhere: here everything is optional and nothing is checked against anything.
 

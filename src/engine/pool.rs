@@ -101,10 +101,10 @@ impl Pool {
         self.inner.borrow().waiting.front().map(|ticket| ticket.intended)
     }
 
-    /// Takes back the arrivals that were intended before a moment and still wait.
-    pub(super) fn take_waiting(&self, before: Duration) -> Vec<Ticket> {
+    /// Takes back the arrivals that were intended up to a moment and still wait.
+    pub(super) fn take_waiting(&self, until: Duration) -> Vec<Ticket> {
         let waiting = &mut self.inner.borrow_mut().waiting;
-        let expired = waiting.iter().take_while(|ticket| ticket.intended < before).count();
+        let expired = waiting.iter().take_while(|ticket| ticket.intended <= until).count();
         waiting.drain(..expired).collect()
     }
 
@@ -155,7 +155,7 @@ mod tests {
     fn arrivals_that_waited_too_long_are_taken_back() {
         let pool = Pool::default();
         (1..4).for_each(|number| pool.offer(ticket(number)));
-        assert_eq!(pool.take_waiting(Duration::from_secs(3)).len(), 2);
+        assert_eq!(pool.take_waiting(Duration::from_secs(2)).len(), 2);
         assert_eq!(pool.longest_waiting(), Some(Duration::from_secs(3)));
     }
 }

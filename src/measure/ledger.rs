@@ -92,15 +92,20 @@ impl Ledger {
 
     /// All workers have told everything about a phase, which ran for so long.
     pub fn finish(&mut self, phase: u16, ran: Duration) {
-        let told = self.pending.get(&phase).and_then(|pending| pending.windows.keys().next_back().copied());
+        let judged = &mut self.phases[usize::from(phase)];
+        // A phase that was stopped is judged as far as it got.
+        judged.duration = judged.duration.min(ran);
+        let judged = *judged;
+        let told = self.pending.entry(phase).or_default().windows.keys().next_back().copied();
         let end = u32::try_from(ran.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
         self.settle(phase, end.max(told.map_or(0, |second| second + 1)));
-        self.pending.remove(&phase);
-        let judged = self.phases[usize::from(phase)];
+        // A worker that tells more about a second than it settled is at fault, but its requests were made.
+        for (second, window) in self.pending.remove(&phase).unwrap_or_default().windows {
+            self.fold_second(phase, second, &window);
+        }
         let summary = &mut self.summary.phases[usize::from(phase)];
-        let length = ran.min(judged.duration);
         summary.ran = Some(ran);
-        summary.judged_seconds = (length.as_secs_f64() - f64::from(judged.from)).max(0.0);
+        summary.judged_seconds = (judged.duration.as_secs_f64() - f64::from(judged.from)).max(0.0);
         for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
             if watch.phase.0 == phase && watch.what == What::Completed {
                 evidence.n = summary.judged_seconds;
@@ -183,9 +188,12 @@ fn watch_second(watch: &Watch, limits: &Limits, window: &Window, whole: bool, ev
                 k += u64::from(cell.failed() + cell.dropped);
             }
             What::Completed => k += u64::from(cell.completed),
-            What::Time(_) => {
-                n += cell.response.count();
-                k += cell.response.sum();
+            What::Time(failure) => {
+                // A dropped arrival waited for as long as a request may take.
+                let dropped = u64::from(cell.dropped);
+                n += cell.response.count() + dropped;
+                k += cell.response.sum()
+                    + dropped * u64::try_from(failure.as_micros()).unwrap_or(u64::MAX >> 32);
                 f += others;
             }
         }
@@ -217,3 +225,6 @@ fn watch_second(watch: &Watch, limits: &Limits, window: &Window, whole: bool, ev
 fn slower(cell: &Cell, index: Option<usize>) -> u64 {
     index.and_then(|index| cell.slower.get(index)).map_or(0, |count| u64::from(*count))
 }
+
+#[cfg(test)]
+mod tests;

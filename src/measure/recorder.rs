@@ -122,13 +122,11 @@ impl Recorder {
         }
     }
 
+    /// Counts a success as throughput, unless it came in the drain.
     fn complete(&mut self, sample: &Sample) {
-        // What finishes after the end must not enter the phase's last second, which may be a short one.
-        let counted = match sample.finished < self.end {
-            true => sample.finished,
-            false => sample.finished.max(Duration::from_secs(self.end.as_secs() + 1)),
-        };
-        self.window(counted).cells.entry(sample.operation).or_default().completed += 1;
+        if sample.finished < self.end {
+            self.window(sample.finished).cells.entry(sample.operation).or_default().completed += 1;
+        }
     }
 
     /// Keeps the first failure of each kind in words.
@@ -148,7 +146,8 @@ impl Recorder {
             phase: self.phase,
             worker: self.worker,
             windows: std::mem::take(&mut self.windows),
-            settled_before: first_expected.min(second(now)),
+            // What is told after the end, in the drain, is settled when the phase has finished.
+            settled_before: first_expected.min(second(now.min(self.end))),
             examples: std::mem::take(&mut self.examples),
         };
         (batch, std::mem::take(&mut self.log))
@@ -225,13 +224,22 @@ mod tests {
     }
 
     #[test]
-    fn what_finishes_after_the_end_is_no_throughput_of_the_last_second() {
-        let mut recorder = recorder(ms(100));
-        recorder.expect(ms(10_400));
-        recorder.record(&sample(10_400, 10_700, Outcome::Succeeded));
-        let (batch, _) = recorder.drain(ms(11_000));
-        assert_eq!(batch.windows[&10].cells[&SEARCH].completed, 0);
-        assert_eq!(batch.windows[&11].cells[&SEARCH].completed, 1);
+    fn what_finishes_after_the_end_is_no_throughput() {
+        for early in [None, Some(ms(10_450))] {
+            let mut recorder = recorder(ms(100));
+            recorder.expect(ms(10_400));
+            early.into_iter().for_each(|end| recorder.end_at(end));
+            recorder.record(&sample(
+                10_400,
+                if early.is_some() { 10_460 } else { 10_700 },
+                Outcome::Succeeded,
+            ));
+            let (batch, _) = recorder.drain(ms(11_000));
+            let cells = || batch.windows.values().flat_map(|window| window.cells.values());
+            assert_eq!(cells().map(|cell| cell.completed).sum::<u32>(), 0);
+            assert_eq!(cells().map(|cell| cell.succeeded).sum::<u32>(), 1);
+            assert_eq!(batch.settled_before, 10);
+        }
     }
 
     #[test]

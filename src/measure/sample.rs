@@ -93,7 +93,7 @@ error_kinds! {
     TooLarge = "too large",
     /// A redirect that is not followed.
     Blocked = "blocked",
-    /// A status of 4xx (or below) that was not expected.
+    /// A status of 4xx that was not expected.
     Status4xx = "status 4xx",
     /// A status of 5xx that was not expected.
     Status5xx = "status 5xx",

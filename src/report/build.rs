@@ -79,7 +79,7 @@ fn tier_word(statistic: Statistic, tier: Tier) -> &'static str {
 }
 
 fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> ObjectiveReport {
-    let missed = (judged.observed.is_some() && judged.verdict != Verdict::NotAssessed).then_some("missed");
+    let missed = (judged.verdict == Verdict::Missed).then_some("missed");
     let statistic = objective.statistic;
     ObjectiveReport {
         name: objective.name.clone(),

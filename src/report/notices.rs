@@ -20,8 +20,9 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
             "`{}` is a closed phase: a user asks again only after its answer, so response and service times are nearly equal",
             phase.name
         ));
-        let omitted = omitted(&times, mean_wait(plan, phase));
-        if omitted > OMITTED * times.count() as f64 {
+        let mean_wait = mean_wait(plan, phase);
+        let omitted = omitted(&times, mean_wait);
+        if mean_wait > 0.0 && omitted > OMITTED * times.count() as f64 {
             told.push(format!(
                 "`{}` under-represents slow spells: users waiting for slow answers left out about {omitted:.0} requests beside {} made; \
                  an open phase (`arrivals`) shows what they would have met",

@@ -59,6 +59,21 @@ pub enum Length {
     Rehearsed,
 }
 
+/// How what was counted compares with one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Within,
+    Beyond,
+    Undecided,
+    NoData,
+}
+
+impl Compared {
+    fn of(within: bool) -> Self {
+        if within { Self::Within } else { Self::Beyond }
+    }
+}
+
 /// Judges every objective by comparing what was observed with its limits: exact counts decide, not histograms.
 ///
 /// The result has one entry per objective, in their order; those of phases that were not run are `None`.
@@ -94,18 +109,26 @@ fn judge_one(
     let at_limit = of_tier(judged_tier);
     let samples = samples(objective, phase, at_limit);
     let observed = observed(objective, phase, at_limit);
-    let holds = |tier: Tier, limit: f64| holds(objective.statistic, limit, of_tier(tier));
-    let tier =
-        objective.tiers.all().find(|(tier, limit)| holds(*tier, *limit) == Some(true)).map(|(tier, _)| tier);
-    let fewest = objective.statistic.fewest_samples(limit).unwrap_or(0);
-    let (verdict, why) = match (observed, holds(judged_tier, limit)) {
-        (None, _) | (_, None) => (Verdict::NoData, no_data(objective, phase, at_limit)),
-        (Some(observed), Some(met)) => {
-            let verdict = if met { Verdict::Met } else { Verdict::Missed };
-            (verdict, reason(objective, observed, at_limit, (judged_tier, limit)))
-        }
+    // Seconds pass without a request too: for throughput they alone are no data.
+    let untried = objective.statistic == Statistic::Throughput && observed.is_none();
+    let compared = |tier: Tier, limit: f64| match untried {
+        true => Compared::NoData,
+        false => compare(objective.statistic, limit, of_tier(tier)),
     };
-    let too_short = samples < fewest || verdict == Verdict::NoData;
+    let within = |(tier, limit): &(Tier, f64)| compared(*tier, *limit) == Compared::Within;
+    let tier = objective.tiers.all().find(within).map(|(tier, _)| tier);
+    let fewest = objective.statistic.fewest_samples(limit).unwrap_or(0);
+    let verdict = match compared(judged_tier, limit) {
+        Compared::Within => Verdict::Met,
+        Compared::Beyond => Verdict::Missed,
+        Compared::Undecided => Verdict::Inconclusive,
+        Compared::NoData => Verdict::NoData,
+    };
+    let why = match verdict {
+        Verdict::NoData => no_data(objective, phase, at_limit),
+        _ => reason(objective, observed, at_limit, (judged_tier, limit)),
+    };
+    let too_short = samples < fewest || matches!(verdict, Verdict::NoData | Verdict::Inconclusive);
     let (verdict, why) = match length {
         Length::Rehearsed if too_short => (
             Verdict::NotAssessed,
@@ -113,7 +136,7 @@ fn judge_one(
         ),
         _ => (verdict, why),
     };
-    Judged { observed, samples, tier: tier.filter(|_| observed.is_some()), verdict, gated, why }
+    Judged { observed, samples, tier, verdict, gated, why }
 }
 
 /// The requests that an objective is based on.
@@ -142,9 +165,14 @@ fn observed(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) ->
     };
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     match objective.statistic {
-        Statistic::Quantile(part) => times().quantile(part).map(ms),
+        Statistic::Quantile(part) => {
+            // Dropped arrivals have no time but are the slowest of all: the rank is among them too.
+            let times = times();
+            let rank = part * (evidence.n - evidence.f) / (times.count().max(1) as f64);
+            times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
+        }
         Statistic::Max => times().max().map(ms),
-        Statistic::Mean => times().mean_ms(),
+        Statistic::Mean => (evidence.n > 0.0).then(|| evidence.k / evidence.n / 1000.0),
         Statistic::Throughput => {
             let tried = phase.operations.values().any(|o| o.requests + o.dropped > 0);
             (evidence.n > 0.0 && tried).then(|| evidence.k / evidence.n)
@@ -153,17 +181,25 @@ fn observed(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) ->
     }
 }
 
-/// Whether what was counted is within a limit; `None` without data.
-fn holds(statistic: Statistic, limit: f64, evidence: &Evidence) -> Option<bool> {
+/// Compares what was counted with a limit.
+fn compare(statistic: Statistic, limit: f64, evidence: &Evidence) -> Compared {
     let Evidence { n, k, f, .. } = evidence;
-    let answered = n - f;
+    let answered = match statistic {
+        Statistic::Quantile(_) | Statistic::Max => n - f,
+        Statistic::Mean | Statistic::ErrorRate | Statistic::Throughput => *n,
+    };
+    if answered <= 0.0 {
+        return Compared::NoData;
+    }
     match statistic {
         // A share of exactly the allowed one is within; rounding of 1 − 0.95 must not decide.
-        Statistic::Quantile(part) => (answered > 0.0).then_some(*k <= (1.0 - part) * answered + 1e-9),
-        Statistic::Max => (answered > 0.0).then_some(*k == 0.0),
-        Statistic::Mean => (*n > 0.0).then(|| Bound::AtMost(limit).holds(k / n / 1000.0)),
-        Statistic::ErrorRate => (*n > 0.0).then(|| *k <= limit / 100.0 * n + 1e-9),
-        Statistic::Throughput => (*n > 0.0).then(|| Bound::AtLeast(limit).holds(k / n)),
+        Statistic::Quantile(part) => Compared::of(*k <= (1.0 - part) * answered + 1e-9),
+        // A request that failed may have taken any time.
+        Statistic::Max if *k == 0.0 && *f > 0.0 => Compared::Undecided,
+        Statistic::Max => Compared::of(*k == 0.0),
+        Statistic::Mean => Compared::of(Bound::AtMost(limit).holds(k / n / 1000.0)),
+        Statistic::ErrorRate => Compared::of(*k <= limit / 100.0 * n + 1e-9),
+        Statistic::Throughput => Compared::of(Bound::AtLeast(limit).holds(k / n)),
     }
 }
 
@@ -182,7 +218,7 @@ fn of(objective: &Objective) -> &'static str {
     }
 }
 
-fn reason(objective: &Objective, observed: f64, evidence: &Evidence, judged: (Tier, f64)) -> String {
+fn reason(objective: &Objective, observed: Option<f64>, evidence: &Evidence, judged: (Tier, f64)) -> String {
     let Evidence { n, k, f, .. } = evidence;
     let (tier, limit) = judged;
     let unit = objective.statistic.unit();
@@ -190,7 +226,10 @@ fn reason(objective: &Objective, observed: f64, evidence: &Evidence, judged: (Ti
         (Statistic::Throughput, Tier::Maximum) => "minimum",
         (_, tier) => tier.word(),
     };
-    let told = format!("observed {} {}; ", objective.statistic, Shown(observed, unit));
+    let told = match observed {
+        Some(observed) => format!("observed {} {}; ", objective.statistic, Shown(observed, unit)),
+        None => format!("the {} is an arrival that was never sent; ", objective.statistic),
+    };
     let limit_text = format!("{tier} is {}", Shown(limit, unit));
     let counted = match objective.statistic {
         Statistic::Quantile(part) => format!(
@@ -200,7 +239,11 @@ fn reason(objective: &Objective, observed: f64, evidence: &Evidence, judged: (Ti
             Shown(limit, unit)
         ),
         Statistic::Max => {
-            format!("no request may take longer than {} and {k} of {} did", Shown(limit, unit), n - f)
+            format!(
+                "no request may take longer than {} and {k} of {} did; {f} failed without a time",
+                Shown(limit, unit),
+                n - f
+            )
         }
         Statistic::Mean => format!("over {n} requests"),
         Statistic::ErrorRate => format!("{k} of {n} requests failed or were dropped"),

@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 /// Makes the folder of a run that starts now; a second one in the same second gets `-2`.
-pub(super) fn create(out: &Path, plan: &str, at: jiff::Timestamp) -> anyhow::Result<PathBuf> {
+///
+/// `latest` is pointed at it; where that fails, the second value says why.
+pub(super) fn create(
+    out: &Path,
+    plan: &str,
+    at: jiff::Timestamp,
+) -> anyhow::Result<(PathBuf, Option<String>)> {
     let told = |path: &Path| format!("could not make the folder `{}`", path.display());
     std::fs::create_dir_all(out).with_context(|| told(out))?;
     let name = format!("{plan}-{}", at.strftime("%Y%m%d-%H%M%S"));
@@ -17,8 +23,11 @@ pub(super) fn create(out: &Path, plan: &str, at: jiff::Timestamp) -> anyhow::Res
         let path = out.join(&name);
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => {
-                point_latest_at(out, &name).context("could not point `latest` at the run")?;
-                return Ok(path);
+                let pointed = point_latest_at(out, &name);
+                return Ok((
+                    path,
+                    pointed.err().map(|why| format!("`latest` does not lead to this run: {why}")),
+                ));
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| told(&path)),
@@ -30,6 +39,8 @@ pub(super) fn create(out: &Path, plan: &str, at: jiff::Timestamp) -> anyhow::Res
 /// Makes `latest` a link to this run, in one step, so that it never leads nowhere.
 fn point_latest_at(out: &Path, name: &str) -> std::io::Result<()> {
     let made = out.join(format!(".latest-{}", std::process::id()));
+    // One of an earlier process of this number is of no use to anyone.
+    let _ = std::fs::remove_file(&made);
     symlink(name, &made)?;
     std::fs::rename(&made, out.join("latest"))
 }

@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut problems = Problems::default();
     let length = shrink(&mut ready, arguments, &mut problems);
     let users = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]).max_by_key(|phase| phase.users);
-    problems.extend(users.and_then(|phase| preflight::too_many_connections(phase.users)));
+    problems.extend(users.and_then(|phase| preflight::too_many_connections(phase.users, workers(arguments))));
     if problems.refused() {
         return Ok(refuse(&problems, arguments.plan.format));
     }
@@ -76,6 +76,12 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = Run::prepare(arguments, ready, length);
     Ok(runtime.block_on(run.go()))
+}
+
+/// Threads that send: one per core, unless the command line says how many.
+fn workers(arguments: &RunArgs) -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.workers.unwrap_or(u16::try_from(cores.min(256)).unwrap_or(256))
 }
 
 /// Shrinks the plan for a rehearsal.
@@ -96,13 +102,15 @@ fn shrink(ready: &mut Ready, arguments: &RunArgs, problems: &mut Problems) -> Le
 impl<'r> Run<'r> {
     fn prepare(arguments: &'r RunArgs, ready: Ready, length: Length) -> Self {
         let started_at = Timestamp::now();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = arguments.workers.unwrap_or(u16::try_from(cores.min(256)).unwrap_or(256));
+        let workers = workers(arguments);
         // Short enough to be typed again.
         let seed = ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into());
         let mut notices = Vec::new();
         let folder = match folder::create(&arguments.out, &ready.plan.name, started_at) {
-            Ok(folder) => Some(folder),
+            Ok((folder, notice)) => {
+                notices.extend(notice);
+                Some(folder)
+            }
             Err(error) => {
                 notices.push(format!("no report can be written: {error:#}"));
                 None
@@ -123,9 +131,10 @@ impl<'r> Run<'r> {
         for notice in &self.notices {
             self.talk(&format!("notice: {notice}\n"));
         }
-        let outcome = match self.wait_for_target().await {
+        let mut signals = Signals::new();
+        let outcome = match self.wait_for_target(&mut signals).await {
             Some(ending) => Outcome { summary: Summary::default(), phases: Vec::new(), ending: Some(ending) },
-            None => match self.load_target().await {
+            None => match self.load_target(&mut signals).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     output::stderr(&format!("error: {error:#}\n"));
@@ -147,8 +156,7 @@ impl<'r> Run<'r> {
     }
 
     /// Waits until the target is ready; says how the run ends if it is not.
-    async fn wait_for_target(&self) -> Option<Ending> {
-        let mut signals = Signals::new();
+    async fn wait_for_target(&self, signals: &mut Signals) -> Option<Ending> {
         tokio::select! {
             ready = engine::wait_until_ready(&self.ready.plan.target) => {
                 let tried = self.ready.plan.secrets.redact(&ready.err()?);
@@ -160,7 +168,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    async fn load_target(&mut self) -> anyhow::Result<Outcome> {
+    async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<Outcome> {
         let plan = Arc::new(self.ready.plan.clone());
         let watches = self.ready.objectives.watches.clone();
         let ledger = Ledger::new(&plan, watches, usize::from(self.workers));
@@ -188,7 +196,6 @@ impl<'r> Run<'r> {
         let this_process = ThisProcess::new();
         let mut session =
             Session { ledger, observers, self_use: &this_process, failpoint, phases: Vec::new() };
-        let mut signals = Signals::new();
         let mut interrupted = None;
         loop {
             tokio::select! {

@@ -3,19 +3,22 @@
 use crate::diagnostic::{Code, Diagnostic};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are not connections: runtimes, files, standard streams.
+/// Descriptors that are neither connections nor a worker's: files, standard streams, the stand-in.
 const OTHERS: u64 = 64;
+/// Descriptors of a worker's runtime.
+const OF_A_WORKER: u64 = 4;
 
 /// Raises the limit of descriptors to the hard one, and says why so many connections are not possible, if they are not.
-pub(super) fn too_many_connections(users: u32) -> Option<Diagnostic> {
+pub(super) fn too_many_connections(users: u32, workers: u16) -> Option<Diagnostic> {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let allowed = if raised.is_ok() { hard } else { limit.current.unwrap_or(u64::MAX) };
-    let needed = u64::from(users) + OTHERS;
+    let others = OTHERS + OF_A_WORKER * u64::from(workers);
+    let needed = u64::from(users) + others;
     if needed > allowed {
         let message = format!(
-            "{users} users need {users} connections and {OTHERS} other descriptors, {needed} together, \
+            "{users} users need {users} connections and {others} other descriptors, {needed} together, \
              and this process may have {allowed}"
         );
         let help = format!("raise the hard limit (`ulimit -Hn {needed}`) or use fewer users");

@@ -125,6 +125,34 @@ fn mean_and_maximum_are_of_the_answers() {
 }
 
 #[test]
+fn dropped_arrivals_are_the_slowest_of_all() {
+    // A hundred answers of 30 ms, and a hundred arrivals that were never sent.
+    let half_dropped = p95([(200.0, 100.0, 0.0); 3], GateTier::Maximum);
+    assert_eq!((half_dropped.verdict, half_dropped.observed), (Verdict::Missed, None));
+    assert!(
+        half_dropped.why.starts_with("the p95 is an arrival that was never sent"),
+        "{}",
+        half_dropped.why
+    );
+    let few_dropped = p95([(104.0, 4.0, 0.0); 3], GateTier::Maximum);
+    assert_eq!((few_dropped.verdict, few_dropped.observed.map(f64::round)), (Verdict::Met, Some(30.0)));
+}
+
+#[test]
+fn a_maximum_is_not_met_where_requests_failed_without_a_time() {
+    let max = judged(Statistic::Max, TIERS, vec![evidence(100.0, 0.0, 99.0); 3], GateTier::Maximum);
+    assert_eq!((max.verdict, max.tier), (Verdict::Inconclusive, None));
+}
+
+#[test]
+fn seconds_in_which_nothing_was_tried_are_no_throughput_of_zero() {
+    let mut idle = summary(vec![evidence(60.0, 0.0, 0.0); 3]);
+    idle.phases[0].operations.clear();
+    let judged = judge(&[objective(Statistic::Throughput, TIERS)], &idle, GateTier::Maximum, Length::Full);
+    assert_eq!(judged[0].as_ref().unwrap().verdict, Verdict::NoData);
+}
+
+#[test]
 fn a_rehearsal_does_not_assess_what_too_few_samples_cannot_decide() {
     let objective = objective(Statistic::Quantile(0.95), TIERS);
     let few = summary(vec![evidence(58.0, 58.0, 0.0); 3]);

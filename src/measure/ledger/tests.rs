@@ -1,0 +1,110 @@
+use std::path::Path;
+
+use super::*;
+use crate::diagnostic::Problems;
+use crate::plan::model::OperationId;
+use crate::plan::{Settings, World, load};
+
+const GET: OperationId = OperationId(0);
+const LIMIT: Duration = Duration::from_millis(100);
+
+/// A phase of 10.5 s of which the first two seconds are not judged, on two workers.
+fn ledger(what: What) -> Ledger {
+    let text = "name = \"l\"\ntarget.url = \"http://127.0.0.1:1\"\ngate.tier = \"none\"\n\
+                phases = [{ name = \"p\", duration = \"10.5s\", warmup = \"2s\", users = 1, mix = { u = 1 } }]\n\
+                users.u.tasks = [{ request = \"GET /\" }]";
+    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let mut problems = Problems::default();
+    let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
+    let watch = Watch { phase: crate::plan::model::PhaseId(0), operations: vec![GET], what };
+    Ledger::new(&plan, vec![watch], 2)
+}
+
+/// A second in which this many were completed, all of them above the limit.
+fn window(completed: u32) -> Window {
+    let cell = Cell {
+        requests: completed,
+        succeeded: completed,
+        completed,
+        slower: vec![completed],
+        ..Cell::default()
+    };
+    Window { cells: [(GET, cell)].into(), ..Window::default() }
+}
+
+fn batch(worker: u16, seconds: std::ops::Range<u32>, settled_before: u32) -> Batch {
+    let windows = seconds.map(|second| (second, window(second + 1))).collect();
+    Batch { worker, windows, settled_before, ..Batch::default() }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn a_second_is_folded_when_every_worker_has_settled_it() {
+    let mut ledger = ledger(What::Completed);
+    ledger.fold(&batch(0, 0..5, 5));
+    assert_eq!(ledger.summary().phases[0].operations.len(), 0);
+    ledger.fold(&batch(1, 0..3, 3));
+    assert_eq!(ledger.summary().phases[0].operations[&GET].requests, 2 * (1 + 2 + 3));
+    assert_eq!(ledger.pending_seconds(), 2);
+}
+
+#[test]
+fn the_order_in_which_workers_tell_changes_nothing() {
+    let batches = [batch(0, 0..5, 5), batch(1, 0..8, 8), batch(0, 5..10, 10), batch(1, 8..10, 10)];
+    let folded = |order: [usize; 4]| {
+        let mut ledger = ledger(What::Slower(LIMIT));
+        order.iter().for_each(|index| ledger.fold(&batches[*index]));
+        ledger.finish(0, ms(10_500));
+        ledger.summary().evidence[0].clone()
+    };
+    let expected = folded([0, 1, 2, 3]);
+    assert_eq!(expected, folded([1, 3, 0, 2]));
+    assert_eq!(expected, folded([0, 2, 1, 3]));
+    assert!(expected.n > 0.0 && expected.k == expected.n);
+}
+
+#[test]
+fn ramp_and_warm_up_count_as_requests_but_are_not_judged() {
+    let mut ledger = ledger(What::Slower(LIMIT));
+    ledger.fold(&batch(0, 0..10, 10));
+    ledger.finish(0, ms(10_500));
+    assert_eq!(ledger.summary().phases[0].operations[&GET].requests, 55);
+    assert_eq!(ledger.summary().evidence[0].n, 55.0 - 1.0 - 2.0);
+}
+
+#[test]
+fn a_part_of_a_second_counts_but_is_no_block_of_throughput() {
+    let mut ledger = ledger(What::Completed);
+    ledger.fold(&batch(0, 0..11, 10));
+    ledger.finish(0, ms(10_500));
+    let Evidence { n, k, kept, .. } = &ledger.summary().evidence[0];
+    assert_eq!((*n, *k), (8.5, f64::from((3..=11).sum::<u32>())));
+    assert_eq!((kept.levels()[0].blocks, kept.levels()[0].k), (8, f64::from((3..=10).sum::<u32>())));
+}
+
+#[test]
+fn a_phase_that_was_stopped_is_judged_as_far_as_it_got() {
+    let mut ledger = ledger(What::Completed);
+    ledger.fold(&batch(0, 0..5, 5));
+    ledger.fold(&batch(1, 0..5, 5));
+    // Stopped after 5.5 s; what drained later is told in seconds 6 and 7.
+    ledger.fold(&batch(0, 5..8, 5));
+    ledger.finish(0, ms(5500));
+    let summary = ledger.summary();
+    assert_eq!(summary.phases[0].judged_seconds, 3.5);
+    assert_eq!(summary.evidence[0].k, f64::from(2 * (3 + 4 + 5) + 6));
+    assert_eq!(summary.evidence[0].kept.levels()[0].blocks, 3);
+    assert_eq!(summary.phases[0].operations[&GET].requests, 30 + 6 + 7 + 8);
+}
+
+#[test]
+fn a_second_without_requests_is_a_block_too() {
+    let mut ledger = ledger(What::Completed);
+    ledger.finish(0, ms(10_500));
+    let Evidence { n, k, kept, .. } = &ledger.summary().evidence[0];
+    assert_eq!((*n, *k), (8.5, 0.0));
+    assert_eq!(kept.levels().first().map_or(0, |level| level.blocks), 8);
+}
