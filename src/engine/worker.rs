@@ -248,7 +248,9 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
             next = dealt.next();
             expect(&stage, next);
         }
-        drop_waiting(&stage, &pools, now.saturating_sub(patience));
+        if let Some(until) = now.checked_sub(patience) {
+            drop_waiting(&stage, &pools, until);
+        }
     }
     pools.iter().for_each(|pool| pool.close());
 }
@@ -259,9 +261,9 @@ fn expect(stage: &Stage, next: Option<(u64, usize, Duration)>) {
     }
 }
 
-fn drop_waiting(stage: &Stage, pools: &[Rc<Pool>], before: Duration) {
+fn drop_waiting(stage: &Stage, pools: &[Rc<Pool>], until: Duration) {
     for (class, pool) in pools.iter().enumerate() {
-        for ticket in pool.take_waiting(before) {
+        for ticket in pool.take_waiting(until) {
             stage.drop_arrival(class, ticket.number, ticket.intended);
         }
     }
