@@ -84,7 +84,7 @@ fn objectives_table(ready: &Ready, id: PhaseId) -> String {
     let phase = &ready.plan.phases[id.index()];
     let mut rows = 0;
     for objective in ready.objectives.all.iter().filter(|objective| objective.phase == id) {
-        let at_gate = objective.tiers.at_gate(ready.plan.gate.tier).filter(|_| objective.gated);
+        let at_gate = objective.gated_limit(ready.plan.gate.tier);
         let expected = ready.offers[id.index()].samples(objective, phase);
         let needed = at_gate.and_then(|(_, limit)| objective.statistic.fewest_samples(limit));
         let decides = match (expected, needed) {

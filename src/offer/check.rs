@@ -46,7 +46,7 @@ fn check_throughput(
     offer: &PhaseOffer,
     problems: &mut Problems,
 ) {
-    let Some((_, limit)) = objective.tiers.at_gate(plan.gate.tier).filter(|_| objective.gated) else {
+    let Some((_, limit)) = objective.gated_limit(plan.gate.tier) else {
         return;
     };
     let Some(bound) = offer.per_second.filter(|bound| *bound < limit) else { return };
@@ -80,7 +80,7 @@ fn check_throughput(
 }
 
 fn check_timeout(plan: &Plan, objective: &Objective, problems: &mut Problems) {
-    let Some((_, limit)) = objective.tiers.at_gate(plan.gate.tier).filter(|_| objective.gated) else {
+    let Some((_, limit)) = objective.gated_limit(plan.gate.tier) else {
         return;
     };
     let timeout = plan.target.timeout;
@@ -129,7 +129,7 @@ fn check_samples(
     offer: &PhaseOffer,
     problems: &mut Problems,
 ) {
-    let Some((_, limit)) = objective.tiers.at_gate(plan.gate.tier).filter(|_| objective.gated) else {
+    let Some((_, limit)) = objective.gated_limit(plan.gate.tier) else {
         return;
     };
     let Some(fewest) = objective.statistic.fewest_samples(limit) else { return };

@@ -190,6 +190,11 @@ impl fmt::Display for Statistic {
 }
 
 impl Objective {
+    /// The tier and limit that decide at a gate; `None` where the objective is not gated.
+    pub fn gated_limit(&self, gate: GateTier) -> Option<(Tier, f64)> {
+        self.tiers.at_gate(gate).filter(|_| self.gated)
+    }
+
     /// What has to be counted to decide about its limits.
     pub fn watch(&self, limit: f64, failure: Duration) -> Watch {
         Watch {
