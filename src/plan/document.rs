@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Problems;
 use crate::document::{Choice, FileOr, Map, Node, Read, Spanned, document, read_choice};
-use crate::units::{Rate, TimeSpan};
+use crate::units::{Rate, Size, TimeSpan};
 
 document! {
     /// A plan: what is sent to whom, when, and what is expected of it.
@@ -48,15 +48,18 @@ document! {
     pub(super) struct ThresholdsEntryDocument ("a table such as `{ file = \"…\" }`") {
         /// The file.
         file: String = required,
-        reserved { only, gate }
+        /// Only the objectives of these names.
+        only: Vec<Spanned<String>>,
+        /// Whether they are judged.
+        gate: bool,
     }
 }
 
 document! {
-    /// A list whose rows stand in a file.
+    /// A list whose rows stand in a file: CSV with a header row, or JSON lines.
     pub(super) struct ListFileDocument ("a table such as `{ file = \"…\" }`") {
-        /// The file.
-        file: String,
+        /// The file, `….csv` or `….jsonl`.
+        file: String = required,
     }
 }
 
@@ -77,7 +80,27 @@ document! {
         http: HttpVersion,
         /// Headers of every request.
         headers: Map<String>,
-        reserved { tls, follow_redirects, allow }
+        /// How to reach it over TLS.
+        tls: TlsDocument,
+        /// How many redirects a request may follow, to the same origin only.
+        follow_redirects: u16,
+        reserved { allow }
+    }
+}
+
+document! {
+    /// How to reach a target over TLS.
+    pub(super) struct TlsDocument ("a table such as `{ ca_file = \"ca.pem\" }`") {
+        /// Certificates, in PEM, that are trusted instead of the system's.
+        ca_file: String,
+        /// The client's certificate chain, in PEM.
+        client_cert: String,
+        /// The key of the client's certificate, in PEM.
+        client_key: String,
+        /// The name that the target's certificate must bear, instead of the url's host.
+        server_name: String,
+        /// Whether any certificate is taken.
+        insecure: bool,
     }
 }
 
@@ -87,9 +110,9 @@ document! {
         /// The phase's name.
         name: String = required,
         /// From its start, the ramp included.
-        duration: TimeSpan = required,
+        duration: TimeSpan,
         /// Virtual users; where arrivals are given, as many tasks as can be under way.
-        users: u32 = required,
+        users: u32,
         /// Users started per second; all at once without it.
         spawn_rate: f64,
         /// User classes and their weights.
@@ -100,7 +123,23 @@ document! {
         scenario: String,
         /// Not judged, in addition to the ramp.
         warmup: TimeSpan,
-        reserved { stages, spacing, start, pause, continuity }
+        /// How arrivals are spaced.
+        spacing: Spacing,
+        /// Users that come and go over time, instead of `users` and `duration`.
+        stages: Vec<Spanned<StageDocument>>,
+        reserved { start, pause, continuity }
+    }
+}
+
+document! {
+    /// A number of users, and the way there from the number before.
+    pub(super) struct StageDocument ("a table such as `{ users = 50, over = \"5m\", hold = \"10m\" }`") {
+        /// So many users.
+        users: u32 = required,
+        /// In this time the users of the stage before become these; at once without it.
+        over: TimeSpan,
+        /// For so long they stay; not at all without it.
+        hold: TimeSpan,
     }
 }
 
@@ -108,9 +147,9 @@ document! {
     /// Arrivals that grow or shrink over the phase.
     pub(super) struct ArrivalsRampDocument ("a table such as `{ from = \"10/s\", to = \"100/s\" }`") {
         /// At the phase's start.
-        from: Rate,
+        from: Rate = required,
         /// At its end.
-        to: Rate,
+        to: Rate = required,
     }
 }
 
@@ -121,7 +160,16 @@ document! {
         wait: WaitDocument,
         /// What it does.
         tasks: Vec<Spanned<TaskDocument>> = required("a table `[[users.NAME.tasks]]` for each thing a user does"),
-        reserved { network_latency, headers, on_start, on_stop, cookies }
+        /// How far away a user is: drawn once per user, slept before each of its requests.
+        network_latency: LatencyDocument,
+        /// Headers of every request of the class.
+        headers: Map<String>,
+        /// Requests of a user before its first task.
+        on_start: Vec<Spanned<RequestDocument>>,
+        /// Requests of a user when it leaves.
+        on_stop: Vec<Spanned<RequestDocument>>,
+        /// Whether a user keeps the cookies that it is given.
+        cookies: bool,
     }
 }
 
@@ -161,8 +209,25 @@ impl Read for WaitDocument {
     }
 }
 
+/// A user's network latency: always the same, or drawn between two.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct LatencyDocument(pub(super) Vec<Spanned<TimeSpan>>);
+
+impl Read for LatencyDocument {
+    fn expected() -> String {
+        "a latency such as `\"40ms\"` or `[\"20ms\", \"50ms\"]`".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            crate::document::Value::Array(_) => Vec::read(node, problems).map(Self),
+            _ => TimeSpan::read(node, problems).map(|one| Self(vec![Spanned::new(one, node.span)])),
+        }
+    }
+}
+
 document! {
-    /// Something a user does: one request, or one of several.
+    /// Something a user does: one request, one of several, or several in order.
     pub(super) struct TaskDocument ("a table") {
         /// How often it is chosen, against the other tasks of the class.
         weight: f64,
@@ -176,13 +241,18 @@ document! {
         json: Node,
         /// A body of text.
         body: String,
+        /// A body of form fields.
+        form: Map<Node>,
+        /// A file with the body.
+        body_file: String,
         /// What the answer must be.
         expect: ExpectDocument,
+        /// Values to keep of a JSON answer: names and JSON pointers.
+        capture: Map<String>,
         /// One of these, equally likely.
         any_of: Vec<Spanned<RequestDocument>>,
-        /// One after another.
-        steps: Vec<Spanned<Node>>,
-        reserved { form, body_file, capture }
+        /// One after another; a failed one ends the task.
+        steps: Vec<Spanned<RequestDocument>>,
     }
 }
 
@@ -199,9 +269,14 @@ document! {
         json: Node,
         /// A body of text.
         body: String,
+        /// A body of form fields.
+        form: Map<Node>,
+        /// A file with the body.
+        body_file: String,
         /// What the answer must be.
         expect: ExpectDocument,
-        reserved { form, body_file, capture }
+        /// Values to keep of a JSON answer: names and JSON pointers.
+        capture: Map<String>,
     }
 }
 
@@ -210,7 +285,12 @@ document! {
     pub(super) struct ExpectDocument ("a table") {
         /// One of these.
         status: Vec<Spanned<u16>>,
-        reserved { json, contains, max_bytes }
+        /// JSON pointers and the values that stand there.
+        json: Map<Node>,
+        /// A text that is in the body.
+        contains: String,
+        /// The largest body.
+        max_bytes: Size,
     }
 }
 
@@ -256,6 +336,16 @@ words! {
         One = "1.1",
         /// HTTP/2.
         Two = "2",
+    }
+}
+
+words! {
+    /// How arrivals are spaced.
+    pub enum Spacing {
+        /// Evenly.
+        Even = "even",
+        /// By independent gaps with an exponential distribution.
+        Poisson = "poisson",
     }
 }
 

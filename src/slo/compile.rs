@@ -83,7 +83,7 @@ fn read_drafts(document: ThresholdsDocument, drafts: &mut Vec<Draft>, problems: 
 }
 
 fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) -> Option<Draft> {
-    let ResponseTimeDocument { name, operations, statistic, target, acceptable, maximum, phases, gate } =
+    let ResponseTimeDocument { name, operations, statistic, target, acceptable, maximum, phases, gate, .. } =
         document;
     let statistic = match statistic {
         Some(written) => read_statistic(&written, problems)?,
@@ -106,7 +106,7 @@ fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) 
 }
 
 fn throughput_draft(document: ThroughputDocument, problems: &mut Problems) -> Option<Draft> {
-    let ThroughputDocument { name, scenarios, target, acceptable, minimum, phases, gate } = document;
+    let ThroughputDocument { name, scenarios, target, acceptable, minimum, phases, gate, .. } = document;
     let written = [target, acceptable, minimum]
         .map(|limit| limit.map(|limit| Spanned::new(limit.value.per_second(), limit.span)));
     Some(Draft {
@@ -120,7 +120,7 @@ fn throughput_draft(document: ThroughputDocument, problems: &mut Problems) -> Op
 }
 
 fn error_rate_draft(document: ErrorRateDocument, problems: &mut Problems) -> Option<Draft> {
-    let ErrorRateDocument { name, operations, target, acceptable, maximum, phases, gate } = document;
+    let ErrorRateDocument { name, operations, target, acceptable, maximum, phases, gate, .. } = document;
     let written = [target, acceptable, maximum]
         .map(|limit| limit.map(|limit| Spanned::new(limit.value.percent(), limit.span)));
     Some(Draft {

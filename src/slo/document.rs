@@ -35,7 +35,11 @@ document! {
         phases: Vec<Spanned<String>>,
         /// Whether it is judged.
         gate: bool,
-        reserved { abort, every, allow }
+        /// Judge each window of this length.
+        every: TimeSpan,
+        /// The share of the windows that may miss; none without it.
+        allow: Share,
+        reserved { abort }
     }
 }
 
@@ -56,7 +60,11 @@ document! {
         phases: Vec<Spanned<String>>,
         /// Whether it is judged.
         gate: bool,
-        reserved { abort, every, allow }
+        /// Judge each window of this length.
+        every: TimeSpan,
+        /// The share of the windows that may miss; none without it.
+        allow: Share,
+        reserved { abort }
     }
 }
 
@@ -77,6 +85,10 @@ document! {
         phases: Vec<Spanned<String>>,
         /// Whether it is judged.
         gate: bool,
-        reserved { abort, every, allow }
+        /// Judge each window of this length.
+        every: TimeSpan,
+        /// The share of the windows that may miss; none without it.
+        allow: Share,
+        reserved { abort }
     }
 }

@@ -57,8 +57,7 @@ impl Compiler<'_> {
     }
 
     fn task(&mut self, task: &Spanned<TaskDocument>) -> Option<Task> {
-        let TaskDocument { weight, operation, request, headers, json, body, expect, any_of, steps } =
-            &task.value;
+        let TaskDocument { weight, operation, request, headers, json, body, form, body_file, expect, capture, any_of, steps } = &task.value;
         if let Some(steps) = steps {
             let help = "this version knows single requests only; make each step a task of its own";
             self.report(Code::NotBuilt, "`steps` is not built yet", steps.span, help);
@@ -73,7 +72,10 @@ impl Compiler<'_> {
                     headers: headers.clone(),
                     json: json.clone(),
                     body: body.clone(),
+                    form: form.clone(),
+                    body_file: body_file.clone(),
                     expect: expect.clone(),
+                    capture: capture.clone(),
                 };
                 vec![self.request(&document)]
             }
