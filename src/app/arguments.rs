@@ -19,6 +19,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Look for mistakes in a plan and say what a run of it would be; nothing is sent
     Check(CheckArgs),
+    /// Perform each task of a plan once and show what is sent and received
+    Try(TryArgs),
     /// The built-in target
     StandIn(StandInArgs),
 }
@@ -66,6 +68,15 @@ impl PlanArgs {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) plan: PlanArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TryArgs {
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
+    /// Only the tasks with this operation
+    #[arg(long, value_name = "NAME")]
+    pub(super) operation: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::app::arguments::{Format, GateArg, PlanArgs};
 use crate::app::output;
 use crate::diagnostic::{Code, Diagnostic, Problems, render, to_json};
+use crate::engine;
 use crate::exit::Ending;
 use crate::offer::{self, PhaseOffer};
 use crate::plan::model::{PhaseId, Plan};
@@ -48,6 +49,15 @@ pub(super) fn load(arguments: &PlanArgs) -> Result<Ready, ExitCode> {
         Some(plan) if !problems.refused() => {
             let offers = offer::offer(plan);
             offer::check(plan, &objectives.all, &offers, &mut problems);
+            if let Err(why) = engine::check_tls(&plan.target) {
+                let diagnostic = Diagnostic::new(Code::BadTls, format!("TLS cannot be used: {why}"));
+                let tls = plan.target.tls.as_ref().and_then(|tls| tls.span);
+                let placed =
+                    tls.into_iter().fold(diagnostic, |diagnostic, span| diagnostic.at(span, "in this table"));
+                problems.report(
+                    placed.help("files are in PEM: `-----BEGIN CERTIFICATE-----` or `… PRIVATE KEY-----`"),
+                );
+            }
             offers
         }
         _ => Vec::new(),

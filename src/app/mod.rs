@@ -6,6 +6,8 @@ mod load;
 mod output;
 mod run;
 mod stand_in;
+mod target;
+mod try_plan;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match arguments.command {
         Some(Command::Check(check)) => check::check(&check),
+        Some(Command::Try(arguments)) => try_plan::try_plan(&arguments),
         Some(Command::StandIn(stand_in)) => stand_in::stand_in(&stand_in),
         None => run::run(&arguments.run),
     };

@@ -82,6 +82,14 @@ codes! {
     NoObjectives = "P027",
     /// An objective that this plan can never give a sample.
     NeverSampled = "P028",
+    /// A file cannot be used as a list.
+    BadList = "P029",
+    /// A text is not a JSON pointer.
+    BadPointer = "P030",
+    /// Certificates or keys cannot be used.
+    BadTls = "P031",
+    /// An objective is named that the threshold file does not have.
+    UnknownObjective = "P032",
     /// Something written has no effect in this plan.
     NoEffect = "W001",
     /// More users may be needed than the phase has: then they, not the target, set the response times.

@@ -20,7 +20,7 @@ pub struct Source {
 }
 
 /// Which of the [`Problems`]' sources a span lies in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct FileId(u32);
 
 /// A range of bytes in one file.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use crate::engine::job::Job;
-use crate::engine::socket::Dialer;
+use crate::engine::wire::socket::Dialer;
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopHandle, StopSignal};
 use crate::plan::model::PhaseId;
@@ -19,18 +19,24 @@ type Order = (PhaseId, Instant);
 /// Starts the run. Its events end when it has ended; the handle stops it early.
 ///
 /// # Errors
-/// When a thread cannot be started.
+/// When a thread cannot be started, or what the plan says about TLS cannot be used.
 pub fn start(job: Job) -> std::io::Result<(UnboundedReceiver<RunEvent>, StopHandle)> {
     let (events, receiver) = unbounded_channel();
     let (stop, signal) = StopHandle::new();
+    let dialer = Dialer::new(&job.plan.target).map_err(std::io::Error::other)?;
     let job = Arc::new(job);
     let (done, finished) = unbounded_channel();
     let mut orders = Vec::new();
     for number in 0..job.workers {
         let (sender, receiver) = unbounded_channel();
         orders.push(sender);
-        let make =
-            WorkerMaker { number, job: Arc::clone(&job), stop: signal.clone(), events: events.clone() };
+        let make = WorkerMaker {
+            number,
+            job: Arc::clone(&job),
+            dialer: dialer.clone(),
+            stop: signal.clone(),
+            events: events.clone(),
+        };
         let done = done.clone();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || make.work(receiver, &done))?;
     }
@@ -51,14 +57,14 @@ fn runtime() -> tokio::runtime::Runtime {
 struct WorkerMaker {
     number: usize,
     job: Arc<Job>,
+    dialer: Dialer,
     stop: StopSignal,
     events: UnboundedSender<RunEvent>,
 }
 
 impl WorkerMaker {
     fn work(self, mut orders: UnboundedReceiver<Order>, done: &UnboundedSender<()>) {
-        let Self { number, job, stop, events } = self;
-        let dialer = Dialer::Tcp(job.plan.target.url.clone());
+        let Self { number, job, dialer, stop, events } = self;
         let worker = Worker { number, job, dialer, stop, events };
         let runtime = runtime();
         while let Some((phase, start)) = orders.blocking_recv() {

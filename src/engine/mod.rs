@@ -5,16 +5,18 @@
 
 mod clock;
 mod conductor;
-mod connection;
-mod fault;
 mod job;
+mod once;
 mod pool;
 mod ready;
-mod request;
-mod socket;
 mod user;
+mod wire;
 mod worker;
 
 pub use conductor::start;
 pub use job::Job;
-pub use ready::wait_until_ready;
+pub use once::{Done, Once, each_task_once};
+pub use ready::{check_tls, wait_until_ready};
+pub use user::stage::Exchange;
+pub use wire::connection::Answer;
+pub use wire::socket::Opened;

@@ -3,13 +3,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HOST;
 use http_body_util::Full;
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use crate::engine::connection::Connection;
-use crate::engine::fault::Fault;
-use crate::engine::socket::Dialer;
+use crate::engine::wire::connection::{Connection, Keep, Reading};
+use crate::engine::wire::fault::Fault;
+use crate::engine::wire::socket::Dialer;
 use crate::measure::sample::ErrorKind;
-use crate::plan::model::Target;
+use crate::plan::model::{HttpVersion, Target};
+
+/// Looks whether what a plan says about TLS can be used.
+///
+/// # Errors
+/// What cannot, and why.
+pub fn check_tls(target: &Target) -> Result<(), String> {
+    Dialer::new(target).map(drop)
+}
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -19,10 +28,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// What was tried last and what came of it, when the target is not ready within its time.
 pub async fn wait_until_ready(target: &Target) -> Result<(), String> {
+    let dialer = Dialer::new(target)?;
+    // HTTP/2 has work to do beside requests, on this thread.
+    LocalSet::new().run_until(until_ready(target, &dialer)).await
+}
+
+async fn until_ready(target: &Target, dialer: &Dialer) -> Result<(), String> {
     let deadline = Instant::now() + target.ready_within.duration();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let Err(fault) = attempt(target, left.min(target.connect_timeout.duration()), left).await else {
+        let Err(fault) = attempt(target, dialer, left).await else {
             return Ok(());
         };
         if Instant::now() + PAUSE >= deadline {
@@ -36,18 +51,27 @@ pub async fn wait_until_ready(target: &Target) -> Result<(), String> {
     }
 }
 
-async fn attempt(target: &Target, connect_within: Duration, within: Duration) -> Result<(), Fault> {
-    let dialer = Dialer::Tcp(target.url.clone());
-    let mut connection = Connection::open(&dialer, connect_within).await?;
+async fn attempt(target: &Target, dialer: &Dialer, within: Duration) -> Result<(), Fault> {
+    let connect_within = within.min(target.connect_timeout.duration());
+    let (mut connection, _) = Connection::open(dialer, connect_within).await?;
     let Some((method, path)) = &target.ready else { return Ok(()) };
     let unfit = |_| Fault::new(ErrorKind::Protocol, "the path cannot be sent");
-    let uri = format!("{}{path}", target.url.base_path).parse().map_err(unfit)?;
     let mut request = http::Request::new(Full::new(Bytes::new()));
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = uri;
     *request.headers_mut() = target.headers.clone();
-    request.headers_mut().insert(HOST, target.url.authority.clone());
-    let (result, _) = connection.exchange(request, within).await;
+    let origin = match target.http {
+        HttpVersion::One => {
+            request.headers_mut().insert(HOST, target.url.authority.clone());
+            String::new()
+        }
+        HttpVersion::Two => {
+            *request.version_mut() = http::Version::HTTP_2;
+            target.url.origin()
+        }
+    };
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = format!("{origin}{}{path}", target.url.base_path).parse().map_err(unfit)?;
+    let reading = Reading { keep: Keep::Nothing, most: None };
+    let (result, _) = connection.exchange(request, reading, within).await;
     let status = result?.status;
     match status.is_success() {
         true => Ok(()),

@@ -12,12 +12,15 @@ use tokio::time::Instant;
 use crate::engine::clock::Clock;
 use crate::engine::job::Job;
 use crate::engine::pool::{Pool, Ticket};
-use crate::engine::request::Behaviour;
-use crate::engine::socket::Dialer;
-use crate::engine::user::{Numbering, Stage, User};
+use crate::engine::user::life::{Life, User};
+use crate::engine::user::prepared::Behaviour;
+use crate::engine::user::stage::{Numbering, Stage};
+use crate::engine::wire::socket::Dialer;
 use crate::event::{RunEvent, StopSignal};
-use crate::measure::recorder::Recorder;
-use crate::plan::model::{Load, Phase, PhaseId, Plan};
+use crate::measure::recorder::{Latency, Recorder, Scope};
+use crate::plan::Spacing;
+use crate::plan::draw::{Draw, Occasion};
+use crate::plan::model::{Load, OpenLoad, Phase, PhaseId, Plan};
 use crate::schedule::{Arrivals, Dealer, deal};
 
 /// What a worker is and where it tells what happens.
@@ -49,10 +52,10 @@ impl Worker {
         let local = LocalSet::new();
         let mut tasks = match phase.load {
             Load::Closed => self.start_closed(phase, &users, &stage, &local),
-            Load::Open(rate) => {
+            Load::Open(load) => {
                 let (pools, tasks) = self.seat_users(phase, &users, &stage, &local);
-                let arrivals = Arrivals::constant(rate, phase.ramp, phase.duration);
-                let dealt = Dealt::new(plan, phase, arrivals, self.number, self.job.workers);
+                let starts = starts(phase, load, stage.draw(Occasion::Gaps));
+                let dealt = Dealt::new(plan, phase, starts, (self.number, self.job.workers));
                 // It is done when the users are: they leave when nothing waits any more.
                 local.spawn_local(dispatch(Rc::clone(&stage), pools, dealt));
                 tasks
@@ -79,11 +82,16 @@ impl Worker {
         let phase = &plan.phases[id.index()];
         let end = phase.duration.duration();
         let limits = Arc::clone(&self.job.limits);
-        let worker = u16::try_from(self.number).expect("fewer than 65 536 workers");
+        let latent = plan.classes_of(phase).any(|class| class.network_latency.is_some());
+        let scope = Scope {
+            phase: id.0,
+            worker: u16::try_from(self.number).expect("fewer than 65 536 workers"),
+            latency: if latent { Latency::Some } else { Latency::None },
+        };
         let events = self.events.clone();
         Stage {
             clock,
-            recorder: RefCell::new(Recorder::new(limits, id.0, worker, end, self.job.log_room)),
+            recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_room)),
             target: plan.target.clone(),
             dialer: self.dialer.clone(),
             behaviours: Rc::new(Behaviour::of_classes(plan)),
@@ -91,12 +99,9 @@ impl Worker {
             phase: id.0,
             end,
             stop: self.stop.clone(),
-            numbering: Numbering {
-                users: u64::from(phase.users),
-                per_task: plan.sequences_per_task(),
-                phases: plan.phases.len() as u64,
-            },
+            numbering: Numbering::of_phase(plan, phase),
             secrets: plan.secrets.clone(),
+            witness: None,
             // A run that no one listens to any more is not worth talking about.
             tell: self.job.verbose.then(|| -> Box<dyn Fn(String)> {
                 Box::new(move |text| drop(events.send(RunEvent::Told(text))))
@@ -118,12 +123,11 @@ impl Worker {
         stage: &Rc<Stage>,
         local: &LocalSet,
     ) -> Vec<JoinHandle<()>> {
-        let starts = users.iter().map(|mine| (mine, Duration::from_secs_f64(phase.user_start(mine.number))));
-        let in_time = starts.filter(|(_, start)| *start < stage.end);
-        let tasks = in_time.map(|(Mine { number, class }, start)| {
-            stage.recorder.borrow_mut().expect(start);
+        let there = users.iter().map(|mine| (mine, lives(phase, mine.number)));
+        let tasks = there.filter_map(|(Mine { number, class }, lives)| {
+            stage.expect(lives.first()?.since);
             let wait = self.job.plan.classes[*class].wait;
-            local.spawn_local(User::new(Rc::clone(stage), *number, *class).loop_closed(start, wait))
+            Some(local.spawn_local(User::new(Rc::clone(stage), *number, *class).loop_closed(lives, wait)))
         });
         tasks.collect()
     }
@@ -137,11 +141,14 @@ impl Worker {
         local: &LocalSet,
     ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<()>>) {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
-        let tasks = users.iter().map(|Mine { number, class }| {
-            let start = Duration::from_secs_f64(phase.user_start(*number));
+        let tasks = users.iter().filter_map(|Mine { number, class }| {
+            let life = *lives(phase, *number).first()?;
+            stage.expect(life.since);
+            let wait = self.job.plan.classes[*class].wait;
             let pool = Rc::clone(&pools[*class]);
             let seat = pool.seat();
-            local.spawn_local(User::new(Rc::clone(stage), *number, *class).serve_open(start, pool, seat))
+            let user = User::new(Rc::clone(stage), *number, *class);
+            Some(local.spawn_local(user.serve_open(life, wait, pool, seat)))
         });
         let tasks = tasks.collect();
         (pools, tasks)
@@ -173,10 +180,30 @@ fn classes_of_users(phase: &Phase) -> Vec<usize> {
     deal(&weights, phase.users).into_iter().map(|share| phase.mix[share].0.index()).collect()
 }
 
+/// When a user of a phase is there.
+fn lives(phase: &Phase, user: u32) -> Vec<Life> {
+    let lives = phase.lives(user).into_iter().map(|(since, until)| Life {
+        since: Duration::from_secs_f64(since),
+        until: Duration::from_secs_f64(until),
+    });
+    lives.collect()
+}
+
+/// The intended starts of an open phase, the same on every worker.
+fn starts(phase: &Phase, load: OpenLoad, mut gaps: Draw) -> Box<dyn Iterator<Item = Duration>> {
+    let arrivals = Arrivals::new((load.from, load.to), phase.ramp(), phase.duration);
+    match load.spacing {
+        Spacing::Even => Box::new(arrivals.spaced(0.0, || 1.0)),
+        Spacing::Poisson => {
+            let first = gaps.exponential();
+            Box::new(arrivals.spaced(first, move || gaps.exponential()))
+        }
+    }
+}
+
 /// The arrivals that fall to one worker. Every worker deals all of them in the same way.
 struct Dealt {
-    arrivals: Arrivals,
-    next: u64,
+    starts: std::iter::Enumerate<Box<dyn Iterator<Item = Duration>>>,
     worker: usize,
     /// The phase's classes, and for each how its arrivals are dealt to workers.
     classes: Vec<(usize, Dealer)>,
@@ -184,7 +211,12 @@ struct Dealt {
 }
 
 impl Dealt {
-    fn new(plan: &Plan, phase: &Phase, arrivals: Arrivals, worker: usize, workers: usize) -> Self {
+    fn new(
+        plan: &Plan,
+        phase: &Phase,
+        starts: Box<dyn Iterator<Item = Duration>>,
+        (worker, workers): (usize, usize),
+    ) -> Self {
         let users = classes_of_users(phase);
         let weights = plan.arrival_weights(phase);
         let classes = phase.mix.iter().map(|(class, _)| {
@@ -196,7 +228,8 @@ impl Dealt {
                 .for_each(|(u, _)| owned[u % workers] += 1.0);
             (class.index(), Dealer::new(&owned))
         });
-        Self { arrivals, next: 0, worker, classes: classes.collect(), by_class: Dealer::new(&weights) }
+        let classes = classes.collect();
+        Self { starts: starts.enumerate(), worker, classes, by_class: Dealer::new(&weights) }
     }
 }
 
@@ -205,15 +238,13 @@ impl Iterator for Dealt {
     type Item = (u64, usize, Duration);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.next < self.arrivals.total() {
-            let number = self.next;
-            self.next += 1;
+        loop {
+            let (number, at) = self.starts.next()?;
             let (class, workers) = &mut self.classes[self.by_class.deal_next()];
             if workers.deal_next() == self.worker {
-                return Some((number, *class, self.arrivals.at(number)));
+                return Some((number as u64, *class, at));
             }
         }
-        None
     }
 }
 

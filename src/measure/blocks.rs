@@ -55,6 +55,11 @@ impl BlockSums {
         }
     }
 
+    /// What comes next does not follow on what came before: blocks under way are left out.
+    pub fn cut(&mut self) {
+        self.levels.iter_mut().for_each(|level| level.half = None);
+    }
+
     /// The sums for blocks of 2^index seconds.
     pub fn levels(&self) -> &[Level] {
         &self.levels
@@ -85,6 +90,20 @@ mod tests {
                 prop_assert_eq!(level.kk, blocks.iter().map(|(_, k)| k * k).sum::<f64>());
             }
         }
+    }
+
+    #[test]
+    fn no_block_spans_a_cut() {
+        let mut sums = BlockSums::default();
+        for (n, k) in [(1.0, 1.0), (1.0, 0.0), (1.0, 1.0)] {
+            sums.push(n, k);
+        }
+        sums.cut();
+        sums.push(1.0, 1.0);
+        sums.push(1.0, 1.0);
+        let blocks: Vec<(u64, f64)> = sums.levels().iter().map(|level| (level.blocks, level.kk)).collect();
+        // Pairs (1, 0) and (1, 1), none of which has a third second; no block of four.
+        assert_eq!(blocks, [(5, 4.0), (2, 5.0)]);
     }
 
     #[test]

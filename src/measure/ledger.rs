@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::measure::summary::{Evidence, PhaseSummary, Summary};
-use crate::measure::watch::{Limits, Watch, What};
+use crate::measure::watch::{Limits, Tally, Watch, What};
 use crate::measure::window::{Batch, Cell, Window};
-use crate::plan::model::Plan;
+use crate::plan::model::{Judged, Phase, Plan};
 
 /// Folds batches, in any order between workers, into a summary.
 ///
@@ -16,16 +16,16 @@ use crate::plan::model::Plan;
 pub struct Ledger {
     watches: Vec<Watch>,
     limits: Limits,
-    phases: Vec<Judged>,
+    phases: Vec<Length>,
     workers: usize,
     pending: BTreeMap<u16, Pending>,
     summary: Summary,
 }
 
-/// Which seconds of a phase are judged.
-#[derive(Debug, Clone, Copy)]
-struct Judged {
-    from: u32,
+/// Which seconds of a phase are judged, and how long it is.
+#[derive(Debug)]
+struct Length {
+    judged: Vec<Judged>,
     duration: Duration,
 }
 
@@ -41,16 +41,13 @@ struct Pending {
 impl Ledger {
     /// An empty ledger for a plan and what is watched in it.
     pub fn new(plan: &Plan, watches: Vec<Watch>, workers: usize) -> Self {
-        let judged = |phase: &crate::plan::model::Phase| Judged {
-            from: phase.judged_from(),
-            duration: phase.duration.duration(),
-        };
+        let length = |phase: &Phase| Length { judged: phase.judged(), duration: phase.duration.duration() };
         let summary = Summary {
             phases: vec![PhaseSummary::default(); plan.phases.len()],
             evidence: vec![Evidence::default(); watches.len()],
         };
         let limits = Limits::of(&watches, plan.operations.len());
-        let phases = plan.phases.iter().map(judged).collect();
+        let phases = plan.phases.iter().map(length).collect();
         Self { watches, limits, phases, workers, pending: BTreeMap::new(), summary }
     }
 
@@ -92,10 +89,12 @@ impl Ledger {
 
     /// All workers have told everything about a phase, which ran for so long.
     pub fn finish(&mut self, phase: u16, ran: Duration) {
-        let judged = &mut self.phases[usize::from(phase)];
+        let length = &mut self.phases[usize::from(phase)];
         // A phase that was stopped is judged as far as it got.
-        judged.duration = judged.duration.min(ran);
-        let judged = *judged;
+        length.duration = length.duration.min(ran);
+        let end = length.duration.as_secs_f64();
+        length.judged.iter_mut().for_each(|judged| judged.to = judged.to.min(end));
+        let judged_seconds = length.judged.iter().copied().map(Judged::seconds).sum();
         let told = self.pending.entry(phase).or_default().windows.keys().next_back().copied();
         let end = u32::try_from(ran.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
         self.settle(phase, end.max(told.map_or(0, |second| second + 1)));
@@ -105,10 +104,10 @@ impl Ledger {
         }
         let summary = &mut self.summary.phases[usize::from(phase)];
         summary.ran = Some(ran);
-        summary.judged_seconds = (judged.duration.as_secs_f64() - f64::from(judged.from)).max(0.0);
+        summary.judged_seconds = judged_seconds;
         for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
             if watch.phase.0 == phase && watch.what == What::Completed {
-                evidence.n = summary.judged_seconds;
+                evidence.counts.n = judged_seconds;
             }
         }
     }
@@ -128,17 +127,20 @@ impl Ledger {
     }
 
     fn fold_second(&mut self, phase: u16, second: u32, window: &Window) {
-        let judged = self.phases[usize::from(phase)];
-        let length = judged.duration.as_secs_f64();
-        let is_judged = second >= judged.from && f64::from(second) < length;
-        fold_window(&mut self.summary.phases[usize::from(phase)], window, is_judged);
-        if !is_judged {
-            return;
-        }
-        let whole = f64::from(second) + 1.0 <= length;
+        let judged = self.phases[usize::from(phase)].judged.iter();
+        let stretch =
+            judged.enumerate().find(|(_, judged)| judged.from <= second && f64::from(second) < judged.to);
+        let stretch = stretch.map(|(index, judged)| (index, *judged));
+        fold_window(&mut self.summary.phases[usize::from(phase)], window, stretch.is_some());
+        let Some((index, judged)) = stretch else { return };
+        let whole = f64::from(second) + 1.0 <= judged.to;
         for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
             if watch.phase.0 == phase {
-                watch_second(watch, &self.limits, window, whole, evidence);
+                if index > 0 && second == judged.from {
+                    evidence.cut();
+                }
+                let counts = count_second(watch, &self.limits, window);
+                evidence.add_second(watch, counts, whole);
             }
         }
     }
@@ -161,6 +163,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
             operation.completed += u64::from(cell.completed);
             operation.response.add(&cell.response);
             operation.service.add(&cell.service);
+            operation.user.add(&cell.user);
         }
     }
     if is_judged {
@@ -170,8 +173,8 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
     }
 }
 
-/// Adds one judged second to a watch's evidence.
-fn watch_second(watch: &Watch, limits: &Limits, window: &Window, whole: bool, evidence: &mut Evidence) {
+/// What a watch counts in a second.
+fn count_second(watch: &Watch, limits: &Limits, window: &Window) -> Tally {
     let cells = watch.operations.iter().filter_map(|id| Some((*id, window.cells.get(id)?)));
     let (mut n, mut k, mut f) = (0_u64, 0_u64, 0_u64);
     for (id, cell) in cells {
@@ -198,28 +201,47 @@ fn watch_second(watch: &Watch, limits: &Limits, window: &Window, whole: bool, ev
             }
         }
     }
-    let (n, k, f) = (n as f64, k as f64, f as f64);
-    evidence.k += k;
-    match watch.what {
-        // The number of seconds is known when the phase has ended; a part of a second is no block.
-        What::Completed => {
-            if whole {
-                evidence.kept.push(1.0, k);
-                evidence.broken.push(1.0, k);
-            }
-            return;
-        }
-        What::Time(failure) => {
-            evidence.kept.push(n + f, k + f * failure.as_micros() as f64);
-            evidence.broken.push(n, k);
-        }
-        What::Slower(_) | What::Failed => {
-            evidence.kept.push(n, k + f);
-            evidence.broken.push(n - f, k);
-        }
+    if watch.what == What::Completed {
+        n = 1;
     }
-    evidence.n += n;
-    evidence.f += f;
+    Tally { n: n as f64, k: k as f64, f: f as f64 }
+}
+
+impl Evidence {
+    /// Adds one judged second; a part of a second is no block.
+    fn add_second(&mut self, watch: &Watch, counts: Tally, whole: bool) {
+        let Tally { n, k, f } = counts;
+        if let Some(windows) = watch.windows.filter(|_| whole) {
+            self.trials.push(counts, windows);
+        }
+        match watch.what {
+            // The number of seconds is known when the phase has ended.
+            What::Completed => {
+                self.counts.k += k;
+                if whole {
+                    self.kept.push(1.0, k);
+                    self.broken.push(1.0, k);
+                }
+                return;
+            }
+            What::Time(failure) => {
+                self.kept.push(n + f, k + f * failure.as_micros() as f64);
+                self.broken.push(n, k);
+            }
+            What::Slower(_) | What::Failed => {
+                self.kept.push(n, k + f);
+                self.broken.push(n - f, k);
+            }
+        }
+        self.counts.add(counts);
+    }
+
+    /// The next judged second does not follow on the last one.
+    fn cut(&mut self) {
+        self.kept.cut();
+        self.broken.cut();
+        self.trials.cut();
+    }
 }
 
 fn slower(cell: &Cell, index: Option<usize>) -> u64 {

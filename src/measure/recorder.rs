@@ -4,13 +4,33 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::measure::sample::{ErrorKind, Outcome, Sample};
+use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
 use crate::measure::watch::Limits;
 use crate::measure::window::{Batch, Example, Window};
 use crate::plan::model::OperationId;
 
 /// Examples are cut to this length.
 const LONGEST_EXAMPLE: usize = 256;
+
+/// What a recorder is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// The phase.
+    pub phase: u16,
+    /// The worker.
+    pub worker: u16,
+    /// Whether users of the phase have a network latency.
+    pub latency: Latency,
+}
+
+/// Whether there is a network latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latency {
+    /// For some users.
+    Some,
+    /// For none.
+    None,
+}
 
 /// Records the requests of one worker in one phase.
 ///
@@ -19,8 +39,7 @@ const LONGEST_EXAMPLE: usize = 256;
 #[derive(Debug)]
 pub struct Recorder {
     limits: Arc<Limits>,
-    phase: u16,
-    worker: u16,
+    scope: Scope,
     /// When the phase ends: what finishes later is not throughput.
     end: Duration,
     windows: BTreeMap<u32, Window>,
@@ -33,11 +52,10 @@ pub struct Recorder {
 
 impl Recorder {
     /// An empty record of one phase; up to `log_room` samples are kept whole as well.
-    pub fn new(limits: Arc<Limits>, phase: u16, worker: u16, end: Duration, log_room: usize) -> Self {
+    pub fn new(limits: Arc<Limits>, scope: Scope, end: Duration, log_room: usize) -> Self {
         Self {
             limits,
-            phase,
-            worker,
+            scope,
             end,
             windows: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -90,6 +108,7 @@ impl Recorder {
         let limits = Arc::clone(&self.limits);
         let limits = limits.of_operation(sample.operation);
         let response_time = sample.response_time();
+        let of_users = self.scope.latency == Latency::Some;
         let window = self.window(sample.intended);
         window.send_lag.record(sample.send_lag());
         window.user_wait.record(sample.user_wait);
@@ -112,8 +131,11 @@ impl Recorder {
         if matches!(sample.outcome, Outcome::Succeeded | Outcome::Failed(ErrorKind::Timeout)) {
             cell.response.record(response_time);
             cell.service.record(sample.service_time());
+            if of_users {
+                cell.user.record(sample.user_time());
+            }
         }
-        if sample.outcome == Outcome::Succeeded {
+        if sample.outcome == Outcome::Succeeded && sample.purpose == Purpose::Task {
             self.complete(sample);
         }
         if self.log_room > 0 {
@@ -143,8 +165,8 @@ impl Recorder {
     pub fn drain(&mut self, now: Duration) -> (Batch, Vec<Sample>) {
         let first_expected = self.expected.keys().next().copied().unwrap_or(u32::MAX);
         let batch = Batch {
-            phase: self.phase,
-            worker: self.worker,
+            phase: self.scope.phase,
+            worker: self.scope.worker,
             windows: std::mem::take(&mut self.windows),
             // What is told after the end, in the drain, is settled when the phase has finished.
             settled_before: first_expected.min(second(now.min(self.end))),
@@ -175,8 +197,10 @@ mod tests {
     }
 
     fn recorder(limit: Duration) -> Recorder {
-        let watch = Watch { phase: PhaseId(0), operations: vec![SEARCH], what: What::Slower(limit) };
-        Recorder::new(Arc::new(Limits::of(&[watch], 1)), 0, 0, ms(10_500), 0)
+        let watch =
+            Watch { phase: PhaseId(0), operations: vec![SEARCH], what: What::Slower(limit), windows: None };
+        let scope = Scope { phase: 0, worker: 0, latency: Latency::None };
+        Recorder::new(Arc::new(Limits::of(&[watch], 1)), scope, ms(10_500), 0)
     }
 
     fn sample(intended: u64, finished: u64, outcome: Outcome) -> Sample {
@@ -186,9 +210,11 @@ mod tests {
             sent: ms(intended + 1),
             finished: ms(finished),
             user_wait: Duration::ZERO,
+            latency: Duration::ZERO,
             connect: None,
             outcome,
             bytes: 0,
+            purpose: Purpose::Task,
         }
     }
 
@@ -240,6 +266,21 @@ mod tests {
             assert_eq!(cells().map(|cell| cell.succeeded).sum::<u32>(), 1);
             assert_eq!(batch.settled_before, 10);
         }
+    }
+
+    #[test]
+    fn latency_is_in_what_a_user_waits_and_in_nothing_else_and_a_start_is_no_throughput() {
+        let mut recorder = recorder(ms(100));
+        recorder.scope.latency = Latency::Some;
+        recorder.expect(ms(0));
+        let latency = ms(200);
+        let of_start = sample(0, 299, Outcome::Succeeded);
+        recorder.record(&Sample { sent: ms(201), latency, purpose: Purpose::Session, ..of_start });
+        let (batch, _) = recorder.drain(ms(1000));
+        let window = &batch.windows[&0];
+        let cell = &window.cells[&SEARCH];
+        assert_eq!((cell.response.sum(), cell.user.sum(), window.send_lag.sum()), (99_000, 299_000, 1000));
+        assert_eq!((cell.slower.as_slice(), cell.succeeded, cell.completed), (&[0][..], 1, 0));
     }
 
     #[test]

@@ -19,17 +19,35 @@ pub struct Sample {
     pub finished: Duration,
     /// How long it waited for an idle user.
     pub user_wait: Duration,
+    /// How long its network latency was; it is slept before anything else is done.
+    pub latency: Duration,
     /// How long it waited for its connection, where one had to be made.
     pub connect: Option<Duration>,
     /// How it ended.
     pub outcome: Outcome,
     /// Bytes of the answer's body.
     pub bytes: u64,
+    /// What it was made for.
+    pub purpose: Purpose,
+}
+
+/// What a request is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A task: its success is throughput.
+    Task,
+    /// A user's start or stop: it is counted, but is no throughput.
+    Session,
 }
 
 impl Sample {
-    /// What a user waited.
+    /// What a user waited, but for the network latency.
     pub fn response_time(&self) -> Duration {
+        self.user_time().saturating_sub(self.latency)
+    }
+
+    /// What a user waited.
+    pub fn user_time(&self) -> Duration {
         self.finished.saturating_sub(self.intended)
     }
 
@@ -40,7 +58,7 @@ impl Sample {
 
     /// The part of the wait before sending that is the generator's own.
     pub fn send_lag(&self) -> Duration {
-        let others = self.user_wait + self.connect.unwrap_or_default();
+        let others = self.user_wait + self.latency + self.connect.unwrap_or_default();
         self.sent.saturating_sub(self.intended).saturating_sub(others)
     }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::measure::blocks::BlockSums;
 use crate::measure::counts::Times;
 use crate::measure::sample::ErrorKind;
+use crate::measure::watch::{Tally, Windows};
 use crate::plan::model::{OperationId, PhaseId};
 
 /// A run, folded. Its size does not depend on the run's length.
@@ -76,6 +77,8 @@ pub struct OperationSummary {
     pub response: Times,
     /// Service times over the judged window.
     pub service: Times,
+    /// Times with network latency over the judged window; empty where the phase has none.
+    pub user: Times,
 }
 
 impl OperationSummary {
@@ -106,17 +109,46 @@ impl PhaseSummary {
     }
 }
 
-/// What a watch counted over the judged window: n cases, k of them counted, and f failures that are neither.
+/// What a watch counted over the judged window.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
-    /// Cases: requests and dropped arrivals; for throughput, seconds.
-    pub n: f64,
-    /// Of these, the ones counted; for means, the sum of the times in microseconds.
-    pub k: f64,
-    /// Failures that have no time.
-    pub f: f64,
+    /// All of it.
+    pub counts: Tally,
     /// Blocks for proving that a limit is kept.
     pub kept: BlockSums,
     /// Blocks for proving that a limit is broken.
     pub broken: BlockSums,
+    /// The windows that were judged each, where they are.
+    pub trials: Trials,
+}
+
+/// Windows of one length, each judged by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Trials {
+    /// Those that could be judged.
+    pub judged: u64,
+    /// Of these, the ones beyond the limit.
+    pub missed: u64,
+    /// The window under way, and how many seconds it has.
+    open: (Tally, u32),
+}
+
+impl Trials {
+    /// Adds a second to the window under way, and judges the window when it is complete.
+    pub fn push(&mut self, second: Tally, rules: Windows) {
+        self.open.0.add(second);
+        self.open.1 += 1;
+        if self.open.1 >= rules.every {
+            let (window, _) = std::mem::take(&mut self.open);
+            if let Some(kept) = rules.rule.holds(window) {
+                self.judged += 1;
+                self.missed += u64::from(!kept);
+            }
+        }
+    }
+
+    /// The window under way is not complete and is left out.
+    pub fn cut(&mut self) {
+        self.open = Default::default();
+    }
 }

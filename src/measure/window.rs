@@ -49,6 +49,8 @@ pub struct Cell {
     pub response: Counts,
     /// Their service times.
     pub service: Counts,
+    /// Their times with network latency, in phases in which there is any.
+    pub user: Counts,
 }
 
 impl Window {
@@ -78,7 +80,7 @@ impl Cell {
     }
 
     fn merge(&mut self, other: &Self) {
-        let Self { requests, succeeded, errors, dropped, completed, slower, bytes, response, service } =
+        let Self { requests, succeeded, errors, dropped, completed, slower, bytes, response, service, user } =
             other;
         self.requests += requests;
         self.succeeded += succeeded;
@@ -96,6 +98,7 @@ impl Cell {
         self.bytes += bytes;
         self.response.merge(response);
         self.service.merge(service);
+        self.user.merge(user);
     }
 }
 
@@ -148,9 +151,10 @@ mod tests {
             slower in prop::collection::vec(0_u32..9, 3),
             response in counts(),
             service in counts(),
+            user in counts(),
         ) -> Cell {
             let [requests, succeeded, dropped, completed] = numbers;
-            Cell { requests, succeeded, errors, dropped, completed, slower, bytes: 7, response, service }
+            Cell { requests, succeeded, errors, dropped, completed, slower, bytes: 7, response, service, user }
         }
     }
 
@@ -198,6 +202,7 @@ mod tests {
                 total(&|cell| cell.slower.iter().map(|n| u64::from(*n)).sum()),
                 total(&|cell| cell.response.count()),
                 total(&|cell| cell.service.sum()),
+                total(&|cell| cell.user.sum()),
             ];
             for (apart, together) in sums {
                 prop_assert_eq!(apart, together);

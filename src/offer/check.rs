@@ -1,6 +1,6 @@
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::offer::PhaseOffer;
-use crate::plan::model::{Load, OperationId, Phase, Plan};
+use crate::plan::model::{Judged, Load, OperationId, Phase, Plan};
 use crate::slo::objective::{Objective, Statistic};
 
 /// Reports what can never be met, and what will make the numbers hard to trust.
@@ -21,6 +21,22 @@ pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], probl
             Statistic::ErrorRate => {}
         }
         check_samples(plan, objective, phase, offer, problems);
+        check_windows(objective, phase, problems);
+    }
+}
+
+/// Windows that are longer than what is judged would never be complete.
+fn check_windows(objective: &Objective, phase: &Phase, problems: &mut Problems) {
+    let Some(windows) = objective.windows else { return };
+    let longest = phase.judged().into_iter().map(Judged::seconds).fold(0.0, f64::max);
+    if f64::from(windows.every) > longest {
+        let message = format!(
+            "`{}` judges windows of {} s, and phase `{}` is judged for {longest:.0} s at a time",
+            objective.name, windows.every, phase.name
+        );
+        let help = "make `every` shorter, or the phase longer";
+        let diagnostic = Diagnostic::new(Code::NeverSampled, message).at(objective.span, "this objective");
+        problems.report(diagnostic.help(help));
     }
 }
 
@@ -58,19 +74,23 @@ fn check_throughput(
         three_digits(bound)
     );
     let (label, help) = match phase.load {
-        Load::Open(rate) => (
-            format!("its arrivals are {rate}"),
-            format!("to make it possible: arrivals of at least {}/s", three_digits(limit)),
+        Load::Open(load) => (
+            format!("its arrivals are {load}"),
+            format!(
+                "to make it possible: arrivals of at least {}/s",
+                three_digits(limit / offer.requests_per_task)
+            ),
         ),
         Load::Closed => {
-            let users = f64::from(phase.users);
+            let users = phase.mean_users();
+            let requests = offer.requests_per_task;
             (
-                format!("{users} users with a mean wait of {:.1} s", users / bound),
+                format!("{users:.0} users with a mean wait of {:.1} s", users * requests / bound),
                 format!(
                     "to make it possible: {:.0} users, or a mean wait of {:.1} s, or {} requests a task, or `arrivals`",
                     (limit * users / bound - 1e-9).ceil(),
-                    users / limit,
-                    hundredths_up(limit / bound)
+                    users * requests / limit,
+                    hundredths_up(requests * limit / bound)
                 ),
             )
         }
@@ -106,7 +126,8 @@ fn check_pool(phase: &Phase, offer: &PhaseOffer, objectives: &[&Objective], prob
             objectives.iter().filter(|o| o.statistic.unit() == "ms" && o.operations.contains(operation));
         of_times.map(|objective| objective.tiers.last).reduce(f64::max).unwrap_or(0.0)
     };
-    let busy: f64 = offer.by_operation.iter().map(|(id, rate)| rate * limit(id) / 1000.0).sum();
+    let peak = offer.peak_per_second.zip(offer.per_second).map_or(1.0, |(peak, mean)| peak / mean);
+    let busy: f64 = offer.by_operation.iter().map(|(id, rate)| rate * peak * limit(id) / 1000.0).sum();
     if busy > f64::from(phase.users) {
         let message = format!(
             "with every answer at its limit, {} users would be busy, and phase `{}` has {}",

@@ -6,18 +6,24 @@ pub use check::check;
 
 use std::collections::BTreeMap;
 
-use crate::plan::model::{Load, OperationId, Phase, Plan};
+use crate::plan::model::{Judged, Load, OpenLoad, OperationId, Phase, Plan, UserClass, Wait};
 use crate::schedule::{Arrivals, deal};
 use crate::slo::objective::Objective;
 
 /// What a phase can offer.
 #[derive(Debug, Clone)]
 pub struct PhaseOffer {
-    /// The most requests per second that its users or its schedule can make; `None` where only the target's speed limits
-    /// them: users without a wait.
+    /// The most requests per second, on average over the judged time, that its users or its schedule can make; `None`
+    /// where only the target's speed limits them: users without a wait.
     pub per_second: Option<f64>,
-    /// The same for each operation.
+    /// The same at its busiest.
+    pub peak_per_second: Option<f64>,
+    /// The average for each operation.
     pub by_operation: BTreeMap<OperationId, f64>,
+    /// The requests in the judged time that users make when they start.
+    pub starts: BTreeMap<OperationId, f64>,
+    /// How many requests a task has on average.
+    pub requests_per_task: f64,
     /// How many users each entry of the mix gets.
     pub users: Vec<u32>,
     /// All requests of the phase, ramp included.
@@ -35,41 +41,115 @@ fn phase_offer(plan: &Plan, phase: &Phase) -> PhaseOffer {
     let users: Vec<u32> =
         (0..weights.len()).map(|share| dealt.iter().filter(|d| **d == share).count() as u32).collect();
     let rates = class_rates(plan, phase, &users);
-    let per_second = rates.iter().copied().sum::<Option<f64>>();
     let mut by_operation = BTreeMap::new();
-    for ((class, _), rate) in phase.mix.iter().zip(&rates) {
+    let mut per_second = Some(0.0);
+    let mut tasks = 0.0;
+    for (class, rate) in plan.classes_of(phase).zip(&rates) {
+        per_second = per_second.zip(*rate).map(|(sum, rate)| sum + rate * class.requests_per_task());
         let Some(rate) = rate else { continue };
-        let class = &plan.classes[class.index()];
-        let total = class.cumulative_weights.last().copied().unwrap_or(1.0);
-        for task in &class.tasks {
-            for request in &task.any_of {
-                *by_operation.entry(request.operation).or_insert(0.0) +=
-                    rate * task.weight / total / task.any_of.len() as f64;
-            }
+        tasks += rate;
+        for (operation, share) in shares(class) {
+            *by_operation.entry(operation).or_insert(0.0) += rate * share;
         }
     }
-    let requests = match phase.load {
-        Load::Open(rate) => Some(Arrivals::constant(rate, phase.ramp, phase.duration).total() as f64),
-        // Over the ramp half of the users are there on average, and each starts with a task at once.
-        Load::Closed => per_second.map(|rate| {
-            rate * (phase.duration.seconds() - phase.ramp.seconds() / 2.0).max(0.0) + f64::from(phase.users)
-        }),
-    };
-    PhaseOffer { per_second, by_operation, users, requests }
+    let requests_per_task = per_second.filter(|_| tasks > 0.0).map_or(1.0, |all| all / tasks);
+    PhaseOffer {
+        requests: requests(phase, per_second, requests_per_task),
+        peak_per_second: per_second.map(|mean| mean * peak(phase)),
+        per_second,
+        by_operation,
+        starts: starts(plan, phase, &users),
+        requests_per_task,
+        users,
+    }
 }
 
-/// The most requests per second of each entry of a phase's mix.
+/// How often each operation occurs in a task of a class.
+fn shares(class: &UserClass) -> impl Iterator<Item = (OperationId, f64)> {
+    let total = class.cumulative_weights.last().copied().unwrap_or(1.0);
+    class.tasks.iter().flat_map(move |task| {
+        let share = task.weight / total / task.choices.len() as f64;
+        task.requests().map(move |request| (request.operation, share))
+    })
+}
+
+/// All requests of a phase, but for starts and stops.
+fn requests(phase: &Phase, per_second: Option<f64>, requests_per_task: f64) -> Option<f64> {
+    match phase.load {
+        Load::Open(load) => {
+            let arrivals = Arrivals::new((load.from, load.to), phase.ramp(), phase.duration);
+            Some(arrivals.total() as f64 * requests_per_task)
+        }
+        // On the way from one number of users to another half of the difference is there on average, and each user
+        // starts with a task at once.
+        Load::Closed => per_second.map(|rate| {
+            let mut before = 0.0;
+            let user_seconds = phase.stages.iter().map(|stage| {
+                let users = f64::from(stage.users);
+                let over = f64::midpoint(before, users) * stage.over.seconds();
+                before = users;
+                over + users * stage.hold.seconds()
+            });
+            let per_user = rate / phase.mean_users().max(1.0);
+            user_seconds.sum::<f64>() * per_user + f64::from(phase.users) * requests_per_task
+        }),
+    }
+}
+
+/// How much more there is at the busiest moment than on average over the judged time.
+fn peak(phase: &Phase) -> f64 {
+    match phase.load {
+        Load::Closed => f64::from(phase.users) / phase.mean_users().max(1.0),
+        Load::Open(load) => {
+            let highest = load.from.per_second().max(load.to.per_second());
+            let mean = judged_rate(phase, load);
+            if mean > 0.0 { highest / mean } else { 1.0 }
+        }
+    }
+}
+
+/// The arrivals per second on average over the judged time.
+fn judged_rate(phase: &Phase, load: OpenLoad) -> f64 {
+    let middle =
+        |judged: &Judged| f64::midpoint(f64::from(judged.from), judged.to) / phase.duration.seconds();
+    let judged = phase.judged();
+    let weighted = judged.iter().map(|part| part.seconds() * load.per_second_at(middle(part)));
+    weighted.sum::<f64>() / phase.judged_seconds().max(f64::MIN_POSITIVE)
+}
+
+/// The requests that users make at their start, if that is judged.
+fn starts(plan: &Plan, phase: &Phase, users: &[u32]) -> BTreeMap<OperationId, f64> {
+    let mut starts = BTreeMap::new();
+    let at_once = phase.judged().first().is_some_and(|judged| judged.from == 0);
+    for (class, users) in plan.classes_of(phase).zip(users).filter(|_| at_once) {
+        for request in &class.on_start {
+            *starts.entry(request.operation).or_insert(0.0) += f64::from(*users);
+        }
+    }
+    starts
+}
+
+/// The most tasks per second of each entry of a phase's mix, on average over the judged time: users divided by what lies
+/// between the starts of two tasks, which is the wait and the latency of every request at least.
 fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
     match phase.load {
         Load::Closed => {
-            let waits = phase.mix.iter().map(|(class, _)| plan.classes[class.index()].wait.mean());
-            let rate = |(users, wait): (&u32, f64)| (wait > 0.0).then(|| f64::from(*users) / wait);
-            users.iter().zip(waits).map(rate).collect()
+            let there = phase.mean_users() / f64::from(phase.users.max(1));
+            let rate = |(users, class): (&u32, &UserClass)| {
+                let away = class.mean_latency() * class.requests_per_task();
+                let between = match class.wait {
+                    Wait::Pace(pace) => pace.seconds().max(away),
+                    wait => wait.mean() + away,
+                };
+                (between > 0.0).then(|| f64::from(*users) * there / between)
+            };
+            users.iter().zip(plan.classes_of(phase)).map(rate).collect()
         }
-        Load::Open(rate) => {
+        Load::Open(load) => {
             let weights = plan.arrival_weights(phase);
             let sum: f64 = weights.iter().sum();
-            weights.iter().map(|weight| Some(rate.per_second() * weight / sum)).collect()
+            let rate = judged_rate(phase, load);
+            weights.iter().map(|weight| Some(rate * weight / sum)).collect()
         }
     }
 }
@@ -78,7 +158,9 @@ impl PhaseOffer {
     /// The samples that an objective can expect in the judged window; `None` where it depends on the target's speed.
     pub fn samples(&self, objective: &Objective, phase: &Phase) -> Option<f64> {
         self.per_second?;
-        let rates = objective.operations.iter().filter_map(|operation| self.by_operation.get(operation));
-        Some(rates.sum::<f64>() * phase.judged_seconds())
+        let of = |counts: &BTreeMap<OperationId, f64>| -> f64 {
+            objective.operations.iter().filter_map(|operation| counts.get(operation)).sum()
+        };
+        Some(of(&self.by_operation) * phase.judged_seconds() + of(&self.starts))
     }
 }

@@ -3,16 +3,24 @@
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Who starts a task, and the how manieth it is.
+/// What chance is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     /// A closed user's task: the user's number and the task's, both from 0.
     User(u32, u64),
     /// An arrival of an open phase: its number, from 0.
     Arrival(u64),
+    /// A user's attempt to start: the user's number and the attempt's, both from 0.
+    Start(u32, u64),
+    /// A user's leaving: the user's number, and how often it left before.
+    Stop(u32, u64),
+    /// What a user is like: its number.
+    Nature(u32),
+    /// The gaps between the arrivals of a phase.
+    Gaps,
 }
 
-/// All the chance of one task.
+/// All the chance of one occasion.
 ///
 /// What it draws depends on (seed, phase, occasion, how many draws before) and nothing else: not on the worker, the
 /// clock or what the target answered. The generator is xoshiro256++ (Blackman & Vigna, 2018), seeded by SplitMix64.
@@ -22,11 +30,15 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// The chance of one task.
+    /// The chance of one occasion.
     pub fn new(seed: u64, phase: u16, occasion: Occasion) -> Self {
         let parts = match occasion {
             Occasion::User(user, task) => [1, u64::from(user), task],
             Occasion::Arrival(number) => [2, number, 0],
+            Occasion::Start(user, attempt) => [3, u64::from(user), attempt],
+            Occasion::Stop(user, time) => [4, u64::from(user), time],
+            Occasion::Nature(user) => [5, u64::from(user), 0],
+            Occasion::Gaps => [6, 0, 0],
         };
         let start = mix(seed ^ mix(u64::from(phase)));
         let state = parts.iter().fold(start, |state, part| mix(state ^ mix(*part)));

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
 use crate::document::{FileOr, Node, Spanned, Value, parse};
-use crate::plan::document::PlanDocument;
+use crate::plan::document::{PlanDocument, ThresholdsEntryDocument};
 
 /// What a plan is read from: passed in, so that compiling is pure.
 pub struct World<'w> {
@@ -13,6 +14,19 @@ pub struct World<'w> {
     pub read: &'w dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
     /// Looks up a variable of the environment.
     pub variable: &'w dyn Fn(&str) -> Option<String>,
+}
+
+/// A threshold file, and what of it the plan takes.
+#[derive(Debug, Clone)]
+pub struct ThresholdsFile {
+    /// The file.
+    pub file: FileId,
+    /// Where it is named.
+    pub span: Span,
+    /// Names or globs of objectives; without them all are taken.
+    pub only: Option<Vec<Spanned<String>>>,
+    /// Whether they are judged.
+    pub gated: bool,
 }
 
 /// The largest file that is read as a plan.
@@ -23,6 +37,8 @@ pub(super) struct Files<'w> {
     world: &'w World<'w>,
     root: Option<PathBuf>,
     known: HashMap<PathBuf, FileId>,
+    paths: HashMap<FileId, PathBuf>,
+    plan: PathBuf,
     hash: Sha256,
 }
 
@@ -31,7 +47,13 @@ impl<'w> Files<'w> {
     pub(super) fn new(plan: &Path, allow_outside: bool, world: &'w World<'w>) -> Self {
         let folder = normalised(plan.parent().unwrap_or(Path::new("")));
         let root = (!allow_outside).then(|| normalised(&folder.join("..")));
-        Self { world, root, known: HashMap::new(), hash: Sha256::new() }
+        let (known, paths) = (HashMap::new(), HashMap::new());
+        Self { world, root, known, paths, plan: normalised(plan), hash: Sha256::new() }
+    }
+
+    /// Looks up a variable of the environment.
+    pub(super) fn variable(&self) -> &'w dyn Fn(&str) -> Option<String> {
+        self.world.variable
     }
 
     /// Whether one of the files read so far has a syntax error.
@@ -47,15 +69,21 @@ impl<'w> Files<'w> {
 
     /// The text of a file, or why it cannot be had.
     pub(super) fn read(&self, path: &Path, shown: &str) -> Result<String, String> {
-        let bytes = (self.world.read)(path).map_err(|error| plain_io_error(&error))?;
-        if bytes.len() > LARGEST_FILE {
-            return Err(format!("it has {} bytes, and at most {LARGEST_FILE} are read", bytes.len()));
-        }
+        let bytes = self.limited(path, LARGEST_FILE)?;
         String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
             format!("it is not UTF-8, first in line {line}: {shown}:{line}")
         })
+    }
+
+    /// The bytes of a file that is not too large, or why they cannot be had.
+    fn limited(&self, path: &Path, largest: usize) -> Result<Vec<u8>, String> {
+        let bytes = (self.world.read)(path).map_err(|error| plain_io_error(&error))?;
+        match bytes.len() > largest {
+            true => Err(format!("it has {} bytes, and at most {largest} are read", bytes.len())),
+            false => Ok(bytes),
+        }
     }
 
     /// Remembers a file that was read.
@@ -70,6 +98,7 @@ impl<'w> Files<'w> {
         self.hash.update(text.as_bytes());
         let file = problems.add_source(shown, text);
         self.known.insert(normalised(path), file);
+        self.paths.insert(file, normalised(path));
         file
     }
 
@@ -80,6 +109,42 @@ impl<'w> Files<'w> {
         named: &Spanned<String>,
         problems: &mut Problems,
     ) -> Option<(PathBuf, FileId)> {
+        let path = self.resolve(base, named, problems)?;
+        let shown = path.display().to_string();
+        match self.read(&path, &shown) {
+            Ok(text) => Some((path.clone(), self.add(&path, shown, text, problems))),
+            Err(why) => {
+                report_unreadable(named, &shown, &why, problems);
+                None
+            }
+        }
+    }
+
+    /// The bytes of a file that a value of one of the documents names; `None` where it could not be read, which is
+    /// reported.
+    pub(super) fn bytes(
+        &mut self,
+        named: &Spanned<String>,
+        largest: usize,
+        problems: &mut Problems,
+    ) -> Option<Bytes> {
+        let base = self.paths.get(&named.span.file).unwrap_or(&self.plan).clone();
+        let path = self.resolve(&base, named, problems)?;
+        match self.limited(&path, largest) {
+            Ok(bytes) => {
+                self.hash.update((bytes.len() as u64).to_le_bytes());
+                self.hash.update(&bytes);
+                Some(bytes.into())
+            }
+            Err(why) => {
+                report_unreadable(named, &path.display().to_string(), &why, problems);
+                None
+            }
+        }
+    }
+
+    /// Where a file is that another one names; `None` where it may not be there, which is reported.
+    fn resolve(&self, base: &Path, named: &Spanned<String>, problems: &mut Problems) -> Option<PathBuf> {
         let path = normalised(&base.parent().unwrap_or(Path::new("")).join(&named.value));
         if self.root.as_ref().is_some_and(|root| !is_below(&path, root)) {
             let message = format!("`{}` leads out of the plan's surroundings", named.value);
@@ -89,19 +154,7 @@ impl<'w> Files<'w> {
             problems.report(diagnostic);
             return None;
         }
-        let shown = path.display().to_string();
-        match self.read(&path, &shown) {
-            Ok(text) => Some((path.clone(), self.add(&path, shown, text, problems))),
-            Err(why) => {
-                let message = format!("could not read `{}`: {why}", named.value);
-                let diagnostic = Diagnostic::new(Code::Unreadable, message).at(named.span, "named here");
-                problems.report(
-                    diagnostic
-                        .help(format!("paths are relative to the file that names them; this is `{shown}`")),
-                );
-                None
-            }
-        }
+        Some(path)
     }
 
     /// All files that the plan includes, and those that they include.
@@ -144,32 +197,38 @@ impl<'w> Files<'w> {
         nodes
     }
 
-    /// The threshold files that the plan takes, and where it names them.
+    /// The threshold files that the plan takes, and what of them.
     pub(super) fn thresholds(
         &mut self,
         plan: &Path,
         document: &PlanDocument,
         problems: &mut Problems,
-    ) -> Vec<(FileId, Span)> {
-        let entries = document.thresholds.iter().flat_map(|entries| &entries.value);
-        let named = entries.filter_map(|entry| match &entry.value {
-            FileOr::Plain(file) => Some(Spanned::new(file.clone(), entry.span)),
-            FileOr::Table(table) => table.file.clone(),
-        });
-        let mut files: Vec<(FileId, Span)> = Vec::new();
-        for named in named {
+    ) -> Vec<ThresholdsFile> {
+        let mut files: Vec<ThresholdsFile> = Vec::new();
+        for entry in document.thresholds.iter().flat_map(|entries| &entries.value) {
+            let (named, only, gate) = match &entry.value {
+                FileOr::Plain(file) => (Spanned::new(file.clone(), entry.span), None, None),
+                FileOr::Table(ThresholdsEntryDocument { file, only, gate }) => {
+                    let Some(file) = file.clone() else { continue };
+                    (file, only.clone(), gate.as_ref())
+                }
+            };
             let path = normalised(&plan.parent().unwrap_or(Path::new("")).join(&named.value));
-            if let Some((_, first)) =
-                self.known.get(&path).and_then(|id| files.iter().find(|(file, _)| file == id))
-            {
+            let known = self.known.get(&path);
+            if let Some(first) = files.iter().find(|file| Some(&file.file) == known) {
                 let diagnostic =
                     Diagnostic::new(Code::DefinedTwice, format!("`{}` is taken twice", named.value))
                         .at(named.span, "taken again here")
-                        .at(*first, "first taken here");
+                        .at(first.span, "first taken here");
                 problems.report(diagnostic.help("name each file once"));
                 continue;
             }
-            files.extend(self.open(plan, &named, problems).map(|(_, file)| (file, named.span)));
+            files.extend(self.open(plan, &named, problems).map(|(_, file)| ThresholdsFile {
+                file,
+                span: named.span,
+                only: only.map(|only| only.value),
+                gated: gate.is_none_or(|gate| gate.value),
+            }));
         }
         files
     }
@@ -184,6 +243,13 @@ fn include_list(node: &Node) -> Vec<Spanned<String>> {
         _ => None,
     });
     texts.collect()
+}
+
+fn report_unreadable(named: &Spanned<String>, shown: &str, why: &str, problems: &mut Problems) {
+    let message = format!("could not read `{}`: {why}", named.value);
+    let diagnostic = Diagnostic::new(Code::Unreadable, message).at(named.span, "named here");
+    let help = format!("paths are relative to the file that names them; this is `{shown}`");
+    problems.report(diagnostic.help(help));
 }
 
 fn report_cycle(

@@ -1,11 +1,11 @@
 use std::path::Path;
 
-use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
+use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::{Node, parse, read_root};
 use crate::plan::compile;
 use crate::plan::definitions::{Definitions, Names};
 use crate::plan::document::{IncludeDocument, PlanDocument};
-use crate::plan::files::{Files, World};
+use crate::plan::files::{Files, ThresholdsFile, World};
 use crate::plan::model::Plan;
 use crate::plan::overrides;
 
@@ -28,7 +28,7 @@ pub struct Loaded {
     /// What objectives can select on.
     pub names: Names,
     /// The threshold files and where they are named.
-    pub thresholds: Vec<(FileId, Span)>,
+    pub thresholds: Vec<ThresholdsFile>,
 }
 
 /// Reads a plan with all its files. Everything wrong is reported; the plan is there only if nothing is.
@@ -64,7 +64,7 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
     // What a file that could not be read defines is not unknown.
     let excused: &[Code] = if unread { &[Code::UnknownClass, Code::UnknownList] } else { &[] };
     let (draft, names) = problems.without(excused, |problems| {
-        compile::compile(&document, &definitions, settings.target.as_deref(), world.variable, problems)
+        compile::compile(&document, &definitions, settings.target.as_deref(), &mut files, problems)
     });
     let names = Names { complete: !unread, ..names };
     let plan = draft.filter(|_| !problems.refused()).map(|plan| Plan {

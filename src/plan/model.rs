@@ -1,12 +1,18 @@
 //! What a plan means. Valid by construction: only `compile` makes one, and only from documents without a mistake.
 
-use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+mod phase;
+mod target;
 
-use crate::diagnostic::Span;
+pub use phase::{Judged, Load, OpenLoad, Phase, Stage};
+pub use target::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
+
+use http::Method;
+use http::header::HeaderName;
+
 use crate::plan::document::{GateTier, Inconclusive};
-use crate::plan::template::Template;
-use crate::units::{Rate, TimeSpan};
+use crate::plan::expect::Expect;
+use crate::plan::template::{Hole, Pointer, Template};
+use crate::units::TimeSpan;
 
 /// A phase's place in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -68,131 +74,6 @@ pub struct Plan {
     pub secrets: Secrets,
 }
 
-/// Values that no output may show.
-#[derive(Clone, Default)]
-pub struct Secrets(Vec<String>);
-
-impl Secrets {
-    /// These secrets, in every form in which they are sent.
-    pub(super) fn new(mut forms: Vec<String>) -> Self {
-        // One may be a part of another, which must then be replaced first to go whole.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        Self(forms)
-    }
-
-    /// The text with every secret in it replaced by `***`.
-    pub fn redact(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
-    }
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} secrets", self.0.len())
-    }
-}
-
-/// Who is tested and how to reach it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Where it is.
-    pub url: TargetUrl,
-    /// What is asked until it answers 2xx, before any load; a TCP connect where there is none.
-    pub ready: Option<(Method, String)>,
-    /// How long it may take to get ready.
-    pub ready_within: TimeSpan,
-    /// A request that takes longer, from sent, has failed.
-    pub timeout: TimeSpan,
-    /// A connection that takes longer has failed.
-    pub connect_timeout: TimeSpan,
-    /// Headers of every request, constant.
-    pub headers: HeaderMap,
-}
-
-/// The parts of the target's URL that are needed to reach it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetUrl {
-    /// A name or an address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// What every path is appended to; without a slash at its end.
-    pub base_path: String,
-    /// The value of the `Host` header.
-    pub authority: HeaderValue,
-    /// The URL as it may be shown, without secrets.
-    pub shown: String,
-}
-
-impl TargetUrl {
-    /// A port of this machine.
-    pub fn loopback(port: u16) -> Self {
-        let authority = HeaderValue::from_str(&format!("127.0.0.1:{port}"));
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port,
-            base_path: String::new(),
-            authority: authority.expect("an address is printable"),
-            shown: format!("http://127.0.0.1:{port}"),
-        }
-    }
-}
-
-impl std::fmt::Display for TargetUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-/// A stretch of the plan with one load.
-#[derive(Debug, Clone)]
-pub struct Phase {
-    /// Its name.
-    pub name: String,
-    /// The name that throughput objectives select on.
-    pub scenario: String,
-    /// From its start, the ramp included.
-    pub duration: TimeSpan,
-    /// Virtual users.
-    pub users: u32,
-    /// The time in which users are started.
-    pub ramp: TimeSpan,
-    /// Not judged, in addition to the ramp.
-    pub warmup: TimeSpan,
-    /// User classes and their weights.
-    pub mix: Vec<(ClassId, f64)>,
-    /// Closed or open.
-    pub load: Load,
-    /// Where the phase was written.
-    pub span: Span,
-}
-
-/// What starts a task.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Load {
-    /// Users loop through task and wait.
-    Closed,
-    /// A schedule starts tasks, at this rate, even where answers stay out.
-    Open(Rate),
-}
-
-impl Phase {
-    /// The first second of the phase that is judged: the first whole one after ramp and warm-up.
-    pub fn judged_from(&self) -> u32 {
-        (self.ramp.seconds() + self.warmup.seconds() - 1e-6).ceil().max(0.0) as u32
-    }
-
-    /// How many seconds are judged.
-    pub fn judged_seconds(&self) -> f64 {
-        (self.duration.seconds() - f64::from(self.judged_from())).max(0.0)
-    }
-
-    /// How long after the phase's start a user starts.
-    pub fn user_start(&self, user: u32) -> f64 {
-        self.ramp.seconds() * f64::from(user) / f64::from(self.users.max(1))
-    }
-}
-
 /// A kind of virtual user.
 #[derive(Debug, Clone)]
 pub struct UserClass {
@@ -204,6 +85,44 @@ pub struct UserClass {
     pub tasks: Vec<Task>,
     /// The running sums of the tasks' weights.
     pub cumulative_weights: Vec<f64>,
+    /// Drawn once per user, slept before each of its requests.
+    pub network_latency: Option<(TimeSpan, TimeSpan)>,
+    /// What a user does before its first task, in order.
+    pub on_start: Vec<Request>,
+    /// What a user does when it leaves, in order.
+    pub on_stop: Vec<Request>,
+    /// Whether its users keep cookies.
+    pub cookies: Cookies,
+    /// How many values its users capture.
+    pub captures: usize,
+}
+
+/// Whether users keep the cookies that they are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cookies {
+    /// Each its own.
+    Kept,
+    /// They are not looked at.
+    Ignored,
+}
+
+impl UserClass {
+    /// All requests that its users can make.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        let tasks = self.tasks.iter().flat_map(Task::requests);
+        self.on_start.iter().chain(tasks).chain(&self.on_stop)
+    }
+
+    /// The mean latency of its users, in seconds.
+    pub fn mean_latency(&self) -> f64 {
+        self.network_latency.map_or(0.0, |(low, high)| f64::midpoint(low.seconds(), high.seconds()))
+    }
+
+    /// How many requests a task has on average.
+    pub fn requests_per_task(&self) -> f64 {
+        let total = self.cumulative_weights.last().copied().unwrap_or(1.0);
+        self.tasks.iter().map(|task| task.weight / total * task.mean_requests()).sum()
+    }
 }
 
 /// A user's pause between two tasks.
@@ -235,8 +154,20 @@ impl Wait {
 pub struct Task {
     /// How often it is chosen, against the other tasks of its class.
     pub weight: f64,
-    /// Its requests; each time one of them is chosen, all with the same chance.
-    pub any_of: Vec<Request>,
+    /// What it may be: each time one of them is chosen, all with the same chance, and its requests are made in order.
+    pub choices: Vec<Vec<Request>>,
+}
+
+impl Task {
+    /// All requests that it can make.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.choices.iter().flatten()
+    }
+
+    /// How many requests it has on average.
+    fn mean_requests(&self) -> f64 {
+        self.requests().count() as f64 / self.choices.len().max(1) as f64
+    }
 }
 
 /// A request, ready to be rendered.
@@ -253,26 +184,20 @@ pub struct Request {
     /// The body.
     pub body: Option<Template>,
     /// Which answers are successes.
-    pub expect: Statuses,
+    pub expect: Expect,
+    /// What is kept of its answer.
+    pub captures: Vec<Capture>,
 }
 
-/// Which answers are successes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Statuses {
-    /// 2xx and 3xx.
-    Default,
-    /// One of these.
-    Only(Vec<StatusCode>),
-}
-
-impl Statuses {
-    /// Whether an answer is a success.
-    pub fn accept(&self, status: StatusCode) -> bool {
-        match self {
-            Self::Default => status.is_success() || status.is_redirection(),
-            Self::Only(statuses) => statuses.contains(&status),
-        }
-    }
+/// A value to be kept of a JSON answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Capture {
+    /// What the plan calls it.
+    pub name: String,
+    /// Its place among the values that a user keeps.
+    pub slot: usize,
+    /// Where it stands.
+    pub pointer: Pointer,
 }
 
 /// How the verdict is reached.
@@ -285,10 +210,14 @@ pub struct Gate {
 }
 
 impl Plan {
+    /// The classes of a phase.
+    pub fn classes_of<'p>(&'p self, phase: &'p Phase) -> impl Iterator<Item = &'p UserClass> {
+        phase.mix.iter().map(|(class, _)| &self.classes[class.index()])
+    }
+
     /// The operations that a phase can perform, in the plan's order.
     pub fn operations_of(&self, phase: &Phase) -> Vec<OperationId> {
-        let classes = phase.mix.iter().map(|(class, _)| &self.classes[class.index()]);
-        let requests = classes.flat_map(|class| &class.tasks).flat_map(|task| &task.any_of);
+        let requests = self.classes_of(phase).flat_map(UserClass::requests);
         let mut operations: Vec<OperationId> = requests.map(|request| request.operation).collect();
         operations.sort_unstable();
         operations.dedup();
@@ -298,20 +227,41 @@ impl Plan {
     /// How the arrivals of a phase are divided among its mix: by how often their users would act, which is weight by mean
     /// wait; by weight alone where a class does not wait.
     pub fn arrival_weights(&self, phase: &Phase) -> Vec<f64> {
-        let waits = || phase.mix.iter().map(|(class, _)| self.classes[class.index()].wait.mean());
+        let waits = || self.classes_of(phase).map(|class| class.wait.mean());
         let all_wait = waits().all(|wait| wait > 0.0);
         let shares = phase.mix.iter().zip(waits());
         shares.map(|((_, weight), wait)| if all_wait { weight / wait } else { *weight }).collect()
     }
 
-    /// The most `${seq()}` that one request has.
+    /// The most `${seq()}` that a task, a start or a stop has.
     pub fn sequences_per_task(&self) -> u64 {
-        let requests = self.classes.iter().flat_map(|class| &class.tasks).flat_map(|task| &task.any_of);
-        requests.map(Request::sequences).max().unwrap_or(0)
+        let sequences = |requests: &Vec<Request>| requests.iter().map(Request::sequences).sum();
+        let choices = self.classes.iter().flat_map(|class| &class.tasks).flat_map(|task| &task.choices);
+        let others = self.classes.iter().flat_map(|class| [&class.on_start, &class.on_stop]);
+        choices.chain(others).map(sequences).max().unwrap_or(0)
+    }
+
+    /// Whether starts or stops have a `${seq()}`.
+    pub fn numbers_starts(&self) -> bool {
+        let requests = self.classes.iter().flat_map(|class| class.on_start.iter().chain(&class.on_stop));
+        requests.map(Request::sequences).any(|sequences| sequences > 0)
     }
 }
 
 impl Request {
+    /// Numbers its `${seq()}`, from `next` on.
+    pub(super) fn number_sequences(&mut self, next: &mut u64) {
+        let headers = self.headers.iter_mut().map(|(_, value)| value);
+        for template in std::iter::once(&mut self.path).chain(headers).chain(self.body.as_mut()) {
+            for hole in template.holes_mut() {
+                if let Hole::Sequence(place) = hole {
+                    *place = *next;
+                    *next += 1;
+                }
+            }
+        }
+    }
+
     /// How many `${seq()}` it has.
     pub fn sequences(&self) -> u64 {
         let headers: u64 = self.headers.iter().map(|(_, value)| value.sequences()).sum();

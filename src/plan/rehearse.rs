@@ -13,7 +13,9 @@ pub fn rehearse(plan: &mut Plan, phases: &[PhaseId], total: TimeSpan) {
         let shrunk = phase.duration.duration().min(share);
         let factor = shrunk.as_secs_f64() / phase.duration.seconds();
         let scaled = |span: TimeSpan| TimeSpan::from(Duration::from_secs_f64(span.seconds() * factor));
-        phase.ramp = scaled(phase.ramp);
+        for stage in &mut phase.stages {
+            (stage.over, stage.hold) = (scaled(stage.over), scaled(stage.hold));
+        }
         phase.warmup = scaled(phase.warmup);
         phase.duration = TimeSpan::from(shrunk);
     }

@@ -1,8 +1,13 @@
 //! Texts with holes, parsed once, rendered for every request straight into its bytes.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::Value;
 
 use crate::plan::draw::Draw;
+use crate::plan::encoding::Encoding;
+use crate::plan::texts::Texts;
 
 /// A text with holes. Rendering neither parses nor escapes: both were done when it was compiled.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +28,11 @@ pub enum Piece {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Hole {
     /// One of these, escaped already.
-    Pick(Vec<Bytes>),
+    Pick(Arc<Texts>),
+    /// The one of the task's row, escaped already; rows wrap around.
+    Column(Arc<Texts>),
+    /// A value that the user captured.
+    Captured(Kept),
     /// A whole number, both ends included.
     Integer(i64, i64),
     /// A number.
@@ -38,11 +47,53 @@ pub enum Hole {
     Now,
 }
 
+/// A value that a user captured, and where it is to stand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// What the plan calls it.
+    pub name: String,
+    /// Its place among the values that a user keeps.
+    pub slot: usize,
+    /// Where it is to stand.
+    pub encoding: Encoding,
+}
+
+/// A JSON pointer (RFC 6901).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer(String);
+
+impl Pointer {
+    /// Reads a pointer: nothing, or steps that each begin with `/`.
+    pub fn new(text: &str) -> Option<Self> {
+        let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        ((text.is_empty() || text.starts_with('/')) && escapes).then(|| Self(text.to_owned()))
+    }
+
+    /// What it points at.
+    pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        value.pointer(&self.0)
+    }
+}
+
+impl std::fmt::Display for Pointer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A hole could not be filled: the user has not captured the value of this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing(pub String);
+
 /// What a task brings to its holes besides chance.
 #[derive(Clone, Copy)]
 pub struct Facts<'t> {
     /// The user's number, from 0.
     pub user: u32,
+    /// The row of lists with columns.
+    pub row: u64,
+    /// What the user has captured, by slot.
+    pub captured: &'t [Option<Value>],
     /// The first number of this task's own range for `${seq()}`, and the step from one hole to the next.
     pub sequence: (u64, u64),
     /// The time of day.
@@ -86,16 +137,13 @@ impl Template {
         }
     }
 
-    /// All text that the template can bring along, but for what is drawn as numbers.
-    pub fn literals(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces
-            .iter()
-            .flat_map(|piece| match piece {
-                Piece::Text(text) => std::slice::from_ref(text),
-                Piece::Hole(Hole::Pick(items)) => items.as_slice(),
-                Piece::Hole(_) => &[],
-            })
-            .map(AsRef::as_ref)
+    /// Whether all text that the template can bring along, but for numbers and what is captured, is fit for something.
+    pub fn texts_are(&self, fit: impl Fn(&[u8]) -> bool) -> bool {
+        self.pieces.iter().all(|piece| match piece {
+            Piece::Text(text) => fit(text),
+            Piece::Hole(Hole::Pick(items) | Hole::Column(items)) => items.iter().all(&fit),
+            Piece::Hole(_) => true,
+        })
     }
 
     /// The holes, to be changed.
@@ -112,22 +160,36 @@ impl Template {
     }
 
     /// Writes the text with its holes filled. Draws in the order of the holes.
-    pub fn render(&self, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) {
+    ///
+    /// # Errors
+    /// When a value is needed that the user has not captured.
+    pub fn render(&self, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) -> Result<(), Missing> {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.put_slice(text),
-                Piece::Hole(hole) => fill(hole, out, draw, facts),
+                Piece::Hole(hole) => fill(hole, out, draw, facts)?,
             }
         }
+        Ok(())
     }
 }
 
-fn fill(hole: &Hole, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) {
+fn fill(hole: &Hole, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) -> Result<(), Missing> {
     use std::fmt::Write;
     let written = match hole {
         Hole::Pick(items) => {
-            out.put_slice(&items[draw.index(items.len())]);
+            out.put_slice(items.get(draw.index(items.len())));
             Ok(())
+        }
+        Hole::Column(rows) => {
+            let row = facts.row % rows.len() as u64;
+            out.put_slice(rows.get(row as usize));
+            Ok(())
+        }
+        Hole::Captured(Kept { name, slot, encoding }) => {
+            let value = facts.captured.get(*slot).and_then(Option::as_ref);
+            let value = value.ok_or_else(|| Missing(name.clone()))?;
+            out.write_str(&encoding.value(value))
         }
         Hole::Integer(low, high) => write!(out, "{}", draw.integer(*low, *high)),
         Hole::Float(low, high) => write!(out, "{}", draw.float(*low, *high)),
@@ -137,6 +199,7 @@ fn fill(hole: &Hole, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) {
         Hole::Now => write!(out, "{:.3}", (facts.now)()),
     };
     written.expect("bytes grow as they are written");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -151,9 +214,9 @@ mod tests {
             template.push_text(b" ");
         }
         let now = || "2026-11-23T10:11:12.345678Z".parse().unwrap();
-        let facts = Facts { user: 4, sequence: (30, 2), now: &now };
+        let facts = Facts { user: 4, row: 5, captured: &[Some("a\"b".into())], sequence: (30, 2), now: &now };
         let mut out = BytesMut::new();
-        template.render(&mut out, &mut Draw::new(7, 0, Occasion::Arrival(1)), &facts);
+        template.render(&mut out, &mut Draw::new(7, 0, Occasion::Arrival(1)), &facts).unwrap();
         String::from_utf8(out.to_vec()).unwrap()
     }
 
@@ -177,5 +240,20 @@ mod tests {
         template.push_text(b"/se");
         template.push_text(b"arch");
         assert_eq!(template.constant().unwrap(), "/search");
+    }
+
+    #[test]
+    fn a_row_wraps_around_and_a_captured_value_is_escaped_for_where_it_stands() {
+        let rows: Arc<Texts> = Arc::new(["zero", "one", "two"].into_iter().collect());
+        let kept = |encoding| Hole::Captured(Kept { name: "t".to_owned(), slot: 0, encoding });
+        let text = rendered(&[Hole::Column(rows), kept(Encoding::Path), kept(Encoding::JsonValue)]);
+        assert_eq!(text, r#"two a%22b "a\"b" "#);
+    }
+
+    #[test]
+    fn a_pointer_begins_with_a_slash_and_escapes_only_what_can_be() {
+        for (text, fits) in [("", true), ("/a/0", true), ("/a~1b~0c", true), ("a", false), ("/a~2", false)] {
+            assert_eq!(Pointer::new(text).is_some(), fits, "{text}");
+        }
     }
 }

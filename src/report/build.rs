@@ -115,6 +115,7 @@ fn phase_report(plan: &Plan, run: &PhaseRun, summary: &Summary) -> PhaseReport {
         operation_report(&plan.operations[id.index()], operation, per_second(operation.completed))
     });
     PhaseReport {
+        network_latency: plan.classes_of(phase).any(|class| class.network_latency.is_some()),
         name: phase.name.clone(),
         scenario: phase.scenario.clone(),
         started_at: run.started_at.to_string(),
@@ -152,8 +153,8 @@ fn operation_report(
         received_bytes: operation.bytes,
         response_ms,
         service_ms: times_report(&operation.service),
-        // Without a latency of its own a user waits just the response time.
-        user_ms: response_ms,
+        // Without a network latency a user waits just the response time.
+        user_ms: if operation.user.count() > 0 { times_report(&operation.user) } else { response_ms },
     }
 }
 

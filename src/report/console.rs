@@ -19,6 +19,10 @@ pub fn render(report: &Report) -> String {
 
 fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     let mut text = heading(phase) + &operations_table(phase) + "\n";
+    if phase.network_latency {
+        text.push('\n');
+        text.push_str(&(latency_table(phase) + "\n"));
+    }
     for error in &phase.errors_by_kind {
         let told = format!("{} × {}: {}", error.count, error.kind, error.example);
         text.push_str(&wrapped(&format!("  {}:", error.operation), &told));
@@ -68,6 +72,17 @@ fn operations_table(phase: &PhaseReport) -> String {
         let errors = (phase.errors + phase.dropped).to_string();
         let rest = [phase.requests.to_string(), errors, number(phase.throughput_per_s)];
         table.add_row(["all together".to_owned()].into_iter().chain(rest));
+    }
+    table.to_string()
+}
+
+/// What users waited whose network latency is in the plan; the other times are without it.
+fn latency_table(phase: &PhaseReport) -> String {
+    let mut table = light(&["with network latency", "p50 ms", "p95", "p99", "max"]);
+    for operation in &phase.operations {
+        let times = operation.user_ms;
+        let times = [times.p50, times.p95, times.p99, times.max].map(number);
+        table.add_row([operation.name.clone()].into_iter().chain(times));
     }
     table.to_string()
 }

@@ -114,6 +114,9 @@ pub struct PhaseReport {
     pub throughput_per_s: Option<f64>,
     /// Of an open phase.
     pub arrivals: Option<ArrivalsReport>,
+    /// Whether some of its users have a network latency.
+    #[serde(skip)]
+    pub network_latency: bool,
     /// Those that occurred.
     pub operations: Vec<OperationReport>,
     /// Of the whole phase.

@@ -1,6 +1,6 @@
 use crate::measure::counts::Times;
 use crate::measure::summary::{PhaseSummary, Summary};
-use crate::plan::model::{Load, Phase, Plan};
+use crate::plan::model::{Load, Phase, Plan, Trust};
 
 /// Above this share of the samples it is told how many a closed loop left out.
 const OMITTED: f64 = 0.01;
@@ -8,7 +8,17 @@ const OMITTED: f64 = 0.01;
 /// What a reader of the numbers should know about how they came about.
 pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
     let ran = plan.phases.iter().zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
-    ran.flat_map(|(phase, counted)| of_phase(plan, phase, counted)).collect()
+    let of_phases = ran.flat_map(|(phase, counted)| of_phase(plan, phase, counted));
+    insecure(plan).into_iter().chain(of_phases).collect()
+}
+
+/// That no one knows whom a run talked to.
+pub fn insecure(plan: &Plan) -> Option<String> {
+    let any = plan.target.tls.as_ref().is_some_and(|tls| tls.trust == Trust::Anyone);
+    any.then(|| {
+        "insecure: any certificate is taken (`insecure = true`), so nobody vouches for who the target is"
+            .to_owned()
+    })
 }
 
 fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {

@@ -4,12 +4,15 @@ use crate::units::{Rate, TimeSpan};
 
 /// The intended starts of an open phase, as offsets from its start.
 ///
-/// The rate is piecewise linear in time, so the number of arrivals up to a moment is piecewise quadratic and arrival k
-/// (from 0) is intended when that number reaches k: evenly spaced where the rate is constant.
+/// The rate is piecewise linear in time, so the number of arrivals up to a moment is piecewise quadratic, and a number is
+/// reached at the moment found by inverting it. Arrivals at the numbers 0, 1, 2 … are evenly spaced where the rate is
+/// constant; at numbers whose gaps are independent and exponential with mean 1 they are a Poisson process of that rate
+/// (by the change of time, Çinlar 1975).
 #[derive(Debug, Clone)]
 pub struct Arrivals {
     pieces: Vec<Piece>,
-    total: u64,
+    /// How many there are, or are expected.
+    expected: f64,
 }
 
 /// A stretch in which the rate changes linearly.
@@ -26,34 +29,51 @@ struct Piece {
 }
 
 impl Arrivals {
-    /// A constant rate, rising linearly from nothing over the ramp.
-    pub fn constant(rate: Rate, ramp: TimeSpan, duration: TimeSpan) -> Self {
-        let ramp = ramp.seconds().min(duration.seconds());
-        let steady = duration.seconds() - ramp;
-        let per_second = rate.per_second();
-        let reached = rate.times(ramp) / 2.0;
-        let pieces = [
-            Piece { start: 0.0, length: ramp, from: 0.0, to: per_second, before: 0.0 },
-            Piece { start: ramp, length: steady, from: per_second, to: per_second, before: reached },
-        ];
-        let total = whole(reached + rate.times(steady));
-        Self { pieces: pieces.into_iter().filter(|piece| piece.length > 0.0).collect(), total }
+    /// A rate that changes evenly from the phase's start to its end, and over the ramp rises from nothing to that.
+    pub fn new((from, to): (Rate, Rate), ramp: TimeSpan, duration: TimeSpan) -> Self {
+        let ramp = ramp.duration().min(duration.duration());
+        let steady = duration.duration() - ramp;
+        let part = ramp.as_secs_f64() / duration.seconds();
+        let (from, to) = (from.per_second(), to.per_second());
+        let after_ramp = from + (to - from) * part;
+        let mut pieces = Vec::new();
+        let mut expected = 0.0;
+        for (start, length, from, to) in
+            [(Duration::ZERO, ramp, 0.0, after_ramp), (ramp, steady, after_ramp, to)]
+        {
+            let (start, length) = (start.as_secs_f64(), length.as_secs_f64());
+            if length > 0.0 {
+                pieces.push(Piece { start, length, from, to, before: expected });
+            }
+            // Divided last, so that a whole number of arrivals per day stays one.
+            expected += (from + to) * length / 2.0;
+        }
+        Self { pieces, expected }
     }
 
-    /// How many arrivals the phase has.
+    /// How many arrivals an evenly spaced phase has; of others about so many are expected.
     pub fn total(&self) -> u64 {
-        self.total
+        whole(self.expected)
     }
 
-    /// When an arrival is intended.
-    ///
-    /// # Panics
-    /// When there is no such arrival.
-    pub fn at(&self, number: u64) -> Duration {
-        assert!(number < self.total, "arrival {number} of {}", self.total);
-        let number = number as f64;
+    /// When so many arrivals are reached; `None` after the phase.
+    pub fn at(&self, number: f64) -> Option<Duration> {
+        // A number may be off by a rounding error.
+        if number >= self.expected - 1e-6 {
+            return None;
+        }
         let index = self.pieces.partition_point(|piece| piece.before <= number).max(1) - 1;
-        Duration::from_secs_f64(self.pieces[index].reach(number))
+        Some(Duration::from_secs_f64(self.pieces[index].reach(number)))
+    }
+
+    /// The intended starts, with gaps between their numbers as given: 1 for even spacing.
+    pub fn spaced(self, first: f64, mut gap: impl FnMut() -> f64) -> impl Iterator<Item = Duration> {
+        let mut number = first;
+        std::iter::from_fn(move || {
+            let at = self.at(number)?;
+            number += gap();
+            Some(at)
+        })
     }
 }
 
@@ -83,36 +103,59 @@ fn whole(number: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn arrivals(rate: &str, ramp: &str, duration: &str) -> Arrivals {
-        Arrivals::constant(rate.parse().unwrap(), ramp.parse().unwrap(), duration.parse().unwrap())
+    fn starts(rates: [&str; 2], ramp: &str, duration: &str) -> Vec<Duration> {
+        let [from, to] = rates.map(|rate| rate.parse().unwrap());
+        let arrivals = Arrivals::new((from, to), ramp.parse().unwrap(), duration.parse().unwrap());
+        let total = arrivals.total();
+        let starts: Vec<Duration> = arrivals.spaced(0.0, || 1.0).collect();
+        assert_eq!(starts.len() as u64, total);
+        starts
+    }
+
+    fn within(starts: &[Duration], from: f64, to: f64) -> usize {
+        starts.iter().filter(|start| (from..to).contains(&start.as_secs_f64())).count()
     }
 
     #[test]
     fn a_constant_rate_is_an_even_grid() {
-        let grid = arrivals("2000/s", "0s", "20s");
-        assert_eq!(grid.total(), 40_000);
+        let grid = starts(["2000/s"; 2], "0s", "20s");
+        assert_eq!(grid.len(), 40_000);
         for k in [0, 1, 7, 39_999] {
-            assert_eq!(grid.at(k), Duration::from_micros(500) * k as u32);
+            assert_eq!(grid[k], Duration::from_micros(500) * k as u32);
         }
     }
 
     #[test]
     fn a_day_of_tickets_is_exactly_as_many_as_asked_for() {
-        let grid = arrivals("3000/day", "0s", "24h");
-        assert_eq!(grid.total(), 3000);
-        assert_eq!(grid.at(1), Duration::from_millis(28_800));
+        let grid = starts(["3000/day"; 2], "0s", "24h");
+        assert_eq!(grid.len(), 3000);
+        assert_eq!(grid[1], Duration::from_millis(28_800));
     }
 
     #[test]
     fn over_a_ramp_the_rate_rises_linearly() {
-        let grid = arrivals("100/s", "10s", "20s");
-        assert_eq!(grid.total(), 1500);
-        let within = |from: f64, to: f64| {
-            (0..grid.total()).filter(|k| (from..to).contains(&grid.at(*k).as_secs_f64())).count()
-        };
-        assert_eq!(within(0.0, 5.0), 125);
-        assert_eq!(within(5.0, 10.0), 375);
-        assert_eq!(within(10.0, 20.0), 1000);
+        let grid = starts(["100/s"; 2], "10s", "20s");
+        assert_eq!(grid.len(), 1500);
+        let counts = [(0.0, 5.0), (5.0, 10.0), (10.0, 20.0)].map(|(from, to)| within(&grid, from, to));
+        assert_eq!(counts, [125, 375, 1000]);
+    }
+
+    #[test]
+    fn a_rate_that_rises_or_falls_spans_the_phase() {
+        let rising = starts(["10/s", "100/s"], "0s", "9s");
+        // In second t the rate is 10·t + 15 on average.
+        let counts: Vec<usize> = (0..9).map(|t| within(&rising, f64::from(t), f64::from(t + 1))).collect();
+        assert_eq!(counts, [15, 25, 35, 45, 55, 65, 75, 85, 95]);
+        let falling = starts(["100/s", "0/s"], "0s", "10s");
+        assert_eq!((falling.len(), within(&falling, 0.0, 5.0)), (500, 375));
+        assert!(falling.is_sorted());
+    }
+
+    #[test]
+    fn with_both_ramps_the_rate_rises_to_the_line_and_follows_it() {
+        let grid = starts(["10/s", "110/s"], "2s", "10s");
+        // To 30/s within 2 s, then on to 110/s.
+        assert_eq!((within(&grid, 0.0, 2.0), within(&grid, 2.0, 10.0)), (30, 560));
     }
 
     #[test]
@@ -120,8 +163,7 @@ mod tests {
         for (rate, ramp, duration) in
             [("7/s", "3s", "10s"), ("90/min", "1500ms", "61s"), ("3333/s", "1s", "2s")]
         {
-            let grid = arrivals(rate, ramp, duration);
-            let starts: Vec<Duration> = (0..grid.total()).map(|k| grid.at(k)).collect();
+            let starts = starts([rate; 2], ramp, duration);
             assert!(starts.is_sorted());
             assert!(*starts.last().unwrap() < duration.parse::<TimeSpan>().unwrap().duration());
         }

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
-use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
+use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::{Spanned, parse, read_root};
-use crate::measure::watch::Watch;
+use crate::measure::watch::{Watch, Windows};
 use crate::plan::model::{OperationId, Phase, PhaseId, Plan};
-use crate::plan::{GateTier, Names};
+use crate::plan::{GateTier, Names, ThresholdsFile};
 use crate::slo::document::{ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument};
-use crate::slo::objective::{Objective, Statistic, Tiers};
+use crate::slo::objective::{EveryWindow, Objective, Statistic, Tiers};
+use crate::units::{Share, TimeSpan};
 
 /// The objectives of a plan and what has to be counted for them.
 #[derive(Debug, Default)]
@@ -17,6 +18,24 @@ pub struct Objectives {
     pub watches: Vec<Watch>,
 }
 
+impl Objectives {
+    /// Shortens the windows of objectives with the phases of a rehearsal, each by its factor.
+    pub fn shrink(&mut self, factor: impl Fn(PhaseId) -> f64) {
+        let shorter = |every: u32, phase| (f64::from(every) * factor(phase)).round().max(1.0) as u32;
+        for objective in &mut self.all {
+            let phase = objective.phase;
+            objective.windows = objective
+                .windows
+                .map(|windows| EveryWindow { every: shorter(windows.every, phase), ..windows });
+        }
+        for watch in &mut self.watches {
+            let phase = watch.phase;
+            watch.windows =
+                watch.windows.map(|windows| Windows { every: shorter(windows.every, phase), ..windows });
+        }
+    }
+}
+
 /// An objective as it was written, its limits and selectors checked.
 struct Draft {
     name: Spanned<String>,
@@ -25,6 +44,7 @@ struct Draft {
     select: Select,
     phases: Option<Vec<Spanned<String>>>,
     gated: bool,
+    windows: Option<EveryWindow>,
 }
 
 /// What an objective applies to.
@@ -35,16 +55,18 @@ enum Select {
 
 /// Reads threshold files and checks them against a plan, of which at least the names must be known.
 pub fn load(
-    files: &[(FileId, Span)],
+    files: &[ThresholdsFile],
     names: &Names,
     plan: Option<&Plan>,
     problems: &mut Problems,
 ) -> Objectives {
     let mut drafts = Vec::new();
-    for (file, _) in files {
-        let node = parse(*file, problems);
+    for file in files {
+        let node = parse(file.file, problems);
         if let Some(document) = read_root::<ThresholdsDocument>(&node, problems) {
-            read_drafts(document, &mut drafts, problems);
+            let mut of_file = Vec::new();
+            read_drafts(document, &mut of_file, problems);
+            drafts.extend(take(of_file, file, problems));
         }
     }
     unique_names(&drafts, problems);
@@ -72,6 +94,53 @@ pub fn load(
     objectives
 }
 
+/// What a plan takes of the objectives of a file.
+fn take(mut drafts: Vec<Draft>, file: &ThresholdsFile, problems: &mut Problems) -> Vec<Draft> {
+    let broken = problems.broken(file.file);
+    for entry in file.only.iter().flatten() {
+        let known = drafts.iter().map(|draft| draft.name.value.as_str());
+        // What is in a part of the file that could not be read is not unknown.
+        if broken || known.clone().any(|name| glob(&entry.value, name)) {
+            continue;
+        }
+        let listed = known.clone().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let message = format!("the file has no objective `{}`", entry.value);
+        let diagnostic = Diagnostic::new(Code::UnknownObjective, message)
+            .at(entry.span, "names nothing")
+            .suggest(&entry.value, known);
+        problems.report(diagnostic.help(format!("its objectives are {listed}")));
+    }
+    let taken = |draft: &Draft| {
+        file.only.as_ref().is_none_or(|only| only.iter().any(|entry| glob(&entry.value, &draft.name.value)))
+    };
+    drafts.retain(taken);
+    drafts.iter_mut().for_each(|draft| draft.gated &= file.gated);
+    drafts
+}
+
+/// The windows that are judged each, where `every` says so.
+fn windows(
+    every: Option<&Spanned<TimeSpan>>,
+    allow: Option<&Spanned<Share>>,
+    problems: &mut Problems,
+) -> Option<EveryWindow> {
+    let Some(every) = every else {
+        if let Some(allow) = allow {
+            let diagnostic =
+                Diagnostic::new(Code::ExactlyOne, "`allow` needs `every`").at(allow.span, "here");
+            problems.report(diagnostic.help("say how long the windows are: `every = \"1m\"`"));
+        }
+        return None;
+    };
+    let seconds = every.value.seconds();
+    if seconds < 1.0 || seconds.fract() != 0.0 || seconds > 366.0 * 86_400.0 {
+        let message = format!("windows cannot have `{}`", every.value);
+        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(every.span, "here");
+        problems.report(diagnostic.help("write whole seconds: \"1s\" or longer"));
+    }
+    Some(EveryWindow { every: seconds as u32, allow: allow.map_or(0.0, |allow| allow.value.fraction()) })
+}
+
 fn read_drafts(document: ThresholdsDocument, drafts: &mut Vec<Draft>, problems: &mut Problems) {
     let ThresholdsDocument { response_time, throughput, error_rate } = document;
     let items = response_time.into_iter().flat_map(|items| items.value);
@@ -83,13 +152,23 @@ fn read_drafts(document: ThresholdsDocument, drafts: &mut Vec<Draft>, problems: 
 }
 
 fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) -> Option<Draft> {
-    let ResponseTimeDocument { name, operations, statistic, target, acceptable, maximum, phases, gate, .. } =
-        document;
+    let ResponseTimeDocument {
+        name,
+        operations,
+        statistic,
+        target,
+        acceptable,
+        maximum,
+        phases,
+        gate,
+        every,
+        allow,
+    } = document;
     let statistic = match statistic {
         Some(written) => read_statistic(&written, problems)?,
         None => Statistic::Quantile(0.95),
     };
-    let ms = |span: crate::units::TimeSpan| span.seconds() * 1000.0;
+    let ms = |span: TimeSpan| span.seconds() * 1000.0;
     let written = [
         target.map(|limit| Spanned::new(ms(limit.value), limit.span)),
         acceptable.map(|limit| Spanned::new(ms(limit.value), limit.span)),
@@ -102,11 +181,13 @@ fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) 
         select: Select::Operations(operations?.value),
         phases: phases.map(|phases| phases.value),
         gated: gate.is_none_or(|gate| gate.value),
+        windows: windows(every.as_ref(), allow.as_ref(), problems),
     })
 }
 
 fn throughput_draft(document: ThroughputDocument, problems: &mut Problems) -> Option<Draft> {
-    let ThroughputDocument { name, scenarios, target, acceptable, minimum, phases, gate, .. } = document;
+    let ThroughputDocument { name, scenarios, target, acceptable, minimum, phases, gate, every, allow } =
+        document;
     let written = [target, acceptable, minimum]
         .map(|limit| limit.map(|limit| Spanned::new(limit.value.per_second(), limit.span)));
     Some(Draft {
@@ -116,11 +197,13 @@ fn throughput_draft(document: ThroughputDocument, problems: &mut Problems) -> Op
         select: Select::Scenarios(scenarios?.value),
         phases: phases.map(|phases| phases.value),
         gated: gate.is_none_or(|gate| gate.value),
+        windows: windows(every.as_ref(), allow.as_ref(), problems),
     })
 }
 
 fn error_rate_draft(document: ErrorRateDocument, problems: &mut Problems) -> Option<Draft> {
-    let ErrorRateDocument { name, operations, target, acceptable, maximum, phases, gate, .. } = document;
+    let ErrorRateDocument { name, operations, target, acceptable, maximum, phases, gate, every, allow } =
+        document;
     let written = [target, acceptable, maximum]
         .map(|limit| limit.map(|limit| Spanned::new(limit.value.percent(), limit.span)));
     Some(Draft {
@@ -130,6 +213,7 @@ fn error_rate_draft(document: ErrorRateDocument, problems: &mut Problems) -> Opt
         select: Select::Operations(operations?.value),
         phases: phases.map(|phases| phases.value),
         gated: gate.is_none_or(|gate| gate.value),
+        windows: windows(every.as_ref(), allow.as_ref(), problems),
     })
 }
 
@@ -279,6 +363,7 @@ fn expand(draft: &Draft, plan: &Plan) -> Vec<Objective> {
             statistic: draft.statistic,
             tiers: draft.tiers,
             gated: draft.gated,
+            windows: draft.windows,
             span: draft.name.span,
             watches: Vec::new(),
         })

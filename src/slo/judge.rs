@@ -1,9 +1,11 @@
 //! From what was counted to a verdict on each objective.
 
 use crate::measure::counts::Times;
-use crate::measure::summary::{Evidence, PhaseSummary, Summary};
+use crate::measure::summary::{Evidence, PhaseSummary, Summary, Trials};
+use crate::measure::watch::Tally;
 use crate::plan::GateTier;
-use crate::slo::objective::{Bound, Objective, Statistic, Tier};
+use crate::slo::objective::{EveryWindow, Objective, Statistic, Tier};
+use crate::units::TimeSpan;
 
 /// What became of one objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +115,7 @@ fn judge_one(
     let untried = objective.statistic == Statistic::Throughput && observed.is_none();
     let compared = |tier: Tier, limit: f64| match untried {
         true => Compared::NoData,
-        false => compare(objective.statistic, limit, of_tier(tier)),
+        false => compare(objective, limit, of_tier(tier)),
     };
     let within = |(tier, limit): &(Tier, f64)| compared(*tier, *limit) == Compared::Within;
     let tier = objective.tiers.all().find(within).map(|(tier, _)| tier);
@@ -143,7 +145,7 @@ fn judge_one(
 fn samples(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> u64 {
     match objective.statistic {
         Statistic::Throughput => completed(objective, phase),
-        _ => evidence.n as u64,
+        _ => evidence.counts.n as u64,
     }
 }
 
@@ -154,6 +156,7 @@ fn completed(objective: &Objective, phase: &PhaseSummary) -> u64 {
 
 /// What was observed, for showing, in the statistic's unit.
 fn observed(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> Option<f64> {
+    let Tally { n, k, f } = evidence.counts;
     let times = || {
         let mut times = Times::default();
         for id in &objective.operations {
@@ -168,45 +171,40 @@ fn observed(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) ->
         Statistic::Quantile(part) => {
             // Dropped arrivals have no time but are the slowest of all: the rank is among them too.
             let times = times();
-            let rank = part * (evidence.n - evidence.f) / (times.count().max(1) as f64);
+            let rank = part * (n - f) / (times.count().max(1) as f64);
             times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
         }
         Statistic::Max => times().max().map(ms),
-        Statistic::Mean => (evidence.n > 0.0).then(|| evidence.k / evidence.n / 1000.0),
+        Statistic::Mean => (n > 0.0).then(|| k / n / 1000.0),
         Statistic::Throughput => {
             let tried = phase.operations.values().any(|o| o.requests + o.dropped > 0);
-            (evidence.n > 0.0 && tried).then(|| evidence.k / evidence.n)
+            (n > 0.0 && tried).then(|| k / n)
         }
-        Statistic::ErrorRate => (evidence.n > 0.0).then(|| 100.0 * evidence.k / evidence.n),
+        Statistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),
     }
 }
 
 /// Compares what was counted with a limit.
-fn compare(statistic: Statistic, limit: f64, evidence: &Evidence) -> Compared {
-    let Evidence { n, k, f, .. } = evidence;
-    let answered = match statistic {
-        Statistic::Quantile(_) | Statistic::Max => n - f,
-        Statistic::Mean | Statistic::ErrorRate | Statistic::Throughput => *n,
-    };
-    if answered <= 0.0 {
-        return Compared::NoData;
+fn compare(objective: &Objective, limit: f64, evidence: &Evidence) -> Compared {
+    if let Some(EveryWindow { allow, .. }) = objective.windows {
+        let Trials { judged, missed, .. } = evidence.trials;
+        return match judged {
+            0 => Compared::NoData,
+            _ => Compared::of(missed as f64 <= allow * judged as f64 + 1e-9),
+        };
     }
-    match statistic {
-        // A share of exactly the allowed one is within; rounding of 1 − 0.95 must not decide.
-        Statistic::Quantile(part) => Compared::of(*k <= (1.0 - part) * answered + 1e-9),
-        // A request that failed may have taken any time.
-        Statistic::Max if *k == 0.0 && *f > 0.0 => Compared::Undecided,
-        Statistic::Max => Compared::of(*k == 0.0),
-        Statistic::Mean => Compared::of(Bound::AtMost(limit).holds(k / n / 1000.0)),
-        Statistic::ErrorRate => Compared::of(*k <= limit / 100.0 * n + 1e-9),
-        Statistic::Throughput => Compared::of(Bound::AtLeast(limit).holds(k / n)),
+    let Tally { n, f, .. } = evidence.counts;
+    match objective.statistic.rule(limit).holds(evidence.counts) {
+        Some(within) => Compared::of(within),
+        None if n - f > 0.0 => Compared::Undecided,
+        None => Compared::NoData,
     }
 }
 
 fn no_data(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> String {
-    match (phase.judged_seconds > 0.0, evidence.f > 0.0) {
+    match (phase.judged_seconds > 0.0, evidence.counts.f > 0.0) {
         (false, _) => "the phase ended before its judged window began".to_owned(),
-        (true, true) => format!("all {} requests failed, so none has a response time", evidence.f),
+        (true, true) => format!("all {} requests failed, so none has a response time", evidence.counts.f),
         (true, false) => format!("no request in {:.0} judged seconds", phase.judged_seconds) + of(objective),
     }
 }
@@ -219,7 +217,7 @@ fn of(objective: &Objective) -> &'static str {
 }
 
 fn reason(objective: &Objective, observed: Option<f64>, evidence: &Evidence, judged: (Tier, f64)) -> String {
-    let Evidence { n, k, f, .. } = evidence;
+    let Tally { n, k, f } = evidence.counts;
     let (tier, limit) = judged;
     let unit = objective.statistic.unit();
     let tier = match (objective.statistic, tier) {
@@ -232,6 +230,7 @@ fn reason(objective: &Objective, observed: Option<f64>, evidence: &Evidence, jud
     };
     let limit_text = format!("{tier} is {}", Shown(limit, unit));
     let counted = match objective.statistic {
+        _ if let Some(windows) = objective.windows => windows_told(windows, evidence.trials),
         Statistic::Quantile(part) => format!(
             "{} % of {} requests may take longer than {} and {k} did",
             Shown((1.0 - part) * 100.0, ""),
@@ -250,6 +249,15 @@ fn reason(objective: &Objective, observed: Option<f64>, evidence: &Evidence, jud
         Statistic::Throughput => format!("{k} successful requests in {n:.1} s"),
     };
     format!("{told}{limit_text}; {counted}; observed, not proven")
+}
+
+fn windows_told(windows: EveryWindow, trials: Trials) -> String {
+    let length = TimeSpan::from(std::time::Duration::from_secs(windows.every.into()));
+    let Trials { judged, missed, .. } = trials;
+    format!(
+        "{missed} of {judged} windows of {length} missed it, and {} may",
+        Shown(100.0 * windows.allow, "%")
+    )
 }
 
 /// A value with its unit, in as many digits as people read.

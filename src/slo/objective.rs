@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::diagnostic::Span;
-use crate::measure::watch::{Watch, What};
+use crate::measure::watch::{Rule, Watch, What, Windows};
 use crate::plan::GateTier;
 use crate::plan::model::{OperationId, PhaseId};
 
@@ -25,10 +25,21 @@ pub struct Objective {
     pub tiers: Tiers,
     /// Whether it counts for the verdict.
     pub gated: bool,
+    /// The windows that are judged instead of the whole, where there are any.
+    pub windows: Option<EveryWindow>,
     /// Where its name was written.
     pub span: Span,
     /// The watch of each tier's limit, among all watches.
     pub watches: Vec<(Tier, usize)>,
+}
+
+/// Each window of a length is judged, and some may miss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EveryWindow {
+    /// Their length in seconds.
+    pub every: u32,
+    /// The share of them that may miss.
+    pub allow: f64,
 }
 
 /// What of the samples is compared with the limits.
@@ -163,6 +174,17 @@ impl Statistic {
         }
     }
 
+    /// When what was counted is within a limit.
+    pub fn rule(self, limit: f64) -> Rule {
+        match self {
+            Self::Quantile(part) => Rule::Slower(1.0 - part),
+            Self::Max => Rule::NoneSlower,
+            Self::Mean => Rule::Mean(limit * 1000.0),
+            Self::Throughput => Rule::Throughput(limit),
+            Self::ErrorRate => Rule::Failed(limit / 100.0),
+        }
+    }
+
     /// The fewest samples that can prove a share, if none of them exceeds it, at 95 % confidence:
     /// the least n with `(1 − q)ⁿ ≤ 0.05`.
     pub fn fewest_samples(self, limit: f64) -> Option<u64> {
@@ -201,6 +223,9 @@ impl Objective {
             phase: self.phase,
             operations: self.operations.clone(),
             what: self.statistic.what(limit, failure),
+            windows: self
+                .windows
+                .map(|windows| Windows { every: windows.every, rule: self.statistic.rule(limit) }),
         }
     }
 }

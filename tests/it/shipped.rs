@@ -27,8 +27,7 @@ fn class<'p>(plan: &'p Plan, name: &str) -> &'p UserClass {
 fn said(plan: &Plan, name: &str) -> String {
     let class = class(plan, name);
     let task = |task: &runner::plan::model::Task| {
-        let operations =
-            task.any_of.iter().map(|request| plan.operations[request.operation.index()].as_str());
+        let operations = task.requests().map(|request| plan.operations[request.operation.index()].as_str());
         format!("{} {}", task.weight, operations.collect::<Vec<_>>().join("|"))
     };
     let tasks: Vec<String> = class.tasks.iter().map(task).collect();
@@ -41,7 +40,8 @@ fn said_phase(plan: &Plan, phase: &Phase) -> String {
     let mix =
         phase.mix.iter().map(|(class, weight)| format!("{} {weight}", plan.classes[class.index()].name));
     let Load::Open(arrivals) = phase.load else { panic!("{} has no arrivals", phase.name) };
-    let Phase { name, scenario, duration, users, ramp, .. } = phase;
+    let Phase { name, scenario, duration, users, .. } = phase;
+    let ramp = phase.ramp();
     let mix = mix.collect::<Vec<_>>().join(", ");
     format!("{name} ({scenario}): {duration}, {users} users in {ramp}, {arrivals}, {mix}")
 }
@@ -109,7 +109,7 @@ fn four_of_five_requests_of_the_evening_are_searches() {
     };
     let search = plan.operations.iter().position(|name| name == "search").unwrap();
     let searches = |class: &UserClass| {
-        let of_search = class.tasks.iter().filter(|task| task.any_of[0].operation.index() == search);
+        let of_search = class.tasks.iter().filter(|task| task.choices[0][0].operation.index() == search);
         of_search.map(|task| task.weight).sum::<f64>() / class.cumulative_weights.last().unwrap()
     };
     let all: f64 = evening.mix.iter().map(dealt).map(|(_, rate)| rate).sum();
@@ -156,10 +156,10 @@ fn the_smoke_plan_can_prove_all_its_limits_with_twice_the_samples_in_under_a_min
     let Load::Open(arrivals) = phase.load else { panic!("closed") };
     assert!(phase.duration < "45s".parse().unwrap());
     assert!(phase.judged_seconds() >= 16.0);
-    let judged = arrivals.times(phase.judged_seconds());
+    let judged = arrivals.from.times(phase.judged_seconds());
     let tasks = &class(&plan, "smoke").tasks;
     let rarest = judged / tasks.len() as f64;
-    assert!(tasks.iter().all(|task| task.weight == 1.0 && task.any_of.len() == 1));
+    assert!(tasks.iter().all(|task| task.weight == 1.0 && task.choices.len() == 1));
     for objective in answer.objectives.all.iter().filter(|objective| objective.gated) {
         let expected = match objective.statistic {
             Statistic::Quantile(_) => rarest,
@@ -169,7 +169,7 @@ fn the_smoke_plan_can_prove_all_its_limits_with_twice_the_samples_in_under_a_min
         let fewest = objective.statistic.fewest_samples(limit).unwrap_or(0) as f64;
         assert!(expected >= 2.0 * fewest, "{name}: {expected} of {fewest}");
         if objective.statistic == Statistic::Throughput {
-            assert!(objective.tiers.target.unwrap() < arrivals.per_second(), "{name}");
+            assert!(objective.tiers.target.unwrap() < arrivals.from.per_second(), "{name}");
         }
     }
     assert_eq!(answer.objectives.all.len(), 6);

@@ -5,7 +5,6 @@ mod machine;
 mod preflight;
 mod progress;
 mod request_log;
-mod target;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +17,7 @@ use crate::app::arguments::{FailpointArg, Format, RunArgs};
 use crate::app::check::headline;
 use crate::app::load::{Ready, load, refuse};
 use crate::app::output;
+use crate::app::target::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::engine::{self, Job};
 use crate::event::Observer;
@@ -26,7 +26,7 @@ use crate::journal::format::Manifest;
 use crate::journal::{self, writer::Writer};
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::{PhaseRun, Summary};
-use crate::plan::model::TargetUrl;
+use crate::plan::model::Plan;
 use crate::plan::{GateTier, Inconclusive, rehearse};
 use crate::report::{self, Facts};
 use crate::session::{Failpoint, Session};
@@ -34,7 +34,6 @@ use crate::slo::judge::{Judged, Length, judge};
 use machine::ThisProcess;
 use progress::Progress;
 use request_log::RequestLog;
-use target::StandInProcess;
 
 /// A run about to start.
 struct Run<'r> {
@@ -71,7 +70,7 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
     if let Some(stand_in) = &stand_in {
-        ready.plan.target.url = TargetUrl::loopback(stand_in.port);
+        stand_in.become_target_of(&mut ready.plan.target);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = Run::prepare(arguments, ready, length);
@@ -94,7 +93,12 @@ fn shrink(ready: &mut Ready, arguments: &RunArgs, problems: &mut Problems) -> Le
         let help = format!("each phase needs 2 s at least: `--rehearse {}s`", 2.0 * phases);
         problems.report(Diagnostic::new(Code::OutOfRange, message).at(place, "here").help(help));
     }
+    let lengths =
+        |plan: &Plan| -> Vec<f64> { plan.phases.iter().map(|phase| phase.duration.seconds()).collect() };
+    let before = lengths(&ready.plan);
     rehearse(&mut ready.plan, &ready.phases, total);
+    let after = lengths(&ready.plan);
+    ready.objectives.shrink(|phase| after[phase.index()] / before[phase.index()]);
     ready.offers = crate::offer::offer(&ready.plan);
     Length::Rehearsed
 }
@@ -121,6 +125,9 @@ impl<'r> Run<'r> {
 
     async fn go(mut self) -> ExitCode {
         self.talk(&self.ready.warnings);
+        if let Some(insecure) = report::insecure(&self.ready.plan) {
+            output::stderr(&format!("warning: {insecure}\n"));
+        }
         self.talk(&format!(
             "{}\ntarget {}, seed {}, {} workers\n",
             headline(&self.ready),

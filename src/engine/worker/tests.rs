@@ -95,7 +95,7 @@ async fn simulate(plan: Plan) -> Ran {
         log_room: 0,
         verbose: false,
     });
-    let worker = Worker { number: 0, job, dialer: Dialer::Memory(to_server), stop, events };
+    let worker = Worker { number: 0, job, dialer: Dialer::memory(to_server), stop, events };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("windows.journal");
     let (runner, digest) = (String::new(), String::new());
@@ -126,7 +126,9 @@ async fn simulate(plan: Plan) -> Ran {
 fn watches(plan: &Plan) -> Vec<Watch> {
     let what = What::Slower(Duration::from_millis(50));
     let phases = plan.phases.iter().zip((0..).map(PhaseId));
-    phases.map(|(of, phase)| Watch { phase, operations: plan.operations_of(of), what }).collect()
+    phases
+        .map(|(of, phase)| Watch { phase, operations: plan.operations_of(of), what, windows: None })
+        .collect()
 }
 
 /// Memory can be measured only in a process of one's own: elsewhere the test runs itself again in one.

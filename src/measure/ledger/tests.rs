@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::diagnostic::Problems;
+use crate::measure::watch::{Rule, Windows};
 use crate::plan::model::OperationId;
 use crate::plan::{Settings, World, load};
 
@@ -16,7 +17,7 @@ fn ledger(what: What) -> Ledger {
     let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
     let mut problems = Problems::default();
     let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
-    let watch = Watch { phase: crate::plan::model::PhaseId(0), operations: vec![GET], what };
+    let watch = Watch { phase: crate::plan::model::PhaseId(0), operations: vec![GET], what, windows: None };
     Ledger::new(&plan, vec![watch], 2)
 }
 
@@ -63,7 +64,7 @@ fn the_order_in_which_workers_tell_changes_nothing() {
     let expected = folded([0, 1, 2, 3]);
     assert_eq!(expected, folded([1, 3, 0, 2]));
     assert_eq!(expected, folded([0, 2, 1, 3]));
-    assert!(expected.n > 0.0 && expected.k == expected.n);
+    assert!(expected.counts.n > 0.0 && expected.counts.k == expected.counts.n);
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn ramp_and_warm_up_count_as_requests_but_are_not_judged() {
     ledger.fold(&batch(0, 0..10, 10));
     ledger.finish(0, ms(10_500));
     assert_eq!(ledger.summary().phases[0].operations[&GET].requests, 55);
-    assert_eq!(ledger.summary().evidence[0].n, 55.0 - 1.0 - 2.0);
+    assert_eq!(ledger.summary().evidence[0].counts.n, 55.0 - 1.0 - 2.0);
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn a_part_of_a_second_counts_but_is_no_block_of_throughput() {
     let mut ledger = ledger(What::Completed);
     ledger.fold(&batch(0, 0..11, 10));
     ledger.finish(0, ms(10_500));
-    let Evidence { n, k, kept, .. } = &ledger.summary().evidence[0];
+    let Evidence { counts: Tally { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
     assert_eq!((*n, *k), (8.5, f64::from((3..=11).sum::<u32>())));
     assert_eq!((kept.levels()[0].blocks, kept.levels()[0].k), (8, f64::from((3..=10).sum::<u32>())));
 }
@@ -95,7 +96,7 @@ fn a_phase_that_was_stopped_is_judged_as_far_as_it_got() {
     ledger.finish(0, ms(5500));
     let summary = ledger.summary();
     assert_eq!(summary.phases[0].judged_seconds, 3.5);
-    assert_eq!(summary.evidence[0].k, f64::from(2 * (3 + 4 + 5) + 6));
+    assert_eq!(summary.evidence[0].counts.k, f64::from(2 * (3 + 4 + 5) + 6));
     assert_eq!(summary.evidence[0].kept.levels()[0].blocks, 3);
     assert_eq!(summary.phases[0].operations[&GET].requests, 30 + 6 + 7 + 8);
 }
@@ -104,7 +105,35 @@ fn a_phase_that_was_stopped_is_judged_as_far_as_it_got() {
 fn a_second_without_requests_is_a_block_too() {
     let mut ledger = ledger(What::Completed);
     ledger.finish(0, ms(10_500));
-    let Evidence { n, k, kept, .. } = &ledger.summary().evidence[0];
+    let Evidence { counts: Tally { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
     assert_eq!((*n, *k), (8.5, 0.0));
     assert_eq!(kept.levels().first().map_or(0, |level| level.blocks), 8);
+}
+
+/// Two holds of 3 s with a way of 2 s between them, on one worker; windows of 2 s may have no slow answer.
+fn staged() -> Ledger {
+    let text = "name = \"l\"\ntarget.url = \"http://127.0.0.1:1\"\ngate.tier = \"none\"\n\
+                phases = [{ name = \"p\", mix = { u = 1 }, stages = [{ users = 1, hold = \"3s\" }, \
+                { users = 2, over = \"2s\", hold = \"3s\" }] }]\n\
+                users.u.tasks = [{ request = \"GET /\" }]";
+    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let mut problems = Problems::default();
+    let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
+    let windows = Windows { every: 2, rule: Rule::NoneSlower };
+    let (phase, what) = (crate::plan::model::PhaseId(0), What::Slower(LIMIT));
+    Ledger::new(&plan, vec![Watch { phase, operations: vec![GET], what, windows: Some(windows) }], 1)
+}
+
+#[test]
+fn holds_are_judged_and_neither_blocks_nor_windows_span_two_of_them() {
+    let mut ledger = staged();
+    ledger.fold(&batch(0, 0..8, 8));
+    ledger.finish(0, ms(8000));
+    let Evidence { counts, kept, trials, .. } = &ledger.summary().evidence[0];
+    assert_eq!(counts.n, f64::from(1 + 2 + 3 + 6 + 7 + 8));
+    let blocks: Vec<u64> = kept.levels().iter().map(|level| level.blocks).collect();
+    // Six seconds, a pair in each hold, and no four seconds together.
+    assert_eq!(blocks, [6, 2]);
+    assert_eq!((trials.judged, trials.missed), (2, 2));
+    assert_eq!(ledger.summary().phases[0].judged_seconds, 6.0);
 }

@@ -1,22 +1,41 @@
+use http::HeaderName;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Spanned;
 use crate::plan::compile::Compiler;
-use crate::plan::document::{ClassDocument, RequestDocument, TaskDocument, WaitDocument, WaitTableDocument};
-use crate::plan::model::{Task, UserClass, Wait};
+use crate::plan::document::{
+    ClassDocument, LatencyDocument, RequestDocument, TaskDocument, WaitDocument, WaitTableDocument,
+};
+use crate::plan::model::{Cookies, Request, Task, UserClass, Wait};
+use crate::plan::template::Template;
+use crate::units::TimeSpan;
 
-impl Compiler<'_> {
+/// The most values that a class may capture.
+const MOST_CAPTURES: usize = 1000;
+
+/// What a class sends in every header.
+type Headers<'h> = &'h [(HeaderName, Template)];
+
+impl Compiler<'_, '_> {
     pub(super) fn class(&mut self, name: &str, class: &Spanned<ClassDocument>) -> Option<UserClass> {
-        let wait = match &class.value.wait {
+        let document = &class.value;
+        let wait = match &document.wait {
             Some(wait) => self.wait(wait),
             None => Some(Wait::Nothing),
         };
-        let documents = &class.value.tasks.as_ref()?.value;
-        if documents.is_empty() {
-            let help = format!("add `[[users.{name}.tasks]]` with a `request`");
-            self.report(Code::OutOfRange, format!("`{name}` does nothing"), class.span, help);
-        }
-        let tasks: Vec<_> = documents.iter().map(|task| self.task(task)).collect();
-        let tasks = tasks.into_iter().collect::<Option<Vec<_>>>()?;
+        let latency = document.network_latency.as_ref().map(|latency| self.latency(latency));
+        self.captures = self.captured_names(document);
+        let inherited = self.headers(document.headers.as_ref());
+        let headers = inherited.as_deref().unwrap_or_default();
+        let mut all = |requests: &Option<Spanned<Vec<Spanned<RequestDocument>>>>| {
+            let documents = requests.iter().flat_map(|requests| &requests.value);
+            let compiled: Vec<_> = documents.map(|request| self.request(&request.value, headers)).collect();
+            compiled.into_iter().collect::<Option<Vec<_>>>()
+        };
+        let (on_start, on_stop) = (all(&document.on_start), all(&document.on_stop));
+        let tasks = self.tasks(name, class, headers);
+        let captures = std::mem::take(&mut self.captures).len();
+        let (tasks, _) = (tasks?, inherited?);
         let cumulative_weights = tasks
             .iter()
             .scan(0.0, |sum, task| {
@@ -24,7 +43,77 @@ impl Compiler<'_> {
                 Some(*sum)
             })
             .collect();
-        Some(UserClass { name: name.to_owned(), wait: wait?, tasks, cumulative_weights })
+        Some(UserClass {
+            name: name.to_owned(),
+            wait: wait?,
+            tasks,
+            cumulative_weights,
+            network_latency: match latency {
+                Some(latency) => Some(latency?),
+                None => None,
+            },
+            on_start: numbered(on_start?),
+            on_stop: numbered(on_stop?),
+            cookies: match document.cookies.as_ref().is_some_and(|cookies| cookies.value) {
+                true => Cookies::Kept,
+                false => Cookies::Ignored,
+            },
+            captures,
+        })
+    }
+
+    /// The names under which a class's users keep values.
+    fn captured_names(&mut self, class: &ClassDocument) -> Vec<String> {
+        let tasks = class.tasks.iter().flat_map(|tasks| &tasks.value).map(|task| &task.value);
+        let own = tasks.clone().filter_map(|task| task.capture.as_ref());
+        let lists = tasks.flat_map(|task| [&task.any_of, &task.steps]);
+        let lists = lists.chain([&class.on_start, &class.on_stop]);
+        let requests = lists.flatten().flat_map(|list| &list.value);
+        let captures = requests.filter_map(|request| request.value.capture.as_ref()).chain(own);
+        let mut names: Vec<String> = Vec::new();
+        for (key, _) in captures.flat_map(|capture| &capture.value.0) {
+            let fits = key.name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && key.name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+            if !fits {
+                let message = format!("`{}` cannot be the name of a captured value", key.name.escape_debug());
+                let help = "use letters, digits, `-` and `_`, a letter first: holes name it as `${name}`";
+                self.report(Code::OutOfRange, message, key.span, help);
+            }
+            if !names.contains(&key.name) && names.len() < MOST_CAPTURES {
+                names.push(key.name.clone());
+            }
+        }
+        names
+    }
+
+    fn tasks(
+        &mut self,
+        name: &str,
+        class: &Spanned<ClassDocument>,
+        headers: Headers<'_>,
+    ) -> Option<Vec<Task>> {
+        let documents = &class.value.tasks.as_ref()?.value;
+        if documents.is_empty() {
+            let help = format!("add `[[users.{name}.tasks]]` with a `request`");
+            self.report(Code::OutOfRange, format!("`{name}` does nothing"), class.span, help);
+        }
+        let tasks: Vec<_> = documents.iter().map(|task| self.task(task, headers)).collect();
+        tasks.into_iter().collect()
+    }
+
+    fn latency(&mut self, latency: &Spanned<LatencyDocument>) -> Option<(TimeSpan, TimeSpan)> {
+        let ends = match latency.value.0.as_slice() {
+            [same] => Some((same.value, same.value)),
+            [low, high] if low.value <= high.value => Some((low.value, high.value)),
+            _ => None,
+        };
+        let fits = ends.filter(|(_, high)| high.seconds() <= 60.0);
+        if fits.is_none() {
+            let message = "a latency is one duration, or a shorter and a longer one, up to \"1m\"";
+            let help = "write `\"40ms\"` or `[\"20ms\", \"50ms\"]`";
+            self.report(Code::OutOfRange, message, latency.span, help);
+        }
+        fits
     }
 
     fn wait(&mut self, wait: &Spanned<WaitDocument>) -> Option<Wait> {
@@ -56,63 +145,73 @@ impl Compiler<'_> {
         }
     }
 
-    fn task(&mut self, task: &Spanned<TaskDocument>) -> Option<Task> {
-        let TaskDocument { weight, operation, request, headers, json, body, form, body_file, expect, capture, any_of, steps } = &task.value;
-        if let Some(steps) = steps {
-            let help = "this version knows single requests only; make each step a task of its own";
-            self.report(Code::NotBuilt, "`steps` is not built yet", steps.span, help);
-            return None;
-        }
-        let weight = weight.as_ref().map_or(Some(1.0), |weight| self.weight(weight));
-        let any_of = match (request, any_of) {
-            (Some(_), None) => {
-                let document = RequestDocument {
-                    operation: operation.clone(),
-                    request: request.clone(),
-                    headers: headers.clone(),
-                    json: json.clone(),
-                    body: body.clone(),
-                    form: form.clone(),
-                    body_file: body_file.clone(),
-                    expect: expect.clone(),
-                    capture: capture.clone(),
-                };
-                vec![self.request(&document)]
+    fn task(&mut self, task: &Spanned<TaskDocument>, headers: Headers<'_>) -> Option<Task> {
+        let document = &task.value;
+        let weight = document.weight.as_ref().map_or(Some(1.0), |weight| self.weight(weight));
+        let choices = match (&document.request, &document.any_of, &document.steps) {
+            (Some(_), None, None) => {
+                Some(vec![self.request(&of_task(document), headers).map(|request| vec![request])])
             }
-            (None, Some(choices)) => {
-                self.nothing_beside_any_of(&task.value);
-                if choices.value.is_empty() {
-                    let help =
-                        "list requests: `any_of = [{ request = \"GET /a\" }, { request = \"GET /b\" }]`";
-                    self.report(Code::OutOfRange, "there is nothing to choose from", choices.span, help);
-                }
-                choices.value.iter().map(|choice| self.request(&choice.value)).collect()
+            (None, Some(choices), None) => {
+                self.nothing_beside(document, "any_of");
+                let form = "`any_of = [{ request = \"GET /a\" }, { request = \"GET /b\" }]`";
+                self.not_empty(choices, "there is nothing to choose from", form);
+                let requests = choices.value.iter().map(|choice| self.request(&choice.value, headers));
+                Some(requests.map(|request| Some(vec![request?])).collect())
+            }
+            (None, None, Some(steps)) => {
+                self.nothing_beside(document, "steps");
+                let form = "`steps = [{ request = \"GET /a\" }, { request = \"GET /b\" }]`";
+                self.not_empty(steps, "there are no steps", form);
+                let requests: Vec<_> =
+                    steps.value.iter().map(|step| self.request(&step.value, headers)).collect();
+                Some(vec![requests.into_iter().collect()])
             }
             _ => {
-                let found = if request.is_some() { "both" } else { "neither" };
-                let diagnostic = Diagnostic::new(Code::ExactlyOne, "a task has exactly one of `request`, `any_of`")
-                    .at(task.span, format!("has {found}"))
-                    .help("a task is one request, or one of several: `request = \"GET /a\"` or `any_of = [{ … }, { … }]`");
-                self.problems.report(diagnostic);
-                return None;
+                self.not_exactly_one(task);
+                None
             }
         };
-        Some(Task { weight: weight?, any_of: any_of.into_iter().collect::<Option<_>>()? })
+        let choices = choices?.into_iter().collect::<Option<Vec<_>>>()?;
+        Some(Task { weight: weight?, choices: choices.into_iter().map(numbered).collect() })
     }
 
-    /// What belongs to a request must not stand beside `any_of`, where it would be ignored.
-    fn nothing_beside_any_of(&mut self, task: &TaskDocument) {
+    fn not_empty(&mut self, list: &Spanned<Vec<Spanned<RequestDocument>>>, message: &str, form: &str) {
+        if list.value.is_empty() {
+            self.report(Code::OutOfRange, message, list.span, format!("list requests: {form}"));
+        }
+    }
+
+    fn not_exactly_one(&mut self, task: &Spanned<TaskDocument>) {
+        let TaskDocument { request, any_of, steps, .. } = &task.value;
+        let found =
+            [request.is_some(), any_of.is_some(), steps.is_some()].into_iter().filter(|is| *is).count();
+        let label = if found == 0 { "has none of them".to_owned() } else { format!("has {found} of them") };
+        let diagnostic =
+            Diagnostic::new(Code::ExactlyOne, "a task has exactly one of `request`, `any_of`, `steps`")
+                .at(task.span, label)
+                .help("a task is one request, one of several, or several in order: `request = \"GET /a\"`, `any_of = [{ … }, { … }]` or `steps = [{ … }, { … }]`");
+        self.problems.report(diagnostic);
+    }
+
+    /// What belongs to a request must not stand beside a list of them, where it would be ignored.
+    fn nothing_beside(&mut self, task: &TaskDocument, list: &str) {
+        let TaskDocument { operation, headers, json, body, form, body_file, expect, capture, .. } = task;
         let spans = [
-            ("operation", task.operation.as_ref().map(|x| x.span)),
-            ("headers", task.headers.as_ref().map(|x| x.span)),
-            ("json", task.json.as_ref().map(|x| x.span)),
-            ("body", task.body.as_ref().map(|x| x.span)),
-            ("expect", task.expect.as_ref().map(|x| x.span)),
+            ("operation", operation.as_ref().map(|x| x.span)),
+            ("headers", headers.as_ref().map(|x| x.span)),
+            ("json", json.as_ref().map(|x| x.span)),
+            ("body", body.as_ref().map(|x| x.span)),
+            ("form", form.as_ref().map(|x| x.span)),
+            ("body_file", body_file.as_ref().map(|x| x.span)),
+            ("expect", expect.as_ref().map(|x| x.span)),
+            ("capture", capture.as_ref().map(|x| x.span)),
         ];
         for (key, span) in spans {
             if let Some(span) = span {
-                let message = format!("`{key}` belongs to a request, not beside `any_of`");
-                self.report(Code::ExactlyOne, message, span, "move it into each of the requests of `any_of`");
+                let message = format!("`{key}` belongs to a request, not beside `{list}`");
+                let help = format!("move it into each of the requests of `{list}` that it is meant for");
+                self.report(Code::ExactlyOne, message, span, help);
             }
         }
     }
@@ -130,4 +229,18 @@ impl Compiler<'_> {
         }
         fits.then_some(weight.value)
     }
+}
+
+/// The request of a task that is one.
+fn of_task(task: &TaskDocument) -> RequestDocument {
+    let TaskDocument { operation, request, headers, json, body, form, body_file, expect, capture, .. } =
+        task.clone();
+    RequestDocument { operation, request, headers, json, body, form, body_file, expect, capture }
+}
+
+/// Numbers the `${seq()}` of requests that are made together, so that no two of them get the same value.
+fn numbered(mut requests: Vec<Request>) -> Vec<Request> {
+    let mut next = 0;
+    requests.iter_mut().for_each(|request| request.number_sequences(&mut next));
+    requests
 }

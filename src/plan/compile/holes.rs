@@ -1,32 +1,14 @@
 //! `${…}`: finds the holes of a text, checks them, and escapes everything for where it will stand.
 
-use bytes::Bytes;
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::document::{Spanned, Value};
+use crate::document::Spanned;
 use crate::plan::compile::Compiler;
-use crate::plan::template::{Hole, Piece, Template};
+use crate::plan::compile::lists::List;
+use crate::plan::encoding::Encoding;
+use crate::plan::template::{Hole, Kept, Piece, Template};
 
-/// Where a text will stand, and so how it is escaped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    /// As it is.
-    Raw,
-    /// A header's value: as it is.
-    Header,
-    /// A path with its query: what a hole brings is percent-encoded.
-    Path,
-    /// Within the quotes of a JSON string.
-    JsonText,
-    /// In the place of a JSON value.
-    JsonValue,
-}
-
-/// What a written path keeps: all that a URL may hold, but nothing that would end the request line.
-const WRITTEN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#');
-/// What a hole brings into a path keeps: the unreserved characters of RFC 3986.
-const FILLED_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// The functions, and how each is written.
 const FORMS: [(&str, &str); 7] = [
     ("pick", "`${pick(list)}` with the name of a list"),
@@ -37,48 +19,12 @@ const FORMS: [(&str, &str); 7] = [
     ("user", "`${user()}`"),
     ("now", "`${now()}`"),
 ];
-const HOLES: &str = "the holes are `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${env:NAME}`, `${secret:NAME}`; a literal `${` is written `$${`";
+const HOLES: &str = "the holes are `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${name}` of a captured value, `${env:NAME}`, `${secret:NAME}`; a literal `${` is written `$${`";
 
 /// A text taken apart: literal, or the inside of a hole and where it is in the text.
 enum Part<'t> {
     Text(&'t str),
     Hole(&'t str, std::ops::Range<usize>),
-}
-
-impl Encoding {
-    /// Escapes a value for this place.
-    fn value(self, value: &Value) -> Bytes {
-        let text = match value {
-            Value::Text(text) => text.clone(),
-            Value::Integer(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
-            Value::Boolean(flag) => flag.to_string(),
-            other => other.kind().to_owned(),
-        };
-        let escaped = match self {
-            Self::Raw | Self::Header => text,
-            Self::Path => utf8_percent_encode(&text, FILLED_PATH).to_string(),
-            Self::JsonText => json_text(&text),
-            Self::JsonValue if matches!(value, Value::Text(_)) => format!("\"{}\"", json_text(&text)),
-            Self::JsonValue => text,
-        };
-        escaped.into()
-    }
-
-    /// Escapes text that stands in the plan as it is.
-    fn written(self, text: &str) -> String {
-        match self {
-            Self::Raw | Self::Header => text.to_owned(),
-            Self::Path => utf8_percent_encode(text, WRITTEN_PATH).to_string(),
-            Self::JsonText | Self::JsonValue => json_text(text),
-        }
-    }
-}
-
-/// Escapes text for the inside of a JSON string.
-pub(super) fn json_text(text: &str) -> String {
-    let quoted = serde_json::to_string(text).expect("a string is always JSON");
-    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Takes a text apart; an unclosed hole is given back as the error, with where it starts.
@@ -102,7 +48,7 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, usize> {
     Ok(parts)
 }
 
-impl Compiler<'_> {
+impl Compiler<'_, '_> {
     /// Compiles a text with holes; `None` means that what is wrong has been reported.
     pub(super) fn template(&mut self, text: &Spanned<String>, encoding: Encoding) -> Option<Template> {
         let place = self.problems.within(text.span, &text.value);
@@ -167,7 +113,7 @@ impl Compiler<'_> {
             Piece::Hole(hole) => {
                 // A value that JSON knows no type for stands there as a string.
                 let quote: &[u8] = match hole {
-                    Hole::Uuid | Hole::Now if encoding == Encoding::JsonValue => b"\"",
+                    Hole::Uuid | Hole::Now | Hole::Column(_) if encoding == Encoding::JsonValue => b"\"",
                     _ => b"",
                 };
                 template.push_text(quote);
@@ -193,8 +139,7 @@ impl Compiler<'_> {
         }
         let call = hole.strip_suffix(')').and_then(|call| call.split_once('('));
         let Some((name, arguments)) = call else {
-            self.unknown_name(hole, span);
-            return None;
+            return self.named(hole, span, encoding).map(Piece::Hole);
         };
         let arguments: Vec<&str> = match arguments.trim() {
             "" => Vec::new(),
@@ -216,14 +161,13 @@ impl Compiler<'_> {
                     .at(span, "needs this variable");
             self.problems.report(diagnostic.help(help));
         }
-        Some(Piece::Text(encoding.value(&Value::Text(value?))))
+        Some(Piece::Text(encoding.text(&value?).into()))
     }
 
     /// A secret is hidden as it is and in every form in which it is sent.
     fn remember_secret(&mut self, value: Option<&str>, encoding: Encoding) {
         let Some(value) = value else { return };
-        let sent = encoding.value(&Value::Text(value.to_owned()));
-        let sent = String::from_utf8_lossy(&sent).trim_matches('"').to_owned();
+        let sent = encoding.text(value).trim_matches('"').to_owned();
         for form in [value.to_owned(), sent] {
             if !self.secrets.contains(&form) {
                 self.secrets.push(form);
@@ -231,25 +175,60 @@ impl Compiler<'_> {
         }
     }
 
-    fn unknown_name(&mut self, hole: &str, span: Span) {
-        let list = hole.split_once('.').and_then(|(list, _)| self.lists.get(list));
-        if list.is_some_and(Vec::is_empty) {
-            // Reported where the list is defined.
-            return;
+    /// A hole that is a name: a captured value or a column of a list.
+    fn named(&mut self, hole: &str, span: Span, encoding: Encoding) -> Option<Hole> {
+        if let Some(slot) = self.captures.iter().position(|name| name == hole) {
+            return Some(Hole::Captured(Kept { name: hole.to_owned(), slot, encoding }));
         }
-        let diagnostic = if list.is_some() {
-            Diagnostic::new(Code::BadHole, format!("`{hole}` is a column, but this list has none"))
-                .help("pick from a list of plain values with `${pick(list)}`")
-        } else if self.lists.contains_key(hole) {
-            Diagnostic::new(Code::BadHole, format!("`{hole}` is a list, not a value"))
-                .help(format!("pick one of its items with `${{pick({hole})}}`"))
-        } else {
-            let function = FORMS.iter().map(|(name, _)| *name);
-            let diagnostic =
-                Diagnostic::new(Code::BadHole, format!("unknown hole `{hole}`")).suggest(hole, function);
-            diagnostic.help(HOLES)
+        let listed =
+            hole.split_once('.').and_then(|(list, column)| Some((list, column, self.lists.get(list)?)));
+        let diagnostic = match listed {
+            // Reported where the list is defined.
+            Some((_, _, List::Items(items))) if items.is_empty() => return None,
+            Some((list, _, List::Items(_))) => {
+                Diagnostic::new(Code::BadHole, format!("`{hole}` is a column, but this list has none"))
+                    .help(format!("pick from a list of plain values with `${{pick({list})}}`"))
+            }
+            Some((list, column, List::Table(columns, _))) => {
+                if let Some(at) = columns.iter().position(|name| name == column) {
+                    return self.column(list, at, encoding);
+                }
+                let known = columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                Diagnostic::new(Code::BadHole, format!("`{list}` has no column `{column}`"))
+                    .suggest(column, columns.iter().map(String::as_str))
+                    .help(format!("its columns are {known}"))
+            }
+            None => self.unknown_name(hole),
         };
         self.problems.report(diagnostic.at(span, "here"));
+        None
+    }
+
+    fn column(&mut self, list: &str, column: usize, encoding: Encoding) -> Option<Hole> {
+        // Where a whole JSON value is wanted, the quotes are put around it by whoever asks.
+        let encoding = if encoding == Encoding::JsonValue { Encoding::JsonText } else { encoding };
+        self.lists.escaped(list, Some(column), encoding).map(Hole::Column)
+    }
+
+    fn unknown_name(&self, hole: &str) -> Diagnostic {
+        match self.lists.get(hole) {
+            Some(List::Items(_)) => {
+                Diagnostic::new(Code::BadHole, format!("`{hole}` is a list, not a value"))
+                    .help(format!("pick one of its items with `${{pick({hole})}}`"))
+            }
+            Some(List::Table(columns, _)) => {
+                let first = columns.first().map_or("column", String::as_str);
+                Diagnostic::new(Code::BadHole, format!("`{hole}` is a list, not a value"))
+                    .help(format!("name one of its columns: `${{{hole}.{first}}}`"))
+            }
+            None => {
+                let functions = FORMS.iter().map(|(name, _)| *name);
+                let known = self.captures.iter().map(String::as_str).chain(functions);
+                Diagnostic::new(Code::BadHole, format!("unknown hole `{hole}`"))
+                    .suggest(hole, known)
+                    .help(HOLES)
+            }
+        }
     }
 
     fn call(&mut self, name: &str, arguments: &[&str], span: Span, encoding: Encoding) -> Option<Hole> {
@@ -287,17 +266,45 @@ impl Compiler<'_> {
     }
 
     fn pick(&mut self, list: &str, span: Span, encoding: Encoding) -> Option<Hole> {
-        let Some(items) = self.lists.get(list) else {
-            let known: Vec<&str> = self.lists.keys().map(String::as_str).collect();
-            let diagnostic = Diagnostic::new(Code::UnknownList, format!("unknown list `{list}`"))
+        let diagnostic = match self.lists.get(list) {
+            // An empty list has been reported where it is defined.
+            Some(List::Items(items)) if items.is_empty() => return None,
+            Some(List::Items(_)) => return self.lists.escaped(list, None, encoding).map(Hole::Pick),
+            Some(List::Table(columns, _)) => {
+                let first = columns.first().map_or("column", String::as_str);
+                Diagnostic::new(Code::BadHole, format!("`{list}` has columns, so no single value is picked"))
+                    .at(span, "here")
+                    .help(format!("name one of its columns: `${{{list}.{first}}}` takes the task's row"))
+            }
+            None => Diagnostic::new(Code::UnknownList, format!("unknown list `{list}`"))
                 .at(span, "no file of the plan defines this list")
-                .suggest(list, known)
-                .help(format!("define it: `[lists]` with `{list} = [\"…\"]`"));
-            self.problems.report(diagnostic);
-            return None;
+                .suggest(list, self.lists.names())
+                .help(format!("define it: `[lists]` with `{list} = [\"…\"]`")),
         };
-        let items: Vec<Bytes> = items.iter().map(|item| encoding.value(item)).collect();
-        // An empty list has been reported where it is defined.
-        (!items.is_empty()).then_some(Hole::Pick(items))
+        self.problems.report(diagnostic);
+        None
+    }
+
+    /// A JSON value as a document writes it, its texts without holes that are drawn; `None` where something is wrong.
+    pub(super) fn constant_json(&mut self, node: &crate::document::Node) -> Option<Json> {
+        use crate::document::Value;
+        match &node.value {
+            Value::Text(text) => {
+                let text = Spanned::new(text.clone(), node.span);
+                self.constant(&text, Encoding::Raw).map(Json::String)
+            }
+            Value::Array(items) => items.iter().map(|item| self.constant_json(item)).collect(),
+            Value::Table(entries) => {
+                let members =
+                    entries.iter().map(|(key, item)| Some((key.name.clone(), self.constant_json(item)?)));
+                members.collect::<Option<serde_json::Map<_, _>>>().map(Json::Object)
+            }
+            Value::Datetime(time) => Some(Json::String(time.clone())),
+            Value::Float(number) if !number.is_finite() => {
+                self.report(Code::OutOfRange, "JSON has no such number", node.span, "write a finite number");
+                None
+            }
+            other => crate::plan::compile::lists::scalar(other),
+        }
     }
 }

@@ -2,31 +2,36 @@
 
 mod class;
 mod holes;
+mod lists;
 mod phase;
 mod request;
 mod target;
 
 use std::collections::HashMap;
 
+use lists::Lists;
+
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
-use crate::document::{FileOr, Node, Spanned, Value};
+use crate::document::Spanned;
 use crate::plan::definitions::{Definitions, Names};
 use crate::plan::document::{Decision, GateTier, Inconclusive, PlanDocument};
+use crate::plan::files::Files;
 use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
 
 /// What compiling needs to know and what it finds out on the way.
-struct Compiler<'c> {
+struct Compiler<'c, 'w> {
     problems: &'c mut Problems,
+    files: &'c mut Files<'w>,
     variable: &'c dyn Fn(&str) -> Option<String>,
-    lists: HashMap<String, Vec<Value>>,
+    lists: Lists,
+    /// What the class that is being compiled captures, by slot.
+    captures: Vec<String>,
     classes: Vec<String>,
     operations: Vec<String>,
     operation_ids: HashMap<String, OperationId>,
     secrets: Vec<String>,
 }
 
-/// The most items of one list.
-const LONGEST_LIST: usize = 1_000_000;
 /// The most phases of a plan.
 const MOST_PHASES: usize = 1000;
 /// The most user classes of a plan.
@@ -39,13 +44,15 @@ pub(super) fn compile(
     document: &PlanDocument,
     definitions: &Definitions,
     target_override: Option<&str>,
-    variable: &dyn Fn(&str) -> Option<String>,
+    files: &mut Files<'_>,
     problems: &mut Problems,
 ) -> (Option<Plan>, Names) {
     let mut compiler = Compiler {
         problems,
-        variable,
-        lists: HashMap::new(),
+        variable: files.variable(),
+        files,
+        lists: Lists::default(),
+        captures: Vec::new(),
         classes: definitions.classes.iter().map(|(key, _)| key.name.clone()).collect(),
         operations: Vec::new(),
         operation_ids: HashMap::new(),
@@ -93,7 +100,7 @@ fn written_names(document: &PlanDocument) -> Names {
     }
 }
 
-impl Compiler<'_> {
+impl Compiler<'_, '_> {
     fn report(&mut self, code: Code, message: impl Into<String>, span: Span, help: impl Into<String>) {
         self.problems.report(Diagnostic::new(code, message).at(span, "here").help(help));
     }
@@ -113,45 +120,6 @@ impl Compiler<'_> {
             return None;
         }
         Some(name.value.clone())
-    }
-
-    fn list(
-        &mut self,
-        name: &str,
-        list: &Spanned<FileOr<Vec<Spanned<Node>>, super::document::ListFileDocument>>,
-    ) {
-        let FileOr::Plain(items) = &list.value else {
-            let help = format!("write its items here: `{name} = [\"…\", \"…\"]`");
-            self.report(Code::NotBuilt, "a list from a file is not built yet", list.span, help);
-            self.lists.insert(name.to_owned(), Vec::new());
-            return;
-        };
-        if items.is_empty() || items.len() > LONGEST_LIST {
-            let message = format!("the list `{name}` has {} items", items.len());
-            self.report(
-                Code::OutOfRange,
-                message,
-                list.span,
-                format!("a list has 1 to {LONGEST_LIST} items"),
-            );
-        }
-        let mut values = Vec::with_capacity(items.len());
-        for item in items.iter() {
-            if self.problems.full() {
-                break;
-            }
-            match &item.value.value {
-                Value::Text(_) | Value::Integer(_) | Value::Boolean(_) => {}
-                Value::Float(number) if number.is_finite() => {}
-                other => {
-                    let message = format!("an item of a list cannot be {}", other.kind());
-                    self.report(Code::WrongType, message, item.span, "write strings, numbers or booleans");
-                    continue;
-                }
-            }
-            values.push(item.value.value.clone());
-        }
-        self.lists.insert(name.to_owned(), values);
     }
 
     /// The operation of this name, which may be new.

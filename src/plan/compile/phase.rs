@@ -2,30 +2,48 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::document::{FileOr, Spanned};
+use crate::document::{FileOr, Read, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::document::{PhaseDocument, PlanDocument};
-use crate::plan::model::{ClassId, Load, Phase};
+use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, Spacing, StageDocument};
+use crate::plan::model::{ClassId, Load, OpenLoad, Phase, Stage};
 use crate::units::{Rate, TimeSpan};
 
 /// The most virtual users of a phase.
 const MOST_USERS: u32 = 1_000_000;
 
-impl Compiler<'_> {
+/// How many users a phase has when.
+struct Shape {
+    users: u32,
+    duration: TimeSpan,
+    stages: Vec<Stage>,
+}
+
+/// The least that a rate may be.
+#[derive(Clone, Copy, PartialEq)]
+enum Least {
+    /// Nothing at all.
+    Zero,
+    /// Something.
+    Above,
+}
+
+impl Compiler<'_, '_> {
     pub(super) fn phase(&mut self, phase: &Spanned<PhaseDocument>) -> Option<Phase> {
         let document = &phase.value;
-        let duration = self.duration(document);
-        let users = self.users(document);
-        let ramp = users.map(|users| self.ramp(document, users));
+        let shape = match &document.stages {
+            Some(stages) => self.stages(document, stages),
+            None => self.steady(phase),
+        };
         let mix = document.mix.as_ref().map(|mix| self.mix(mix));
         let load = self.load(document);
         let name = document.name.as_ref()?.value.clone();
+        let Shape { users, duration, stages } = shape?;
         let phase = Phase {
             scenario: document.scenario.as_ref().map_or_else(|| name.clone(), |s| s.value.clone()),
             name,
-            duration: duration?,
-            users: users?,
-            ramp: ramp??,
+            duration,
+            users,
+            stages,
             warmup: document.warmup.as_ref().map_or(TimeSpan::default(), |warmup| warmup.value),
             mix: mix??,
             load: load?,
@@ -35,8 +53,85 @@ impl Compiler<'_> {
         Some(phase)
     }
 
-    fn duration(&mut self, document: &PhaseDocument) -> Option<TimeSpan> {
-        let duration = document.duration.as_ref()?;
+    /// A phase with `users` and `duration`: one stage.
+    fn steady(&mut self, phase: &Spanned<PhaseDocument>) -> Option<Shape> {
+        let PhaseDocument { users, duration, .. } = &phase.value;
+        for (key, there, what) in [
+            ("duration", duration.is_some(), <TimeSpan as Read>::expected()),
+            ("users", users.is_some(), <u32 as Read>::expected()),
+        ] {
+            if !there {
+                let diagnostic = Diagnostic::new(Code::MissingKey, format!("`{key}` is missing"))
+                    .at(phase.span, "in this table")
+                    .help(format!("add `{key}`, {what}"));
+                self.problems.report(diagnostic);
+            }
+        }
+        let duration = duration.as_ref().and_then(|duration| self.duration(duration));
+        let users = users.as_ref().and_then(|users| self.users(users));
+        let ramp = users.map(|users| self.ramp(&phase.value, users));
+        let (duration, over) = (duration?, ramp??);
+        let hold = TimeSpan::from(duration.duration().saturating_sub(over.duration()));
+        let users = users?;
+        Some(Shape { users, duration, stages: vec![Stage { users, over, hold }] })
+    }
+
+    /// A phase with `stages`.
+    fn stages(
+        &mut self,
+        document: &PhaseDocument,
+        stages: &Spanned<Vec<Spanned<StageDocument>>>,
+    ) -> Option<Shape> {
+        for (key, span) in [
+            ("users", document.users.as_ref().map(|x| x.span)),
+            ("duration", document.duration.as_ref().map(|x| x.span)),
+            ("spawn_rate", document.spawn_rate.as_ref().map(|x| x.span)),
+            ("arrivals", document.arrivals.as_ref().map(|x| x.span)),
+        ] {
+            if let Some(span) = span {
+                let diagnostic = Diagnostic::new(
+                    Code::ExactlyOne,
+                    format!("`{key}` cannot stand beside `stages`"),
+                )
+                .at(span, "here")
+                .at(stages.span, "the stages are here")
+                .help("stages say how many closed users there are when; keep either them or the other keys");
+                self.problems.report(diagnostic);
+            }
+        }
+        if stages.value.is_empty() {
+            let help = "write `stages = [{ users = 50, over = \"5m\", hold = \"10m\" }]`";
+            self.report(Code::OutOfRange, "there are no stages", stages.span, help);
+            return None;
+        }
+        let mut compiled = Some(Vec::new());
+        for stage in &stages.value {
+            let StageDocument { users, over, hold } = &stage.value;
+            let span = |written: &Option<Spanned<TimeSpan>>| {
+                written.as_ref().map_or_else(TimeSpan::default, |written| written.value)
+            };
+            // A stage in which everyone leaves is a pause, so 0 is fine here.
+            let users = users.as_ref().and_then(|users| match users.value {
+                0 => Some(0),
+                _ => self.users(users),
+            });
+            match (users, &mut compiled) {
+                (Some(users), Some(all)) => all.push(Stage { users, over: span(over), hold: span(hold) }),
+                _ => compiled = None,
+            }
+        }
+        let stages_compiled = compiled?;
+        let users = stages_compiled.iter().map(|stage| stage.users).max().unwrap_or(0);
+        if users == 0 {
+            self.report(Code::OutOfRange, "no stage has a user", stages.span, "give one of them `users`");
+            return None;
+        }
+        let all = stages_compiled.iter().map(|stage| stage.over.duration() + stage.hold.duration());
+        let duration = Spanned::new(TimeSpan::from(all.sum::<Duration>()), stages.span);
+        Some(Shape { users, duration: self.duration(&duration)?, stages: stages_compiled })
+    }
+
+    fn duration(&mut self, duration: &Spanned<TimeSpan>) -> Option<TimeSpan> {
         let seconds = duration.value.seconds();
         // Seconds of a phase are numbered with 32 bits, and no one waits for longer than a year.
         let fits = (0.001..=366.0 * 86_400.0).contains(&seconds);
@@ -52,8 +147,7 @@ impl Compiler<'_> {
         fits.then_some(duration.value)
     }
 
-    fn users(&mut self, document: &PhaseDocument) -> Option<u32> {
-        let users = document.users.as_ref()?;
+    fn users(&mut self, users: &Spanned<u32>) -> Option<u32> {
         let fits = (1..=MOST_USERS).contains(&users.value);
         if !fits {
             let message = format!("a phase cannot have {} users", users.value);
@@ -97,25 +191,41 @@ impl Compiler<'_> {
     }
 
     fn load(&mut self, document: &PhaseDocument) -> Option<Load> {
-        let Some(arrivals) = &document.arrivals else { return Some(Load::Closed) };
-        let FileOr::Plain(rate) = &arrivals.value else {
-            let message = "arrivals that rise or fall are not built yet";
-            self.report(Code::NotBuilt, message, arrivals.span, "write a constant rate such as `\"25/s\"`");
-            return None;
+        let Some(arrivals) = &document.arrivals else {
+            if let Some(spacing) = &document.spacing {
+                let help = "users of a closed phase start when their wait is over; take the key out, or give `arrivals`";
+                self.report(Code::ExactlyOne, "`spacing` needs `arrivals`", spacing.span, help);
+            }
+            return Some(Load::Closed);
         };
-        self.rate(*rate, arrivals).map(Load::Open)
+        let spacing = document.spacing.as_ref().map_or(Spacing::Even, |spacing| spacing.value);
+        let (from, to) = match &arrivals.value {
+            FileOr::Plain(rate) => {
+                let rate = self.rate(*rate, arrivals.span, Least::Above)?;
+                (rate, rate)
+            }
+            FileOr::Table(ArrivalsRampDocument { from, to }) => {
+                let (from, to) = (from.as_ref()?, to.as_ref()?);
+                let ends = (
+                    self.rate(from.value, from.span, Least::Zero),
+                    self.rate(to.value, to.span, Least::Zero),
+                );
+                if from.value.per_second() + to.value.per_second() <= 0.0 {
+                    let help = "write a rate above 0 for one end at least";
+                    self.report(Code::OutOfRange, "nothing ever arrives", arrivals.span, help);
+                    return None;
+                }
+                (ends.0?, ends.1?)
+            }
+        };
+        Some(Load::Open(OpenLoad { from, to, spacing }))
     }
 
-    fn rate<T>(&mut self, rate: Rate, written: &Spanned<T>) -> Option<Rate> {
-        let fits = rate.per_second() > 0.0 && rate.per_second() <= 1e6;
+    fn rate(&mut self, rate: Rate, span: Span, least: Least) -> Option<Rate> {
+        let fits = (rate.per_second() > 0.0 || least == Least::Zero) && rate.per_second() <= 1e6;
         if !fits {
             let message = format!("`{rate}` cannot be the rate of arrivals");
-            self.report(
-                Code::OutOfRange,
-                message,
-                written.span,
-                "write a rate above 0 and up to \"1000000/s\"",
-            );
+            self.report(Code::OutOfRange, message, span, "write a rate above 0 and up to \"1000000/s\"");
         }
         fits.then_some(rate)
     }
@@ -127,7 +237,9 @@ impl Compiler<'_> {
         let message = format!("phase `{}` has no second left to judge", phase.name);
         let label = format!(
             "takes {}, of which the ramp is {} and the warm-up {}",
-            phase.duration, phase.ramp, phase.warmup
+            phase.duration,
+            phase.ramp(),
+            phase.warmup
         );
         let help = "judging starts with the first whole second after ramp and warm-up: make the phase longer, or these shorter";
         self.problems.report(Diagnostic::new(Code::NothingJudged, message).at(phase.span, label).help(help));

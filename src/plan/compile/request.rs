@@ -1,13 +1,15 @@
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Map, Node, Spanned, Value};
 use crate::plan::compile::Compiler;
-use crate::plan::compile::holes::{Encoding, json_text};
+use crate::plan::compile::lists::scalar;
 use crate::plan::document::{ExpectDocument, RequestDocument};
-use crate::plan::model::{OperationId, Request, Statuses};
-use crate::plan::template::{Hole, Template};
+use crate::plan::encoding::{Encoding, json_text};
+use crate::plan::expect::{Expect, Statuses};
+use crate::plan::model::{Capture, OperationId, Request};
+use crate::plan::template::{Pointer, Template};
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
@@ -17,32 +19,49 @@ const LONGEST_NAME: usize = 200;
 /// The longest method and path: servers refuse longer request lines.
 const LONGEST_REQUEST: usize = 16 << 10;
 
-impl Compiler<'_> {
-    pub(super) fn request(&mut self, document: &RequestDocument) -> Option<Request> {
+/// The largest file that is sent as a body.
+const LARGEST_BODY: usize = 16 << 20;
+
+/// A body, and the content type that it has where no header says another.
+type Body = (Template, &'static str);
+
+impl Compiler<'_, '_> {
+    /// A request; what its class sends in every header comes before its own, which may replace it.
+    pub(super) fn request(
+        &mut self,
+        document: &RequestDocument,
+        inherited: &[(HeaderName, Template)],
+    ) -> Option<Request> {
         let line = document.request.as_ref()?;
         let operation = self.named_operation(document.operation.as_ref().unwrap_or(line));
         let method_and_path = self.request_line(line).map(|(method, path)| (method, path.to_owned()));
         let path = method_and_path
             .as_ref()
             .and_then(|(_, path)| self.template(&Spanned::new(path.clone(), line.span), Encoding::Path));
-        let headers = self.headers(document.headers.as_ref());
+        let own = self.headers(document.headers.as_ref());
         let body = self.body(document);
         let expect = self.expect(document.expect.as_ref());
-        let (body, mut headers) = (body?, headers?);
-        let kind = if document.json.is_some() { "application/json" } else { "text/plain; charset=utf-8" };
-        if body.is_some() && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
+        let captures = self.captures(document.capture.as_ref());
+        let (body, own) = (body?, own?);
+        let mut headers = inherited.to_vec();
+        headers.retain(|(name, _)| !own.iter().any(|(other, _)| name == other));
+        headers.extend(own);
+        if let Some((_, kind)) = &body
+            && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
+        {
             let mut value = Template::default();
             value.push_text(kind.as_bytes());
             headers.push((CONTENT_TYPE, value));
         }
-        Some(number_sequences(Request {
+        Some(Request {
             operation,
             method: method_and_path?.0,
             path: path?,
             headers,
-            body,
-            expect,
-        }))
+            body: body.map(|(body, _)| body),
+            expect: expect?,
+            captures: captures?,
+        })
     }
 
     fn named_operation(&mut self, name: &Spanned<String>) -> OperationId {
@@ -93,15 +112,15 @@ impl Compiler<'_> {
         Some((method.clone(), path))
     }
 
-    fn headers(
+    pub(super) fn headers(
         &mut self,
         headers: Option<&Spanned<Map<String>>>,
-    ) -> Option<Vec<(http::HeaderName, Template)>> {
+    ) -> Option<Vec<(HeaderName, Template)>> {
         let mut compiled = Some(Vec::new());
         for (key, value) in headers.into_iter().flat_map(|headers| &headers.value.0) {
             let name = self.header_name(&key.name, key.span);
             let template = self.template(value, Encoding::Header).filter(|template| {
-                let fits = template.literals().all(|text| HeaderValue::from_bytes(text).is_ok());
+                let fits = template.texts_are(|text| HeaderValue::from_bytes(text).is_ok());
                 if !fits {
                     self.bad_header_value(&key.name, value.span);
                 }
@@ -117,23 +136,63 @@ impl Compiler<'_> {
 
     /// The outer option is whether it could be compiled, the inner whether there is one.
     #[expect(clippy::option_option, reason = "two questions: is it right, and is there one")]
-    fn body(&mut self, document: &RequestDocument) -> Option<Option<Template>> {
-        if let (Some(json), Some(body)) = (&document.json, &document.body) {
+    fn body(&mut self, document: &RequestDocument) -> Option<Option<Body>> {
+        let RequestDocument { json, body, form, body_file, .. } = document;
+        let written = [
+            ("json", json.as_ref().map(|json| json.span)),
+            ("body", body.as_ref().map(|body| body.span)),
+            ("form", form.as_ref().map(|form| form.span)),
+            ("body_file", body_file.as_ref().map(|file| file.span)),
+        ];
+        let mut written = written.into_iter().filter_map(|(key, span)| Some((key, span?)));
+        if let (Some(first), Some(second)) = (written.next(), written.next()) {
             let diagnostic = Diagnostic::new(Code::ExactlyOne, "a request has one body")
-                .at(body.span, "`body` is one")
-                .at(json.span, "`json` is another")
-                .help("keep either `json` or `body`");
+                .at(second.1, format!("`{}` is one", second.0))
+                .at(first.1, format!("`{}` is another", first.0))
+                .help(format!("keep either `{}` or `{}`", first.0, second.0));
             self.problems.report(diagnostic);
             return None;
         }
-        if let Some(json) = &document.json {
+        let body = if let Some(json) = json {
             let mut template = Template::default();
-            return self.json(&json.value, &mut template).map(|()| Some(template));
+            (self.json(&json.value, &mut template).map(|()| template)?, "application/json")
+        } else if let Some(form) = form {
+            (self.form(form)?, "application/x-www-form-urlencoded")
+        } else if let Some(file) = body_file {
+            let mut template = Template::default();
+            template.push_text(&self.files.bytes(file, LARGEST_BODY, self.problems)?);
+            (template, "application/octet-stream")
+        } else if let Some(body) = body {
+            (self.template(body, Encoding::Raw)?, "text/plain; charset=utf-8")
+        } else {
+            return Some(None);
+        };
+        Some(Some(body))
+    }
+
+    fn form(&mut self, form: &Spanned<Map<Node>>) -> Option<Template> {
+        let mut out = Template::default();
+        let mut complete = Some(());
+        for (index, (key, field)) in form.value.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "&" };
+            out.push_text(format!("{separator}{}=", Encoding::Form.text(&key.name)).as_bytes());
+            match (&field.value.value, scalar(&field.value.value)) {
+                (Value::Text(text), _) => {
+                    match self.template(&Spanned::new(text.clone(), field.span), Encoding::Form) {
+                        Some(value) => out.append(value),
+                        None => complete = None,
+                    }
+                }
+                (_, Some(value)) => out.push_text(Encoding::Form.value(&value).as_bytes()),
+                (other, None) => {
+                    let message = format!("a field of a form cannot be {}", other.kind());
+                    let help = "write a string, a number or a boolean";
+                    self.report(Code::WrongType, message, field.span, help);
+                    complete = None;
+                }
+            }
         }
-        match &document.body {
-            Some(body) => self.template(body, Encoding::Raw).map(Some),
-            None => Some(None),
-        }
+        complete.map(|()| out)
     }
 
     fn json(&mut self, node: &Node, out: &mut Template) -> Option<()> {
@@ -185,8 +244,54 @@ impl Compiler<'_> {
         complete
     }
 
-    fn expect(&mut self, expect: Option<&Spanned<ExpectDocument>>) -> Statuses {
-        let Some(statuses) = expect.and_then(|expect| expect.value.status.as_ref()) else {
+    fn expect(&mut self, expect: Option<&Spanned<ExpectDocument>>) -> Option<Expect> {
+        let document = expect.map(|expect| &expect.value);
+        let status = self.statuses(document.and_then(|expect| expect.status.as_ref()));
+        let members = document.and_then(|expect| expect.json.as_ref()).map_or(&[][..], |json| &json.value.0);
+        let mut json = Vec::with_capacity(members.len());
+        for (key, value) in members {
+            json.push((self.pointer(&key.name, key.span), self.constant_json(&value.value)));
+        }
+        let json = json.into_iter().map(|(pointer, value)| Some((pointer?, value?)));
+        let contains = document.and_then(|expect| expect.contains.as_ref());
+        let contains = contains.map(|text| self.constant(text, Encoding::Raw));
+        Some(Expect {
+            status,
+            json: json.collect::<Option<_>>()?,
+            contains: match contains {
+                Some(text) => Some(text?),
+                None => None,
+            },
+            max_bytes: document.and_then(|expect| expect.max_bytes.as_ref()).map(|size| size.value.bytes()),
+        })
+    }
+
+    fn pointer(&mut self, text: &str, span: crate::diagnostic::Span) -> Option<Pointer> {
+        let pointer = Pointer::new(text);
+        if pointer.is_none() {
+            let help = "write a JSON pointer (RFC 6901) such as `/results/0/case_id`";
+            self.report(Code::BadPointer, format!("`{text}` is not a JSON pointer"), span, help);
+        }
+        pointer
+    }
+
+    /// What is kept of an answer; the names were gathered before.
+    fn captures(&mut self, captures: Option<&Spanned<Map<String>>>) -> Option<Vec<Capture>> {
+        let mut compiled = Some(Vec::new());
+        for (key, pointer) in captures.map_or(&[][..], |captures| &captures.value.0) {
+            let slot = self.captures.iter().position(|name| *name == key.name);
+            match (slot, self.pointer(&pointer.value, pointer.span), &mut compiled) {
+                (Some(slot), Some(pointer), Some(all)) => {
+                    all.push(Capture { name: key.name.clone(), slot, pointer });
+                }
+                _ => compiled = None,
+            }
+        }
+        compiled
+    }
+
+    fn statuses(&mut self, statuses: Option<&Spanned<Vec<Spanned<u16>>>>) -> Statuses {
+        let Some(statuses) = statuses else {
             return Statuses::Default;
         };
         let mut accepted = Vec::new();
@@ -205,19 +310,4 @@ impl Compiler<'_> {
         }
         Statuses::Only(accepted)
     }
-}
-
-/// Numbers the `${seq()}` of a request, so that no two of them get the same value.
-fn number_sequences(mut request: Request) -> Request {
-    let mut next = 0;
-    let headers = request.headers.iter_mut().map(|(_, value)| value);
-    for template in std::iter::once(&mut request.path).chain(headers).chain(request.body.as_mut()) {
-        for hole in template.holes_mut() {
-            if let Hole::Sequence(place) = hole {
-                *place = next;
-                next += 1;
-            }
-        }
-    }
-    request
 }

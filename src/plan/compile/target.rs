@@ -6,12 +6,17 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{Map, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::compile::holes::Encoding;
-use crate::plan::document::{HttpVersion, TargetDocument};
-use crate::plan::model::{Secrets, Target, TargetUrl};
+use crate::plan::document::{self as written, TargetDocument, TlsDocument};
+use crate::plan::encoding::Encoding;
+use crate::plan::model::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 use crate::units::TimeSpan;
 
-impl Compiler<'_> {
+/// The most redirects that a request may follow.
+const MOST_REDIRECTS: u16 = 20;
+/// The largest file with certificates or a key.
+const LARGEST_PEM: usize = 4 << 20;
+
+impl Compiler<'_, '_> {
     pub(super) fn target(&mut self, document: &TargetDocument, instead: Option<&str>) -> Option<Target> {
         let url = match instead {
             Some(url) => {
@@ -24,15 +29,15 @@ impl Compiler<'_> {
                 self.url(&text, url.span)
             }
         };
-        if let Some(Spanned { value: HttpVersion::Two, span }) = document.http {
-            let help = "this version speaks HTTP/1.1; take the key out";
-            self.report(Code::NotBuilt, "`http = \"2\"` is not built yet", span, help);
-        }
         let headers = document.headers.as_ref().map(|headers| self.constant_headers(headers));
         let ready = document.ready.as_ref().map(|ready| self.ready(ready));
+        let url = url?;
+        let tls = self.tls(document, &url);
+        let redirects = document.follow_redirects.as_ref();
+        let redirects = redirects.map_or(Some(0), |redirects| self.redirects(redirects));
         let seconds = |n| TimeSpan::from(Duration::from_secs(n));
         Some(Target {
-            url: url?,
+            url,
             ready: match ready {
                 Some(ready) => Some(ready?),
                 None => None,
@@ -41,7 +46,68 @@ impl Compiler<'_> {
             timeout: self.positive(document.timeout.as_ref(), seconds(30)),
             connect_timeout: self.positive(document.connect_timeout.as_ref(), seconds(5)),
             headers: headers.unwrap_or_default(),
+            http: match document.http.as_ref().map(|http| http.value) {
+                Some(written::HttpVersion::Two) => HttpVersion::Two,
+                None | Some(written::HttpVersion::One) => HttpVersion::One,
+            },
+            tls: tls?,
+            redirects: redirects?,
         })
+    }
+
+    fn redirects(&mut self, written: &Spanned<u16>) -> Option<u16> {
+        let fits = written.value <= MOST_REDIRECTS;
+        if !fits {
+            let message = format!("{} redirects are not followed", written.value);
+            let help = format!("write a number from 0 to {MOST_REDIRECTS}");
+            self.report(Code::OutOfRange, message, written.span, help);
+        }
+        fits.then_some(written.value)
+    }
+
+    /// The outer option is whether it could be compiled, the inner whether there is TLS at all.
+    #[expect(clippy::option_option, reason = "two questions: is it right, and is there one")]
+    fn tls(&mut self, document: &TargetDocument, url: &TargetUrl) -> Option<Option<Tls>> {
+        let Some(Spanned { value: written, span }) = &document.tls else {
+            return Some((url.scheme == "https").then(Tls::default));
+        };
+        let TlsDocument { ca_file, client_cert, client_key, server_name, insecure } = written;
+        if let (Some(one), None) | (None, Some(one)) = (client_cert, client_key) {
+            let help = "a client certificate is used with its key: give both `client_cert` and `client_key`";
+            self.report(
+                Code::ExactlyOne,
+                "a client certificate needs its key, and a key its certificate",
+                one.span,
+                help,
+            );
+            return None;
+        }
+        let mut read = |file: &Option<Spanned<String>>| match file {
+            Some(file) => self.files.bytes(file, LARGEST_PEM, self.problems).map(Some),
+            None => Some(None),
+        };
+        let (roots, certificate, key) = (read(ca_file)?, read(client_cert)?, read(client_key)?);
+        if url.scheme != "https" {
+            let message = "`tls` has no effect: the url starts with `http://`";
+            let help = "write `https://` in the url, or take the table out";
+            self.report(Code::NoEffect, message, *span, help);
+            return Some(None);
+        }
+        let trust = match insecure.as_ref().is_some_and(|insecure| insecure.value) {
+            true => Trust::Anyone,
+            false => Trust::Verified,
+        };
+        if let (Trust::Anyone, Some(unused)) = (trust, ca_file.as_ref().or(server_name.as_ref())) {
+            let message = "with `insecure` any certificate is taken, so nothing is compared with this";
+            self.report(Code::NoEffect, message, unused.span, "take `insecure` out, or this");
+        }
+        Some(Some(Tls {
+            roots,
+            identity: certificate.zip(key),
+            server_name: server_name.as_ref().map(|name| name.value.clone()),
+            trust,
+            span: Some(*span),
+        }))
     }
 
     fn positive(&mut self, written: Option<&Spanned<TimeSpan>>, default: TimeSpan) -> TimeSpan {
@@ -111,14 +177,14 @@ impl Compiler<'_> {
 fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
     let bad = |why: &str| (Code::BadUrl, why.to_owned());
     let url = url::Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => bad("it does not start with `http://`"),
+        url::ParseError::RelativeUrlWithoutBase => bad("it does not start with `http://` or `https://`"),
         other => bad(&other.to_string()),
     })?;
-    match url.scheme() {
-        "http" => {}
-        "https" => return Err((Code::NotBuilt, "https is not built yet".to_owned())),
-        _ => return Err(bad("it does not start with `http://`")),
-    }
+    let scheme = match url.scheme() {
+        "http" => "http",
+        "https" => "https",
+        _ => return Err(bad("it does not start with `http://` or `https://`")),
+    };
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad("it holds a user name; send `authorization` as a header"));
     }
@@ -129,6 +195,7 @@ fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
     let port = url.port_or_known_default().unwrap_or(80);
     let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     Ok(TargetUrl {
+        scheme,
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port,
         base_path: url.path().trim_end_matches('/').to_owned(),

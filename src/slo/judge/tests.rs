@@ -16,13 +16,14 @@ fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
         statistic,
         tiers,
         gated: true,
+        windows: None,
         span: Span { file, start: 0, end: 0 },
         watches: tiers.all().enumerate().map(|(index, (tier, _))| (tier, index)).collect(),
     }
 }
 
 fn evidence(n: f64, k: f64, f: f64) -> Evidence {
-    Evidence { n, k, f, ..Evidence::default() }
+    Evidence { counts: Tally { n, k, f }, ..Evidence::default() }
 }
 
 /// A phase that ran for a minute, with 100 requests of 30 ms.

@@ -6,17 +6,19 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::Context;
 
+use crate::plan::model::{HttpVersion, Target, TargetUrl};
+
 /// A running stand-in; it ends with this value, or with this process.
-pub(super) struct StandInProcess {
+pub(in crate::app) struct StandInProcess {
     child: Child,
     /// Its standard input: it exits when this is closed, however this process ends.
     _lifeline: Option<ChildStdin>,
-    pub(super) port: u16,
+    port: u16,
 }
 
 impl StandInProcess {
     /// Starts it on a free port and waits until it listens.
-    pub(super) fn start() -> anyhow::Result<Self> {
+    pub(in crate::app) fn start() -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("could not find this program's own file")?;
         let mut child = Command::new(program)
             .args(["stand-in", "--port", "0", "--with-parent"])
@@ -34,6 +36,13 @@ impl StandInProcess {
         let port =
             port.with_context(|| format!("the stand-in did not say where it listens but `{}`", line.trim()))?;
         Ok(Self { child, _lifeline: lifeline, port })
+    }
+
+    /// Points a plan's target at it, which speaks HTTP/1.1 without TLS.
+    pub(in crate::app) fn become_target_of(&self, target: &mut Target) {
+        target.url = TargetUrl::loopback(self.port);
+        target.tls = None;
+        target.http = HttpVersion::One;
     }
 }
 

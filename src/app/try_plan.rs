@@ -1,0 +1,264 @@
+//! `runner try PLAN`: each task once, everything that is sent and received shown.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::app::arguments::{Format, TryArgs};
+use crate::app::load::{Ready, load, refuse};
+use crate::app::output;
+use crate::app::target::StandInProcess;
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::engine::{Done, Exchange, Once, each_task_once};
+use crate::plan::model::{ClassId, OperationId, Plan};
+use crate::report;
+
+/// Bodies are shown up to so many bytes.
+const LONGEST_BODY: usize = 4096;
+
+/// Performs each task of a plan once; exits with 1 where one fails.
+pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
+    let mut ready = match load(&arguments.plan) {
+        Ok(ready) => ready,
+        Err(code) => return Ok(code),
+    };
+    let only = match arguments.operation.as_deref().map(|name| operation(&ready.plan, name)).transpose() {
+        Ok(only) => only,
+        Err(problems) => return Ok(refuse(&problems, arguments.plan.format)),
+    };
+    let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
+    if let Some(stand_in) = &stand_in {
+        stand_in.become_target_of(&mut ready.plan.target);
+    }
+    output::stderr(&ready.warnings);
+    if let Some(insecure) = report::insecure(&ready.plan) {
+        output::stderr(&format!("warning: {insecure}\n"));
+    }
+    let transcript = Transcript { plan: &ready.plan, format: arguments.plan.format };
+    let mut tally = Tally::default();
+    let mut documents = Vec::new();
+    let once = Once {
+        plan: &ready.plan,
+        phase: ready.phases[0],
+        classes: classes(&ready),
+        only,
+        seed: ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into()),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = each_task_once(once, |done| {
+        tally.add(done);
+        match transcript.format {
+            Format::Human => output::stdout(&transcript.redacted(&transcript.human(done))),
+            Format::Json => documents.push(transcript.json(done)),
+        }
+    });
+    runtime.block_on(work).map_err(anyhow::Error::msg).context("could not reach the target over TLS")?;
+    match transcript.format {
+        Format::Human => output::stdout(&format!("{tally}\n")),
+        Format::Json => {
+            let document = json!({ "requests": tally.requests, "failed": tally.failed, "tasks": documents });
+            output::stdout(&transcript.redacted(&format!("{document:#}\n")));
+        }
+    }
+    Ok(ExitCode::from(u8::from(tally.failed > 0)))
+}
+
+/// How many requests were made, and how many of them failed.
+#[derive(Default)]
+struct Tally {
+    requests: usize,
+    failed: usize,
+}
+
+impl Tally {
+    fn add(&mut self, done: &Done) {
+        self.requests += done.exchanges.len();
+        self.failed += done.exchanges.iter().filter(|exchange| exchange.failure.is_some()).count();
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let requests = if self.requests == 1 { "request" } else { "requests" };
+        match self.failed {
+            0 => write!(f, "{} {requests}, all as expected", self.requests),
+            failed => write!(f, "{} {requests}, {failed} failed", self.requests),
+        }
+    }
+}
+
+/// The operation of a name, or why there is none.
+fn operation(plan: &Plan, name: &str) -> Result<OperationId, Problems> {
+    let names = || plan.operations.iter().map(String::as_str);
+    if let Some((id, _)) = (0..).map(OperationId).zip(names()).find(|(_, known)| *known == name) {
+        return Ok(id);
+    }
+    let mut problems = Problems::default();
+    let listed = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let diagnostic = Diagnostic::new(Code::UnknownOperation, format!("unknown operation `{name}`"))
+        .at(problems.add_option("--operation", name), "no task of the plan has this operation")
+        .suggest(name, names());
+    problems.report(diagnostic.help(format!("the plan's operations are {listed}")));
+    Err(problems)
+}
+
+/// The classes of the phases that are tried, each once.
+fn classes(ready: &Ready) -> Vec<ClassId> {
+    let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
+    let mut classes: Vec<ClassId> = Vec::new();
+    for (class, _) in phases.flat_map(|phase| &phase.mix) {
+        if !classes.contains(class) {
+            classes.push(*class);
+        }
+    }
+    classes
+}
+
+/// Shows what was done.
+struct Transcript<'p> {
+    plan: &'p Plan,
+    format: Format,
+}
+
+impl Transcript<'_> {
+    fn redacted(&self, text: &str) -> String {
+        self.plan.secrets.redact(text)
+    }
+
+    /// In the manner of `curl -v`: `>` is sent, `<` is received, `=` is kept or expected, `*` is told.
+    fn human(&self, done: &Done) -> String {
+        let class = &self.plan.classes[usize::from(done.class.0)].name;
+        let mut text = format!("── {class} · {}\n", done.what);
+        for exchange in &done.exchanges {
+            text.push_str(&self.exchange(exchange));
+            text.push('\n');
+        }
+        if done.exchanges.is_empty() {
+            text.push_str("* a request could not be made: a value that it needs was not captured\n\n");
+        }
+        text
+    }
+
+    fn exchange(&self, exchange: &Exchange) -> String {
+        let mut text = format!("* {}\n", self.plan.operations[exchange.sample.operation.index()]);
+        if let Some(opened) = &exchange.opened {
+            let tls = opened.tls.as_ref().map_or_else(String::new, |(_, agreed)| format!(", {agreed}"));
+            line(&mut text, "*", &format!("connected to {}{tls}", self.plan.target.url));
+        }
+        line(&mut text, ">", &request_line(&exchange.request));
+        headers(&mut text, ">", exchange.request.headers());
+        body(&mut text, ">", &exchange.body);
+        if let Some(answer) = &exchange.answer {
+            line(&mut text, "<", &format!("{:?} {}", answer.version, answer.status));
+            headers(&mut text, "<", &answer.headers);
+            body(&mut text, "<", &answer.body);
+        }
+        for finding in &exchange.findings {
+            let told = match &finding.instead {
+                None => format!("expected {}: it is", finding.expected),
+                Some(instead) => format!("expected {}: FAILED, found {instead}", finding.expected),
+            };
+            line(&mut text, "=", &told);
+        }
+        for (name, value) in &exchange.captured {
+            line(&mut text, "=", &format!("captured {name} = {value}"));
+        }
+        if let Some(failure) = &exchange.failure {
+            line(&mut text, "*", &format!("FAILED: {failure}"));
+        }
+        line(&mut text, "*", &times(exchange));
+        text
+    }
+
+    fn json(&self, done: &Done) -> Value {
+        let exchanges = done.exchanges.iter().map(|exchange| {
+            let of_answer = |answer: &crate::engine::Answer| {
+                json!({
+                    "status": answer.status.as_u16(),
+                    "headers": pairs(&answer.headers),
+                    "body": String::from_utf8_lossy(&answer.body),
+                })
+            };
+            json!({
+                "operation": self.plan.operations[exchange.sample.operation.index()],
+                "request": {
+                    "line": request_line(&exchange.request),
+                    "headers": pairs(exchange.request.headers()),
+                    "body": String::from_utf8_lossy(&exchange.body),
+                },
+                "answer": exchange.answer.as_ref().map(of_answer),
+                "expected": exchange.findings.iter().map(|finding| json!({
+                    "what": finding.expected, "instead": finding.instead,
+                })).collect::<Vec<_>>(),
+                "captured": exchange.captured.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+                "failure": exchange.failure,
+                "times_ms": stages(exchange).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            })
+        });
+        let class = &self.plan.classes[usize::from(done.class.0)].name;
+        json!({ "class": class, "what": done.what, "requests": exchanges.collect::<Vec<_>>() })
+    }
+}
+
+fn line(text: &mut String, mark: &str, told: &str) {
+    writeln!(text, "{mark} {told}").expect("a text grows as it is written");
+}
+
+fn request_line(request: &http::Request<()>) -> String {
+    format!("{} {} {:?}", request.method(), request.uri(), request.version())
+}
+
+fn headers(text: &mut String, mark: &str, headers: &http::HeaderMap) {
+    for (name, value) in headers {
+        line(text, mark, &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+    }
+}
+
+fn body(text: &mut String, mark: &str, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    text.push_str(mark);
+    text.push('\n');
+    let shown = &bytes[..bytes.len().min(LONGEST_BODY)];
+    for told in String::from_utf8_lossy(shown).lines() {
+        line(text, mark, told);
+    }
+    if shown.len() < bytes.len() {
+        line(text, "*", &format!("{} of {} bytes shown", shown.len(), bytes.len()));
+    }
+}
+
+fn pairs(headers: &http::HeaderMap) -> Vec<(String, String)> {
+    let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    headers.iter().map(pair).collect()
+}
+
+/// How long each stage of a request took, in ms, as far as it got.
+fn stages(exchange: &Exchange) -> Vec<(&'static str, f64)> {
+    let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
+    let sample = &exchange.sample;
+    let mut stages = Vec::new();
+    if let Some(opened) = &exchange.opened {
+        stages.push(("connect", ms(opened.connect)));
+        stages.extend(opened.tls.as_ref().map(|(tls, _)| ("tls", ms(*tls))));
+    }
+    if let Some(head_at) = exchange.head_at {
+        stages.push(("first byte", ms(head_at.saturating_sub(sample.sent))));
+        stages.push(("body", ms(sample.finished.saturating_sub(head_at))));
+    }
+    stages
+}
+
+fn times(exchange: &Exchange) -> String {
+    let told: Vec<String> = stages(exchange).iter().map(|(stage, ms)| format!("{stage} {ms} ms")).collect();
+    let bytes = exchange.answer.as_ref().map_or(0, |answer| answer.bytes);
+    match told.is_empty() {
+        true => "nothing was answered".to_owned(),
+        false => format!("{}; {bytes} bytes", told.join(", ")),
+    }
+}

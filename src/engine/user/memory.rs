@@ -1,0 +1,86 @@
+use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use serde_json::Value;
+use url::Url;
+
+use crate::engine::wire::fault::Fault;
+use crate::measure::sample::ErrorKind;
+use crate::plan::model::{Capture, Cookies};
+
+/// A captured value may have at most so many bytes, as JSON.
+const LARGEST_VALUE: usize = 64 << 10;
+
+/// What a user remembers from one request to the next.
+pub(in crate::engine) struct Memory {
+    /// Captured values, by slot.
+    pub(in crate::engine) captured: Vec<Option<Value>>,
+    cookies: Option<Box<cookie_store::CookieStore>>,
+}
+
+impl Memory {
+    /// An empty one.
+    pub(in crate::engine) fn new(captures: usize, cookies: Cookies) -> Self {
+        let cookies = (cookies == Cookies::Kept).then(Box::default);
+        Self { captured: vec![None; captures], cookies }
+    }
+
+    /// Everything is forgotten: the user has left.
+    pub(in crate::engine) fn clear(&mut self) {
+        self.captured.iter_mut().for_each(|value| *value = None);
+        if let Some(cookies) = &mut self.cookies {
+            cookies.clear();
+        }
+    }
+
+    /// Keeps the values that a request captures of its answer.
+    pub(in crate::engine) fn capture(
+        &mut self,
+        captures: &[Capture],
+        answer: Option<&Value>,
+    ) -> Result<(), Fault> {
+        for Capture { name, slot, pointer } in captures {
+            let found = answer.and_then(|answer| pointer.find(answer));
+            let unexpected =
+                |why: String| Fault::new(ErrorKind::Unexpected, format!("cannot capture `{name}`: {why}"));
+            let found = found.ok_or_else(|| match answer {
+                Some(_) => unexpected(format!("nothing is at `{pointer}`")),
+                None => unexpected("the answer is not JSON".to_owned()),
+            })?;
+            if found.to_string().len() > LARGEST_VALUE {
+                return Err(unexpected(format!(
+                    "what is at `{pointer}` has more than {LARGEST_VALUE} bytes"
+                )));
+            }
+            self.captured[*slot] = Some(found.clone());
+        }
+        Ok(())
+    }
+
+    /// Adds the user's cookies for a URL to a request's headers.
+    pub(in crate::engine) fn send_cookies(&self, url: &Url, headers: &mut HeaderMap) {
+        let Some(cookies) = &self.cookies else { return };
+        let mut pairs: Vec<String> =
+            cookies.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
+        if pairs.is_empty() {
+            return;
+        }
+        pairs.sort_unstable();
+        pairs.splice(..0, headers.get(COOKIE).and_then(|own| own.to_str().ok()).map(str::to_owned));
+        if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
+            headers.insert(COOKIE, value);
+        }
+    }
+
+    /// Keeps the cookies that an answer sets.
+    pub(in crate::engine) fn keep_cookies(&mut self, url: &Url, headers: &HeaderMap) {
+        let Some(cookies) = &mut self.cookies else { return };
+        for text in headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+            // A cookie that is none, or another site's, is left out, as browsers do.
+            let _ = cookies.parse(text, url);
+        }
+    }
+
+    /// Whether cookies are looked at.
+    pub(in crate::engine) fn has_cookies(&self) -> bool {
+        self.cookies.is_some()
+    }
+}

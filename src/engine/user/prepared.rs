@@ -1,0 +1,288 @@
+//! Plan requests made ready for the wire: what is constant is built once, holes are rendered for every task.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use http::{HeaderName, Method, StatusCode, Uri, Version};
+use http_body_util::Full;
+use serde_json::Value;
+use url::Url;
+
+use crate::engine::wire::connection::Answer;
+use crate::engine::wire::fault::Fault;
+use crate::measure::sample::ErrorKind;
+use crate::plan::draw::Draw;
+use crate::plan::expect::{Expect, Finding};
+use crate::plan::model::{
+    Capture, Cookies, HttpVersion, OperationId, Plan, Request, Target, TargetUrl, UserClass,
+};
+use crate::plan::template::{Facts, Template};
+use crate::units::TimeSpan;
+
+/// A user class, ready to be performed.
+pub(in crate::engine) struct Behaviour {
+    cumulative_weights: Vec<f64>,
+    /// Per task what it may be, each a sequence of requests.
+    pub(in crate::engine) tasks: Vec<Vec<Vec<Prepared>>>,
+    pub(in crate::engine) on_start: Vec<Prepared>,
+    pub(in crate::engine) on_stop: Vec<Prepared>,
+    pub(super) latency: Option<(TimeSpan, TimeSpan)>,
+    pub(super) cookies: Cookies,
+    pub(super) captures: usize,
+}
+
+/// A request, ready to be sent.
+pub(in crate::engine) struct Prepared {
+    pub(in crate::engine) operation: OperationId,
+    method: Method,
+    version: Version,
+    uri: Part<Uri>,
+    headers: HeaderMap,
+    drawn_headers: Vec<(HeaderName, Template)>,
+    body: Part<Bytes>,
+    pub(super) expect: Expect,
+    pub(super) captures: Vec<Capture>,
+}
+
+/// Built once, or rendered for every task.
+enum Part<T> {
+    Constant(T),
+    Drawn(Template),
+}
+
+/// A request with its holes filled.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    head: http::Request<()>,
+    body: Bytes,
+}
+
+/// Where an answer leads.
+pub(super) struct Hop {
+    pub(super) outgoing: Outgoing,
+}
+
+impl Behaviour {
+    /// The behaviour of each class of a plan.
+    pub(in crate::engine) fn of_classes(plan: &Plan) -> Vec<Self> {
+        plan.classes.iter().map(|class| Self::new(class, &plan.target)).collect()
+    }
+
+    fn new(class: &UserClass, target: &Target) -> Self {
+        let prepare = |requests: &Vec<Request>| -> Vec<Prepared> {
+            requests.iter().map(|request| Prepared::new(request, target)).collect()
+        };
+        Self {
+            cumulative_weights: class.cumulative_weights.clone(),
+            tasks: class.tasks.iter().map(|task| task.choices.iter().map(prepare).collect()).collect(),
+            on_start: prepare(&class.on_start),
+            on_stop: prepare(&class.on_stop),
+            latency: class.network_latency,
+            cookies: class.cookies,
+            captures: class.captures,
+        }
+    }
+
+    /// Draws what to do.
+    pub(in crate::engine) fn choose(&self, draw: &mut Draw) -> &[Prepared] {
+        let task = &self.tasks[draw.weighted(&self.cumulative_weights)];
+        if task.len() == 1 { &task[0] } else { &task[draw.index(task.len())] }
+    }
+}
+
+impl Prepared {
+    fn new(request: &Request, target: &Target) -> Self {
+        let mut headers = target.headers.clone();
+        let mut path = Template::default();
+        let version = match target.http {
+            HttpVersion::One => {
+                headers.insert(HOST, target.url.authority.clone());
+                Version::HTTP_11
+            }
+            // Scheme and host are part of what HTTP/2 sends instead of a request line.
+            HttpVersion::Two => {
+                path.push_text(target.url.origin().as_bytes());
+                Version::HTTP_2
+            }
+        };
+        let product = HeaderValue::from_static(concat!("runner/", env!("CARGO_PKG_VERSION")));
+        headers.entry(USER_AGENT).or_insert(product);
+        let mut drawn_headers = Vec::new();
+        for (name, value) in &request.headers {
+            match value.constant().map(HeaderValue::from_maybe_shared) {
+                Some(Ok(value)) => {
+                    headers.insert(name, value);
+                }
+                _ => drawn_headers.push((name.clone(), value.clone())),
+            }
+        }
+        path.push_text(target.url.base_path.as_bytes());
+        path.append(request.path.clone());
+        Self {
+            operation: request.operation,
+            method: request.method.clone(),
+            version,
+            uri: match path.constant().map(Uri::from_maybe_shared) {
+                Some(Ok(uri)) => Part::Constant(uri),
+                _ => Part::Drawn(path),
+            },
+            headers,
+            drawn_headers,
+            body: match &request.body {
+                None => Part::Constant(Bytes::new()),
+                Some(body) => body.constant().map_or_else(|| Part::Drawn(body.clone()), Part::Constant),
+            },
+            expect: request.expect.clone(),
+            captures: request.captures.clone(),
+        }
+    }
+
+    /// The request with its holes filled; drawn in the order path, headers, body.
+    pub(super) fn render(&self, draw: &mut Draw, facts: &Facts<'_>) -> Result<Outgoing, Fault> {
+        let mut render = |template: &Template| {
+            let mut out = BytesMut::new();
+            match template.render(&mut out, draw, facts) {
+                Ok(()) => Ok(out.freeze()),
+                Err(missing) => {
+                    let text = format!("`{}` has not been captured", missing.0);
+                    Err(Fault::new(ErrorKind::Unexpected, text))
+                }
+            }
+        };
+        // Lists and texts were looked at before the run: only a captured value can be unfit.
+        let unfit = |what: &str| {
+            Fault::new(ErrorKind::Unexpected, format!("a captured value does not fit into the {what}"))
+        };
+        let uri = match &self.uri {
+            Part::Constant(uri) => uri.clone(),
+            Part::Drawn(path) => Uri::from_maybe_shared(render(path)?).map_err(|_| unfit("path"))?,
+        };
+        let mut headers = self.headers.clone();
+        for (name, value) in &self.drawn_headers {
+            let value = HeaderValue::from_maybe_shared(render(value)?).map_err(|_| unfit("header"))?;
+            headers.insert(name, value);
+        }
+        let body = match &self.body {
+            Part::Constant(body) => body.clone(),
+            Part::Drawn(body) => render(body)?,
+        };
+        let mut head = http::Request::new(());
+        *head.method_mut() = self.method.clone();
+        *head.version_mut() = self.version;
+        *head.uri_mut() = uri;
+        *head.headers_mut() = headers;
+        Ok(Outgoing { head, body })
+    }
+
+    /// Whether the body of an answer is looked into.
+    pub(super) fn looks_inside(&self) -> bool {
+        self.expect.looks_inside() || !self.captures.is_empty()
+    }
+
+    /// Whether it is read as JSON.
+    pub(super) fn needs_json(&self) -> bool {
+        !self.expect.json.is_empty() || !self.captures.is_empty()
+    }
+
+    /// Whether an answer is the expected one.
+    pub(super) fn check(&self, answer: &Answer, json: Option<&Value>) -> Result<(), Fault> {
+        let status = answer.status;
+        if !self.expect.status.accept(status) {
+            let kind = match status.as_u16() {
+                500.. => ErrorKind::Status5xx,
+                400..500 => ErrorKind::Status4xx,
+                _ => ErrorKind::Unexpected,
+            };
+            return Err(Fault::new(kind, format!("HTTP status {status}")));
+        }
+        match self.expect.mismatch(&answer.body, json) {
+            Some(why) => Err(Fault::new(ErrorKind::Unexpected, why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that is expected of an answer, and what was found.
+    pub(super) fn findings(&self, answer: &Answer, json: Option<&Value>) -> Vec<Finding> {
+        let accepted = self.expect.status.accept(answer.status);
+        let status = Finding {
+            expected: format!("the status to be {}", self.expect.status),
+            instead: (!accepted).then(|| answer.status.as_u16().to_string()),
+        };
+        std::iter::once(status).chain(self.expect.findings(&answer.body, json)).collect()
+    }
+}
+
+impl Outgoing {
+    /// What is handed to a connection.
+    pub(super) fn request(&self) -> http::Request<Full<Bytes>> {
+        self.head.clone().map(|()| Full::new(self.body.clone()))
+    }
+
+    /// Where it goes.
+    pub(super) fn uri(&self) -> &Uri {
+        self.head.uri()
+    }
+
+    /// What is shown of it.
+    pub(super) fn shown(self) -> (http::Request<()>, Bytes) {
+        (self.head, self.body)
+    }
+
+    /// The request that an answer leads to, as the Fetch standard has it: 303, and 301 and 302 after a POST, become a
+    /// GET without a body; 307 and 308 keep method and body.
+    pub(super) fn redirected(
+        &self,
+        answer: &Answer,
+        target: &TargetUrl,
+        http: HttpVersion,
+        hops: u16,
+    ) -> Result<Hop, Fault> {
+        let blocked =
+            |why: String| Fault::new(ErrorKind::Blocked, format!("HTTP status {}: {why}", answer.status));
+        if hops == 0 {
+            return Err(blocked("no more redirects are followed".to_owned()));
+        }
+        let location = answer.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let location = location.ok_or_else(|| blocked("it does not say where to".to_owned()))?;
+        let here = target.url_of(self.uri());
+        let there = here.join(location).map_err(|error| blocked(format!("`{location}`: {error}")))?;
+        if there.origin() != here.origin() {
+            return Err(blocked(format!("`{location}` is at another origin")));
+        }
+        let path = &there[url::Position::BeforePath..url::Position::AfterQuery];
+        let uri = match http {
+            HttpVersion::One => path.to_owned(),
+            HttpVersion::Two => target.origin() + path,
+        };
+        let mut next = self.clone();
+        *next.head.uri_mut() =
+            uri.parse().map_err(|_| blocked(format!("`{location}` cannot be asked for")))?;
+        let method = self.head.method();
+        let becomes_get = match answer.status {
+            StatusCode::SEE_OTHER => *method != Method::GET && *method != Method::HEAD,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => *method == Method::POST,
+            _ => false,
+        };
+        if becomes_get {
+            *next.head.method_mut() = Method::GET;
+            next.head.headers_mut().remove(CONTENT_TYPE);
+            next.body = Bytes::new();
+        }
+        Ok(Hop { outgoing: next })
+    }
+}
+
+impl Hop {
+    /// Whether a status leads elsewhere.
+    pub(super) fn is_one(status: StatusCode) -> bool {
+        matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+    }
+}
+
+impl TargetUrl {
+    /// The whole URL of a request to this target.
+    pub(super) fn url_of(&self, uri: &Uri) -> Url {
+        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let whole = Url::parse(&format!("{}{path}", self.origin()));
+        whole.expect("the parts were taken from a URL, and a path was sent")
+    }
+}

@@ -1,0 +1,182 @@
+//! Where bytes go: a socket that remembers when its first byte was handed over, with or without TLS around it.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::Instant;
+
+use crate::engine::wire::fault::Fault;
+use crate::engine::wire::tls::Security;
+use crate::measure::sample::ErrorKind;
+use crate::plan::model::{HttpVersion, Target, TargetUrl};
+
+/// Makes connections to the target.
+#[derive(Clone)]
+pub(in crate::engine) struct Dialer {
+    route: Route,
+    security: Option<Security>,
+    pub(super) http: HttpVersion,
+}
+
+/// How the target is reached.
+#[derive(Clone)]
+enum Route {
+    /// Over TCP, resolving the name anew each time.
+    Tcp(TargetUrl),
+    /// To a server in the same process, so that time can be paused.
+    #[cfg(test)]
+    Memory(tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>),
+}
+
+/// A stream of bytes in both directions.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// A connection's bytes.
+pub(super) type Socket = Box<dyn Stream>;
+
+/// How a connection came about.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// How long it took to reach the target.
+    pub connect: Duration,
+    /// How long the TLS handshake took, and what was agreed on.
+    pub tls: Option<(Duration, String)>,
+}
+
+/// When the first byte since the last [`clear`](Self::clear) was handed to the socket.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct FirstByte(Rc<Cell<Option<Instant>>>);
+
+impl FirstByte {
+    pub(super) fn clear(&self) {
+        self.0.set(None);
+    }
+
+    pub(super) fn get(&self) -> Option<Instant> {
+        self.0.get()
+    }
+
+    fn note(&self) {
+        if self.0.get().is_none() {
+            self.0.set(Some(Instant::now()));
+        }
+    }
+}
+
+/// Notes when a first byte is handed over.
+struct Noted<S> {
+    stream: S,
+    first_byte: FirstByte,
+}
+
+impl Dialer {
+    /// For a target, over TCP.
+    ///
+    /// # Errors
+    /// When what it says about TLS cannot be used.
+    pub(in crate::engine) fn new(target: &Target) -> Result<Self, String> {
+        let route = Route::Tcp(target.url.clone());
+        Ok(Self { route, security: Security::of(target)?, http: target.http })
+    }
+
+    #[cfg(test)]
+    pub(in crate::engine) fn memory(
+        server: tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>,
+    ) -> Self {
+        Self { route: Route::Memory(server), security: None, http: HttpVersion::One }
+    }
+
+    /// Makes a connection.
+    pub(super) async fn dial(&self, first_byte: FirstByte) -> Result<(Socket, Opened), Fault> {
+        let began = Instant::now();
+        let stream = match &self.route {
+            Route::Tcp(url) => connect(url).await?,
+            #[cfg(test)]
+            Route::Memory(server) => {
+                let (ours, theirs) = tokio::io::duplex(64 * 1024);
+                let refused = |_| Fault::new(ErrorKind::ConnectRefused, "the server is gone");
+                server.send(theirs).map_err(refused)?;
+                return Ok((Box::new(Noted { stream: ours, first_byte }), Opened::now(began)));
+            }
+        };
+        let mut opened = Opened::now(began);
+        let noted = Noted { stream, first_byte };
+        let Some(security) = &self.security else { return Ok((Box::new(noted), opened)) };
+        let began = Instant::now();
+        let secured = security.connector.connect(security.name.clone(), noted).await;
+        let secured = secured.map_err(|error| Fault::of_tls(&error))?;
+        let (_, session) = secured.get_ref();
+        let agreed = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        if self.http == HttpVersion::Two && agreed.as_deref() != Some("h2") {
+            return Err(Fault::new(ErrorKind::Tls, "the target does not agree to HTTP/2 (`h2` by ALPN)"));
+        }
+        let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+        let told =
+            format!("{}, {}", version.replace("TLSv1_", "TLS 1."), agreed.as_deref().unwrap_or("no ALPN"));
+        opened.tls = Some((began.elapsed(), told));
+        Ok((Box::new(secured), opened))
+    }
+}
+
+impl Opened {
+    fn now(began: Instant) -> Self {
+        Self { connect: began.elapsed(), tls: None }
+    }
+}
+
+async fn connect(url: &TargetUrl) -> Result<TcpStream, Fault> {
+    let addresses: Vec<SocketAddr> = match url.host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, url.port)],
+        Err(_) => match lookup_host((url.host.as_str(), url.port)).await {
+            Ok(found) => found.collect(),
+            Err(error) => return Err(Fault::new(ErrorKind::Dns, format!("{url}: {error}"))),
+        },
+    };
+    let mut last = Fault::new(ErrorKind::Dns, format!("{url}: the host has no address"));
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Without it a small request may wait for the answer to the one before.
+                stream.set_nodelay(true).map_err(|error| Fault::of_connect(address, &error))?;
+                return Ok(stream);
+            }
+            Err(error) => last = Fault::of_connect(address, &error),
+        }
+    }
+    Err(last)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.first_byte.note();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

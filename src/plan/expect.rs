@@ -1,0 +1,158 @@
+//! What an answer must be.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::plan::template::Pointer;
+
+/// What an answer must be for its request to have succeeded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expect {
+    /// Which statuses are successes.
+    pub status: Statuses,
+    /// What must stand where in a JSON body.
+    pub json: Vec<(Pointer, Value)>,
+    /// What must be in the body.
+    pub contains: Option<String>,
+    /// The largest body, in bytes.
+    pub max_bytes: Option<u64>,
+}
+
+/// Which statuses are successes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statuses {
+    /// 2xx and 3xx.
+    Default,
+    /// One of these.
+    Only(Vec<StatusCode>),
+}
+
+/// One thing that was looked at in an answer, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was expected, in words.
+    pub expected: String,
+    /// What was found instead; `None` where it was as expected.
+    pub instead: Option<String>,
+}
+
+/// What is found in an answer is told up to this length.
+const LONGEST_FOUND: usize = 100;
+
+impl Statuses {
+    /// Whether an answer is a success.
+    pub fn accept(&self, status: StatusCode) -> bool {
+        match self {
+            Self::Default => status.is_success() || status.is_redirection(),
+            Self::Only(statuses) => statuses.contains(&status),
+        }
+    }
+}
+
+impl std::fmt::Display for Statuses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("2xx or 3xx"),
+            Self::Only(statuses) => {
+                let words: Vec<&str> = statuses.iter().map(StatusCode::as_str).collect();
+                f.write_str(&words.join(" or "))
+            }
+        }
+    }
+}
+
+impl Expect {
+    /// Whether the body must be looked at.
+    pub fn looks_inside(&self) -> bool {
+        !self.json.is_empty() || self.contains.is_some()
+    }
+
+    /// The first thing about a body that is not as expected, in words.
+    pub fn mismatch(&self, body: &[u8], json: Option<&Value>) -> Option<String> {
+        let unmet = self.findings(body, json).find_map(|found| Some((found.expected, found.instead?)));
+        unmet.map(|(expected, instead)| format!("expected {expected}, found {instead}"))
+    }
+
+    /// Everything about a body that is expected, and what was found.
+    pub fn findings<'e>(
+        &'e self,
+        body: &'e [u8],
+        json: Option<&'e Value>,
+    ) -> impl Iterator<Item = Finding> + 'e {
+        let pointed = self.json.iter().map(move |(pointer, wanted)| {
+            let instead = match json.map(|json| pointer.find(json)) {
+                None => Some("no JSON".to_owned()),
+                Some(None) => Some("nothing there".to_owned()),
+                Some(Some(found)) => (!same(found, wanted)).then(|| shortened(&found.to_string())),
+            };
+            Finding { expected: format!("`{pointer}` to be {wanted}"), instead }
+        });
+        let contained = self.contains.iter().map(move |text| Finding {
+            expected: format!("the body to contain `{text}`"),
+            instead: (!contains(body, text.as_bytes())).then(|| "it does not".to_owned()),
+        });
+        pointed.chain(contained)
+    }
+}
+
+/// Whether two JSON values are the same; numbers by their value, so that 3 is 3.0.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let found = |(key, value): (&String, &Value)| other.get(key).is_some_and(|it| same(value, it));
+            one.len() == other.len() && one.iter().all(found)
+        }
+        _ => one == other,
+    }
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_FOUND) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn expect(json: &[(&str, Value)], contains: Option<&str>) -> Expect {
+        let pointer = |text| Pointer::new(text).unwrap();
+        Expect {
+            status: Statuses::Default,
+            json: json.iter().map(|(at, value)| (pointer(at), value.clone())).collect(),
+            contains: contains.map(str::to_owned),
+            max_bytes: None,
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_by_value_and_everything_else_exactly() {
+        let body = json!({ "n": 3.0, "list": [1, "1"], "deep": { "a": null } });
+        let wanted = [("/n", json!(3)), ("/list", json!([1.0, "1"])), ("/deep", json!({ "a": null }))];
+        assert_eq!(expect(&wanted, None).mismatch(b"", Some(&body)), None);
+        let told = expect(&[("/list/1", json!(1))], None).mismatch(b"", Some(&body));
+        assert_eq!(told.unwrap(), "expected `/list/1` to be 1, found \"1\"");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_as_that() {
+        let wanted = expect(&[("/a", json!(1))], Some("x"));
+        assert_eq!(wanted.mismatch(b"x", None).unwrap(), "expected `/a` to be 1, found no JSON");
+        let told = wanted.mismatch(b"x", Some(&json!({}))).unwrap();
+        assert_eq!(told, "expected `/a` to be 1, found nothing there");
+        let told = expect(&[], Some("x")).mismatch(b"abc", None).unwrap();
+        assert_eq!(told, "expected the body to contain `x`, found it does not");
+    }
+}
