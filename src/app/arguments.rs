@@ -21,6 +21,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Perform each task of a plan once and show what is sent and received
     Try(TryArgs),
+    /// Print the JSON Schema of plans, of the files with users that they include, or of thresholds
+    Schema(SchemaArgs),
     /// The built-in target
     StandIn(StandInArgs),
 }
@@ -77,6 +79,23 @@ pub(super) struct TryArgs {
     /// Only the tasks with this operation
     #[arg(long, value_name = "NAME")]
     pub(super) operation: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Of which files
+    #[arg(value_name = "KIND")]
+    pub(super) kind: SchemaKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaKind {
+    /// Files such as `plans/daily.toml`
+    Plan,
+    /// Files that plans include, such as `plans/users/steady.toml`
+    Users,
+    /// Files such as `thresholds/response-time.toml`
+    Thresholds,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod check;
 mod load;
 mod output;
 mod run;
+mod schema;
 mod stand_in;
 mod target;
 mod try_plan;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Some(Command::Check(check)) => check::check(&check),
         Some(Command::Try(arguments)) => try_plan::try_plan(&arguments),
+        Some(Command::Schema(schema)) => schema::schema(&schema),
         Some(Command::StandIn(stand_in)) => stand_in::stand_in(&stand_in),
         None => run::run(&arguments.run),
     };

@@ -1,19 +1,23 @@
 //! TOML as it was written: every value with its place, every mistake reported, nothing ignored.
 //!
 //! [`parse`] reads a text into [`Node`]s and reports all syntax errors; `document!` declares a table once, with the
-//! type and the meaning of each key, and reads it from a node, reporting unknown keys, wrong types and missing keys.
+//! type and the meaning of each key, and reads it from a node, reporting unknown keys, wrong types and missing keys;
+//! [`schema_of`] tells the same table as a JSON Schema.
 //! What a document *means* is decided elsewhere: here everything is optional and nothing is checked against anything.
 
 mod node;
 mod read;
+mod schema;
 mod table;
 
 pub use node::{Key, Node, Value, parse, parse_value};
 pub use read::{Choice, Map, Quantity, Read, read_root};
+pub use schema::{Definitions, Rule, schema_of};
 pub use table::{Field, Fields, FileOr};
 
 pub(crate) use read::read_choice;
 pub(crate) use read::wrong_type as wrong_table;
+pub(crate) use schema::one_of_words;
 pub(crate) use table::document;
 
 use crate::diagnostic::Span;

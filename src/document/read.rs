@@ -1,7 +1,9 @@
 use std::str::FromStr;
 
+use serde_json::{Value as Json, json};
+
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::document::{Key, Node, Spanned, Value};
+use crate::document::{Definitions, Key, Node, Spanned, Value};
 use crate::units::{Rate, Share, Size, TimeSpan, UnitError};
 
 /// Something that can be read from a TOML value.
@@ -11,6 +13,10 @@ pub trait Read: Sized {
 
     /// Reads the value; `None` means that what is wrong has been reported.
     fn read(node: &Node, problems: &mut Problems) -> Option<Self>;
+
+    /// The JSON Schema of the values that can be read, as an object; its tables are put into `definitions`. It takes
+    /// every value that `read` takes, and as few others as a schema can tell apart.
+    fn schema(definitions: &mut Definitions) -> Json;
 }
 
 /// Reads a whole file; where its syntax is wrong as far as it goes: keys that the mistake swallowed are not missing.
@@ -37,6 +43,10 @@ impl Read for Node {
     fn read(node: &Node, _: &mut Problems) -> Option<Self> {
         Some(node.clone())
     }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({})
+    }
 }
 
 impl Read for String {
@@ -52,6 +62,10 @@ impl Read for String {
                 None
             }
         }
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "string" })
     }
 }
 
@@ -69,6 +83,10 @@ impl Read for bool {
             }
         }
     }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "boolean" })
+    }
 }
 
 macro_rules! read_integer {
@@ -76,6 +94,11 @@ macro_rules! read_integer {
         impl Read for $kind {
             fn expected() -> String {
                 format!("a whole number from 0 to {}", i64::try_from(<$kind>::MAX).unwrap_or(i64::MAX))
+            }
+
+            fn schema(_: &mut Definitions) -> Json {
+                let largest = i64::try_from(<$kind>::MAX).unwrap_or(i64::MAX);
+                json!({ "type": "integer", "minimum": 0, "maximum": largest })
             }
 
             fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -118,28 +141,46 @@ impl Read for f64 {
             }
         }
     }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "number" })
+    }
 }
 
 /// A quantity with a unit, written as a string.
 pub trait Quantity: FromStr<Err = UnitError> {
     /// What to write, with its article.
     const EXPECTED: &'static str;
+
+    /// A regular expression, as ECMA-262 has it, of every text that is one, but for how large it can be.
+    const PATTERN: &'static str;
+}
+
+/// A pattern around the number that every quantity has.
+macro_rules! pattern {
+    ($before:literal, number, $after:literal) => {
+        concat!(r"^\s*", $before, r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*", $after, r"\s*$")
+    };
 }
 
 impl Quantity for TimeSpan {
     const EXPECTED: &'static str = "a duration such as `\"30s\"`, `\"250ms\"` or `\"8h\"`";
+    const PATTERN: &'static str = pattern!("(?:", number, r"(?:us|µs|ms|s|m|min|h|d)\s*)+");
 }
 
 impl Quantity for Rate {
     const EXPECTED: &'static str = "a rate such as `\"25/s\"`, `\"90/min\"` or `\"3000/day\"`";
+    const PATTERN: &'static str = pattern!("", number, r"/\s*(?:s|sec|second|m|min|minute|h|hour|d|day)");
 }
 
 impl Quantity for Share {
     const EXPECTED: &'static str = "a share such as `\"0.5%\"`";
+    const PATTERN: &'static str = r"^\s*(?:0*(?:100(?:\.0*)?|[0-9]{1,2}(?:\.[0-9]*)?)|\.[0-9]+)\s*%\s*$";
 }
 
 impl Quantity for Size {
     const EXPECTED: &'static str = "a size such as `\"64KiB\"` or `\"1MiB\"`";
+    const PATTERN: &'static str = pattern!("", number, "(?:GiB|MiB|KiB|GB|MB|kB|B)");
 }
 
 impl<Q: Quantity> Read for Q {
@@ -163,6 +204,10 @@ impl<Q: Quantity> Read for Q {
             }
         }
     }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "string", "pattern": Q::PATTERN })
+    }
 }
 
 impl<T: Read> Read for Vec<Spanned<T>> {
@@ -177,6 +222,10 @@ impl<T: Read> Read for Vec<Spanned<T>> {
         };
         let read = items.iter().filter_map(|item| Some(Spanned::new(T::read(item, problems)?, item.span)));
         Some(read.collect())
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        json!({ "type": "array", "items": T::schema(definitions) })
     }
 }
 
@@ -204,6 +253,10 @@ impl<T: Read> Read for Map<T> {
             .iter()
             .filter_map(|(key, item)| Some((key.clone(), Spanned::new(T::read(item, problems)?, item.span))));
         Some(Self(read.collect()))
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        json!({ "type": "object", "additionalProperties": T::schema(definitions) })
     }
 }
 

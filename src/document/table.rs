@@ -1,11 +1,17 @@
+use serde_json::{Value as Json, json};
+
 use crate::diagnostic::{Code, Diagnostic, Problems, did_you_mean};
-use crate::document::{Key, Node, Read, Spanned, Value};
+use crate::document::{Definitions, Key, Node, Read, Spanned, Value};
 
 /// A key that a table can have.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
     /// The key.
     pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// The schema of its value.
+    pub schema: fn(&mut Definitions) -> Json,
     /// What to write, where the table is incomplete without it.
     pub required: Option<fn() -> String>,
     /// Whether it belongs to the language but is not built yet.
@@ -105,16 +111,21 @@ impl<T: Read, D: Read> Read for FileOr<T, D> {
             _ => T::read(node, problems).map(Self::Plain),
         }
     }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        json!({ "anyOf": [T::schema(definitions), D::schema(definitions)] })
+    }
 }
 
 /// Declares a table of a document: its keys with their types and meaning, once.
 ///
 /// Every key becomes an `Option<Spanned<T>>`; `= required` reports a missing one, with what to write in its place, and the keys listed under
-/// `reserved` are refused as not built yet. Everything else is an unknown key.
+/// `reserved` are refused as not built yet. Everything else is an unknown key. `rules` tell the schema what keys mean to each other.
 macro_rules! document {
     ($(#[doc = $about:literal])+ $vis:vis struct $name:ident ($expected:literal) {
         $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $required:ident $( ($how:literal) )? )? ,)*
         $( reserved { $( $reserved:ident ),+ $(,)? } )?
+        $( rules [ $( $rule:expr ),+ $(,)? ] )?
     }) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, PartialEq)]
@@ -127,11 +138,15 @@ macro_rules! document {
             $vis const FIELDS: &'static [$crate::document::Field] = &[
                 $( $crate::document::Field {
                     name: stringify!($field),
+                    about: concat!($( $doc ),+),
+                    schema: <$kind as $crate::document::Read>::schema,
                     required: $crate::document::document!(@required $kind $(, $required $( ($how) )? )?),
                     reserved: false,
                 }, )*
                 $( $( $crate::document::Field {
                     name: stringify!($reserved),
+                    about: "",
+                    schema: <$crate::document::Node as $crate::document::Read>::schema,
                     required: None,
                     reserved: true,
                 }, )+ )?
@@ -153,6 +168,11 @@ macro_rules! document {
                 };
                 let _ = &fields;
                 Some(Self { $( $field: fields.take(stringify!($field), problems), )* })
+            }
+
+            fn schema(definitions: &mut $crate::document::Definitions) -> serde_json::Value {
+                let rules: &[$crate::document::Rule] = &[$( $( $rule ),+ )?];
+                definitions.table(stringify!($name), concat!($( $about ),+), Self::FIELDS, rules)
             }
         }
     };

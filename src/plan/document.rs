@@ -1,7 +1,11 @@
 //! The files of a plan as they were written. Only `plan` sees these.
 
+use serde_json::{Value as Json, json};
+
 use crate::diagnostic::Problems;
-use crate::document::{Choice, FileOr, Map, Node, Read, Spanned, document, read_choice};
+use crate::document::{
+    Choice, Definitions, FileOr, Map, Node, Read, Rule, Spanned, document, one_of_words, read_choice,
+};
 use crate::units::{Rate, Size, TimeSpan};
 
 document! {
@@ -28,6 +32,7 @@ document! {
         /// How the verdict is reached.
         gate: GateDocument,
         reserved { monitor, resource, drift, baseline, capacity, recovery, start, timezone, pause, continuity }
+        rules [Rule::NotEmpty(&["phases"])]
     }
 }
 
@@ -101,6 +106,7 @@ document! {
         server_name: String,
         /// Whether any certificate is taken.
         insecure: bool,
+        rules [Rule::Needs("client_cert", "client_key"), Rule::Needs("client_key", "client_cert")]
     }
 }
 
@@ -128,6 +134,12 @@ document! {
         /// Users that come and go over time, instead of `users` and `duration`.
         stages: Vec<Spanned<StageDocument>>,
         reserved { start, pause, continuity }
+        rules [
+            Rule::ExactlyOne(&[&["users", "duration"], &["stages"]]),
+            Rule::Alone("stages", &["users", "duration", "spawn_rate", "arrivals"]),
+            Rule::Needs("spacing", "arrivals"),
+            Rule::NotEmpty(&["mix", "stages"]),
+        ]
     }
 }
 
@@ -170,6 +182,7 @@ document! {
         on_stop: Vec<Spanned<RequestDocument>>,
         /// Whether a user keeps the cookies that it is given.
         cookies: bool,
+        rules [Rule::NotEmpty(&["tasks"])]
     }
 }
 
@@ -189,6 +202,7 @@ document! {
         exponential: TimeSpan,
         /// The time between the starts of two tasks.
         pace: TimeSpan,
+        rules [Rule::ExactlyOne(&[&["exponential"], &["pace"]])]
     }
 }
 
@@ -207,6 +221,11 @@ impl Read for WaitDocument {
             }
         }
     }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        let one = TimeSpan::schema(definitions);
+        json!({ "anyOf": [one, one_or_two(&one), WaitTableDocument::schema(definitions)] })
+    }
 }
 
 /// A user's network latency: always the same, or drawn between two.
@@ -224,7 +243,23 @@ impl Read for LatencyDocument {
             _ => TimeSpan::read(node, problems).map(|one| Self(vec![Spanned::new(one, node.span)])),
         }
     }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        let one = TimeSpan::schema(definitions);
+        json!({ "anyOf": [one, one_or_two(&one)] })
+    }
 }
+
+/// The schema of a value, or of two between which it is drawn.
+fn one_or_two(one: &Json) -> Json {
+    json!({ "type": "array", "items": one, "minItems": 1, "maxItems": 2 })
+}
+
+/// The keys that a body can be given by.
+const BODIES: &[&str] = &["json", "body", "form", "body_file"];
+/// The keys that belong to a request, and so not beside a list of them.
+const OF_A_REQUEST: &[&str] =
+    &["operation", "headers", "json", "body", "form", "body_file", "expect", "capture"];
 
 document! {
     /// Something a user does: one request, one of several, or several in order.
@@ -253,6 +288,13 @@ document! {
         any_of: Vec<Spanned<RequestDocument>>,
         /// One after another; a failed one ends the task.
         steps: Vec<Spanned<RequestDocument>>,
+        rules [
+            Rule::ExactlyOne(&[&["request"], &["any_of"], &["steps"]]),
+            Rule::Alone("any_of", OF_A_REQUEST),
+            Rule::Alone("steps", OF_A_REQUEST),
+            Rule::AtMostOne(BODIES),
+            Rule::NotEmpty(&["any_of", "steps"]),
+        ]
     }
 }
 
@@ -277,6 +319,7 @@ document! {
         expect: ExpectDocument,
         /// Values to keep of a JSON answer: names and JSON pointers.
         capture: Map<String>,
+        rules [Rule::AtMostOne(BODIES)]
     }
 }
 
@@ -291,6 +334,7 @@ document! {
         contains: String,
         /// The largest body.
         max_bytes: Size,
+        rules [Rule::NotEmpty(&["status"])]
     }
 }
 
@@ -324,6 +368,10 @@ macro_rules! words {
 
             fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
                 read_choice(node, problems)
+            }
+
+            fn schema(_: &mut Definitions) -> Json {
+                one_of_words::<Self>()
             }
         }
     };

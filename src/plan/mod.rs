@@ -11,6 +11,7 @@ mod load;
 pub mod model;
 mod overrides;
 mod rehearse;
+pub mod schema;
 pub mod template;
 pub mod texts;
 

@@ -1,7 +1,13 @@
 //! Threshold files as they were written. Only `slo` sees these.
 
-use crate::document::{Spanned, document};
+use crate::document::{Rule, Spanned, document};
 use crate::units::{Rate, Share, TimeSpan};
+
+const STATISTIC: Rule = Rule::Matches(
+    "statistic",
+    r"^(?:mean|max|p(?:[5-8][0-9]|9[0-8])(?:\.[0-9]*)?|p99(?:\.(?:[0-8][0-9]*|90*)?)?)$",
+);
+const WINDOWS: Rule = Rule::Needs("allow", "every");
 
 document! {
     /// A file of objectives.
@@ -40,6 +46,7 @@ document! {
         /// The share of the windows that may miss; none without it.
         allow: Share,
         reserved { abort }
+        rules [STATISTIC, WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
     }
 }
 
@@ -65,6 +72,7 @@ document! {
         /// The share of the windows that may miss; none without it.
         allow: Share,
         reserved { abort }
+        rules [WINDOWS, Rule::NotEmpty(&["scenarios", "phases"])]
     }
 }
 
@@ -90,5 +98,6 @@ document! {
         /// The share of the windows that may miss; none without it.
         allow: Share,
         reserved { abort }
+        rules [WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
     }
 }

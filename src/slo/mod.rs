@@ -5,5 +5,6 @@ mod compile;
 mod document;
 pub mod judge;
 pub mod objective;
+pub mod schema;
 
 pub use compile::{Objectives, load};

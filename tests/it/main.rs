@@ -13,6 +13,7 @@ mod judged;
 mod options;
 mod runner;
 mod schedule;
+mod schemas;
 mod secrets;
 mod seeds;
 mod shipped;

@@ -1,0 +1,16 @@
+use std::process::ExitCode;
+
+use crate::app::arguments::{SchemaArgs, SchemaKind};
+use crate::app::output;
+use crate::{plan, slo};
+
+/// `runner schema KIND`: prints what files of this kind can hold, for editors and validators.
+pub(super) fn schema(arguments: &SchemaArgs) -> anyhow::Result<ExitCode> {
+    let document = match arguments.kind {
+        SchemaKind::Plan => plan::schema::plan(),
+        SchemaKind::Users => plan::schema::users(),
+        SchemaKind::Thresholds => slo::schema::thresholds(),
+    };
+    output::stdout(&format!("{document:#}\n"));
+    Ok(ExitCode::SUCCESS)
+}
