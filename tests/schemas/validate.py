@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Holds the schemas to the files that they are for, with a validator that is not ours.
+
+Every file that is shipped, and every file under `tests/schemas/right`, must be valid by the schema that its first line
+names, and every file under `tests/schemas/wrong` must be refused, at the place that its second line names and nowhere
+else. The files under `right` use every key there is. The patterns of quantities tell what
+`tests/schemas/quantities.toml` says. Needs Python 3.11 and the package `jsonschema`; run it anywhere.
+"""
+
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests/schemas"
+SCHEMAS = ["plans/plan.schema.json", "plans/users.schema.json", "thresholds/thresholds.schema.json"]
+SHIPPED = ["plans/*.toml", "plans/users/*.toml", "thresholds/*.toml"]
+# A key that holds a quantity of each kind.
+QUANTITIES = {
+    "duration": ("plans/plan.schema.json", "Phase", "duration"),
+    "rate": ("thresholds/thresholds.schema.json", "Throughput", "minimum"),
+    "share": ("thresholds/thresholds.schema.json", "ErrorRate", "maximum"),
+    "size": ("plans/users.schema.json", "Expect", "max_bytes"),
+}
+
+passed, failed = 0, 0
+
+
+def check(name, problems):
+    """Counts a check, and prints it where it failed."""
+    global passed, failed
+    if problems:
+        failed += 1
+        print(f"FAILED {name}")
+        for problem in problems:
+            print(f"    {problem}")
+    else:
+        passed += 1
+
+
+def read(path):
+    return json.loads((ROOT / path).read_text(encoding="utf-8"))
+
+
+def named_schema(path):
+    """The schema that the first line of a file names."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    found = re.fullmatch(r"#:schema (\S+)", first)
+    if found is None:
+        raise ValueError("the first line does not name a schema")
+    return json.loads((path.parent / found[1]).read_text(encoding="utf-8"))
+
+
+def errors(path):
+    """What is wrong with a file: places and messages."""
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    found = Draft202012Validator(named_schema(path)).iter_errors(document)
+    return [("".join(f"/{part}" for part in error.absolute_path), error.message) for error in found]
+
+
+def right(path):
+    try:
+        return [f"{place or '/'}: {message}" for place, message in errors(path)]
+    except (OSError, ValueError) as problem:
+        return [str(problem)]
+
+
+def wrong(path):
+    """Every error is at the place that the second line names, and there is one at least."""
+    second = path.read_text(encoding="utf-8").split("\n")[1]
+    said = re.fullmatch(r"# at (\S+|the top): .+", second)
+    if said is None:
+        return ["the second line does not say `# at PLACE: what is wrong`"]
+    meant = "" if said[1] == "the top" else said[1]
+    try:
+        found = errors(path)
+    except (OSError, ValueError) as problem:
+        return [str(problem)]
+    elsewhere = [f"{place or '/'}: {message}" for place, message in found if place != meant]
+    return elsewhere if found else ["it is not refused"]
+
+
+def keys_used(schema, node, value, used):
+    """Notes which keys of which tables a valid value has."""
+    if "$ref" in node:
+        name = node["$ref"].removeprefix("#/$defs/")
+        node = schema["$defs"][name]
+        if isinstance(value, dict):
+            used.update((name, key) for key in value)
+    for key, item in value.items() if isinstance(value, dict) else []:
+        inner = node.get("properties", {}).get(key, node.get("additionalProperties"))
+        if isinstance(inner, dict):
+            keys_used(schema, inner, item, used)
+    for item in value if isinstance(value, list) and "items" in node else []:
+        keys_used(schema, node["items"], item, used)
+    # Of several forms only one is a table and only one an array.
+    kind = {dict: "$ref", list: "items"}.get(type(value))
+    for form in node.get("anyOf", []):
+        if kind in form:
+            keys_used(schema, form, value, used)
+
+
+def unused_keys(name):
+    """The keys of a schema that the right file for it does not use."""
+    schema, used = read(name), set()
+    path = HERE / "right" / Path(name).name.replace(".schema.json", ".toml")
+    keys_used(schema, schema, tomllib.loads(path.read_text(encoding="utf-8")), used)
+    every = {(name, key) for name, table in schema["$defs"].items() for key in table["properties"]}
+    return [f"{name}.{key} is in no right file" for name, key in sorted(every - used)]
+
+
+def patterns(kind, texts):
+    file, table, key = QUANTITIES[kind]
+    validator = Draft202012Validator(read(file)["$defs"][table]["properties"][key])
+    refused = [f"`{text}` is refused" for text in texts["right"] if not validator.is_valid(text)]
+    taken = [f"`{text}` is taken" for text in texts["wrong"] if validator.is_valid(text)]
+    return refused + taken
+
+
+def check_schemas():
+    for name in SCHEMAS:
+        found = Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(read(name))
+        check(f"{name} is a schema", [error.message for error in found])
+
+
+def check_files():
+    for path in sorted(path for pattern in SHIPPED for path in ROOT.glob(pattern)):
+        check(f"{path.relative_to(ROOT)} is valid", right(path))
+    for path in sorted((HERE / "right").glob("*.toml")):
+        check(f"{path.relative_to(ROOT)} is valid", right(path))
+    for path in sorted((HERE / "wrong").glob("*.toml")):
+        check(f"{path.relative_to(ROOT)} is refused", wrong(path))
+    wrong_files = len(list((HERE / "wrong").glob("*.toml")))
+    check("there are wrong files", [] if wrong_files >= 10 else [f"only {wrong_files}"])
+
+
+def check_coverage():
+    plan, users, thresholds = (unused_keys(schema) for schema in SCHEMAS)
+    # A plan can hold the tables of a file with users; that one uses all their keys is enough.
+    tables_of_users = set(read(SCHEMAS[1])["$defs"])
+    plan = [key for key in plan if key.partition(".")[0] not in tables_of_users]
+    check("every key is in a right file", plan + users + thresholds)
+    for kind, texts in tomllib.loads((HERE / "quantities.toml").read_text(encoding="utf-8")).items():
+        check(f"the pattern of a {kind}", patterns(kind, texts))
+
+
+def main():
+    check_schemas()
+    # By what is no schema, nothing can be validated.
+    if not failed:
+        check_files()
+        check_coverage()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
