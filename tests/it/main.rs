@@ -3,14 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test whose world is not as it should be has failed")]
 
 mod answer;
+mod bodies;
 mod counting;
 mod docs;
 mod exit_codes;
+mod expect;
 mod failures;
 mod generated_plans;
 mod impossible;
 mod judged;
+mod lists;
 mod options;
+mod phases;
 mod runner;
 mod schedule;
 mod schemas;

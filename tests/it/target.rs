@@ -1,5 +1,6 @@
 //! A target in the test's own process: it counts, remembers, and misbehaves as told.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -19,11 +20,15 @@ pub(crate) struct Received {
     pub(crate) what: String,
     pub(crate) head: String,
     pub(crate) body: String,
+    /// The body as it came, where it is not text.
+    pub(crate) bytes: Vec<u8>,
     pub(crate) at: Instant,
+    /// When the last byte of the answer was written; `None` where there was none.
+    pub(crate) answered: Option<Instant>,
 }
 
 /// What the target does with a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// An empty answer with this status, at once.
     Status(u16),
@@ -39,6 +44,51 @@ pub(crate) enum Answer {
     Reset,
     /// Half a body, then the connection ends.
     CutOff,
+    /// An answer with headers, each line ended by `\r\n`, and a body.
+    Full { status: u16, headers: String, body: String },
+    /// Another answer, after this long.
+    After(Duration, Box<Answer>),
+}
+
+impl Answer {
+    /// A 200 with this text.
+    pub(crate) fn text(body: &str) -> Self {
+        Self::Full { status: 200, headers: String::new(), body: body.to_owned() }
+    }
+
+    /// A 200 with this JSON.
+    pub(crate) fn json(body: &serde_json::Value) -> Self {
+        let headers = "content-type: application/json\r\n".to_owned();
+        Self::Full { status: 200, headers, body: body.to_string() }
+    }
+
+    /// A redirect to there.
+    pub(crate) fn redirect(status: u16, location: &str) -> Self {
+        Self::Full { status, headers: format!("location: {location}\r\n"), body: String::new() }
+    }
+
+    /// The same, after this long.
+    pub(crate) fn after(self, delay: Duration) -> Self {
+        Self::After(delay, Box::new(self))
+    }
+}
+
+impl Received {
+    /// The only value of a header; `None` where it was not sent.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        let mut values = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let value = values.next();
+        assert_eq!(values.next(), None, "`{name}` was sent twice: {}", self.head);
+        value
+    }
+
+    /// The body, which must be JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
 }
 
 /// What happens next to the `n`-th request, from 0.
@@ -66,7 +116,7 @@ impl Target {
 
     /// Does the same with every request.
     pub(crate) fn always(answer: Answer) -> Self {
-        Self::scripted(move |_, _| answer)
+        Self::scripted(move |_, _| answer.clone())
     }
 
     /// Does what a script says.
@@ -90,6 +140,20 @@ impl Target {
         Self { address, book, stop: Some(stop), thread: Some(thread) }
     }
 
+    /// Does what a script says that is told how many requests for the same method and path came before.
+    pub(crate) fn counting(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
+        let seen = Mutex::new(HashMap::<String, usize>::new());
+        Self::scripted(move |_, received| {
+            let before = {
+                let mut seen = seen.lock().expect("no one panics with it");
+                let count = seen.entry(received.what.clone()).or_default();
+                *count += 1;
+                *count - 1
+            };
+            script(before, received)
+        })
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -107,6 +171,11 @@ impl Target {
     /// Everything that came in so far, in order.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.book.lock().clone()
+    }
+
+    /// Methods and paths, in the order in which they came in.
+    pub(crate) fn whats(&self) -> Vec<String> {
+        self.received().into_iter().map(|received| received.what).collect()
     }
 
     /// The bodies that came in so far, sorted.
@@ -147,6 +216,11 @@ impl Book {
         self.more.notify_all();
         all.len() - 1
     }
+
+    /// Notes that a request was answered.
+    fn answered(&self, number: usize) {
+        self.lock()[number].answered = Some(Instant::now());
+    }
 }
 
 /// A port of this machine on which no one listens.
@@ -170,7 +244,12 @@ async fn serve(mut stream: TcpStream, book: Arc<Book>, script: Arc<Script>) -> O
     loop {
         let received = read(&mut stream, &mut bytes).await?;
         let number = book.enter(received.clone());
-        let text = match script(number, &received) {
+        let mut answer = script(number, &received);
+        while let Answer::After(delay, next) = answer {
+            tokio::time::sleep(delay).await;
+            answer = *next;
+        }
+        let text = match answer {
             Answer::Status(status) => empty(status),
             Answer::Late(status, delay) => {
                 tokio::time::sleep(delay).await;
@@ -188,6 +267,11 @@ async fn serve(mut stream: TcpStream, book: Arc<Book>, script: Arc<Script>) -> O
             }
             Answer::Never => std::future::pending().await,
             Answer::Reset => return stream.set_zero_linger().ok(),
+            Answer::Full { status, headers, body } => {
+                let length = body.len();
+                format!("HTTP/1.1 {status} As Told\r\n{headers}content-length: {length}\r\n\r\n{body}")
+            }
+            Answer::After(..) => unreachable!("it was waited for"),
             Answer::CutOff => {
                 let text = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf ";
                 stream.write_all(text.as_bytes()).await.ok()?;
@@ -195,6 +279,7 @@ async fn serve(mut stream: TcpStream, book: Arc<Book>, script: Arc<Script>) -> O
             }
         };
         stream.write_all(text.as_bytes()).await.ok()?;
+        book.answered(number);
     }
 }
 
@@ -217,8 +302,8 @@ async fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Received> {
     while bytes.len() < end + length {
         (stream.read_buf(bytes).await.ok()? > 0).then_some(())?;
     }
-    let body = String::from_utf8_lossy(&bytes[end..end + length]).into_owned();
-    bytes.drain(..end + length);
+    let body: Vec<u8> = bytes.drain(..end + length).skip(end).collect();
+    let text = String::from_utf8_lossy(&body).into_owned();
     let what = head.split(" HTTP/1.1").next()?.to_owned();
-    Some(Received { what, head, body, at })
+    Some(Received { what, head, body: text, bytes: body, at, answered: None })
 }

@@ -90,7 +90,7 @@ fn windows_read_from_disk_and_folded_are_the_report() {
     let slow = Answer::Late(200, std::time::Duration::from_millis(12));
     let target = Target::scripted(move |number, _| match number % 10 {
         0 => Answer::Status(500),
-        1 | 2 => slow,
+        1 | 2 => slow.clone(),
         _ => Answer::Status(200),
     });
     let run = Runner::plan(PLAN).against(&target).objectives(OBJECTIVES).with("--workers 2").run().exits(0);

@@ -1,0 +1,97 @@
+//! An answer that is not the expected one has failed, and is counted as what is wrong with it.
+
+use serde_json::json;
+
+use crate::phases::open;
+use crate::runner::{Ran, Runner, assert_adds_up, count, failed_as, named};
+use crate::target::{Answer, Target};
+
+/// Sixty requests that expect this, the answers in turn; as many of each.
+fn run(expect: &str, answers: Vec<Answer>) -> (Ran, usize) {
+    let each = 60 / answers.len();
+    assert_eq!(each * answers.len(), 60);
+    let target = Target::scripted(move |number, _| answers[number % answers.len()].clone());
+    let plan = open(1, "1s", "60/s")
+        + "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\nexpect = "
+        + expect;
+    let run = Runner::plan(&plan).against(&target).with("--log-requests requests.jsonl").run().exits(0);
+    let phase = run.phase("a");
+    assert_adds_up(&phase);
+    assert_eq!((count(&phase["requests"]), target.count()), (60, 60));
+    (run, each)
+}
+
+/// Of these answers the first is a success, and all others are failures of one kind.
+fn assert_others_fail(expect: &str, answers: Vec<Answer>, kind: &str) {
+    let others = answers.len() - 1;
+    let (run, each) = run(expect, answers);
+    let phase = run.phase("a");
+    assert_eq!(
+        (count(&phase["errors"]), failed_as(&phase, kind)),
+        (others * each, others * each),
+        "{phase:#}"
+    );
+    let succeeded = run.log().iter().filter(|logged| logged.outcome == "succeeded").count();
+    assert_eq!(succeeded, each);
+    let example = &phase["errors_by_kind"][0]["example"];
+    assert!(!example.as_str().unwrap().is_empty());
+}
+
+#[test]
+fn a_status_that_is_not_expected_is_a_failure() {
+    assert_others_fail("{ status = [201] }", [201, 200, 204].map(Answer::Status).into(), "unexpected");
+    assert_others_fail("{ status = [200, 302] }", [200, 404].map(Answer::Status).into(), "status 4xx");
+    let (run, _) = run("{ status = [200, 302] }", [200, 302].map(Answer::Status).into());
+    assert_eq!(count(&run.phase("a")["errors"]), 0);
+}
+
+#[test]
+fn what_stands_in_the_json_must_be_the_expected() {
+    let answers = [
+        json!({ "total": 3, "deep": [{ "a/b": "x" }], "more": null }),
+        json!({ "total": 4, "deep": [{ "a/b": "x" }] }),
+        json!({ "total": "3", "deep": [{ "a/b": "x" }] }),
+        json!({ "total": 3, "deep": [] }),
+        json!([3]),
+    ];
+    let answers = answers.iter().map(Answer::json).chain([Answer::text("no JSON")]).collect();
+    let expect = r#"{ json = { "/total" = 3, "/deep/0/a~1b" = "x" } }"#;
+    assert_others_fail(expect, answers, "unexpected");
+}
+
+#[test]
+fn the_example_says_what_was_expected_and_what_was_found() {
+    let (run, _) = run(r#"{ json = { "/total" = 3 } }"#, vec![Answer::json(&json!({ "total": 4711 }))]);
+    let example = run.phase("a")["errors_by_kind"][0]["example"].as_str().unwrap().to_owned();
+    assert!(example.contains("/total") && example.contains("4711"), "{example}");
+}
+
+#[test]
+fn the_body_must_contain_the_expected_text() {
+    let answers = ["the results are", "the result is", ""].map(Answer::text).into();
+    assert_others_fail(r#"{ contains = "results" }"#, answers, "unexpected");
+}
+
+#[test]
+fn a_body_may_have_the_allowed_size_and_no_byte_more() {
+    let sizes = [1024, 1025, 100_000].map(|size| Answer::text(&"x".repeat(size)));
+    assert_others_fail(r#"{ max_bytes = "1KiB" }"#, sizes.into(), "too large");
+}
+
+#[test]
+fn of_several_expectations_all_must_be_met() {
+    let found = |total: u32, text: &str| Answer::json(&json!({ "total": total, "text": text }));
+    let answers = vec![
+        found(3, "results"),
+        found(4, "results"),
+        found(3, "nothing"),
+        found(3, &format!("results{}", "x".repeat(200))),
+        Answer::Status(404),
+    ];
+    let expect = r#"{ status = [200], json = { "/total" = 3 }, contains = "results", max_bytes = "100B" }"#;
+    let (run, each) = run(expect, answers);
+    let phase = run.phase("a");
+    let kinds = ["unexpected", "too large", "status 4xx"].map(|kind| failed_as(&phase, kind));
+    assert_eq!(kinds, [2 * each, each, each], "{phase:#}");
+    assert_eq!(count(&named(&phase["operations"], "get")["errors"]), 4 * each);
+}
