@@ -23,6 +23,8 @@ mod seeds;
 mod shipped;
 mod signals;
 mod stand_in;
+mod start_stop;
+mod steps;
 mod target;
 mod waits;
 mod windows;
