@@ -4,6 +4,8 @@
 
 mod answer;
 mod bodies;
+mod class_keys;
+mod cookies_redirects;
 mod counting;
 mod docs;
 mod exit_codes;

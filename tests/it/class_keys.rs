@@ -1,0 +1,114 @@
+//! What a user class says about all its requests: headers, and how far away its users are.
+
+use std::time::Duration;
+
+use crate::phases::{closed, open};
+use crate::runner::{Ran, Runner, count, named, number};
+use crate::target::{Answer, Target};
+
+#[test]
+fn headers_of_a_request_win_over_its_classs_and_those_over_the_targets() {
+    let plan = open(2, "1s", "20/s")
+        + r#"
+        [users.any]
+        headers = { X-Class = "class", x-request = "class", x-user = "u${user()}" }
+        [[users.any.tasks]]
+        request = "GET /"
+        headers = { X-REQUEST = "request" }
+    "#;
+    let target = Target::fast();
+    let keys = r#"headers = { x-target = "target", x-class = "target", x-request = "target" }"#;
+    let run = Runner::plan(&plan).against(&target).target(keys).run().exits(0);
+    assert_eq!((target.count(), count(&run.phase("a")["requests"])), (20, 20));
+    for received in target.received() {
+        let sent = ["x-target", "x-class", "x-request"].map(|name| received.header(name).unwrap());
+        assert_eq!(sent, ["target", "class", "request"]);
+        assert!(["u0", "u1"].contains(&received.header("x-user").unwrap()));
+    }
+    // Who is not far away waits for nothing but the answer.
+    let operation = &run.phase("a")["operations"][0];
+    assert_eq!(operation["user_ms"], operation["response_ms"]);
+}
+
+const USERS: u32 = 8;
+
+/// Users 150 to 300 ms away from a target that answers after 20 ms.
+fn far_away() -> (Ran, Target) {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(20)));
+    let plan = closed(USERS, "3s")
+        + r#"
+        [users.any]
+        network_latency = ["150ms", "300ms"]
+        [[users.any.tasks]]
+        operation = "get"
+        request = "GET /${user()}"
+    "#;
+    let run = Runner::plan(&plan).against(&target).with("--seed 1").run().exits(0);
+    (run, target)
+}
+
+/// The median of what the target itself took, in ms.
+fn own_median(target: &Target) -> f64 {
+    let received = target.received();
+    let mut took: Vec<f64> =
+        received.iter().map(|it| (it.answered.unwrap() - it.at).as_secs_f64() * 1000.0).collect();
+    took.sort_unstable_by(f64::total_cmp);
+    took[took.len() / 2]
+}
+
+#[test]
+fn network_latency_is_in_the_users_times_and_not_in_the_response_times() {
+    let (run, target) = far_away();
+    let phase = run.phase("a");
+    let operation = named(&phase["operations"], "get");
+    let response = number(&operation["response_ms"]["p50"]);
+    assert!((response - own_median(&target)).abs() <= 1.0, "{response} and {}", own_median(&target));
+    let user = &operation["user_ms"];
+    for key in ["p50", "p90", "p95", "p99"] {
+        assert!((170.0..350.0).contains(&number(&user[key])), "{user}");
+    }
+    assert!(number(&operation["service_ms"]["p50"]) < 25.0, "{operation:#}");
+    // Whoever reads the terminal sees both, too.
+    let shown = run.stdout.lines().find(|line| line.contains("with network latency"));
+    let shown = shown.unwrap_or_else(|| panic!("no latency in\n{}", run.stdout));
+    assert!(shown.split_whitespace().any(|word| word.parse().is_ok_and(|ms: f64| ms >= 170.0)), "{shown}");
+}
+
+#[test]
+fn a_user_keeps_its_network_latency_and_others_have_another() {
+    let (_, target) = far_away();
+    let received = target.received();
+    let mut means = Vec::new();
+    for user in 0..USERS {
+        let mine: Vec<_> = received.iter().filter(|it| it.what == format!("GET /{user}")).collect();
+        assert!((8..=18).contains(&mine.len()), "{} requests of user {user}", mine.len());
+        // From its last answer to its next request there is nothing but the latency.
+        let gaps: Vec<f64> = mine
+            .windows(2)
+            .map(|pair| (pair[1].at - pair[0].answered.unwrap()).as_secs_f64() * 1000.0)
+            .collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        assert!(gaps.iter().all(|gap| (gap - mean).abs() < 15.0), "{gaps:?}");
+        assert!((149.0..315.0).contains(&mean), "{mean}");
+        means.push(mean);
+    }
+    let (least, most) = means.iter().fold((f64::MAX, 0_f64), |(l, m), it| (l.min(*it), m.max(*it)));
+    assert!(most - least > 40.0, "{means:?}");
+}
+
+#[test]
+fn each_step_is_as_far_away_and_one_latency_may_be_given_for_all() {
+    let target = Target::fast();
+    let plan = closed(2, "1s")
+        + r#"
+        [users.any]
+        network_latency = "60ms"
+        [[users.any.tasks]]
+        steps = [{ request = "GET /a" }, { request = "GET /b" }]
+    "#;
+    let run = Runner::plan(&plan).against(&target).with("--log-requests requests.jsonl").run().exits(0);
+    let log = run.log();
+    assert_eq!(log.len(), target.count());
+    assert!((24..=36).contains(&log.len()), "{} requests", log.len());
+    assert!(log.iter().all(|logged| logged.sent_ms - logged.intended_ms >= 59.9), "{log:?}");
+}

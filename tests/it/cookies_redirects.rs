@@ -1,0 +1,184 @@
+//! Cookies belong to a user, and redirects are followed only where the plan says so.
+
+use std::collections::BTreeMap;
+
+use crate::phases::open;
+use crate::runner::{Ran, Runner, assert_sums, count, failed_as, named};
+use crate::target::{Answer, Received, Target};
+
+/// The cookies that came with a request.
+fn cookies(received: &Received) -> BTreeMap<String, String> {
+    let pairs = received.header("cookie").into_iter().flat_map(|value| value.split("; "));
+    pairs.map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+/// Gives each user a cookie for everywhere and one for `/deep`, and takes the first away at `/out`.
+fn giving() -> Target {
+    Target::scripted(|_, received| {
+        let (_, user) = received.what.split_once("?u=").unwrap();
+        let headers = match received.what.split('?').next().unwrap() {
+            "GET /start" => format!(
+                "set-cookie: sid=s{user}; Path=/; HttpOnly\r\nset-cookie: deep=d{user}; Path=/deep\r\n\
+                 set-cookie: foreign=x; Domain=example.com\r\n"
+            ),
+            "GET /out" => "set-cookie: sid=gone; Path=/; Max-Age=0\r\n".to_owned(),
+            _ => String::new(),
+        };
+        Answer::Full { status: 200, headers, body: String::new() }
+    })
+}
+
+/// Three users go through all of it, again and again.
+fn visited(class: &str) -> Vec<Received> {
+    let plan = open(3, "1s", "40/s")
+        + &format!(
+            r#"
+            [users.any]
+            {class}
+            [[users.any.tasks]]
+            steps = [
+                {{ request = "GET /start?u=${{user()}}" }},
+                {{ request = "GET /shallow?u=${{user()}}" }},
+                {{ request = "GET /deep/er?u=${{user()}}" }},
+                {{ request = "GET /deeper?u=${{user()}}" }},
+                {{ request = "GET /out?u=${{user()}}" }},
+                {{ request = "GET /after?u=${{user()}}" }},
+            ]
+            "#
+        );
+    let target = giving();
+    let run = Runner::plan(&plan).against(&target).run().exits(0);
+    assert_eq!((count(&run.phase("a")["requests"]), target.count()), (240, 240));
+    target.received()
+}
+
+#[test]
+fn a_user_that_keeps_cookies_sends_its_own_where_they_belong() {
+    for received in visited("cookies = true") {
+        let (what, user) = received.what.split_once("?u=").unwrap();
+        let sid = ("sid", format!("s{user}"));
+        let expected = match what {
+            "GET /start" | "GET /after" => vec![],
+            "GET /deep/er" => vec![sid, ("deep", format!("d{user}"))],
+            _ => vec![sid],
+        };
+        let expected = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(cookies(&received), expected, "{}", received.what);
+    }
+}
+
+#[test]
+fn a_user_that_keeps_none_sends_none() {
+    for class in ["", "cookies = false"] {
+        assert!(visited(class).iter().all(|received| received.header("cookie").is_none()));
+    }
+}
+
+/// Ten tasks that are one request, against a target with its keys in the plan.
+fn ten(target: &Target, keys: &str, request: &str) -> Ran {
+    let plan = open(2, "1s", "10/s")
+        + "[users.any]\ncookies = true\nheaders = { x-team = \"support\" }\n[[users.any.tasks]]\noperation = \"visit\"\n"
+        + request;
+    let run = Runner::plan(&plan).against(target).target(keys).run().exits(0);
+    let phase = run.phase("a");
+    assert_sums(&phase);
+    assert_eq!(count(&phase["requests"]), target.count());
+    assert_eq!(count(&named(&phase["operations"], "visit")["requests"]), target.count());
+    run
+}
+
+const FOLLOWING: &str = "follow_redirects = 3";
+
+/// `/first` leads to `/second`, in words relative to it, and that to `/third`, by a whole URL.
+fn chain() -> Target {
+    Target::scripted(|_, received| match received.what.as_str() {
+        "GET /first?q=1" => Answer::redirect(302, "second"),
+        "GET /second" => {
+            let host = received.header("host").unwrap();
+            Answer::redirect(301, &format!("http://{host}/third?x=y"))
+        }
+        _ => Answer::text("there"),
+    })
+}
+
+#[test]
+fn each_hop_is_a_request_of_the_same_operation() {
+    let target = chain();
+    let run = ten(&target, FOLLOWING, "request = \"GET /first?q=1\"\nexpect = { contains = \"there\" }");
+    let hops = ["GET /first?q=1", "GET /second", "GET /third?x=y"].map(|what| target.count_of(what));
+    assert_eq!((hops, count(&run.phase("a")["errors"])), ([10, 10, 10], 0));
+    assert!(target.received().iter().all(|received| received.header("x-team") == Some("support")));
+}
+
+#[test]
+fn without_the_key_a_redirect_is_a_success_and_not_followed() {
+    let target = chain();
+    let run = ten(&target, "", "request = \"GET /first?q=1\"");
+    assert_eq!((target.count_of("GET /first?q=1"), target.count()), (10, 10));
+    assert_eq!(count(&run.phase("a")["errors"]), 0);
+}
+
+/// Posts to a target that redirects with this status; what comes to the other place.
+fn posted(status: u16) -> Vec<Received> {
+    let target = Target::scripted(move |_, received| match received.what.as_str() {
+        "POST /here" => Answer::redirect(status, "/there"),
+        _ => Answer::Status(200),
+    });
+    let run = ten(&target, FOLLOWING, "request = \"POST /here\"\njson = { n = 1 }");
+    assert_eq!((count(&run.phase("a")["errors"]), target.count()), (0, 20));
+    target.received().into_iter().filter(|received| received.what.ends_with("/there")).collect()
+}
+
+#[test]
+fn a_post_that_is_sent_on_with_302_or_303_becomes_a_get_without_a_body() {
+    for received in [posted(302), posted(303)].concat() {
+        assert_eq!((received.what.as_str(), received.body.as_str()), ("GET /there", ""));
+        assert_eq!(received.header("content-type"), None);
+    }
+}
+
+#[test]
+fn a_post_that_is_sent_on_with_307_or_308_stays_as_it_is() {
+    for received in [posted(307), posted(308)].concat() {
+        assert_eq!((received.what.as_str(), received.body.as_str()), ("POST /there", "{\"n\":1}"));
+        assert_eq!(received.header("content-type"), Some("application/json"));
+    }
+}
+
+#[test]
+fn a_cookie_that_comes_with_a_redirect_goes_along() {
+    let target = Target::scripted(|_, received| match received.what.as_str() {
+        "GET /login" => {
+            let headers = "location: /home\r\nset-cookie: sid=1; Path=/\r\n".to_owned();
+            Answer::Full { status: 302, headers, body: String::new() }
+        }
+        _ => Answer::Status(200),
+    });
+    ten(&target, FOLLOWING, "request = \"GET /login\"");
+    let received = target.received();
+    let home: Vec<_> = received.iter().filter(|received| received.what == "GET /home").collect();
+    assert_eq!(home.len(), 10);
+    assert!(home.iter().all(|received| received.header("cookie") == Some("sid=1")));
+}
+
+#[test]
+fn a_redirect_to_another_origin_is_blocked() {
+    let other = Target::fast();
+    let there = other.url();
+    let target = Target::scripted(move |_, _| Answer::redirect(302, &format!("{there}/x")));
+    let phase = ten(&target, FOLLOWING, "request = \"GET /\"").phase("a");
+    assert_eq!((target.count(), other.count(), failed_as(&phase, "blocked")), (10, 0, 10), "{phase:#}");
+    assert_eq!(count(&phase["errors"]), 10);
+}
+
+#[test]
+fn a_redirect_too_many_is_blocked() {
+    let target = Target::always(Answer::redirect(302, "/loop"));
+    let phase = ten(&target, FOLLOWING, "request = \"GET /loop\"").phase("a");
+    // The request itself and three hops; the last one would lead to a fourth.
+    assert_eq!(
+        (target.count(), count(&phase["errors"]), failed_as(&phase, "blocked")),
+        (40, 10, 10),
+        "{phase:#}"
+    );
+}
