@@ -22,6 +22,7 @@ mod schedule;
 mod schemas;
 mod secrets;
 mod seeds;
+mod shapes;
 mod shipped;
 mod signals;
 mod stand_in;

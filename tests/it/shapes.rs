@@ -1,0 +1,175 @@
+//! The load has the shape that the plan draws, second by second.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::phases::{closed, open};
+use crate::runner::{Ran, Runner, assert_sums, count, number};
+use crate::target::Target;
+
+/// Users that show themselves every 100 ms.
+const PACED: &str = r#"
+    [users.any]
+    wait = { pace = "100ms" }
+    [[users.any.tasks]]
+    request = "GET /${user()}"
+"#;
+const GET: &str = "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\n";
+
+/// When each user's requests came in, in seconds after the first of all.
+fn shown(target: &Target) -> BTreeMap<usize, Vec<f64>> {
+    let received = target.received();
+    let mut users = BTreeMap::<usize, Vec<f64>>::new();
+    for request in &received {
+        let user = request.what.strip_prefix("GET /").unwrap().parse().unwrap();
+        users.entry(user).or_default().push((request.at - received[0].at).as_secs_f64());
+    }
+    users
+}
+
+/// The users that showed themselves from one moment to before another.
+fn alive(users: &BTreeMap<usize, Vec<f64>>, from: f64, to: f64) -> BTreeSet<usize> {
+    let there = users.iter().filter(|(_, shown)| shown.iter().any(|at| (from..to).contains(at)));
+    there.map(|(user, _)| *user).collect()
+}
+
+#[test]
+fn stages_bring_and_take_users_as_they_say_and_their_holds_are_judged() {
+    let plan = format!(
+        "[[phases]]\nname = \"a\"\nmix = {{ any = 1 }}\nstages = [\
+         {{ users = 2, hold = \"1s\" }}, {{ users = 8, over = \"2s\", hold = \"2s\" }}, \
+         {{ users = 3, over = \"1s\", hold = \"2s\" }}]\n{PACED}"
+    );
+    let target = Target::fast();
+    let run = Runner::plan(&plan).against(&target).with("--workers 2").run().exits(0);
+    let phase = run.phase("a");
+    assert_sums(&phase);
+    assert_eq!((count(&phase["requests"]), count(&phase["errors"])), (target.count(), 0));
+    assert_eq!((number(&phase["planned_s"]), number(&phase["judged_s"])), (8.0, 5.0));
+    let users = shown(&target);
+    // While a stage holds, exactly its users are there; the edges of a second are left out.
+    for (second, expected) in [(0, 2), (3, 8), (4, 8), (6, 3), (7, 3)] {
+        let second = f64::from(second);
+        let there = alive(&users, second + 0.15, second + 0.95);
+        assert_eq!(there, (0..expected).collect(), "in second {second}");
+    }
+    // On the way there they come and leave evenly: so many at the middle of each quarter of a second.
+    for quarter in 0..8 {
+        let at = 1.125 + 0.25 * f64::from(quarter);
+        let expected = 2.0 + 3.0 * (at - 1.0);
+        let there = alive(&users, at - 0.055, at + 0.055).len() as f64;
+        assert!((there - expected).abs() <= 1.5, "{there} users at {at} s instead of {expected}");
+    }
+    for quarter in 0..4 {
+        let at = 5.125 + 0.25 * f64::from(quarter);
+        let expected = 8.0 - 5.0 * (at - 5.0);
+        let there = alive(&users, at - 0.055, at + 0.055).len() as f64;
+        assert!((there - expected).abs() <= 1.5, "{there} users at {at} s instead of {expected}");
+    }
+}
+
+#[test]
+fn stages_are_instead_of_users_and_duration_and_without_arrivals() {
+    let stages = "stages = [{ users = 2, hold = \"1s\" }]\n";
+    Runner::plan(&(closed(2, "1s") + stages + PACED)).check().exits(2);
+    Runner::plan(&(open(2, "1s", "1/s") + stages + PACED)).check().exits(2);
+}
+
+#[test]
+fn users_are_started_at_their_rate() {
+    let target = Target::fast();
+    let run = Runner::plan(&(closed(8, "3s") + "spawn_rate = 4\n" + PACED)).against(&target).run().exits(0);
+    assert_eq!(number(&run.phase("a")["judged_s"]), 1.0);
+    let users = shown(&target);
+    assert_eq!(users.len(), 8);
+    for (user, shown) in users {
+        let expected = user as f64 / 4.0;
+        assert!((shown[0] - expected).abs() < 0.1, "user {user} came at {} s", shown[0]);
+    }
+}
+
+/// When the arrivals of a phase were intended, in seconds, in order.
+fn intended(run: &Ran) -> Vec<f64> {
+    let mut intended: Vec<f64> = run.log().iter().map(|logged| logged.intended_ms / 1000.0).collect();
+    intended.sort_unstable_by(f64::total_cmp);
+    intended
+}
+
+/// How many there are in each second of a phase.
+fn per_second(moments: &[f64], seconds: usize) -> Vec<usize> {
+    let mut counts = vec![0; seconds];
+    moments.iter().for_each(|at| counts[*at as usize] += 1);
+    counts
+}
+
+#[test]
+fn arrivals_grow_or_shrink_evenly_from_the_first_rate_to_the_last() {
+    for (from, to, counts) in [(10.0, 100.0, [25, 55, 85]), (100.0, 10.0, [85, 55, 25])] {
+        let ramp = format!("arrivals = {{ from = \"{from}/s\", to = \"{to}/s\" }}\n");
+        let target = Target::fast();
+        let run = Runner::plan(&(closed(20, "3s") + &ramp + GET))
+            .against(&target)
+            .with("--log-requests requests.jsonl")
+            .run()
+            .exits(0);
+        let phase = run.phase("a");
+        assert_eq!((count(&phase["arrivals"]["scheduled"]), target.count()), (165, 165));
+        assert_eq!(number(&phase["judged_s"]), 3.0);
+        let intended = intended(&run);
+        let seen = per_second(&intended, 3);
+        assert!(seen.iter().zip(counts).all(|(seen, count)| seen.abs_diff(count) <= 1), "{seen:?}");
+        // So many arrivals have come until a moment: the area under the rate.
+        let until = |at: f64| from * at + (to - from) / 3.0 * at * at / 2.0;
+        for (k, at) in intended.iter().enumerate() {
+            assert!((until(*at) - k as f64).abs() < 0.01, "arrival {k} at {at} s");
+        }
+        // And the target sees them then.
+        let received = target.received();
+        let first = received[0].at;
+        let until_second =
+            |second: u64| received.iter().filter(|it| it.at - first < Duration::from_secs(second)).count();
+        let [one, two] = [until_second(1), until_second(2)];
+        assert!(one.abs_diff(counts[0]) <= 3 && two.abs_diff(counts[0] + counts[1]) <= 3, "{one}, {two}");
+    }
+}
+
+/// The intended starts of 200 arrivals per second at random.
+fn poisson(duration: &str, arguments: &str) -> Vec<f64> {
+    let plan = open(50, duration, "200/s") + "spacing = \"poisson\"\n" + GET;
+    let target = Target::fast();
+    let run = Runner::plan(&plan)
+        .against(&target)
+        .with("--log-requests requests.jsonl")
+        .with(arguments)
+        .run()
+        .exits(0);
+    let arrivals = &run.phase("a")["arrivals"];
+    assert_eq!((count(&arrivals["scheduled"]), count(&arrivals["dropped"])), (target.count(), 0));
+    let intended = intended(&run);
+    assert_eq!(intended.len(), target.count());
+    intended
+}
+
+#[test]
+fn arrivals_at_random_have_the_counts_and_gaps_of_a_poisson_process() {
+    let intended = poisson("60s", "--seed 1");
+    let counts: Vec<f64> = per_second(&intended, 60).iter().map(|count| *count as f64).collect();
+    let mean = counts.iter().sum::<f64>() / 60.0;
+    let variance = counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / 59.0;
+    // Three standard deviations of the mean; the variance of a Poisson count is its mean.
+    assert!((mean - 200.0).abs() <= 5.5, "{mean} per second");
+    assert!((0.6..=1.5).contains(&(variance / mean)), "variance {variance}, mean {mean}");
+    // Of exponential gaps 1/e are longer than their mean.
+    let longer = intended.windows(2).filter(|pair| pair[1] - pair[0] > 0.005).count();
+    let share = longer as f64 / intended.len() as f64;
+    assert!((share - 0.368).abs() < 0.02, "{share} of the gaps are longer than their mean");
+}
+
+#[test]
+fn arrivals_at_random_are_the_same_for_a_seed_whatever_the_number_of_workers() {
+    let one = poisson("2s", "--seed 7 --workers 1");
+    assert!((300..=500).contains(&one.len()), "{} arrivals", one.len());
+    assert_eq!(one, poisson("2s", "--seed 7 --workers 2"));
+    assert_eq!(one, poisson("2s", "--seed 7 --workers 4"));
+    assert_ne!(one, poisson("2s", "--seed 8 --workers 1"));
+}
