@@ -29,6 +29,7 @@ mod stand_in;
 mod start_stop;
 mod steps;
 mod target;
+mod thresholds_entries;
 mod waits;
 mod windows;
 mod wrong_plans;

@@ -1,0 +1,107 @@
+//! A plan takes a threshold file as a whole, in part, or to look at; and an objective may hold for each window.
+
+use std::time::Duration;
+
+use crate::phases::open;
+use crate::runner::{Ran, Runner, count};
+use crate::target::{Answer, Target};
+
+const GET: &str = "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\n";
+/// One objective that no target meets, and one that this one meets.
+const OBJECTIVES: &str = r#"
+    [[response_time]]
+    name = "Fast"
+    operations = ["get"]
+    statistic = "p50"
+    maximum = "1us"
+    [[error_rate]]
+    name = "Failed"
+    operations = ["*"]
+    maximum = "1%"
+"#;
+const OTHERS: &str = "[[throughput]]\nname = \"Throughput\"\nscenarios = [\"a\"]\nminimum = \"1/s\"\n";
+
+/// A plan with these entries of `thresholds`.
+fn taking(entries: &str) -> Runner {
+    Runner::plan(&(open(5, "1s", "50/s") + GET))
+        .objectives(OBJECTIVES)
+        .file("thresholds/others.toml", OTHERS)
+        .thresholds(entries)
+}
+
+/// The names of the objectives that were judged or shown.
+fn names(run: &Ran) -> Vec<String> {
+    let report = run.report();
+    let objectives = report["objectives"].as_array().unwrap().iter();
+    objectives.map(|objective| objective["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn of_a_file_only_the_named_objectives_are_taken() {
+    let target = Target::fast();
+    let run = |only: &str| {
+        let entries = format!(
+            "[{{ file = \"../thresholds/t.toml\", only = [{only}] }}, \"../thresholds/others.toml\"]"
+        );
+        taking(&entries).against(&target).run()
+    };
+    assert_eq!(names(&run("\"Failed\"").exits(0)), ["Failed", "Throughput"]);
+    assert_eq!(names(&run("\"Fast\"").exits(1)), ["Fast", "Throughput"]);
+    assert_eq!(names(&run("\"Failed\", \"Fast\"").exits(1)), ["Fast", "Failed", "Throughput"]);
+}
+
+#[test]
+fn objectives_of_a_file_that_is_not_gated_are_shown_and_do_not_decide() {
+    let target = Target::fast();
+    let entries = "[{ file = \"../thresholds/t.toml\", gate = false }, { file = \"../thresholds/others.toml\", gate = true }]";
+    let run = taking(entries).against(&target).run().exits(0);
+    assert_eq!(run.report()["verdict"], "passed");
+    let found = |name: &str| (run.objective(name)["verdict"].clone(), run.objective(name)["gated"].clone());
+    assert_eq!(found("Fast"), ("missed".into(), false.into()));
+    assert_eq!(found("Failed"), ("met".into(), false.into()));
+    assert_eq!(found("Throughput"), ("met".into(), true.into()));
+}
+
+#[test]
+fn a_name_that_the_file_does_not_have_is_refused() {
+    let target = Target::fast();
+    let plan = || taking("[{ file = \"../thresholds/t.toml\", only = [\"Fsat\"] }]").against(&target);
+    for refused in [plan().run(), plan().check()] {
+        let said = refused.exits(2).stderr;
+        assert!(said.contains("`Fsat`") && said.contains("did you mean `Fast`"), "{said}");
+    }
+    assert_eq!(target.count(), 0);
+}
+
+#[test]
+fn as_many_windows_may_miss_as_are_allowed() {
+    // Slow in the middle of the fourth of ten seconds.
+    let slow = Answer::Late(200, Duration::from_millis(250));
+    let target = Target::scripted(move |number, _| match number {
+        62..78 => slow.clone(),
+        _ => Answer::Status(200),
+    });
+    let objective = |name: &str, windows: &str| {
+        format!(
+            "[[response_time]]\nname = \"{name}\"\noperations = [\"get\"]\nmaximum = \"150ms\"\n{windows}\n"
+        )
+    };
+    let objectives = [
+        objective("Two", "every = \"1s\"\nallow = \"20%\""),
+        objective("One", "every = \"1s\"\nallow = \"10%\""),
+        objective("Half", "every = \"1s\"\nallow = \"5%\""),
+        objective("None", "every = \"1s\""),
+        objective("Longer", "every = \"5s\"\nallow = \"20%\""),
+    ];
+    let run = Runner::plan(&(open(20, "10s", "20/s") + GET))
+        .against(&target)
+        .objectives(&objectives.concat())
+        .with("--set gate.decision=observed")
+        .run()
+        .exits(1);
+    assert_eq!(count(&run.phase("a")["requests"]), 200);
+    let verdicts =
+        ["Two", "One", "Half", "None", "Longer"].map(|name| run.objective(name)["verdict"].clone());
+    // Of the two windows of five seconds one misses too: 16 % of its requests are slow.
+    assert_eq!(verdicts, ["met", "met", "missed", "missed", "missed"]);
+}
