@@ -30,6 +30,7 @@ mod start_stop;
 mod steps;
 mod target;
 mod thresholds_entries;
+mod try_command;
 mod waits;
 mod windows;
 mod wrong_plans;

@@ -1,0 +1,107 @@
+//! `runner try`: each task once, with everything that went over the wire to read.
+
+use serde_json::json;
+
+use crate::phases::closed;
+use crate::runner::Runner;
+use crate::target::{Answer, Target};
+
+const USERS: &str = r#"
+    [users.any]
+    wait = "1h"
+    headers = { x-team = "support" }
+    on_start = [{ operation = "login", request = "POST /login", json = { key = "${secret:KEY}" }, capture = { token = "/token" } }]
+    [[users.any.tasks]]
+    weight = 1000
+    operation = "search"
+    request = "POST /search?k=${secret:KEY}"
+    headers = { authorization = "Bearer ${secret:KEY}" }
+    json = { top_k = "${int(7, 7)}" }
+    [[users.any.tasks]]
+    weight = 0.001
+    any_of = [{ operation = "x", request = "GET /x" }, { request = "GET /y" }, { request = "GET /z" }]
+    [[users.any.tasks]]
+    steps = [
+        { operation = "list", request = "GET /list", capture = { first = "/0/id" } },
+        { operation = "item", request = "GET /items/${first}", headers = { x-token = "${token}" } },
+    ]
+"#;
+const SECRET: &str = "correcthorse";
+
+fn plan() -> Runner {
+    Runner::plan(&(closed(50, "8h") + USERS)).variable("KEY", SECRET)
+}
+
+/// Answers each of these tasks; the one of this name with this status.
+fn target(odd: &'static str, status: u16) -> Target {
+    Target::scripted(move |_, received| match received.what.as_str() {
+        what if what == odd => Answer::Status(status),
+        "POST /login" => Answer::json(&json!({ "token": "issued-token" })),
+        "GET /list" => Answer::json(&json!([{ "id": "case 1" }])),
+        "GET /y" => Answer::text("the-answer-of-y"),
+        _ => Answer::Status(200),
+    })
+}
+
+fn sorted(target: &Target) -> Vec<String> {
+    let mut whats = target.whats();
+    whats.sort_unstable();
+    whats
+}
+
+#[test]
+fn every_task_with_all_its_choices_and_steps_is_made_once_and_shown() {
+    let target = target("", 200);
+    let run = plan().against(&target).attempt().exits(0);
+    let search = format!("POST /search?k={SECRET}");
+    let all = ["GET /items/case%201", "GET /list", "GET /x", "GET /y", "GET /z", "POST /login", &search];
+    assert_eq!(sorted(&target), all);
+    let shown = &run.stdout;
+    let requests = ["GET /items/case%201", "GET /list", "GET /x", "GET /y", "GET /z", "POST /login"];
+    let headers = ["x-team: support", "x-token: issued-token", "content-type: application/json"];
+    let bodies = ["\"top_k\":7", "the-answer-of-y", "case 1"];
+    for part in requests.iter().chain(&headers).chain(&bodies) {
+        // However JSON is laid out.
+        let found = shown.contains(part) || shown.replace(": ", ":").contains(&part.replace(": ", ":"));
+        assert!(found, "no `{part}` in\n{shown}");
+    }
+    assert!(shown.contains("POST /search?k=***") && shown.contains("Bearer ***"), "{shown}");
+    assert!(!shown.contains(SECRET) && !run.stderr.contains(SECRET), "{shown}\n{}", run.stderr);
+}
+
+#[test]
+fn one_that_fails_is_told_and_ends_with_1_after_all_others_were_made() {
+    let target = target("GET /x", 404);
+    let run = plan().against(&target).attempt().exits(1);
+    assert_eq!(target.count(), 7);
+    assert!(run.stdout.contains("404"), "{}", run.stdout);
+}
+
+#[test]
+fn of_one_operation_only_the_tasks_that_hold_it_are_made() {
+    let made = |operation: &str| {
+        let target = target("", 200);
+        plan().against(&target).with(&format!("--operation {operation}")).attempt().exits(0);
+        // Whether a user has to log in first is not the matter here.
+        sorted(&target).into_iter().filter(|what| what != "POST /login").collect::<Vec<_>>()
+    };
+    assert_eq!(made("search"), [format!("POST /search?k={SECRET}")]);
+    assert_eq!(made("item"), ["GET /items/case%201", "GET /list"]);
+}
+
+#[test]
+fn an_operation_that_the_plan_does_not_have_is_refused() {
+    let target = target("", 200);
+    let run = plan().against(&target).with("--operation serach").attempt().exits(2);
+    assert_eq!(target.count(), 0);
+    assert!(run.stderr.contains("did you mean `search`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_mistake_in_the_plan_is_refused_as_for_a_run() {
+    let target = target("", 200);
+    let plan = USERS.replace("capture = { token", "capture = { tokne");
+    let run = Runner::plan(&(closed(1, "1s") + &plan)).variable("KEY", SECRET).against(&target).attempt();
+    let said = run.exits(2).stderr;
+    assert!(said.contains("`token`") && target.count() == 0, "{said}");
+}
