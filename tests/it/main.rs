@@ -4,6 +4,7 @@
 
 mod answer;
 mod bodies;
+mod certificates;
 mod class_keys;
 mod cookies_redirects;
 mod counting;
@@ -15,6 +16,7 @@ mod generated_plans;
 mod impossible;
 mod judged;
 mod lists;
+mod nginx;
 mod options;
 mod phases;
 mod runner;
@@ -30,6 +32,7 @@ mod start_stop;
 mod steps;
 mod target;
 mod thresholds_entries;
+mod tls;
 mod try_command;
 mod waits;
 mod windows;

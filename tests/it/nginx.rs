@@ -1,0 +1,161 @@
+//! A real nginx as the target, in a folder of its own, on a port of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::certificates::Identity;
+use crate::target::closed_port;
+
+/// Between looking for a port and listening on it someone else may have taken it.
+const ATTEMPTS: usize = 10;
+
+/// A running nginx; it stops when dropped.
+pub(crate) struct Nginx {
+    folder: TempDir,
+    child: Child,
+    port: u16,
+}
+
+/// A line of its access log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Method and path: `GET /`.
+    pub(crate) what: String,
+    pub(crate) status: u16,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub(crate) http: String,
+    /// `TLSv1.3`, or `-` without TLS.
+    pub(crate) tls: String,
+    /// The name that was asked for in the handshake, or `-`.
+    pub(crate) server_name: String,
+    /// `SUCCESS` where the client has shown a certificate, `NONE` where it has not.
+    pub(crate) client: String,
+    /// The number of the connection.
+    pub(crate) connection: String,
+}
+
+impl Nginx {
+    /// Serves without TLS; `listen` is what follows the address there.
+    pub(crate) fn plain(listen: &str) -> Self {
+        Self::start(listen, "", &[])
+    }
+
+    /// Serves over TLS as this identity; `listen` is what follows `ssl` there, `more` stands in the server's block.
+    /// Files are named `NAME.pem`.
+    pub(crate) fn tls(identity: &Identity, listen: &str, more: &str, files: &[(&str, &str)]) -> Self {
+        let own = [("own", identity.certificate.as_str()), ("key", identity.key.as_str())];
+        let directives = format!("ssl_certificate own.pem; ssl_certificate_key key.pem; {more}");
+        Self::start(&format!("ssl {listen}"), &directives, &[&own, files].concat())
+    }
+
+    fn start(listen: &str, directives: &str, files: &[(&str, &str)]) -> Self {
+        let mut said = String::new();
+        for _ in 0..ATTEMPTS {
+            let folder = tempfile::tempdir().expect("a folder can be made");
+            for (name, pem) in files {
+                std::fs::write(folder.path().join(format!("{name}.pem")), pem).expect("the folder is ours");
+            }
+            let port = closed_port();
+            let text = configuration(&format!("127.0.0.1:{port} {listen}"), directives);
+            std::fs::write(folder.path().join("nginx.conf"), text).expect("the folder is ours");
+            let mut child = spawn(folder.path());
+            match listening(&mut child) {
+                Ok(()) => return Self { folder, child, port },
+                Err(why) => said = why,
+            }
+            child.wait().expect("it is our child");
+            assert!(said.contains("Address already in use"), "nginx did not start:\n{said}");
+        }
+        panic!("no port was free in {ATTEMPTS} attempts:\n{said}");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it, which completes its log, and reads that.
+    pub(crate) fn log(mut self) -> Vec<Access> {
+        self.stop();
+        let text = std::fs::read_to_string(self.folder.path().join("access.log")).expect("it was opened");
+        text.lines().map(access).collect()
+    }
+
+    fn stop(&mut self) {
+        // Gracefully: what is under way is answered and entered.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::QUIT);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.stop();
+        }
+    }
+}
+
+/// One process, which says on stderr what it does, and writes nothing but below its folder.
+fn configuration(listen: &str, directives: &str) -> String {
+    let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let folders = folders.map(|name| format!("{name}_temp_path temp;\n")).concat();
+    format!(
+        "daemon off;\n\
+         master_process off;\n\
+         pid nginx.pid;\n\
+         error_log stderr notice;\n\
+         events {{ worker_connections 1024; }}\n\
+         http {{\n\
+         {folders}\
+         log_format wire '$request_method $uri $status $server_protocol $ssl_protocol $ssl_server_name \
+         $ssl_client_verify $connection';\n\
+         access_log access.log wire;\n\
+         keepalive_requests 1000000;\n\
+         ssl_protocols TLSv1.2 TLSv1.3;\n\
+         server {{ listen {listen}; {directives} location / {{ return 200 'ok'; }} }}\n\
+         }}\n"
+    )
+}
+
+fn spawn(folder: &Path) -> Child {
+    // Administrators' programs are not on every user's path.
+    let path = format!("{}:/usr/local/sbin:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    Command::new("nginx")
+        .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
+        .arg(folder)
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nginx is installed by tests/install-peers")
+}
+
+/// Returns once it listens: its first notice comes after that. Else what it said before it ended.
+fn listening(child: &mut Child) -> Result<(), String> {
+    let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut said = String::new();
+    while stderr.read_line(&mut said).is_ok_and(|read| read > 0) {
+        if said.contains("[notice]") {
+            // What it says from now on is of no interest, but must not fill the pipe.
+            std::thread::spawn(move || std::io::copy(&mut stderr.by_ref(), &mut std::io::sink()));
+            return Ok(());
+        }
+    }
+    Err(said)
+}
+
+fn access(line: &str) -> Access {
+    let parts: Vec<&str> = line.split(' ').collect();
+    let [method, path, status, http, tls, server_name, client, connection] = parts[..] else {
+        panic!("not a line of the log: {line}")
+    };
+    let [http, tls, server_name, client, connection] =
+        [http, tls, server_name, client, connection].map(str::to_owned);
+    let status = status.parse().expect("a status is a number");
+    Access { what: format!("{method} {path}"), status, http, tls, server_name, client, connection }
+}

@@ -1,0 +1,188 @@
+//! TLS and HTTP/2, against a real nginx.
+
+use std::collections::BTreeSet;
+
+use crate::certificates::{Authority, Identity, Validity};
+use crate::nginx::{Access, Nginx};
+use crate::phases::{closed, open};
+use crate::runner::{Ran, Runner, assert_adds_up, count};
+
+const GET: &str =
+    "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\nexpect = { contains = \"ok\" }\n";
+/// A name that this machine does not have.
+const ELSEWHERE: &str = "kms.internal";
+
+/// A plan for a server over TLS whose certificate is of this authority, with keys of `tls` and of the target.
+fn plan(nginx: &Nginx, authority: &Authority, tls: &str, target: &str) -> Runner {
+    let keys = format!("ready = \"GET /ready\"\nready_within = \"300ms\"\ntls = {{ {tls} }}\n{target}");
+    Runner::plan(&(open(4, "1s", "100/s") + GET))
+        .at(&format!("https://127.0.0.1:{}", nginx.port()))
+        .target(&keys)
+        .file("plans/certificates/ca.pem", authority.certificate())
+}
+
+const TRUSTING: &str = "ca_file = \"certificates/ca.pem\"";
+
+fn here(authority: &Authority) -> Identity {
+    authority.server("127.0.0.1", Validity::Current)
+}
+
+/// What nginx has in its log of the load, all of it over this version of HTTP, is what the report counts.
+fn assert_same_counts(run: &Ran, log: &[Access], http: &str) -> Vec<Access> {
+    let phase = run.phase("a");
+    assert_adds_up(&phase);
+    let load: Vec<Access> = log.iter().filter(|access| access.what == "GET /").cloned().collect();
+    assert_eq!((load.len(), count(&phase["errors"])), (count(&phase["requests"]), 0), "{phase:#}");
+    assert!(load.len() >= 100);
+    assert!(load.iter().all(|access| access.status == 200 && access.http == http), "{:?}", load[0]);
+    load
+}
+
+#[test]
+fn a_target_of_a_private_authority_is_reached_with_http_1_1() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::tls(&here(&authority), "http2", "", &[]);
+    let run = plan(&nginx, &authority, TRUSTING, "").run().exits(0);
+    // HTTP/1.1 though the server would speak HTTP/2.
+    let load = assert_same_counts(&run, &nginx.log(), "HTTP/1.1");
+    assert!(load.iter().all(|access| access.tls == "TLSv1.3"), "{:?}", load[0]);
+}
+
+#[test]
+fn a_target_of_a_private_authority_is_reached_with_http_2_by_alpn_over_a_connection_per_user() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::tls(&here(&authority), "http2", "", &[]);
+    let run = plan(&nginx, &authority, TRUSTING, "http = \"2\"").run().exits(0);
+    let load = assert_same_counts(&run, &nginx.log(), "HTTP/2.0");
+    assert!(load.iter().all(|access| access.tls == "TLSv1.3"), "{:?}", load[0]);
+    let connections: BTreeSet<&str> = load.iter().map(|access| access.connection.as_str()).collect();
+    assert!((1..=4).contains(&connections.len()), "{connections:?}");
+}
+
+#[test]
+fn without_tls_http_2_is_spoken_by_prior_knowledge() {
+    let nginx = Nginx::plain("http2");
+    let run = Runner::plan(&(closed(4, "1s") + "[users.any]\nwait = \"10ms\"\n" + GET))
+        .at(&format!("http://127.0.0.1:{}", nginx.port()))
+        .target("http = \"2\"\nready = \"GET /ready\"\nready_within = \"300ms\"")
+        .run()
+        .exits(0);
+    let load = assert_same_counts(&run, &nginx.log(), "HTTP/2.0");
+    assert!(load.iter().all(|access| access.tls == "-"), "{:?}", load[0]);
+    let connections: BTreeSet<&str> = load.iter().map(|access| access.connection.as_str()).collect();
+    assert_eq!(connections.len(), 4);
+}
+
+#[test]
+fn an_older_tls_is_spoken_where_the_target_knows_no_other() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::tls(&here(&authority), "", "ssl_protocols TLSv1.2;", &[]);
+    let run = plan(&nginx, &authority, TRUSTING, "").run().exits(0);
+    let load = assert_same_counts(&run, &nginx.log(), "HTTP/1.1");
+    assert!(load.iter().all(|access| access.tls == "TLSv1.2"), "{:?}", load[0]);
+}
+
+/// The target never gets ready, because of TLS and, in words, of this; nothing was asked of it.
+fn assert_unavailable(runner: Runner, nginx: Nginx, why: &str) {
+    let run = runner.run().exits(5);
+    let said = run.stderr.to_lowercase();
+    assert!(said.contains("tls") && said.contains(why), "{}", run.stderr);
+    assert_eq!(nginx.log(), []);
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_refused_and_said_to_have() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::tls(&authority.server("127.0.0.1", Validity::Expired), "", "", &[]);
+    assert_unavailable(plan(&nginx, &authority, TRUSTING, ""), nginx, "expired");
+}
+
+#[test]
+fn a_certificate_for_another_host_is_refused_and_said_to_be() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::tls(&authority.server(ELSEWHERE, Validity::Current), "", "", &[]);
+    assert_unavailable(plan(&nginx, &authority, TRUSTING, ""), nginx, "not valid for name");
+}
+
+#[test]
+fn a_certificate_of_an_authority_that_is_not_trusted_is_refused() {
+    let (authority, other) = (Authority::new("private"), Authority::new("other"));
+    let nginx = Nginx::tls(&here(&authority), "", "", &[]);
+    assert_unavailable(plan(&nginx, &other, TRUSTING, ""), nginx, "issuer");
+    // The system's authorities do not know it either.
+    let nginx = Nginx::tls(&here(&authority), "", "", &[]);
+    assert_unavailable(plan(&nginx, &authority, "", ""), nginx, "issuer");
+}
+
+#[test]
+fn a_certificate_for_another_host_passes_where_the_plan_names_that_host() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::tls(&authority.server(ELSEWHERE, Validity::Current), "", "", &[]);
+    let named = format!("{TRUSTING}, server_name = \"{ELSEWHERE}\"");
+    let run = plan(&nginx, &authority, &named, "").run().exits(0);
+    let load = assert_same_counts(&run, &nginx.log(), "HTTP/1.1");
+    assert!(load.iter().all(|access| access.server_name == ELSEWHERE), "{:?}", load[0]);
+}
+
+#[test]
+fn any_certificate_passes_where_the_plan_says_so_which_is_said_loudly() {
+    let authority = Authority::new("private");
+    for identity in
+        [authority.server("127.0.0.1", Validity::Expired), authority.server(ELSEWHERE, Validity::Current)]
+    {
+        let nginx = Nginx::tls(&identity, "", "", &[]);
+        let run = plan(&nginx, &authority, "insecure = true", "").run().exits(0);
+        assert_same_counts(&run, &nginx.log(), "HTTP/1.1");
+        let notices = run.report()["notices"].to_string();
+        for said in [&run.stderr, &notices] {
+            assert!(said.contains("insecure"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_target_that_wants_to_know_its_clients_gets_the_plans_certificate() {
+    let authority = Authority::new("private");
+    let client = authority.client("load");
+    let knowing = || {
+        let more = "ssl_client_certificate clients.pem; ssl_verify_client on;";
+        Nginx::tls(&here(&authority), "http2", more, &[("clients", &authority.certificate())])
+    };
+    for (http, spoken) in [("1.1", "HTTP/1.1"), ("2", "HTTP/2.0")] {
+        let nginx = knowing();
+        let tls = format!("{TRUSTING}, client_cert = \"client.pem\", client_key = \"client-key.pem\"");
+        let run = plan(&nginx, &authority, &tls, &format!("http = \"{http}\""))
+            .file("plans/client.pem", &client.certificate)
+            .file("plans/client-key.pem", &client.key)
+            .run()
+            .exits(0);
+        let load = assert_same_counts(&run, &nginx.log(), spoken);
+        assert!(load.iter().all(|access| access.client == "SUCCESS"), "{:?}", load[0]);
+    }
+    // Without one it is told so, with a status of its own.
+    let nginx = knowing();
+    let run = plan(&nginx, &authority, TRUSTING, "").run().exits(5);
+    assert!(run.stderr.contains("400"), "{}", run.stderr);
+    assert!(nginx.log().iter().all(|access| access.status == 400 && access.client == "NONE"));
+}
+
+#[test]
+fn files_that_hold_no_certificate_or_no_key_are_refused_before_anything_is_sent() {
+    let authority = Authority::new("private");
+    let client = authority.client("load");
+    let other = authority.client("other");
+    let nginx = Nginx::tls(&here(&authority), "", "", &[]);
+    let identity = "client_cert = \"client.pem\", client_key = \"client-key.pem\"";
+    for (tls, certificate, key) in [
+        ("ca_file = \"client-key.pem\"", &client.certificate, &client.key),
+        (identity, &client.key, &client.key),
+        (identity, &client.certificate, &client.certificate),
+        (identity, &client.certificate, &other.key),
+        ("client_cert = \"client.pem\"", &client.certificate, &client.key),
+        ("ca_file = \"nothing.pem\"", &client.certificate, &client.key),
+    ] {
+        let plan = plan(&nginx, &authority, tls, "");
+        plan.file("plans/client.pem", certificate).file("plans/client-key.pem", key).run().exits(2);
+    }
+    assert_eq!(nginx.log(), []);
+}
