@@ -39,10 +39,16 @@ impl StandInProcess {
     }
 
     /// Points a plan's target at it, which speaks HTTP/1.1 without TLS.
-    pub(in crate::app) fn become_target_of(&self, target: &mut Target) {
+    ///
+    /// Returns what of the plan is not tried with it.
+    pub(in crate::app) fn become_target_of(&self, target: &mut Target) -> Option<String> {
+        let untried = target.http == HttpVersion::Two || target.tls.is_some();
         target.url = TargetUrl::loopback(self.port);
         target.tls = None;
         target.http = HttpVersion::One;
+        untried.then(|| {
+            "the stand-in speaks HTTP/1.1 without TLS: what the plan says of `http` and `tls` is not tried".to_owned()
+        })
     }
 }
 

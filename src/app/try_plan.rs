@@ -17,6 +17,8 @@ use crate::report;
 
 /// Bodies are shown up to so many bytes.
 const LONGEST_BODY: usize = 4096;
+/// What is found, captured or failed is shown up to so many characters.
+const LONGEST_LINE: usize = 200;
 
 /// Performs each task of a plan once; exits with 1 where one fails.
 pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
@@ -29,10 +31,9 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
         Err(problems) => return Ok(refuse(&problems, arguments.plan.format)),
     };
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    if let Some(stand_in) = &stand_in {
-        stand_in.become_target_of(&mut ready.plan.target);
-    }
+    let untried = stand_in.as_ref().and_then(|it| it.become_target_of(&mut ready.plan.target));
     output::stderr(&ready.warnings);
+    output::stderr(&untried.map_or_else(String::new, |untried| format!("notice: {untried}\n")));
     if let Some(insecure) = report::insecure(&ready.plan) {
         output::stderr(&format!("warning: {insecure}\n"));
     }
@@ -50,7 +51,7 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
     let work = each_task_once(once, |done| {
         tally.add(done);
         match transcript.format {
-            Format::Human => output::stdout(&transcript.redacted(&transcript.human(done))),
+            Format::Human => output::stdout(&transcript.human(done)),
             Format::Json => documents.push(transcript.json(done)),
         }
     });
@@ -59,7 +60,7 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
         Format::Human => output::stdout(&format!("{tally}\n")),
         Format::Json => {
             let document = json!({ "requests": tally.requests, "failed": tally.failed, "tasks": documents });
-            output::stdout(&transcript.redacted(&format!("{document:#}\n")));
+            output::stdout(&format!("{document:#}\n"));
         }
     }
     Ok(ExitCode::from(u8::from(tally.failed > 0)))
@@ -123,8 +124,45 @@ struct Transcript<'p> {
 }
 
 impl Transcript<'_> {
+    /// Without secrets. It is done to every text by itself, before it is cut, broken into lines or made JSON.
     fn redacted(&self, text: &str) -> String {
         self.plan.secrets.redact(text)
+    }
+
+    /// Without secrets, and short enough for a line.
+    fn short(&self, text: &str) -> String {
+        let text = self.redacted(text);
+        match text.char_indices().nth(LONGEST_LINE) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        }
+    }
+
+    fn headers(&self, text: &mut String, mark: &str, headers: &http::HeaderMap) {
+        for (name, value) in self.pairs(headers) {
+            line(text, mark, &format!("{name}: {value}"));
+        }
+    }
+
+    fn pairs(&self, headers: &http::HeaderMap) -> Vec<(String, String)> {
+        let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.to_string(), self.redacted(&String::from_utf8_lossy(value.as_bytes())))
+        };
+        headers.iter().map(pair).collect()
+    }
+
+    fn body(&self, text: &mut String, mark: &str, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        text.push_str(mark);
+        text.push('\n');
+        let body = self.redacted(&String::from_utf8_lossy(bytes));
+        let shown = &body[..body.floor_char_boundary(LONGEST_BODY)];
+        shown.lines().for_each(|told| line(text, mark, told));
+        if shown.len() < body.len() {
+            line(text, "*", &format!("{} of {} bytes shown", shown.len(), body.len()));
+        }
     }
 
     /// In the manner of `curl -v`: `>` is sent, `<` is received, `=` is kept or expected, `*` is told.
@@ -135,9 +173,6 @@ impl Transcript<'_> {
             text.push_str(&self.exchange(exchange));
             text.push('\n');
         }
-        if done.exchanges.is_empty() {
-            text.push_str("* a request could not be made: a value that it needs was not captured\n\n");
-        }
         text
     }
 
@@ -147,26 +182,28 @@ impl Transcript<'_> {
             let tls = opened.tls.as_ref().map_or_else(String::new, |(_, agreed)| format!(", {agreed}"));
             line(&mut text, "*", &format!("connected to {}{tls}", self.plan.target.url));
         }
-        line(&mut text, ">", &request_line(&exchange.request));
-        headers(&mut text, ">", exchange.request.headers());
-        body(&mut text, ">", &exchange.body);
+        if let Some((request, sent)) = &exchange.request {
+            line(&mut text, ">", &self.redacted(&request_line(request)));
+            self.headers(&mut text, ">", request.headers());
+            self.body(&mut text, ">", sent);
+        }
         if let Some(answer) = &exchange.answer {
             line(&mut text, "<", &format!("{:?} {}", answer.version, answer.status));
-            headers(&mut text, "<", &answer.headers);
-            body(&mut text, "<", &answer.body);
+            self.headers(&mut text, "<", &answer.headers);
+            self.body(&mut text, "<", &answer.body);
         }
         for finding in &exchange.findings {
             let told = match &finding.instead {
                 None => format!("expected {}: it is", finding.expected),
                 Some(instead) => format!("expected {}: FAILED, found {instead}", finding.expected),
             };
-            line(&mut text, "=", &told);
+            line(&mut text, "=", &self.short(&told));
         }
         for (name, value) in &exchange.captured {
-            line(&mut text, "=", &format!("captured {name} = {value}"));
+            line(&mut text, "=", &self.short(&format!("captured {name} = {value}")));
         }
         if let Some(failure) = &exchange.failure {
-            line(&mut text, "*", &format!("FAILED: {failure}"));
+            line(&mut text, "*", &self.short(&format!("FAILED: {failure}")));
         }
         line(&mut text, "*", &times(exchange));
         text
@@ -177,23 +214,25 @@ impl Transcript<'_> {
             let of_answer = |answer: &crate::engine::Answer| {
                 json!({
                     "status": answer.status.as_u16(),
-                    "headers": pairs(&answer.headers),
-                    "body": String::from_utf8_lossy(&answer.body),
+                    "headers": self.pairs(&answer.headers),
+                    "body": self.redacted(&String::from_utf8_lossy(&answer.body)),
                 })
             };
             json!({
                 "operation": self.plan.operations[exchange.sample.operation.index()],
-                "request": {
-                    "line": request_line(&exchange.request),
-                    "headers": pairs(exchange.request.headers()),
-                    "body": String::from_utf8_lossy(&exchange.body),
-                },
+                "request": exchange.request.as_ref().map(|(request, body)| json!({
+                    "line": self.redacted(&request_line(request)),
+                    "headers": self.pairs(request.headers()),
+                    "body": self.redacted(&String::from_utf8_lossy(body)),
+                })),
                 "answer": exchange.answer.as_ref().map(of_answer),
                 "expected": exchange.findings.iter().map(|finding| json!({
-                    "what": finding.expected, "instead": finding.instead,
+                    "what": self.redacted(&finding.expected),
+                    "instead": finding.instead.as_ref().map(|instead| self.redacted(instead)),
                 })).collect::<Vec<_>>(),
-                "captured": exchange.captured.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-                "failure": exchange.failure,
+                "captured": exchange.captured.iter().map(|(name, value)| (name.clone(), self.redacted(value)))
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+                "failure": exchange.failure.as_ref().map(|failure| self.redacted(failure)),
                 "times_ms": stages(exchange).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             })
         });
@@ -208,34 +247,6 @@ fn line(text: &mut String, mark: &str, told: &str) {
 
 fn request_line(request: &http::Request<()>) -> String {
     format!("{} {} {:?}", request.method(), request.uri(), request.version())
-}
-
-fn headers(text: &mut String, mark: &str, headers: &http::HeaderMap) {
-    for (name, value) in headers {
-        line(text, mark, &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
-    }
-}
-
-fn body(text: &mut String, mark: &str, bytes: &[u8]) {
-    if bytes.is_empty() {
-        return;
-    }
-    text.push_str(mark);
-    text.push('\n');
-    let shown = &bytes[..bytes.len().min(LONGEST_BODY)];
-    for told in String::from_utf8_lossy(shown).lines() {
-        line(text, mark, told);
-    }
-    if shown.len() < bytes.len() {
-        line(text, "*", &format!("{} of {} bytes shown", shown.len(), bytes.len()));
-    }
-}
-
-fn pairs(headers: &http::HeaderMap) -> Vec<(String, String)> {
-    let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
-    headers.iter().map(pair).collect()
 }
 
 /// How long each stage of a request took, in ms, as far as it got.

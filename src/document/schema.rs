@@ -60,8 +60,10 @@ impl Definitions {
         debug_assert!(rules.iter().flat_map(Rule::keys).all(known), "a rule names a key that is not there");
         let properties = built().map(|field| (field.name.to_owned(), self.property(field, rules)));
         let properties: Object<String, Json> = properties.collect();
-        let required: Vec<&str> =
-            built().filter(|field| field.required.is_some()).map(|field| field.name).collect();
+        let required: Vec<&str> = built()
+            .filter(|field| field.required.is_some() && field.unless.is_none())
+            .map(|field| field.name)
+            .collect();
         let together: Vec<Json> = rules.iter().filter_map(Rule::schema).collect();
         let mut table = object([
             ("type", json!("object")),

@@ -14,6 +14,8 @@ pub struct Field {
     pub schema: fn(&mut Definitions) -> Json,
     /// What to write, where the table is incomplete without it.
     pub required: Option<fn() -> String>,
+    /// The key that may stand there instead, where it is required.
+    pub unless: Option<&'static str>,
     /// Whether it belongs to the language but is not built yet.
     pub reserved: bool,
 }
@@ -43,7 +45,8 @@ impl<'n> Fields<'n> {
         // What is not built yet may stand for what is missing, and so may what is misspelt.
         let near = if problems.full() { &[] } else { unknown.as_slice() };
         let misspelt = |name| near.iter().any(|key| did_you_mean(&key.name, [name]).is_some());
-        let missing = |field: &&Field| !entries.iter().any(|(key, _)| key.name == field.name);
+        let there = |name| entries.iter().any(|(key, _)| key.name == name);
+        let missing = |field: &&Field| !there(field.name) && !field.unless.is_some_and(there);
         let required = fields.iter().filter(|field| field.required.is_some() && not_built.is_empty());
         for field in required.filter(missing).filter(|field| !misspelt(field.name)) {
             report_missing(field, node, problems);
@@ -119,11 +122,12 @@ impl<T: Read, D: Read> Read for FileOr<T, D> {
 
 /// Declares a table of a document: its keys with their types and meaning, once.
 ///
-/// Every key becomes an `Option<Spanned<T>>`; `= required` reports a missing one, with what to write in its place, and the keys listed under
+/// Every key becomes an `Option<Spanned<T>>`; `= required` reports a missing one, with what to write in its place,
+/// but not where the key after `unless` is there, and the keys listed under
 /// `reserved` are refused as not built yet. Everything else is an unknown key. `rules` tell the schema what keys mean to each other.
 macro_rules! document {
     ($(#[doc = $about:literal])+ $vis:vis struct $name:ident ($expected:literal) {
-        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $required:ident $( ($how:literal) )? )? ,)*
+        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $required:ident $( ($how:literal) )? $( unless $unless:ident )? )? ,)*
         $( reserved { $( $reserved:ident ),+ $(,)? } )?
         $( rules [ $( $rule:expr ),+ $(,)? ] )?
     }) => {
@@ -141,6 +145,7 @@ macro_rules! document {
                     about: concat!($( $doc ),+),
                     schema: <$kind as $crate::document::Read>::schema,
                     required: $crate::document::document!(@required $kind $(, $required $( ($how) )? )?),
+                    unless: $crate::document::document!(@unless $( $( $unless )? )?),
                     reserved: false,
                 }, )*
                 $( $( $crate::document::Field {
@@ -148,6 +153,7 @@ macro_rules! document {
                     about: "",
                     schema: <$crate::document::Node as $crate::document::Read>::schema,
                     required: None,
+                    unless: None,
                     reserved: true,
                 }, )+ )?
             ];
@@ -179,5 +185,7 @@ macro_rules! document {
     (@required $kind:ty, required) => { Some(<$kind as $crate::document::Read>::expected) };
     (@required $kind:ty, required ($how:literal)) => { Some(|| $how.into()) };
     (@required $kind:ty) => { None };
+    (@unless $unless:ident) => { Some(stringify!($unless)) };
+    (@unless) => { None };
 }
 pub(crate) use document;

@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+/// The timer's resolution.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Time as offsets from the start of a phase.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
@@ -21,6 +24,15 @@ impl Clock {
     /// The offset of a moment.
     pub(super) fn offset(self, at: Instant) -> Duration {
         at.saturating_duration_since(self.start)
+    }
+
+    /// Returns at an offset to a few microseconds, or at once where it has passed: the timer's last millisecond, to which
+    /// it is rounded up, is spent looking at the clock, and the thread's other users go on meanwhile.
+    pub(super) async fn reach_precisely(self, offset: Duration) {
+        self.reach(offset.saturating_sub(TICK)).await;
+        while self.now() < offset {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Returns at an offset, or at once where it has passed.

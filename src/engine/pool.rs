@@ -37,6 +37,8 @@ struct Inner {
     seats: Vec<Seat>,
     waiting: VecDeque<Ticket>,
     closed: bool,
+    /// Wants to know when nothing waits any more.
+    watcher: Option<Waker>,
 }
 
 /// Where a user waits.
@@ -80,6 +82,11 @@ impl Pool {
             if !inner.seats[seat].idle {
                 if let Some(mut ticket) = inner.waiting.pop_front() {
                     ticket.user_wait = now().saturating_sub(ticket.offered);
+                    if inner.waiting.is_empty()
+                        && let Some(watcher) = inner.watcher.take()
+                    {
+                        watcher.wake();
+                    }
                     return Poll::Ready(Some(ticket));
                 }
                 if inner.closed {
@@ -94,6 +101,19 @@ impl Pool {
             Poll::Pending
         })
         .await
+    }
+
+    /// Returns as soon as nothing waits.
+    pub(super) async fn emptied(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            if inner.waiting.is_empty() {
+                return Poll::Ready(());
+            }
+            inner.watcher = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// When the arrival that waits the longest was intended.
@@ -149,6 +169,15 @@ mod tests {
         pool.close();
         assert!(pool.next(seat, || Duration::ZERO).await.is_some());
         assert!(pool.next(seat, || Duration::ZERO).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn it_is_told_when_nothing_waits_any_more() {
+        let pool = Pool::default();
+        let seat = pool.seat();
+        pool.offer(ticket(1));
+        let ((), taken) = tokio::join!(pool.emptied(), pool.next(seat, || Duration::ZERO));
+        assert_eq!(taken.unwrap().number, 1);
     }
 
     #[test]

@@ -53,11 +53,11 @@ impl Worker {
         let mut tasks = match phase.load {
             Load::Closed => self.start_closed(phase, &users, &stage, &local),
             Load::Open(load) => {
-                let (pools, tasks) = self.seat_users(phase, &users, &stage, &local);
+                let (pools, mut tasks) = self.seat_users(phase, &users, &stage, &local);
                 let starts = starts(phase, load, stage.draw(Occasion::Gaps));
                 let dealt = Dealt::new(plan, phase, starts, (self.number, self.job.workers));
-                // It is done when the users are: they leave when nothing waits any more.
-                local.spawn_local(dispatch(Rc::clone(&stage), pools, dealt));
+                // Users leave when nothing waits any more; where they left before, what waits is still to be dropped.
+                tasks.push(local.spawn_local(dispatch(Rc::clone(&stage), pools, dealt)));
                 tasks
             }
         };
@@ -264,6 +264,7 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
             biased;
             () = stop.wait() => true,
             () = stage.clock.reach(wake) => false,
+            () = all_emptied(&pools), if next.is_none() => false,
         };
         let now = stage.clock.now();
         if stopped {
@@ -284,6 +285,13 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
         }
     }
     pools.iter().for_each(|pool| pool.close());
+}
+
+/// Returns as soon as no arrival waits.
+async fn all_emptied(pools: &[Rc<Pool>]) {
+    for pool in pools {
+        pool.emptied().await;
+    }
 }
 
 fn expect(stage: &Stage, next: Option<(u64, usize, Duration)>) {

@@ -94,7 +94,8 @@ impl Ledger {
         length.duration = length.duration.min(ran);
         let end = length.duration.as_secs_f64();
         length.judged.iter_mut().for_each(|judged| judged.to = judged.to.min(end));
-        let judged_seconds = length.judged.iter().copied().map(Judged::seconds).sum();
+        let judged_seconds =
+            length.judged.iter().copied().map(Judged::seconds).fold(0.0, |sum, seconds| sum + seconds);
         let told = self.pending.entry(phase).or_default().windows.keys().next_back().copied();
         let end = u32::try_from(ran.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
         self.settle(phase, end.max(told.map_or(0, |second| second + 1)));

@@ -116,9 +116,9 @@ document! {
         /// The phase's name.
         name: String = required,
         /// From its start, the ramp included.
-        duration: TimeSpan,
+        duration: TimeSpan = required unless stages,
         /// Virtual users; where arrivals are given, as many tasks as can be under way.
-        users: u32,
+        users: u32 = required unless stages,
         /// Users started per second; all at once without it.
         spawn_rate: f64,
         /// User classes and their weights.

@@ -214,8 +214,11 @@ impl<'w> Files<'w> {
                 }
             };
             let path = normalised(&plan.parent().unwrap_or(Path::new("")).join(&named.value));
-            let known = self.known.get(&path);
-            if let Some(first) = files.iter().find(|file| Some(&file.file) == known) {
+            let known = self.known.get(&path).copied();
+            let first = files.iter().find(|file| Some(file.file) == known);
+            // Parts of a file may be taken by several entries; that they are different parts is seen from their names.
+            let in_parts = |first: &ThresholdsFile| first.only.is_some() && only.is_some();
+            if let Some(first) = first.filter(|first| !in_parts(first)) {
                 let diagnostic =
                     Diagnostic::new(Code::DefinedTwice, format!("`{}` is taken twice", named.value))
                         .at(named.span, "taken again here")
@@ -223,7 +226,11 @@ impl<'w> Files<'w> {
                 problems.report(diagnostic.help("name each file once"));
                 continue;
             }
-            files.extend(self.open(plan, &named, problems).map(|(_, file)| ThresholdsFile {
+            let opened = match first {
+                Some(first) => Some(first.file),
+                None => self.open(plan, &named, problems).map(|(_, file)| file),
+            };
+            files.extend(opened.map(|file| ThresholdsFile {
                 file,
                 span: named.span,
                 only: only.map(|only| only.value),
@@ -292,6 +299,10 @@ fn normalised(path: &Path) -> PathBuf {
 }
 
 fn is_below(path: &Path, root: &Path) -> bool {
+    // Where one of them is relative, its text does not tell where it is.
+    if path.is_absolute() != root.is_absolute() {
+        return false;
+    }
     // A relative root such as `..` has no name of its own: below it is what does not climb higher.
     let climbs = |path: &Path| path.components().filter(|c| matches!(c, Component::ParentDir)).count();
     if climbs(root) == root.components().count() && !path.is_absolute() {

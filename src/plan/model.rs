@@ -179,10 +179,12 @@ pub struct Request {
     pub method: Method,
     /// The path, percent-encoded, below the target's base path.
     pub path: Template,
-    /// Its own headers, the content type of its body among them.
+    /// Its own headers and those of its class.
     pub headers: Vec<(HeaderName, Template)>,
     /// The body.
     pub body: Option<Template>,
+    /// What the body is, where no header says otherwise.
+    pub content_type: Option<&'static str>,
     /// Which answers are successes.
     pub expect: Expect,
     /// What is kept of its answer.

@@ -146,6 +146,14 @@ impl Template {
         })
     }
 
+    /// The names of the captured values that it needs.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Hole(Hole::Captured(kept)) => Some(kept.name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The holes, to be changed.
     pub fn holes_mut(&mut self) -> impl Iterator<Item = &mut Hole> {
         self.pieces.iter_mut().filter_map(|piece| match piece {

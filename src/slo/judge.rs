@@ -177,7 +177,8 @@ fn observed(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) ->
         Statistic::Max => times().max().map(ms),
         Statistic::Mean => (n > 0.0).then(|| k / n / 1000.0),
         Statistic::Throughput => {
-            let tried = phase.operations.values().any(|o| o.requests + o.dropped > 0);
+            // What was sent before the judged window says nothing of it.
+            let tried = phase.send_lag.count() > 0 || phase.dropped() > 0;
             (n > 0.0 && tried).then(|| k / n)
         }
         Statistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),

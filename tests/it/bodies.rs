@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use crate::phases::open;
+use crate::phases::{closed, open};
 use crate::runner::{Runner, count};
 use crate::target::{Received, Target};
 
@@ -148,4 +148,19 @@ fn without_a_body_there_is_neither_a_body_nor_a_type_of_one() {
     for received in sent("request = \"GET /\"") {
         assert_eq!((received.header("content-type"), received.body.as_str()), (None, ""));
     }
+}
+
+#[test]
+fn names_in_a_body_may_have_holes_and_the_targets_content_type_wins_over_the_bodys_own() {
+    let task = r#"request = "POST /a"
+        json = { "k${int(7, 7)}" = 1 }"#;
+    let plan = closed(1, "1s") + "[users.any]\nwait = \"1h\"\n[[users.any.tasks]]\n" + task;
+    let target = Target::fast();
+    let runner = Runner::plan(&plan).target("headers = { content-type = \"application/x+json\" }");
+    runner.against(&target).run().exits(0);
+    let received = &target.received()[0];
+    assert_eq!(
+        (received.body.as_str(), received.header("content-type")),
+        (r#"{"k7":1}"#, Some("application/x+json"))
+    );
 }

@@ -46,7 +46,7 @@ fn whatever_cannot_be_run_is_2_and_sends_nothing() {
     assert!(phase.stderr.contains("the plan has no phase `b`"), "{}", phase.stderr);
     run(GET, "--no-such-flag").exits(2);
     run(GET, "--set phases.b.users=1").exits(2);
-    run(GET, "--target https://localhost").exits(2);
+    run(GET, "--target ftp://localhost").exits(2);
     assert_eq!(target.count(), 0);
     for refused in [misspelt, phase] {
         assert!(refused.file("report.json").is_none() && refused.stdout.is_empty());

@@ -128,7 +128,13 @@ fn a_file_outside_of_the_plans_surroundings_is_read_only_where_that_is_allowed()
     let plan = open(1, "1s", "10/s") + TASK;
     let plan = format!("{plan}\n[lists]\nrows = {{ file = \"../../{folder}/rows.csv\" }}");
     let target = Target::fast();
-    for refused in [Runner::plan(&plan).against(&target).run(), Runner::plan(&plan).check()] {
+    let absolute = plan.replace(&format!("../../{folder}"), outside.path().to_str().unwrap());
+    assert_ne!(plan, absolute);
+    for refused in [
+        Runner::plan(&plan).against(&target).run(),
+        Runner::plan(&plan).check(),
+        Runner::plan(&absolute).check(),
+    ] {
         let said = refused.exits(2).stderr;
         assert!(said.contains("--allow-outside"), "{said}");
     }

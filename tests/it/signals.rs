@@ -88,3 +88,34 @@ fn a_breach_stays_one_when_the_run_is_interrupted() {
     running.signal(Signal::INT);
     assert_eq!(running.end().exits(1).report()["verdict"], "breached");
 }
+
+#[test]
+fn an_interrupted_user_says_all_of_its_goodbye_and_one_whose_start_was_cut_short_says_none() {
+    let target = Target::scripted(|_, received| match received.what.as_str() {
+        "POST /slow" => Answer::Late(200, Duration::from_secs(1)),
+        _ => Answer::Status(200),
+    });
+    let plan = r#"
+        [[phases]]
+        name = "a"
+        duration = "60s"
+        users = 2
+        mix = { started = 1, starting = 1 }
+        [users.started]
+        wait = "100ms"
+        on_stop = [{ request = "POST /bye/1" }, { request = "POST /bye/2" }]
+        tasks = [{ request = "GET /" }]
+        [users.starting]
+        on_start = [{ request = "POST /slow" }, { request = "POST /login" }]
+        on_stop = [{ request = "POST /never" }]
+        tasks = [{ request = "GET /never" }]
+    "#;
+    let running = Runner::plan(plan).against(&target).start();
+    target.wait_for(3);
+    running.signal(Signal::INT);
+    let run = running.end().exits(130);
+    let counts = ["POST /bye/1", "POST /bye/2", "POST /slow", "POST /login", "POST /never", "GET /never"]
+        .map(|what| target.count_of(what));
+    assert_eq!(counts, [1, 1, 1, 0, 0, 0]);
+    assert_eq!((count(&run.phase("a")["requests"]), count(&run.phase("a")["errors"])), (target.count(), 0));
+}

@@ -149,3 +149,28 @@ fn where_no_start_succeeds_arrivals_are_dropped() {
     assert_eq!(count(&named(&phase["operations"], "task")["dropped"]), 20);
     assert!(target.whats().iter().all(|what| !what.starts_with("GET /task")));
 }
+
+#[test]
+fn a_header_of_the_class_that_needs_a_captured_value_is_sent_from_then_on() {
+    let target = Target::scripted(|_, received| match received.what.as_str() {
+        "POST /login" => Answer::json(&serde_json::json!({ "token": "t-1" })),
+        _ => Answer::Status(200),
+    });
+    let plan = closed(1, "1s")
+        + r#"
+        [users.any]
+        wait = "200ms"
+        headers = { authorization = "Bearer ${token}" }
+        on_start = [{ request = "POST /login", capture = { token = "/token" } }, { request = "GET /me" }]
+        [[users.any.tasks]]
+        request = "GET /task"
+    "#;
+    Runner::plan(&plan).against(&target).run().exits(0);
+    let sent = |what: &str| -> Vec<Option<String>> {
+        let of = target.received().into_iter().filter(|received| received.what == what);
+        of.map(|received| received.header("authorization").map(str::to_owned)).collect()
+    };
+    assert_eq!(sent("POST /login"), [None]);
+    assert_eq!(sent("GET /me"), [Some("Bearer t-1".to_owned())]);
+    assert!(sent("GET /task").len() >= 3 && sent("GET /task").iter().all(Option::is_some));
+}

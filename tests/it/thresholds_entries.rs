@@ -105,3 +105,16 @@ fn as_many_windows_may_miss_as_are_allowed() {
     // Of the two windows of five seconds one misses too: 16 % of its requests are slow.
     assert_eq!(verdicts, ["met", "met", "missed", "missed", "missed"]);
 }
+
+#[test]
+fn parts_of_a_file_are_taken_by_several_entries_each_in_its_way() {
+    let entries = r#"[{ file = "../thresholds/t.toml", only = ["Failed"] },
+                      { file = "../thresholds/t.toml", only = ["Fast"], gate = false }]"#;
+    let target = Target::fast();
+    let run = taking(entries).against(&target).run().exits(0);
+    let gated = |name: &str| run.objective(name)["gated"].as_bool().unwrap();
+    assert_eq!((names(&run).len(), gated("Failed"), gated("Fast")), (2, true, false));
+    let twice = entries.replace("\"Fast\"", "\"F*\"");
+    let refused = taking(&twice).against(&target).run().exits(2);
+    assert!(refused.stderr.contains("two objectives are called `Failed`"), "{}", refused.stderr);
+}

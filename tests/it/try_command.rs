@@ -105,3 +105,56 @@ fn a_mistake_in_the_plan_is_refused_as_for_a_run() {
     let said = run.exits(2).stderr;
     assert!(said.contains("`token`") && target.count() == 0, "{said}");
 }
+
+#[test]
+fn a_request_that_cannot_be_made_for_want_of_a_captured_value_is_told_and_ends_with_1() {
+    let target = Target::scripted(|_, _| Answer::json(&json!({ "id": 1 })));
+    let plan = closed(1, "8h")
+        + r#"
+        [[users.any.tasks]]
+        operation = "early"
+        request = "GET /early/${id}"
+        [[users.any.tasks]]
+        request = "GET /late"
+        capture = { id = "/id" }
+    "#;
+    let run = Runner::plan(&plan).against(&target).attempt().exits(1);
+    assert_eq!(target.whats(), ["GET /late"]);
+    assert!(run.stdout.contains("FAILED: `id` has not been captured"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("2 requests, 1 failed\n"), "{}", run.stdout);
+}
+
+#[test]
+fn a_target_that_is_not_there_ends_with_1() {
+    let run = plan().at(&format!("http://{}", crate::target::closed_port())).attempt().exits(1);
+    assert!(run.stdout.contains("FAILED"), "{}", run.stdout);
+}
+
+#[test]
+fn a_secret_is_hidden_in_every_form_and_document_also_where_the_target_gives_it_back() {
+    const ODD: &str = "pa\"ss w/1\nnextrow";
+    let target = Target::scripted(|_, received| {
+        Answer::json(
+            &json!({ "echo": format!("{} {}", received.header("x-key").unwrap_or(""), received.body) }),
+        )
+    });
+    let plan = closed(1, "8h")
+        + r#"
+        [[users.any.tasks]]
+        steps = [
+            { request = "POST /first", body = "${secret:ODD}", headers = { x-key = "${secret:NUMBER}" }, capture = { echo = "/echo" } },
+            { request = "POST /second?k=${secret:ODD}", form = { e = "${echo}" }, expect = { json = { "/echo" = 1 } } },
+        ]
+    "#;
+    for format in ["human", "json"] {
+        let runner = Runner::plan(&plan).variable("ODD", ODD).variable("NUMBER", "200");
+        let run = runner.against(&target).with(&format!("--format {format}")).attempt().exits(1);
+        for leaked in ["pa\"ss", "ss w", "ss%20w", "ss+w", "nextrow"] {
+            assert!(!run.stdout.contains(leaked), "{leaked} in {}", run.stdout);
+        }
+        if format == "json" {
+            let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            assert_eq!(document["tasks"][0]["requests"][0]["answer"]["status"], 200);
+        }
+    }
+}

@@ -69,11 +69,10 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(refuse(&problems, arguments.plan.format));
     }
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    if let Some(stand_in) = &stand_in {
-        stand_in.become_target_of(&mut ready.plan.target);
-    }
+    let untried = stand_in.as_ref().and_then(|it| it.become_target_of(&mut ready.plan.target));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let run = Run::prepare(arguments, ready, length);
+    let mut run = Run::prepare(arguments, ready, length);
+    run.notices.extend(untried);
     Ok(runtime.block_on(run.go()))
 }
 

@@ -39,6 +39,8 @@ struct Sent {
     connect: Option<Duration>,
     first_byte: Option<Instant>,
     head: Option<Instant>,
+    /// The headers with the user's cookies, where these are kept to be looked at.
+    headers: Option<http::HeaderMap>,
 }
 
 /// What was found in an answer.
@@ -59,7 +61,7 @@ impl Turn {
 
 impl User {
     /// Makes requests in order, each intended at the end of the one before; a failed one is the last. The first one is
-    /// already expected.
+    /// already expected. What a stop of the run cuts short has not succeeded.
     pub(in crate::engine) async fn make(
         &mut self,
         steps: &[Prepared],
@@ -70,7 +72,9 @@ impl User {
         let mut made = Made { finished: turn.intended, succeeded: true };
         for (index, step) in steps.iter().enumerate() {
             if index > 0 {
-                if stage.stop.is_set() {
+                // Whoever leaves because the run stops still says all of its goodbye.
+                if stage.stop.is_set() && !matches!(turn.occasion, Occasion::Stop(..)) {
+                    made.succeeded = false;
                     break;
                 }
                 turn = Turn { intended: made.finished, user_wait: Duration::ZERO, ..turn };
@@ -111,7 +115,7 @@ impl User {
     /// Sleeps the network latency of a request.
     async fn be_far_away(&self, turn: Turn) {
         if !self.latency.is_zero() {
-            self.stage.clock.reach(turn.intended + turn.user_wait + self.latency).await;
+            self.stage.clock.reach_precisely(turn.intended + turn.user_wait + self.latency).await;
         }
     }
 
@@ -150,11 +154,13 @@ impl User {
         stage.record(self.number, &sample, result.as_ref().err());
         let made = Made { finished: sample.finished, succeeded: result.is_ok() };
         let hop = found.hop.take();
-        if let (Some(witness), Ok(outgoing)) = (&stage.witness, outgoing) {
-            let (request, body) = outgoing.shown();
+        if let Some(witness) = &stage.witness {
+            let mut request = outgoing.ok().map(Outgoing::shown);
+            if let (Some((request, _)), Some(headers)) = (&mut request, sent.headers) {
+                *request.headers_mut() = headers;
+            }
             witness.borrow_mut().push(Exchange {
                 request,
-                body,
                 opened: sent.opened,
                 sample,
                 head_at: sent.head.map(|at| stage.clock.offset(at)),
@@ -186,6 +192,9 @@ impl User {
         let mut request = outgoing.request();
         if self.memory.has_cookies() {
             self.memory.send_cookies(&stage.target.url.url_of(outgoing.uri()), request.headers_mut());
+        }
+        if stage.witness.is_some() {
+            sent.headers = Some(request.headers().clone());
         }
         let keep = match prepared.looks_inside() || stage.witness.is_some() {
             true => Keep::Whole,

@@ -115,6 +115,11 @@ impl Prepared {
                 _ => drawn_headers.push((name.clone(), value.clone())),
             }
         }
+        if let Some(kind) = request.content_type
+            && !drawn_headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
+        {
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
+        }
         path.push_text(target.url.base_path.as_bytes());
         path.append(request.path.clone());
         Self {

@@ -39,10 +39,8 @@ pub(in crate::engine) struct Stage {
 /// A request as it was sent, and all that came of it.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The request; without a body.
-    pub request: http::Request<()>,
-    /// Its body.
-    pub body: bytes::Bytes,
+    /// The request and its body; `None` where it could not be made.
+    pub request: Option<(http::Request<()>, bytes::Bytes)>,
     /// How the connection came about, where one was made for it.
     pub opened: Option<Opened>,
     /// Its stamps and how it ended.

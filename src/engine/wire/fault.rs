@@ -60,7 +60,8 @@ impl Fault {
             },
             // The connection ended between two requests.
             None if error.is_canceled() || error.is_closed() => ErrorKind::Eof,
-            None if of_http2.is_some_and(|error| error.is_reset() || error.is_go_away()) => ErrorKind::Reset,
+            // What is detected on this side is an answer that is not HTTP/2.
+            None if of_http2.is_some_and(h2::Error::is_remote) => ErrorKind::Reset,
             None => ErrorKind::Protocol,
         };
         let text = match (cause, of_http2) {

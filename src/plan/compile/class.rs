@@ -27,12 +27,10 @@ impl Compiler<'_, '_> {
         self.captures = self.captured_names(document);
         let inherited = self.headers(document.headers.as_ref());
         let headers = inherited.as_deref().unwrap_or_default();
-        let mut all = |requests: &Option<Spanned<Vec<Spanned<RequestDocument>>>>| {
-            let documents = requests.iter().flat_map(|requests| &requests.value);
-            let compiled: Vec<_> = documents.map(|request| self.request(&request.value, headers)).collect();
-            compiled.into_iter().collect::<Option<Vec<_>>>()
-        };
-        let (on_start, on_stop) = (all(&document.on_start), all(&document.on_stop));
+        let on_start = self.start(document.on_start.as_ref(), headers);
+        let on_stop = document.on_stop.iter().flat_map(|requests| &requests.value);
+        let on_stop: Vec<_> = on_stop.map(|request| self.request(&request.value, headers)).collect();
+        let on_stop = on_stop.into_iter().collect::<Option<Vec<_>>>();
         let tasks = self.tasks(name, class, headers);
         let captures = std::mem::take(&mut self.captures).len();
         let (tasks, _) = (tasks?, inherited?);
@@ -62,6 +60,26 @@ impl Compiler<'_, '_> {
         })
     }
 
+    /// The requests of a start. What the class sends in every header and is captured only here is left out until it is.
+    fn start(
+        &mut self,
+        requests: Option<&Spanned<Vec<Spanned<RequestDocument>>>>,
+        headers: Headers<'_>,
+    ) -> Option<Vec<Request>> {
+        let mut captured: Vec<String> = Vec::new();
+        let mut compiled = Vec::new();
+        for request in requests.iter().flat_map(|requests| &requests.value) {
+            let known = |(_, value): &&(HeaderName, Template)| {
+                value.needs().all(|name| captured.iter().any(|known| known == name))
+            };
+            let known: Vec<_> = headers.iter().filter(known).cloned().collect();
+            compiled.push(self.request(&request.value, &known));
+            let keys = request.value.capture.iter().flat_map(|capture| &capture.value.0);
+            captured.extend(keys.map(|(key, _)| key.name.clone()));
+        }
+        compiled.into_iter().collect()
+    }
+
     /// The names under which a class's users keep values.
     fn captured_names(&mut self, class: &ClassDocument) -> Vec<String> {
         let tasks = class.tasks.iter().flat_map(|tasks| &tasks.value).map(|task| &task.value);
@@ -79,9 +97,15 @@ impl Compiler<'_, '_> {
                 let help = "use letters, digits, `-` and `_`, a letter first: holes name it as `${name}`";
                 self.report(Code::OutOfRange, message, key.span, help);
             }
-            if !names.contains(&key.name) && names.len() < MOST_CAPTURES {
-                names.push(key.name.clone());
+            if names.contains(&key.name) {
+                continue;
             }
+            if names.len() == MOST_CAPTURES {
+                let help = format!("a class captures up to {MOST_CAPTURES} values");
+                self.report(Code::OutOfRange, "too many values are captured", key.span, help);
+                break;
+            }
+            names.push(key.name.clone());
         }
         names
     }

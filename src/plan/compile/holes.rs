@@ -133,7 +133,7 @@ impl Compiler<'_, '_> {
         }
         if let Some(name) = hole.strip_prefix("secret:") {
             let value = (self.variable)(name).filter(|value| !value.is_empty());
-            self.remember_secret(value.as_deref(), encoding);
+            self.remember_secret(value.as_deref());
             let help = "set it before the run; a secret that is empty counts as missing".to_owned();
             return self.known(value, (name, help), span, encoding);
         }
@@ -165,10 +165,11 @@ impl Compiler<'_, '_> {
     }
 
     /// A secret is hidden as it is and in every form in which it is sent.
-    fn remember_secret(&mut self, value: Option<&str>, encoding: Encoding) {
+    fn remember_secret(&mut self, value: Option<&str>) {
         let Some(value) = value else { return };
-        let sent = encoding.text(value).trim_matches('"').to_owned();
-        for form in [value.to_owned(), sent] {
+        // The target may give it back, and a captured value may take it anywhere.
+        for encoding in [Encoding::Raw, Encoding::Path, Encoding::Form, Encoding::JsonText] {
+            let form = encoding.text(value);
             if !self.secrets.contains(&form) {
                 self.secrets.push(form);
             }
@@ -241,7 +242,8 @@ impl Compiler<'_, '_> {
             ("float", [low, high]) => {
                 let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
                 let ends = number(low).zip(number(high));
-                ends.filter(|(low, high)| low <= high).map(|(low, high)| Hole::Float(low, high))
+                ends.filter(|(low, high)| low <= high && (high - low).is_finite())
+                    .map(|(low, high)| Hole::Float(low, high))
             }
             ("uuid", []) => Some(Hole::Uuid),
             ("seq", []) => Some(Hole::Sequence(0)),

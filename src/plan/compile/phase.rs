@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::document::{FileOr, Read, Spanned};
+use crate::document::{FileOr, Spanned};
 use crate::plan::compile::Compiler;
 use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, Spacing, StageDocument};
 use crate::plan::model::{ClassId, Load, OpenLoad, Phase, Stage};
@@ -32,7 +32,7 @@ impl Compiler<'_, '_> {
         let document = &phase.value;
         let shape = match &document.stages {
             Some(stages) => self.stages(document, stages),
-            None => self.steady(phase),
+            None => self.steady(document),
         };
         let mix = document.mix.as_ref().map(|mix| self.mix(mix));
         let load = self.load(document);
@@ -54,22 +54,11 @@ impl Compiler<'_, '_> {
     }
 
     /// A phase with `users` and `duration`: one stage.
-    fn steady(&mut self, phase: &Spanned<PhaseDocument>) -> Option<Shape> {
-        let PhaseDocument { users, duration, .. } = &phase.value;
-        for (key, there, what) in [
-            ("duration", duration.is_some(), <TimeSpan as Read>::expected()),
-            ("users", users.is_some(), <u32 as Read>::expected()),
-        ] {
-            if !there {
-                let diagnostic = Diagnostic::new(Code::MissingKey, format!("`{key}` is missing"))
-                    .at(phase.span, "in this table")
-                    .help(format!("add `{key}`, {what}"));
-                self.problems.report(diagnostic);
-            }
-        }
+    fn steady(&mut self, document: &PhaseDocument) -> Option<Shape> {
+        let PhaseDocument { users, duration, .. } = document;
         let duration = duration.as_ref().and_then(|duration| self.duration(duration));
         let users = users.as_ref().and_then(|users| self.users(users));
-        let ramp = users.map(|users| self.ramp(&phase.value, users));
+        let ramp = users.map(|users| self.ramp(document, users));
         let (duration, over) = (duration?, ramp??);
         let hold = TimeSpan::from(duration.duration().saturating_sub(over.duration()));
         let users = users?;

@@ -1,4 +1,4 @@
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::HeaderValue;
 use http::{HeaderName, Method, StatusCode};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -6,7 +6,7 @@ use crate::document::{Map, Node, Spanned, Value};
 use crate::plan::compile::Compiler;
 use crate::plan::compile::lists::scalar;
 use crate::plan::document::{ExpectDocument, RequestDocument};
-use crate::plan::encoding::{Encoding, json_text};
+use crate::plan::encoding::Encoding;
 use crate::plan::expect::{Expect, Statuses};
 use crate::plan::model::{Capture, OperationId, Request};
 use crate::plan::template::{Pointer, Template};
@@ -46,18 +46,12 @@ impl Compiler<'_, '_> {
         let mut headers = inherited.to_vec();
         headers.retain(|(name, _)| !own.iter().any(|(other, _)| name == other));
         headers.extend(own);
-        if let Some((_, kind)) = &body
-            && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
-        {
-            let mut value = Template::default();
-            value.push_text(kind.as_bytes());
-            headers.push((CONTENT_TYPE, value));
-        }
         Some(Request {
             operation,
             method: method_and_path?.0,
             path: path?,
             headers,
+            content_type: body.as_ref().map(|(_, kind)| *kind),
             body: body.map(|(body, _)| body),
             expect: expect?,
             captures: captures?,
@@ -174,8 +168,12 @@ impl Compiler<'_, '_> {
         let mut out = Template::default();
         let mut complete = Some(());
         for (index, (key, field)) in form.value.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "&" };
-            out.push_text(format!("{separator}{}=", Encoding::Form.text(&key.name)).as_bytes());
+            out.push_text(if index == 0 { b"" } else { b"&" });
+            match self.template(&Spanned::new(key.name.clone(), key.span), Encoding::Form) {
+                Some(name) => out.append(name),
+                None => complete = None,
+            }
+            out.push_text(b"=");
             match (&field.value.value, scalar(&field.value.value)) {
                 (Value::Text(text), _) => {
                     match self.template(&Spanned::new(text.clone(), field.span), Encoding::Form) {
@@ -220,8 +218,13 @@ impl Compiler<'_, '_> {
             Value::Table(entries) => {
                 let mut complete = Some(());
                 for (index, (key, item)) in entries.iter().enumerate() {
-                    let separator = if index == 0 { "{" } else { "," };
-                    out.push_text(format!("{separator}\"{}\":", json_text(&key.name)).as_bytes());
+                    out.push_text(if index == 0 { b"{\"" } else { b",\"" });
+                    let name = Spanned::new(key.name.clone(), key.span);
+                    match self.template(&name, Encoding::JsonText) {
+                        Some(name) => out.append(name),
+                        None => complete = None,
+                    }
+                    out.push_text(b"\":");
                     complete = complete.and(self.json(item, out));
                 }
                 out.push_text(if entries.is_empty() { b"{}" } else { b"}" });

@@ -116,7 +116,7 @@ impl Phase {
 
     /// How many seconds are judged.
     pub fn judged_seconds(&self) -> f64 {
-        self.judged().into_iter().map(Judged::seconds).sum()
+        self.judged().into_iter().map(Judged::seconds).fold(0.0, |sum, seconds| sum + seconds)
     }
 
     /// When a user is there, as seconds from the phase's start: from the first to before the second of each pair.

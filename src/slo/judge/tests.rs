@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::diagnostic::{Problems, Span};
+use crate::measure::counts::Counts;
 use crate::measure::summary::OperationSummary;
 use crate::plan::model::{OperationId, PhaseId};
 use crate::slo::objective::Tiers;
@@ -36,6 +37,9 @@ fn summary(evidence: Vec<Evidence>) -> Summary {
     let mut phase =
         PhaseSummary { ran: Some(Duration::from_secs(60)), judged_seconds: 60.0, ..Default::default() };
     phase.operations.insert(OperationId(0), operation);
+    let mut sent = Counts::default();
+    sent.record(Duration::ZERO);
+    phase.send_lag.add(&sent);
     Summary { phases: vec![phase], evidence }
 }
 
@@ -149,6 +153,7 @@ fn a_maximum_is_not_met_where_requests_failed_without_a_time() {
 fn seconds_in_which_nothing_was_tried_are_no_throughput_of_zero() {
     let mut idle = summary(vec![evidence(60.0, 0.0, 0.0); 3]);
     idle.phases[0].operations.clear();
+    idle.phases[0].send_lag = Times::default();
     let judged = judge(&[objective(Statistic::Throughput, TIERS)], &idle, GateTier::Maximum, Length::Full);
     assert_eq!(judged[0].as_ref().unwrap().verdict, Verdict::NoData);
 }
