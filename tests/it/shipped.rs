@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use runner::plan::model::{Load, Phase, Plan, UserClass};
+use runner::diagnostic::render;
+use runner::plan::GateTier;
+use runner::plan::model::{Load, Phase, Plan, Request, Task, UserClass, Wait};
 use runner::slo::objective::Statistic;
 use runner::units::TimeSpan;
 
@@ -26,35 +28,95 @@ fn class<'p>(plan: &'p Plan, name: &str) -> &'p UserClass {
 /// A class as people say it: its wait, and per task its weight and operations.
 fn said(plan: &Plan, name: &str) -> String {
     let class = class(plan, name);
-    let task = |task: &runner::plan::model::Task| {
-        let operations = task.requests().map(|request| plan.operations[request.operation.index()].as_str());
-        format!("{} {}", task.weight, operations.collect::<Vec<_>>().join("|"))
+    let steps = |steps: &Vec<Request>| {
+        let operations = steps.iter().map(|step| plan.operations[step.operation.index()].as_str());
+        operations.collect::<Vec<_>>().join(" then ")
+    };
+    let task = |task: &Task| {
+        let choices: Vec<String> = task.choices.iter().map(steps).collect();
+        format!("{} {}", task.weight, choices.join("|"))
     };
     let tasks: Vec<String> = class.tasks.iter().map(task).collect();
-    let runner::plan::model::Wait::Uniform(low, high) = class.wait else { panic!("{:?}", class.wait) };
-    format!("{low} to {high}: {}", tasks.join(", "))
+    let wait = match class.wait {
+        Wait::Nothing => "no wait".to_owned(),
+        Wait::Uniform(low, high) => format!("{low} to {high}"),
+        other => panic!("{other:?}"),
+    };
+    format!("{wait}: {}", tasks.join(", "))
 }
 
 /// A phase as people say it.
 fn said_phase(plan: &Plan, phase: &Phase) -> String {
     let mix =
         phase.mix.iter().map(|(class, weight)| format!("{} {weight}", plan.classes[class.index()].name));
-    let Load::Open(arrivals) = phase.load else { panic!("{} has no arrivals", phase.name) };
+    let load = match phase.load {
+        Load::Closed => "closed".to_owned(),
+        Load::Open(arrivals) => arrivals.to_string(),
+    };
     let Phase { name, scenario, duration, users, .. } = phase;
-    let ramp = phase.ramp();
     let mix = mix.collect::<Vec<_>>().join(", ");
-    format!("{name} ({scenario}): {duration}, {users} users in {ramp}, {arrivals}, {mix}")
+    format!("{name} ({scenario}): {duration}, {users} users in {}, {load}, {mix}", phase.ramp())
+}
+
+/// The only phase of a plan, as people say it.
+fn said_only_phase(plan: &Plan) -> String {
+    let [phase] = plan.phases.as_slice() else { panic!("{} phases", plan.phases.len()) };
+    said_phase(plan, phase)
+}
+
+/// The objectives that decide, and in brackets those that are only shown.
+fn said_objectives(answer: &Answer) -> String {
+    let said = answer.objectives.all.iter().map(|objective| match objective.gated {
+        true => objective.name.clone(),
+        false => format!("({})", objective.name),
+    });
+    said.collect::<Vec<_>>().join(", ")
 }
 
 #[test]
 fn every_shipped_plan_loads_without_a_warning() {
     let plans = toml_files("plans");
-    assert!(plans.len() >= 2);
+    assert!(plans.len() >= 12);
     for path in plans {
-        let answer = Answer::of_file(&path);
+        let mut answer = Answer::of_file(&path);
         assert_eq!(answer.shown, "", "{}", path.display());
-        assert!(!answer.objectives.all.is_empty(), "{}", path.display());
+        let plan = answer.plan.take().unwrap();
+        let judged = !answer.objectives.all.is_empty();
+        assert_eq!(judged, plan.gate.tier != GateTier::Nothing, "{}", path.display());
+        let offers = runner::offer::offer(&plan);
+        runner::offer::check(&plan, &answer.objectives.all, &offers, &mut answer.problems);
+        assert!(answer.problems.all().is_empty(), "{}", render(&answer.problems, false));
     }
+}
+
+#[test]
+fn every_shipped_plan_can_prove_each_of_its_limits_in_full_length() {
+    for path in toml_files("plans") {
+        let answer = Answer::of_file(&path);
+        let plan = answer.plan.unwrap();
+        let offers = runner::offer::offer(&plan);
+        for objective in answer.objectives.all.iter().filter(|objective| objective.gated) {
+            let phase = objective.phase.index();
+            let expected = offers[phase].samples(objective, &plan.phases[phase]).unwrap();
+            let fewest = objective.statistic.fewest_samples(objective.tiers.last).unwrap_or(1) as f64;
+            // The target may be slow a few times.
+            assert!(expected >= 1.5 * fewest, "{}: {}: {expected}", path.display(), objective.name);
+        }
+    }
+}
+
+#[test]
+fn the_readme_tells_of_every_shipped_plan() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let (_, section) = readme.split_once("\n## Plans that come with it\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| [")?.split(']').next());
+    let mut told: Vec<String> = rows.map(str::to_owned).collect();
+    let stems = toml_files("plans").into_iter().map(|path| path.file_stem().unwrap().to_owned());
+    let mut shipped: Vec<String> = stems.map(|stem| stem.into_string().unwrap()).collect();
+    told.sort_unstable();
+    shipped.sort_unstable();
+    assert_eq!(told, shipped);
 }
 
 #[test]
@@ -173,4 +235,122 @@ fn the_smoke_plan_can_prove_all_its_limits_with_twice_the_samples_in_under_a_min
         }
     }
     assert_eq!(answer.objectives.all.len(), 6);
+}
+
+#[test]
+fn the_steady_plan_is_a_day_of_fifty_users_who_are_in_no_hurry() {
+    let (plan, answer) = shipped("steady.toml");
+    assert_eq!(said_only_phase(&plan), "steady (steady-state): 24h, 50 users in 10s, closed, steady 1");
+    assert_eq!(said(&plan, "steady"), "30s to 40s: 1 manual-sync, 8 search, 2 health|sync-status|stats");
+    assert_eq!(
+        said_objectives(&answer),
+        "Single search, Health check, Sync status, Manual sync trigger, (Steady state), Failed requests"
+    );
+}
+
+#[test]
+fn the_peak_plan_is_two_hours_of_two_hundred_users_in_a_hurry() {
+    let (plan, answer) = shipped("peak.toml");
+    assert_eq!(said_only_phase(&plan), "peak (peak-load): 2h, 200 users in 10s, closed, peak 1");
+    assert_eq!(said(&plan, "peak"), "3s to 8s: 3 search, 2 health-detailed, 1 manual-sync, 1 scheduler-jobs");
+    assert_eq!(
+        said_objectives(&answer),
+        "Single search, Health check, Manual sync trigger, (Peak load), Failed requests"
+    );
+}
+
+#[test]
+fn the_soaks_are_the_same_users_for_three_days_and_for_a_week() {
+    for (file, phase) in [
+        ("soak.toml", "soak (soak): 72h, 25 users in 12.5s, closed, soak 1"),
+        ("weekly-soak.toml", "soak (soak): 168h, 25 users in 12.5s, closed, soak 1"),
+    ] {
+        let (plan, answer) = shipped(file);
+        assert_eq!(said_only_phase(&plan), phase);
+        assert_eq!(said(&plan, "soak"), "1m to 2m: 10 search, 1 health-detailed, 1 performance-report");
+        assert_eq!(said_objectives(&answer), "Single search, Health check, Failed requests", "{file}");
+    }
+}
+
+#[test]
+fn the_mixed_plan_is_four_hours_of_three_kinds_of_users() {
+    let (plan, answer) = shipped("mixed.toml");
+    assert_eq!(
+        said_only_phase(&plan),
+        "mixed (search-heavy): 4h, 100 users in 10s, closed, regular 70, power 20, admin 10"
+    );
+    assert_eq!(said(&plan, "regular"), "45s to 1m30s: 5 search, 1 health");
+    assert_eq!(said(&plan, "power"), "10s to 30s: 10 search, 2 sync-status|performance-report");
+    assert_eq!(said(&plan, "admin"), "2m to 5m: 3 health-detailed, 2 scheduler-jobs, 1 manual-sync");
+    assert_eq!(
+        said_objectives(&answer),
+        "Single search, Health check, Sync status, Manual sync trigger, (Search-heavy), Failed requests"
+    );
+}
+
+#[test]
+fn a_throughput_that_waiting_users_cannot_make_is_shown_and_not_judged() {
+    for (file, most) in [("steady.toml", 1.43), ("peak.toml", 36.4), ("mixed.toml", 2.08)] {
+        let (plan, answer) = shipped(file);
+        let offered = runner::offer::offer(&plan)[0].per_second.unwrap();
+        assert!((offered / most - 1.0).abs() < 0.005, "{file}: {offered}");
+        let mut of_throughput =
+            answer.objectives.all.iter().filter(|objective| objective.statistic == Statistic::Throughput);
+        assert!(of_throughput.all(|objective| !objective.gated && objective.tiers.last > offered), "{file}");
+    }
+}
+
+#[test]
+fn the_geographic_plan_has_users_at_three_distances() {
+    let (plan, answer) = shipped("geographic.toml");
+    assert_eq!(
+        said_only_phase(&plan),
+        "geographic (geographic): 1h, 100 users in 10s, closed, us-east 40, europe 30, apac 30"
+    );
+    let span = |text: &str| text.parse::<TimeSpan>().unwrap();
+    for (name, nearest, farthest) in
+        [("us-east", "20ms", "50ms"), ("europe", "80ms", "150ms"), ("apac", "150ms", "300ms")]
+    {
+        assert_eq!(said(&plan, name), "1s to 3s: 1 search", "{name}");
+        assert_eq!(class(&plan, name).network_latency, Some((span(nearest), span(farthest))), "{name}");
+    }
+    assert_eq!(said_objectives(&answer), "Single search, Failed requests");
+}
+
+#[test]
+fn the_monitored_plan_does_nothing_but_search() {
+    let (plan, answer) = shipped("monitored.toml");
+    assert_eq!(said_only_phase(&plan), "monitored (monitored): 1h, 50 users in 5s, closed, watched 1");
+    assert_eq!(said(&plan, "watched"), "1s to 3s: 1 search");
+    assert_eq!(said_objectives(&answer), "Single search, Failed requests");
+}
+
+#[test]
+fn the_search_heavy_plan_is_judged_by_a_throughput_that_it_offers() {
+    let (plan, answer) = shipped("search-heavy.toml");
+    assert_eq!(said_only_phase(&plan), "search-heavy (search-heavy): 1h, 100 users in 10s, 60/s, searcher 1");
+    assert_eq!(said(&plan, "searcher"), "no wait: 9 search, 1 health");
+    assert_eq!(said_objectives(&answer), "Single search, Health check, Search-heavy, Failed requests");
+    let target =
+        answer.objectives.all.iter().find_map(|o| o.tiers.target.filter(|_| o.name == "Search-heavy"));
+    assert!(target.unwrap() < 60.0);
+}
+
+#[test]
+fn the_tickets_plan_is_three_thousand_tickets_in_a_day() {
+    let (plan, answer) = shipped("tickets.toml");
+    assert_eq!(said_only_phase(&plan), "tickets (tickets): 24h, 10 users in 0s, 3000/day, ticket 1");
+    assert_eq!(said(&plan, "ticket"), "no wait: 1 manual-sync then search then search then search");
+    assert_eq!(said_objectives(&answer), "Single search, Manual sync trigger, Failed requests");
+    let Load::Open(arrivals) = plan.phases[0].load else { panic!("closed") };
+    assert_eq!(arrivals.from.times(plan.phases[0].duration.seconds()).round(), 3000.0);
+    assert!((1.0 / arrivals.from.per_second() - 28.8).abs() < 1e-9);
+}
+
+#[test]
+fn the_debug_plan_is_one_user_who_searches_and_is_not_judged() {
+    let (plan, answer) = shipped("debug.toml");
+    assert_eq!(said_only_phase(&plan), "debug (debug): 10s, 1 users in 0s, closed, curious 1");
+    assert_eq!(said(&plan, "curious"), "1s to 1s: 1 search");
+    assert!(plan.gate.tier == GateTier::Nothing && answer.objectives.all.is_empty());
 }
