@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a page that cannot be read as it should be has failed")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,8 @@ use runner::diagnostic::{Problems, render};
 use runner::exit::Ending;
 use runner::plan::{Settings, World};
 use runner::{offer, plan, slo};
+use serde_json::Value as Json;
+use toml::de::{DeTable, DeValue};
 
 /// README, `docs` and whatever else is written for people.
 fn pages() -> Vec<(PathBuf, String)> {
@@ -37,22 +39,118 @@ fn blocks(page: &str) -> Vec<(&str, String)> {
     blocks
 }
 
-/// A block ```` ```toml plans/name.toml ```` is that file; those of a page find each other by their paths.
+/// The files of a page, which find each other by their paths: a block ```` ```toml plans/name.toml ```` is that file, and
+/// so is one of CSV or JSON lines. A block ```` ```toml part ```` is a part of a plan, and ```` ```toml thresholds part ````
+/// one of what a plan is judged by: both are made whole.
 fn files_of(page: &str, text: &str) -> BTreeMap<PathBuf, String> {
-    let blocks = blocks(text);
-    let toml = blocks.into_iter().filter_map(|(info, inside)| Some((info.strip_prefix("toml")?, inside)));
-    let named = toml.map(|(path, inside)| {
-        assert!(path.ends_with(".toml"), "{page}: a TOML block without a path is loaded by nobody");
-        (PathBuf::from(path.trim()), inside)
-    });
-    named.collect()
+    let mut files = BTreeMap::new();
+    for (index, (info, inside)) in blocks(text).into_iter().enumerate() {
+        let plan = PathBuf::from(format!("plans/part-{index}.toml"));
+        match info.split_once(' ') {
+            Some(("toml", "part")) => {
+                files.insert(plan, completed(&inside));
+            }
+            Some(("toml", "thresholds part")) => {
+                let file = format!("thresholds/part-{index}.toml");
+                files.insert(plan, completed(&format!("thresholds = [\"../{file}\"]\n")));
+                files.insert(file.into(), inside);
+            }
+            Some((_, path)) => {
+                let twice = files.insert(PathBuf::from(path), inside);
+                assert_eq!(twice, None, "{page}: {path} is there twice");
+            }
+            None => assert_ne!(info, "toml", "{page}: a TOML block that is neither a file nor a part"),
+        }
+    }
+    files
+}
+
+/// A TOML text as JSON; times do not matter here.
+fn parsed(text: &str) -> Json {
+    fn json(value: &DeValue<'_>) -> Json {
+        match value {
+            DeValue::Table(table) => {
+                table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect()
+            }
+            DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+            other => other.as_str().map_or(Json::Null, Json::from),
+        }
+    }
+    let table = DeTable::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    json(&DeValue::Table(table.into_inner()))
+}
+
+fn keys(table: &Json) -> Vec<String> {
+    table.as_object().into_iter().flat_map(|table| table.keys().cloned()).collect()
+}
+
+/// A whole plan of which the part is shown: all that a plan cannot do without is put around it.
+fn completed(part: &str) -> String {
+    let table = parsed(part);
+    let has = |key: &str| table.get(key).is_some();
+    let defined = keys(&table["users"]);
+    let phases = table["phases"].as_array();
+    let mut mixed: Vec<String> = phases.into_iter().flatten().flat_map(|phase| keys(&phase["mix"])).collect();
+    // What comes before the part is at the top of the plan; after it come tables.
+    let (mut before, mut after) = (String::new(), String::new());
+    for (key, text) in [
+        ("name", "name = \"part\""),
+        ("target", "target.url = \"http://localhost:8008\""),
+        ("gate", if has("thresholds") { "" } else { "gate.tier = \"none\"" }),
+    ] {
+        if !has(key) {
+            writeln!(before, "{text}").unwrap();
+        }
+    }
+    if has("gate") && !has("thresholds") && table["gate"]["tier"] != "none" {
+        before += "thresholds = [\"../thresholds/anything.toml\"]\n";
+    }
+    if phases.is_none() {
+        mixed = if defined.is_empty() { vec!["guest".to_owned()] } else { defined.clone() };
+        let mix: Vec<String> = mixed.iter().map(|class| format!("{class} = 1")).collect();
+        for name in ["morning", "peak"] {
+            let phase =
+                format!("name = \"{name}\"\nduration = \"1h\"\nusers = 50\nmix = {{ {} }}", mix.join(", "));
+            writeln!(after, "\n[[phases]]\n{phase}").unwrap();
+        }
+    }
+    // A part that includes a file has its other classes from there.
+    let known = |class: &String| defined.contains(class) || has("include");
+    mixed.sort_unstable();
+    mixed.dedup();
+    let idle = defined.iter().filter(|class| table["users"][class]["tasks"].is_null());
+    for class in mixed.iter().filter(|class| !known(class)).chain(idle) {
+        for operation in ["search", "login"] {
+            let task = format!("operation = \"{operation}\"\nrequest = \"POST /{operation}\"");
+            writeln!(after, "\n[[users.{class}.tasks]]\n{task}").unwrap();
+        }
+    }
+    format!("{before}{part}{after}")
+}
+
+/// A file that is not on the pages though they name it: objectives for a part that has a gate alone, and what is not text.
+fn off_the_page(path: &Path) -> Option<&'static str> {
+    match path.to_str()? {
+        "thresholds/anything.toml" => {
+            Some("[[error_rate]]\nname = \"Anything\"\noperations = [\"*\"]\nmaximum = \"1%\"\n")
+        }
+        "plans/ca.pem" | "plans/client.pem" | "plans/client.key" | "plans/manual.pdf" => {
+            Some("not looked into")
+        }
+        _ => None,
+    }
 }
 
 /// Everything that is wrong with a plan among these files, warnings too, as a user would see it.
 fn shortcomings(plan: &Path, files: &BTreeMap<PathBuf, String>) -> String {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let read = |path: &Path| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(missing);
-    let world = World { read: &read, variable: &|_| None };
+    let read = |path: &Path| {
+        let text = files.get(path).map(String::as_str).or_else(|| off_the_page(path));
+        text.map(|text| text.as_bytes().to_vec()).ok_or_else(missing)
+    };
+    // Variables have their defaults, so that pages show some; secrets have none.
+    let world =
+        World { read: &read, variable: &|name| name.starts_with("KMS_").then(|| "s3cret".to_owned()) };
     let mut problems = Problems::default();
     let loaded = plan::load(plan, &Settings::default(), &world, &mut problems);
     let objectives = slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
@@ -67,17 +165,99 @@ fn every_plan_in_a_page_can_be_run_and_meets_its_thresholds_there() {
     let mut plans = 0;
     for (page, text) in pages() {
         let files = files_of(&page.display().to_string(), &text);
-        for plan in files.keys().filter(|path| path.parent() == Some(Path::new("plans"))) {
-            assert_eq!(shortcomings(plan, &files), "", "{}", page.display());
+        let is_plan =
+            |path: &Path| path.parent() == Some(Path::new("plans")) && path.extension().unwrap() == "toml";
+        let (of_page, others): (Vec<&PathBuf>, Vec<_>) = files.keys().partition(|path| is_plan(path));
+        for plan in of_page {
+            assert_eq!(shortcomings(plan, &files), "", "{}\n{}", page.display(), files[plan]);
             plans += 1;
         }
-        for file in files.keys().filter(|path| path.parent() != Some(Path::new("plans"))) {
+        for file in others {
             let name = file.file_name().unwrap().to_str().unwrap();
-            let taken = files.values().any(|text| text.contains(&format!("/{name}\"")));
+            let taken = files.values().any(|text| text.contains(&format!("{name}\"")));
             assert!(taken, "{}: no plan of the page takes {}", page.display(), file.display());
         }
     }
     assert!(plans >= 2, "{plans} plans were found");
+}
+
+#[test]
+fn a_part_is_completed_by_what_it_lacks_and_nothing_else() {
+    let whole = "name = \"a\"\ntarget.url = \"http://a.example\"\ngate.tier = \"none\"\n\
+                 users.a.tasks = [{ request = \"GET /\" }]\n\
+                 phases = [{ name = \"a\", duration = \"1s\", users = 1, mix = { a = 1 } }]\n";
+    assert_eq!(completed(whole), whole);
+    for (part, lacks) in [
+        ("", ["[[phases]]", "[[users.guest.tasks]]", "gate.tier"]),
+        ("[users.a]\nwait = \"1s\"\n", ["a = 1", "[[users.a.tasks]]", "gate.tier"]),
+        ("[gate]\ntier = \"target\"\n", ["guest = 1", "target.url", "thresholds"]),
+    ] {
+        let plan = completed(part);
+        assert!(lacks.iter().all(|text| plan.contains(text)), "{plan}");
+        assert_eq!(shortcomings(Path::new("plans/a.toml"), &[("plans/a.toml".into(), plan)].into()), "");
+    }
+}
+
+/// The keys of every table that a schema has, as table and key.
+fn keys_of(schema: &Json) -> impl Iterator<Item = (String, String)> {
+    let tables = schema["$defs"].as_object().unwrap().iter();
+    tables.flat_map(|(table, of_table)| {
+        keys(&of_table["properties"]).into_iter().map(move |key| (table.clone(), key))
+    })
+}
+
+/// Notes which keys of which tables a document has: `schema` is the part of `whole` that describes the value.
+fn note(value: &Json, schema: &Json, whole: &Json, noted: &mut BTreeSet<(String, String)>) {
+    let table = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")).unwrap_or_default();
+    let schema = if table.is_empty() { schema } else { &whole["$defs"][table] };
+    for other in schema["anyOf"].as_array().into_iter().flatten() {
+        note(value, other, whole, noted);
+    }
+    match value {
+        Json::Object(entries) => {
+            for (key, value) in entries {
+                if let Some(of_key) = schema["properties"].get(key) {
+                    noted.insert((table.to_owned(), key.clone()));
+                    note(value, of_key, whole, noted);
+                } else {
+                    note(value, &schema["additionalProperties"], whole, noted);
+                }
+            }
+        }
+        Json::Array(items) => {
+            items.iter().for_each(|item| note(item, &schema["items"], whole, noted));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_every_table_is_told_and_shown_in_an_example() {
+    let page = std::fs::read_to_string("docs/language.md").unwrap();
+    let schemas = ["plans/plan.schema.json", "plans/users.schema.json", "thresholds/thresholds.schema.json"];
+    let [plan, users, thresholds] = schemas.map(|path| {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        serde_json::from_str::<Json>(&text).unwrap()
+    });
+    let mut shown = BTreeSet::new();
+    for (info, inside) in blocks(&page) {
+        let schema = match info.split_once(' ') {
+            Some(("toml", path)) if path.starts_with("thresholds") => &thresholds,
+            Some(("toml", path)) if path.starts_with("plans/users/") => &users,
+            Some(("toml", _)) => &plan,
+            _ => continue,
+        };
+        note(&parsed(&inside), schema, schema, &mut shown);
+    }
+    let all: Vec<_> = [&plan, &users, &thresholds].into_iter().flat_map(keys_of).collect();
+    assert!(all.len() > 50, "the test does not find the keys");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    let told: Vec<&str> =
+        rows.flat_map(|cell| cell.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    let untold: Vec<_> = all.iter().filter(|(_, key)| !told.contains(&key.as_str())).collect();
+    assert!(untold.is_empty(), "no row tells of {untold:?}");
+    let unseen: Vec<_> = all.iter().filter(|key| !shown.contains(key)).collect();
+    assert!(unseen.is_empty(), "no example has {unseen:?}");
 }
 
 #[test]
