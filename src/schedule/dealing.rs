@@ -60,6 +60,15 @@ mod tests {
         assert_eq!(counts(&weights, 100), [70, 20, 10]);
     }
 
+    #[test]
+    fn more_users_never_change_those_already_dealt() {
+        let weights = [70.0, 20.0, 10.0];
+        let all = deal(&weights, 1000);
+        for count in [7, 50, 100, 999] {
+            assert_eq!(deal(&weights, count), all[..count as usize]);
+        }
+    }
+
     proptest! {
         #[test]
         fn every_prefix_is_within_one_of_its_share(weights in prop::collection::vec(0.1_f64..100.0, 1..9), count in 1_u32..400) {

@@ -249,6 +249,7 @@ impl Compiler<'_, '_> {
 
     fn expect(&mut self, expect: Option<&Spanned<ExpectDocument>>) -> Option<Expect> {
         let document = expect.map(|expect| &expect.value);
+        self.something_is_expected(expect);
         let status = self.statuses(document.and_then(|expect| expect.status.as_ref()));
         let members = document.and_then(|expect| expect.json.as_ref()).map_or(&[][..], |json| &json.value.0);
         let mut json = Vec::with_capacity(members.len());
@@ -267,6 +268,21 @@ impl Compiler<'_, '_> {
             },
             max_bytes: document.and_then(|expect| expect.max_bytes.as_ref()).map(|size| size.value.bytes()),
         })
+    }
+
+    /// What would be looked at in vain is a mistake.
+    fn something_is_expected(&mut self, expect: Option<&Spanned<ExpectDocument>>) {
+        let Some(expect) = expect else { return };
+        let ExpectDocument { status, json, contains, max_bytes } = &expect.value;
+        if status.is_none() && json.is_none() && contains.is_none() && max_bytes.is_none() {
+            let help =
+                "say what: `expect = { status = [200], json = { \"/total\" = 3 }, contains = \"ok\" }`";
+            self.report(Code::OutOfRange, "nothing is expected", expect.span, help);
+        }
+        if let Some(contains) = contains.as_ref().filter(|contains| contains.value.is_empty()) {
+            let help = "write a text that is in every right answer, or take the key out";
+            self.report(Code::OutOfRange, "every body contains nothing", contains.span, help);
+        }
     }
 
     fn pointer(&mut self, text: &str, span: crate::diagnostic::Span) -> Option<Pointer> {
