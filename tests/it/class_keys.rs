@@ -112,3 +112,19 @@ fn each_step_is_as_far_away_and_one_latency_may_be_given_for_all() {
     assert!((24..=36).contains(&log.len()), "{} requests", log.len());
     assert!(log.iter().all(|logged| logged.sent_ms - logged.intended_ms >= 59.9), "{log:?}");
 }
+
+#[test]
+fn a_constant_header_of_a_request_wins_over_one_that_its_class_draws() {
+    let target = Target::fast();
+    let plan = closed(1, "1s")
+        + r#"
+        [users.any]
+        wait = "1h"
+        headers = { x-team = "drawn ${user()}" }
+        [[users.any.tasks]]
+        request = "GET /a"
+        headers = { x-team = "own" }
+    "#;
+    Runner::plan(&plan).against(&target).run().exits(0);
+    assert_eq!(target.received()[0].header("x-team"), Some("own"));
+}

@@ -182,3 +182,26 @@ fn a_redirect_too_many_is_blocked() {
         "{phase:#}"
     );
 }
+
+#[test]
+fn a_user_that_was_sent_home_comes_back_without_its_cookies() {
+    let cookie = "set-cookie: k=v\r\n".to_owned();
+    let target = Target::scripted(move |number, _| match number {
+        0 => Answer::Full { status: 200, headers: cookie.clone(), body: String::new() },
+        _ => Answer::Status(200),
+    });
+    let plan = r#"
+        [[phases]]
+        name = "a"
+        mix = { any = 1 }
+        stages = [{ users = 1, hold = "1s" }, { users = 0, hold = "1s" }, { users = 1, hold = "1s" }]
+        [users.any]
+        wait = "300ms"
+        cookies = true
+        tasks = [{ request = "GET /" }]
+    "#;
+    Runner::plan(plan).against(&target).run().exits(0);
+    let sent: Vec<bool> = target.received().iter().map(|it| it.header("cookie").is_some()).collect();
+    // The first life has its cookie from the second request on; in the second life there is none.
+    assert!(sent.len() >= 6 && !sent[0] && sent[1] && !sent[sent.len() - 1], "{sent:?}");
+}
