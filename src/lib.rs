@@ -13,6 +13,7 @@ pub mod journal;
 pub mod measure;
 pub mod offer;
 pub mod plan;
+pub mod proof;
 pub mod report;
 pub mod schedule;
 pub mod session;
