@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::app::arguments::{CheckArgs, Format};
 use crate::app::load::{Ready, load};
 use crate::app::output;
+use crate::offer::Counted;
 use crate::plan::model::{Load, Phase, PhaseId, Wait};
 use crate::report::table::light;
 use crate::units::TimeSpan;
@@ -84,17 +85,20 @@ fn objectives_table(ready: &Ready, id: PhaseId) -> String {
     let phase = &ready.plan.phases[id.index()];
     let mut rows = 0;
     for objective in ready.objectives.all.iter().filter(|objective| objective.phase == id) {
+        let offer = &ready.offers[id.index()];
+        let proof = offer.proof(objective, phase, &ready.plan.gate);
         let at_gate = objective.gated_limit(ready.plan.gate.tier);
-        let expected = ready.offers[id.index()].samples(objective, phase);
-        let needed = at_gate.and_then(|(_, limit)| objective.statistic.fewest_samples(limit));
-        let decides = match (expected, needed) {
-            (Some(expected), Some(needed)) if expected < needed as f64 => "too few",
-            (Some(expected), Some(needed)) if expected < 2.0 * needed as f64 => "just",
-            (None, Some(_)) => "depends",
-            _ => "yes",
-        };
         let unit = objective.statistic.unit();
         let space = if unit == "/s" { "" } else { " " };
+        let counted = |number: f64| match proof.of {
+            Counted::Windows => format!("{number:.0} windows"),
+            Counted::Seconds => format!("{number:.0} s"),
+            Counted::Samples => format!("{number:.0}"),
+        };
+        let expected = match proof.of {
+            Counted::Windows => proof.expected.map(counted),
+            _ => offer.samples(objective, phase).map(|samples| format!("{samples:.0}")),
+        };
         table.add_row([
             objective.name.clone(),
             objective.statistic.to_string(),
@@ -102,9 +106,9 @@ fn objectives_table(ready: &Ready, id: PhaseId) -> String {
                 let tier = if unit == "/s" && tier.word() == "maximum" { "minimum" } else { tier.word() };
                 format!("{tier} {limit}{space}{unit}")
             }),
-            expected.map_or("–".into(), |expected| format!("{expected:.0}")),
-            needed.map_or("–".into(), |needed| needed.to_string()),
-            decides.to_owned(),
+            expected.unwrap_or("–".into()),
+            proof.needed.map_or("–".into(), |needed| counted(needed as f64)),
+            at_gate.map_or("–", |_| proof.chance().word()).to_owned(),
         ]);
         rows += 1;
     }

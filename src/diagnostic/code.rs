@@ -90,11 +90,13 @@ codes! {
     BadTls = "P031",
     /// An objective is named that the threshold file does not have.
     UnknownObjective = "P032",
+    /// A gated objective needs more samples than the plan can give it to be proven.
+    NeverProven = "P033",
     /// Something written has no effect in this plan.
     NoEffect = "W001",
     /// More users may be needed than the phase has: then they, not the target, set the response times.
     PoolTooSmall = "W002",
-    /// The expected samples are too few to prove an objective.
+    /// The expected samples are just enough to prove an objective: a single slow or failed one leaves it undecided.
     FewSamples = "W003",
     /// An entry of a selector matches nothing.
     MatchesNothing = "W004",

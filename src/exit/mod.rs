@@ -151,8 +151,11 @@ mod tests {
     fn an_objective_that_is_not_gated_changes_nothing() {
         let judged = |verdict, gated| Judged {
             observed: None,
+            interval: None,
             samples: 0,
+            effective_samples: None,
             tier: None,
+            beyond_all: false,
             verdict,
             gated,
             why: String::new(),

@@ -211,30 +211,17 @@ fn count_second(watch: &Watch, limits: &Limits, window: &Window) -> Tally {
 impl Evidence {
     /// Adds one judged second; a part of a second is no block.
     fn add_second(&mut self, watch: &Watch, counts: Tally, whole: bool) {
-        let Tally { n, k, f } = counts;
+        let sides = watch.what.sides(counts);
         if let Some(windows) = watch.windows.filter(|_| whole) {
-            self.trials.push(counts, windows);
+            self.trials.push(sides, windows);
         }
-        match watch.what {
-            // The number of seconds is known when the phase has ended.
-            What::Completed => {
-                self.counts.k += k;
-                if whole {
-                    self.kept.push(1.0, k);
-                    self.broken.push(1.0, k);
-                }
-                return;
-            }
-            What::Time(failure) => {
-                self.kept.push(n + f, k + f * failure.as_micros() as f64);
-                self.broken.push(n, k);
-            }
-            What::Slower(_) | What::Failed => {
-                self.kept.push(n, k + f);
-                self.broken.push(n - f, k);
-            }
+        if whole || watch.what != What::Completed {
+            self.kept.push(sides.kept.0, sides.kept.1);
+            self.broken.push(sides.broken.0, sides.broken.1);
         }
-        self.counts.add(counts);
+        // The number of seconds is known when the phase has ended.
+        let n = if watch.what == What::Completed { 0.0 } else { counts.n };
+        self.counts.add(Tally { n, ..counts });
     }
 
     /// The next judged second does not follow on the last one.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::measure::blocks::BlockSums;
 use crate::measure::counts::Times;
 use crate::measure::sample::ErrorKind;
-use crate::measure::watch::{Tally, Windows};
+use crate::measure::watch::{Sides, Tally, Windows};
 use crate::plan::model::{OperationId, PhaseId};
 
 /// A run, folded. Its size does not depend on the run's length.
@@ -125,30 +125,40 @@ pub struct Evidence {
 /// Windows of one length, each judged by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Trials {
-    /// Those that could be judged.
+    /// Those in which there was something to judge.
     pub judged: u64,
     /// Of these, the ones beyond the limit.
     pub missed: u64,
+    /// Of these, the ones that are beyond it if failures without a time were slow.
+    pub doubted: u64,
     /// The window under way, and how many seconds it has.
-    open: (Tally, u32),
+    open: Option<(Sides, u32)>,
 }
 
 impl Trials {
     /// Adds a second to the window under way, and judges the window when it is complete.
-    pub fn push(&mut self, second: Tally, rules: Windows) {
-        self.open.0.add(second);
-        self.open.1 += 1;
-        if self.open.1 >= rules.every {
-            let (window, _) = std::mem::take(&mut self.open);
-            if let Some(kept) = rules.rule.holds(window) {
-                self.judged += 1;
-                self.missed += u64::from(!kept);
+    pub fn push(&mut self, second: Sides, rules: Windows) {
+        let add = |a: (f64, f64), b: (f64, f64)| (a.0 + b.0, a.1 + b.1);
+        let (window, seconds) = match self.open.take() {
+            Some((before, seconds)) => {
+                let kept = add(before.kept, second.kept);
+                (Sides { kept, broken: add(before.broken, second.broken) }, seconds + 1)
             }
+            None => (second, 1),
+        };
+        if seconds < rules.every {
+            self.open = Some((window, seconds));
+            return;
         }
+        let Some(kept) = rules.rule.holds(window.kept.0, window.kept.1) else { return };
+        let broken = rules.rule.holds(window.broken.0, window.broken.1) == Some(false);
+        self.judged += 1;
+        self.missed += u64::from(broken);
+        self.doubted += u64::from(!kept);
     }
 
     /// The window under way is not complete and is left out.
     pub fn cut(&mut self) {
-        self.open = Default::default();
+        self.open = None;
     }
 }

@@ -29,12 +29,10 @@ pub struct Windows {
 /// When what was counted is within a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rule {
-    /// At most this share of the answered requests is slower.
-    Slower(f64),
-    /// No request is slower; where some failed, nobody knows.
-    NoneSlower,
-    /// At most this share of all requests failed.
-    Failed(f64),
+    /// At most this share of the cases counts: slow, or failed.
+    Share(f64),
+    /// No case counts.
+    None,
     /// The mean time is at most this, in microseconds.
     Mean(f64),
     /// At least so many per second.
@@ -42,25 +40,18 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Whether what was counted is within the limit; `None` where it cannot be said.
-    pub fn holds(self, counts: Tally) -> Option<bool> {
-        let Tally { n, k, f } = counts;
-        let cases = match self {
-            Self::Slower(_) | Self::NoneSlower => n - f,
-            Self::Failed(_) | Self::Mean(_) | Self::Throughput(_) => n,
-        };
-        if cases <= 0.0 {
+    /// Whether k of n are within the limit; `None` where there is no case.
+    pub fn holds(self, n: f64, k: f64) -> Option<bool> {
+        if n <= 0.0 {
             return None;
         }
-        match self {
+        Some(match self {
             // A share of exactly the allowed one is within; rounding of 1 − 0.95 must not decide.
-            Self::Slower(share) | Self::Failed(share) => Some(k <= share * cases + 1e-9),
-            // A request that failed may have taken any time.
-            Self::NoneSlower if k == 0.0 && f > 0.0 => None,
-            Self::NoneSlower => Some(k == 0.0),
-            Self::Mean(limit) => Some(k / n <= limit),
-            Self::Throughput(limit) => Some(k / n >= limit),
-        }
+            Self::Share(share) => k <= share * n + 1e-9,
+            Self::None => k == 0.0,
+            Self::Mean(limit) => k / n <= limit,
+            Self::Throughput(limit) => k / n >= limit,
+        })
     }
 }
 
@@ -73,6 +64,15 @@ pub struct Tally {
     pub k: f64,
     /// Failures that have no time.
     pub f: f64,
+}
+
+/// What counts for and against a limit: n cases and k of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sides {
+    /// For proving that it is kept: a failure without a time may have taken any time, so it counts.
+    pub kept: (f64, f64),
+    /// For proving that it is broken: such a failure is left out.
+    pub broken: (f64, f64),
 }
 
 impl Tally {
@@ -97,6 +97,22 @@ pub enum What {
     /// The sum of the response times, in microseconds, of those that have one. For proving that a limit is kept,
     /// failures without a time enter at this one.
     Time(Duration),
+}
+
+impl What {
+    /// What of a tally counts for and against a limit.
+    pub fn sides(self, counts: Tally) -> Sides {
+        let Tally { n, k, f } = counts;
+        match self {
+            Self::Slower(_) | Self::Failed | Self::Completed => {
+                Sides { kept: (n, k + f), broken: (n - f, k) }
+            }
+            // The cases of a mean are those with a time.
+            Self::Time(failure) => {
+                Sides { kept: (n + f, k + f * failure.as_micros() as f64), broken: (n, k) }
+            }
+        }
+    }
 }
 
 /// For every operation the limits that its response times are counted against, ascending.

@@ -1,7 +1,11 @@
+use std::time::Duration;
+
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::offer::PhaseOffer;
+use crate::offer::proof::least_share;
+use crate::offer::{Chance, Counted, PhaseOffer, Proof};
 use crate::plan::model::{Judged, Load, OperationId, Phase, Plan};
 use crate::slo::objective::{Objective, Statistic};
+use crate::units::{Share, TimeSpan};
 
 /// Reports what can never be met, and what will make the numbers hard to trust.
 pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], problems: &mut Problems) {
@@ -20,7 +24,7 @@ pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], probl
             }
             Statistic::ErrorRate => {}
         }
-        check_samples(plan, objective, phase, offer, problems);
+        check_proof(plan, objective, phase, offer, problems);
         check_windows(objective, phase, problems);
     }
 }
@@ -143,28 +147,78 @@ fn check_pool(phase: &Phase, offer: &PhaseOffer, objectives: &[&Objective], prob
     }
 }
 
-fn check_samples(
+/// A gated objective that can never be proven would leave every run inconclusive.
+fn check_proof(
     plan: &Plan,
     objective: &Objective,
     phase: &Phase,
     offer: &PhaseOffer,
     problems: &mut Problems,
 ) {
-    let Some((_, limit)) = objective.gated_limit(plan.gate.tier) else {
-        return;
-    };
-    let Some(fewest) = objective.statistic.fewest_samples(limit) else { return };
-    let Some(expected) = offer.samples(objective, phase) else { return };
-    if expected < fewest as f64 {
-        let message = format!(
-            "`{}` can expect {expected:.0} samples in phase `{}`, and at least {fewest} are needed to prove it",
-            objective.name, phase.name
-        );
-        let help = "make the phase longer or its load greater, or take the objective out with `gate = false`";
-        problems.report(
-            Diagnostic::new(Code::FewSamples, message).at(objective.span, "this objective").help(help),
-        );
+    let proof = offer.proof(objective, phase, &plan.gate);
+    let (Some(expected), Some(needed)) = (proof.expected, proof.needed) else { return };
+    let counted = proof.of.word();
+    let can = format!("`{}` can expect {expected:.0} {counted} in phase `{}`", objective.name, phase.name);
+    let confidence = Share::of_fraction(1.0 - plan.gate.alpha);
+    if proof.chance() == Chance::None {
+        // Without a window there is another word for it.
+        if expected < 1.0 && proof.of == Counted::Windows {
+            return;
+        }
+        let message = format!("{can}, and {needed} are needed to prove it");
+        let label = match (objective.windows, objective.statistic) {
+            (Some(windows), _) => {
+                format!("at most {} of the windows may miss", Share::of_fraction(windows.allow))
+            }
+            (None, statistic) => format!("{statistic}, at {confidence} confidence"),
+        };
+        let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, label);
+        let placed = diagnostic.at(phase.span, format!("judged for {}", span(phase.judged_seconds())));
+        problems.report(placed.help(ways_to_a_proof(plan, objective, phase, &proof)).help(
+            "or only show it with `gate = false`, or compare what is observed: `decision = \"observed\"` under `[gate]`",
+        ));
+    } else if proof.needed_with_one.is_some_and(|needed| expected < needed as f64) {
+        let message = format!("{can}, where {needed} are needed: a single bad one leaves it undecided");
+        let help = "make the phase longer or its load greater: twice as many as are needed leave some room";
+        let diagnostic = Diagnostic::new(Code::FewSamples, message).at(objective.span, "this objective");
+        problems.report(diagnostic.help(help));
     }
+}
+
+/// How an objective that can never be proven could be.
+fn ways_to_a_proof(plan: &Plan, objective: &Objective, phase: &Phase, proof: &Proof) -> String {
+    let (expected, needed) = (proof.expected.unwrap_or(0.0), proof.needed.unwrap_or(1) as f64);
+    let least = least_share(expected, plan.gate.alpha);
+    let mut ways = Vec::new();
+    if proof.of == Counted::Windows {
+        let share = Share::of_fraction((least * 1000.0 - 1e-6).ceil() / 1000.0);
+        ways.push(format!("`allow = \"{share}\"`, the smallest that {expected:.0} windows can prove"));
+        ways.push("shorter windows".to_owned());
+        ways.push("no `allow`, so that none may miss".to_owned());
+    }
+    if expected > 0.0 {
+        let longer = phase.duration.seconds() + phase.judged_seconds() * (needed / expected - 1.0);
+        ways.insert(0, format!("a phase of {}", span(longer.ceil())));
+    }
+    if proof.of == Counted::Samples && expected > 0.0 {
+        ways.push(format!("{} times its load", hundredths_up(needed / expected)));
+        let percent = ((1.0 - least) * 100.0 + 1e-6).floor();
+        match objective.statistic {
+            Statistic::Quantile(_) if percent >= 50.0 => ways.push(format!("`statistic = \"p{percent}\"`")),
+            Statistic::ErrorRate => {
+                ways.push(format!("a limit of {}", Share::of_fraction((least * 1000.0).ceil() / 1000.0)))
+            }
+            _ => {}
+        }
+    }
+    match ways.as_slice() {
+        [] => "to make it possible: more load".to_owned(),
+        ways => format!("to make it possible: {}", ways.join(", or ")),
+    }
+}
+
+fn span(seconds: f64) -> TimeSpan {
+    TimeSpan::from(Duration::from_secs_f64(seconds))
 }
 
 /// In three digits, as people write rates.

@@ -1,8 +1,10 @@
 //! What a plan can offer, computed before the first request: how many requests, how fast, enough for which objective.
 
 mod check;
+mod proof;
 
 pub use check::check;
+pub use proof::{Chance, Counted, Proof};
 
 use std::collections::BTreeMap;
 
@@ -20,7 +22,8 @@ pub struct PhaseOffer {
     pub peak_per_second: Option<f64>,
     /// The average for each operation.
     pub by_operation: BTreeMap<OperationId, f64>,
-    /// The requests in the judged time that users make when they start.
+    /// The requests in the judged time that users make when they start, and in a closed phase those of their first task,
+    /// before which they do not wait.
     pub starts: BTreeMap<OperationId, f64>,
     /// How many requests a task has on average.
     pub requests_per_task: f64,
@@ -117,13 +120,17 @@ fn judged_rate(phase: &Phase, load: OpenLoad) -> f64 {
     weighted.sum::<f64>() / phase.judged_seconds().max(f64::MIN_POSITIVE)
 }
 
-/// The requests that users make at their start, if that is judged.
+/// The requests that users make at their start and, where they do not wait for a schedule, in their first task, if that is
+/// judged.
 fn starts(plan: &Plan, phase: &Phase, users: &[u32]) -> BTreeMap<OperationId, f64> {
     let mut starts = BTreeMap::new();
     let at_once = phase.judged().first().is_some_and(|judged| judged.from == 0);
     for (class, users) in plan.classes_of(phase).zip(users).filter(|_| at_once) {
         for request in &class.on_start {
             *starts.entry(request.operation).or_insert(0.0) += f64::from(*users);
+        }
+        for (operation, share) in shares(class).filter(|_| phase.load == Load::Closed) {
+            *starts.entry(operation).or_insert(0.0) += f64::from(*users) * share;
         }
     }
     starts

@@ -6,7 +6,7 @@ use crate::diagnostic::Problems;
 use crate::document::{
     Choice, Definitions, FileOr, Map, Node, Read, Rule, Spanned, document, one_of_words, read_choice,
 };
-use crate::units::{Rate, Size, TimeSpan};
+use crate::units::{Rate, Share, Size, TimeSpan};
 
 document! {
     /// A plan: what is sent to whom, when, and what is expected of it.
@@ -347,7 +347,10 @@ document! {
         inconclusive: Inconclusive,
         /// Whether a verdict must be proven or is read off what was observed.
         decision: Decision,
-        reserved { confidence, breaker }
+        /// How sure a verdict must be: from "90%" to "99.9%".
+        confidence: Share,
+        /// Whether a run ends when more than half of all requests have failed for a minute.
+        breaker: bool,
     }
 }
 
@@ -423,7 +426,7 @@ words! {
 
 words! {
     /// Whether a verdict must be proven.
-    pub(super) enum Decision {
+    pub enum Decision {
         /// Met or missed only with confidence.
         Proven = "proven",
         /// The observed value is compared with the limit.

@@ -16,7 +16,7 @@ pub mod template;
 pub mod texts;
 
 pub use definitions::Names;
-pub use document::{GateTier, Inconclusive, Spacing};
+pub use document::{Decision, GateTier, Inconclusive, Spacing};
 pub use files::{ThresholdsFile, World};
 pub use load::{Loaded, Settings, load};
 pub use rehearse::rehearse;

@@ -9,7 +9,7 @@ pub use target::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 use http::Method;
 use http::header::HeaderName;
 
-use crate::plan::document::{GateTier, Inconclusive};
+use crate::plan::document::{Decision, GateTier, Inconclusive};
 use crate::plan::expect::Expect;
 use crate::plan::template::{Hole, Pointer, Template};
 use crate::units::TimeSpan;
@@ -209,6 +209,12 @@ pub struct Gate {
     pub tier: GateTier,
     /// What an inconclusive objective does to the exit code.
     pub inconclusive: Inconclusive,
+    /// Whether a verdict must be proven.
+    pub decision: Decision,
+    /// The risk of a wrong verdict that each decision may take: 1 − confidence.
+    pub alpha: f64,
+    /// Whether the circuit breaker is in.
+    pub breaker: bool,
 }
 
 impl Plan {

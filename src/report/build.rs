@@ -6,10 +6,10 @@ use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary}
 use crate::plan::GateTier;
 use crate::plan::model::{Load, Plan};
 use crate::report::model::{
-    ArrivalsReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport, OperationReport, PhaseReport,
-    PlanFacts, Report, TimesReport,
+    ArrivalsReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
+    OperationReport, PhaseReport, PlanFacts, Report, TimesReport,
 };
-use crate::slo::judge::{Judged, Length, Verdict};
+use crate::slo::judge::{Judged, Length};
 use crate::slo::objective::{Objective, Statistic, Tier};
 
 /// What a report needs besides plan, summary and judgement.
@@ -29,6 +29,8 @@ pub struct Facts<'f> {
     pub gate: GateTier,
     /// The phases that began.
     pub phases: &'f [PhaseRun],
+    /// Why it ended before its time.
+    pub ended_early: Option<EndedEarlyReport>,
     /// What the reader should know.
     pub notices: Vec<String>,
 }
@@ -57,6 +59,7 @@ pub fn build(
         gate: gate_word(facts.gate),
         objectives: objectives.map(|(objective, judged)| objective_report(plan, objective, judged)).collect(),
         phases: facts.phases.iter().map(|run| phase_report(plan, run, summary)).collect(),
+        ended_early: facts.ended_early,
         notices: facts.notices,
     }
 }
@@ -79,7 +82,6 @@ fn tier_word(statistic: Statistic, tier: Tier) -> &'static str {
 }
 
 fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> ObjectiveReport {
-    let missed = (judged.verdict == Verdict::Missed).then_some("missed");
     let statistic = objective.statistic;
     ObjectiveReport {
         name: objective.name.clone(),
@@ -90,15 +92,15 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> Obje
         statistic: statistic.to_string(),
         unit: statistic.unit(),
         observed: judged.observed.map(rounded),
-        interval: None,
+        interval: judged.interval.map(|ends| ends.map(rounded)),
         samples: judged.samples,
-        effective_samples: None,
+        effective_samples: judged.effective_samples.map(rounded),
         limits: objective
             .tiers
             .all()
             .map(|(tier, limit)| (tier_word(statistic, tier), rounded(limit)))
             .collect(),
-        tier: judged.tier.map(Tier::word).or(missed),
+        tier: judged.tier.map(Tier::word).or(judged.beyond_all.then_some("missed")),
         verdict: judged.verdict.word(),
         gated: judged.gated,
         why: judged.why.clone(),

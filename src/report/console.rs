@@ -10,6 +10,12 @@ pub fn render(report: &Report) -> String {
         text.push_str(&phase_text(report, phase));
         text.push('\n');
     }
+    if let Some(ended) = &report.ended_early {
+        text.push_str(&wrapped(
+            "ended early:",
+            &format!("in `{}` at {}: {}", ended.phase, ended.at, ended.why),
+        ));
+    }
     for notice in &report.notices {
         text.push_str(&wrapped("notice:", notice));
     }

@@ -7,4 +7,4 @@ mod notices;
 pub mod table;
 
 pub use build::{Facts, build};
-pub use notices::{insecure, notices};
+pub use notices::{insecure, notices, spells};

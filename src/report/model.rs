@@ -35,8 +35,25 @@ pub struct Report {
     pub objectives: Vec<ObjectiveReport>,
     /// Every phase that ran.
     pub phases: Vec<PhaseReport>,
+    /// Where the runner ended the run before its time.
+    pub ended_early: Option<EndedEarlyReport>,
     /// What the reader should know.
     pub notices: Vec<String>,
+}
+
+/// A run that the runner ended before its time.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndedEarlyReport {
+    /// `abort` where a breach was proven, `breaker` where most requests failed.
+    pub by: &'static str,
+    /// The objective whose breach was proven.
+    pub objective: Option<String>,
+    /// In this phase.
+    pub phase: String,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// What the data supported at that moment.
+    pub why: String,
 }
 
 /// What was run.
@@ -69,15 +86,16 @@ pub struct ObjectiveReport {
     pub unit: &'static str,
     /// `null` without data.
     pub observed: Option<f64>,
-    /// Within which the true value lies; `null` where none was computed.
+    /// Between these the true value is, each end at the gate's confidence; `null` where one of them is unknown.
     pub interval: Option<[f64; 2]>,
     /// Requests it is based on.
     pub samples: u64,
-    /// What they are worth; `null` where it was not computed.
+    /// How many independent requests would tell as much; for `mean` and throughput how many batches there are, with
+    /// `every` how many windows.
     pub effective_samples: Option<f64>,
     /// By tier.
     pub limits: BTreeMap<&'static str, f64>,
-    /// The best tier that holds, `missed`, or `null` where nothing is known.
+    /// The best tier that is proven, `missed` where it is proven that none holds, or `null`.
     pub tier: Option<&'static str>,
     /// One word.
     pub verdict: &'static str,

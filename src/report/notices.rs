@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use crate::measure::counts::Times;
 use crate::measure::summary::{PhaseSummary, Summary};
 use crate::plan::model::{Load, Phase, Plan, Trust};
+use crate::units::TimeSpan;
 
 /// Above this share of the samples it is told how many a closed loop left out.
 const OMITTED: f64 = 0.01;
@@ -10,6 +13,22 @@ pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
     let ran = plan.phases.iter().zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
     let of_phases = ran.flat_map(|(phase, counted)| of_phase(plan, phase, counted));
     insecure(plan).into_iter().chain(of_phases).collect()
+}
+
+/// For which length of slow spells a proof about a share holds: a phase that is not a hundred times longer than them
+/// cannot speak of tails.
+pub fn spells(plan: &Plan, summary: &Summary) -> Option<String> {
+    let told = |(phase, counted): (&Phase, &PhaseSummary)| {
+        let longest = Duration::from_millis((counted.judged_seconds * 10.0) as u64);
+        (counted.judged_seconds > 0.0).then(|| format!("`{}` {}", phase.name, TimeSpan::from(longest)))
+    };
+    let phases: Vec<String> = plan.phases.iter().zip(&summary.phases).filter_map(told).collect();
+    (!phases.is_empty()).then(|| {
+        format!(
+            "what is proven of percentiles and error rates holds for slow spells of up to a hundredth of the judged time: {}",
+            phases.join(", ")
+        )
+    })
 }
 
 /// That no one knows whom a run talked to.
@@ -63,7 +82,7 @@ fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
 fn omitted(times: &Times, mean_wait: f64) -> f64 {
     let Some(median) = times.quantile(0.5) else { return 0.0 };
     let usual = mean_wait + median.as_secs_f64();
-    let left_out = |(time, count): (std::time::Duration, u64)| {
+    let left_out = |(time, count): (Duration, u64)| {
         count as f64 * (time.as_secs_f64() / usual.max(1e-6) - 1.0).max(0.0)
     };
     times.buckets().map(left_out).sum()
@@ -71,8 +90,6 @@ fn omitted(times: &Times, mean_wait: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::measure::counts::Counts;
 

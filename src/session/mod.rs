@@ -1,5 +1,9 @@
 //! The one loop: events are folded into the ledger and shown to observers, until the run has ended.
 
+mod breaker;
+
+pub use breaker::Breaker;
+
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;

@@ -45,7 +45,8 @@ document! {
         every: TimeSpan,
         /// The share of the windows that may miss; none without it.
         allow: Share,
-        reserved { abort }
+        /// End the run as soon as it is proven that this is missed.
+        abort: bool,
         rules [STATISTIC, WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
     }
 }
@@ -71,7 +72,8 @@ document! {
         every: TimeSpan,
         /// The share of the windows that may miss; none without it.
         allow: Share,
-        reserved { abort }
+        /// End the run as soon as it is proven that this is missed.
+        abort: bool,
         rules [WINDOWS, Rule::NotEmpty(&["scenarios", "phases"])]
     }
 }
@@ -97,7 +99,8 @@ document! {
         every: TimeSpan,
         /// The share of the windows that may miss; none without it.
         allow: Share,
-        reserved { abort }
+        /// End the run as soon as it is proven that this is missed.
+        abort: bool,
         rules [WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
     }
 }

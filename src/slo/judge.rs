@@ -1,11 +1,15 @@
 //! From what was counted to a verdict on each objective.
 
+mod why;
+
 use crate::measure::counts::Times;
-use crate::measure::summary::{Evidence, PhaseSummary, Summary, Trials};
+use crate::measure::summary::{Evidence, PhaseSummary, Summary};
 use crate::measure::watch::Tally;
-use crate::plan::GateTier;
-use crate::slo::objective::{EveryWindow, Objective, Statistic, Tier};
-use crate::units::TimeSpan;
+use crate::plan::Decision;
+use crate::plan::model::Gate;
+use crate::proof::{Share, holm};
+use crate::slo::objective::{Objective, Statistic, Tier};
+use crate::slo::scale::Scale;
 
 /// What became of one objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +44,17 @@ impl Verdict {
 pub struct Judged {
     /// What was observed, in the statistic's unit; `None` without data.
     pub observed: Option<f64>,
+    /// Between these the true value is, each end at the gate's confidence; `None` where one end is unknown.
+    pub interval: Option<[f64; 2]>,
     /// How many requests that is based on.
     pub samples: u64,
-    /// The best tier that holds; `None` where none does or nothing is known.
+    /// How many independent ones would tell as much; for means and throughput, how many batches there are, and with
+    /// `every` how many windows.
+    pub effective_samples: Option<f64>,
+    /// The best tier that is proven; `None` where none is.
     pub tier: Option<Tier>,
+    /// Whether it is proven that even the last limit is exceeded.
+    pub beyond_all: bool,
     /// The verdict at the gate's tier.
     pub verdict: Verdict,
     /// Whether it counts.
@@ -61,225 +72,237 @@ pub enum Length {
     Rehearsed,
 }
 
-/// How what was counted compares with one limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compared {
-    Within,
-    Beyond,
-    Undecided,
-    NoData,
+/// On which terms objectives are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'t> {
+    /// Tier, confidence and kind of decision.
+    pub gate: &'t Gate,
+    /// Whether the plan was shrunk.
+    pub length: Length,
+    /// By phase: why its numbers may be the generator's doing, where they may.
+    pub invalid: &'t [Option<String>],
+    /// The objective whose breach was proven while the run went on, and ended it.
+    pub aborted: Option<usize>,
 }
 
-impl Compared {
-    fn of(within: bool) -> Self {
-        if within { Self::Within } else { Self::Beyond }
-    }
+/// An objective with what was counted for it.
+struct Case<'c> {
+    objective: &'c Objective,
+    phase: &'c PhaseSummary,
+    /// By tier, best first.
+    scales: Vec<(Tier, f64, Scale)>,
+    /// The place of the gate's tier among them.
+    at_gate: usize,
+    /// Of the gate's tier.
+    evidence: &'c Evidence,
+    gated: bool,
+    invalid: Option<&'c str>,
+    aborted: bool,
 }
 
-/// Judges every objective by comparing what was observed with its limits: exact counts decide, not histograms.
+/// Judges every objective: exact counts decide, not histograms.
 ///
 /// The result has one entry per objective, in their order; those of phases that were not run are `None`.
-pub fn judge(
-    objectives: &[Objective],
-    summary: &Summary,
-    gate: GateTier,
-    length: Length,
-) -> Vec<Option<Judged>> {
-    objectives
-        .iter()
-        .map(|objective| {
-            let phase = summary.phases.get(objective.phase.index()).filter(|phase| phase.ran.is_some())?;
-            Some(judge_one(objective, phase, &summary.evidence, gate, length))
+pub fn judge(objectives: &[Objective], summary: &Summary, terms: Terms<'_>) -> Vec<Option<Judged>> {
+    let cases: Vec<Option<Case<'_>>> =
+        (0..objectives.len()).map(|index| Case::of((index, objectives), summary, terms)).collect();
+    let proven = breaches(&cases, terms.gate.alpha);
+    cases.iter().zip(proven).map(|(case, proven)| Some(case.as_ref()?.judge(proven, terms))).collect()
+}
+
+/// Whether each objective's breach at the gate's tier is proven. One false alarm would condemn the run, so those that are
+/// gated share α.
+fn breaches(cases: &[Option<Case<'_>>], alpha: f64) -> Vec<bool> {
+    let shares = |case: &Case<'_>| {
+        case.gated && case.invalid.is_none() && case.has_data() && case.scale().shares_risk()
+    };
+    let sharing = || cases.iter().map(|case| case.as_ref().filter(|case| shares(case)));
+    let risks: Vec<f64> = sharing().flatten().map(|case| case.scale().risk_of_breach()).collect();
+    let mut together = holm(&risks, alpha).into_iter();
+    let alone =
+        |case: &Option<Case<'_>>| case.as_ref().is_some_and(|case| case.scale().risk_of_breach() <= alpha);
+    let proven = sharing().zip(cases).map(|(sharing, case)| match sharing {
+        Some(_) => together.next().unwrap_or(false),
+        None => alone(case),
+    });
+    proven.collect()
+}
+
+impl<'c> Case<'c> {
+    /// The objective at a place; `None` where its phase was not run.
+    fn of(
+        (index, objectives): (usize, &'c [Objective]),
+        summary: &'c Summary,
+        terms: Terms<'c>,
+    ) -> Option<Self> {
+        let objective = &objectives[index];
+        let phase = summary.phases.get(objective.phase.index()).filter(|phase| phase.ran.is_some())?;
+        let of_tier = |tier: Tier| {
+            let (_, watch) =
+                objective.watches.iter().find(|(t, _)| *t == tier).expect("every tier is watched");
+            &summary.evidence[*watch]
+        };
+        let tiers = objective.tiers.all();
+        let scales: Vec<_> =
+            tiers.map(|(tier, limit)| (tier, limit, Scale::of(objective, limit, of_tier(tier)))).collect();
+        let gate = objective.tiers.at_gate(terms.gate.tier);
+        let at = |(tier, _)| scales.iter().position(|(known, ..)| *known == tier);
+        let at_gate = gate.and_then(at).unwrap_or(scales.len() - 1);
+        Some(Self {
+            evidence: of_tier(scales[at_gate].0),
+            gated: objective.gated && gate.is_some(),
+            invalid: terms.invalid.get(objective.phase.index()).and_then(Option::as_deref),
+            aborted: terms.aborted == Some(index),
+            objective,
+            phase,
+            scales,
+            at_gate,
         })
-        .collect()
-}
-
-fn judge_one(
-    objective: &Objective,
-    phase: &PhaseSummary,
-    evidence: &[Evidence],
-    gate: GateTier,
-    length: Length,
-) -> Judged {
-    let at_gate = objective.tiers.at_gate(gate);
-    let gated = objective.gated && at_gate.is_some();
-    let (judged_tier, limit) = at_gate.unwrap_or((Tier::Maximum, objective.tiers.last));
-    let of_tier = |tier: Tier| {
-        let (_, watch) = objective.watches.iter().find(|(t, _)| *t == tier).expect("every tier is watched");
-        &evidence[*watch]
-    };
-    let at_limit = of_tier(judged_tier);
-    let samples = samples(objective, phase, at_limit);
-    let observed = observed(objective, phase, at_limit);
-    // Seconds pass without a request too: for throughput they alone are no data.
-    let untried = objective.statistic == Statistic::Throughput && observed.is_none();
-    let compared = |tier: Tier, limit: f64| match untried {
-        true => Compared::NoData,
-        false => compare(objective, limit, of_tier(tier)),
-    };
-    let within = |(tier, limit): &(Tier, f64)| compared(*tier, *limit) == Compared::Within;
-    let tier = objective.tiers.all().find(within).map(|(tier, _)| tier);
-    let fewest = objective.statistic.fewest_samples(limit).unwrap_or(0);
-    let verdict = match compared(judged_tier, limit) {
-        Compared::Within => Verdict::Met,
-        Compared::Beyond => Verdict::Missed,
-        Compared::Undecided => Verdict::Inconclusive,
-        Compared::NoData => Verdict::NoData,
-    };
-    let why = match verdict {
-        Verdict::NoData => no_data(objective, phase, at_limit),
-        _ => reason(objective, observed, at_limit, (judged_tier, limit)),
-    };
-    let too_short = samples < fewest || matches!(verdict, Verdict::NoData | Verdict::Inconclusive);
-    let (verdict, why) = match length {
-        Length::Rehearsed if too_short => (
-            Verdict::NotAssessed,
-            format!("{samples} samples in this rehearsal; {fewest} are needed to decide it"),
-        ),
-        _ => (verdict, why),
-    };
-    Judged { observed, samples, tier, verdict, gated, why }
-}
-
-/// The requests that an objective is based on.
-fn samples(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> u64 {
-    match objective.statistic {
-        Statistic::Throughput => completed(objective, phase),
-        _ => evidence.counts.n as u64,
     }
-}
 
-fn completed(objective: &Objective, phase: &PhaseSummary) -> u64 {
-    let operations = objective.operations.iter().filter_map(|id| phase.operations.get(id));
-    operations.map(|operation| operation.completed).sum()
-}
+    fn scale(&self) -> &Scale {
+        &self.scales[self.at_gate].2
+    }
 
-/// What was observed, for showing, in the statistic's unit.
-fn observed(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> Option<f64> {
-    let Tally { n, k, f } = evidence.counts;
-    let times = || {
-        let mut times = Times::default();
-        for id in &objective.operations {
-            if let Some(operation) = phase.operations.get(id) {
-                times.merge(&operation.response);
+    fn judge(&self, breach_is_proven: bool, terms: Terms<'_>) -> Judged {
+        let alpha = terms.gate.alpha;
+        let has_data = self.has_data();
+        let trusted = has_data && self.invalid.is_none();
+        let observed = self.observed();
+        let holds = |index: usize| match terms.gate.decision {
+            Decision::Proven => self.scales[index].2.is_kept(alpha),
+            Decision::Observed => self.within(index, observed) == Some(true),
+        };
+        let broken = |index: usize| match terms.gate.decision {
+            Decision::Proven => self.scales[index].2.risk_of_breach() <= alpha,
+            Decision::Observed => self.within(index, observed) == Some(false),
+        };
+        let best = (0..self.scales.len()).find(|index| trusted && holds(*index));
+        let missed = match terms.gate.decision {
+            Decision::Proven => breach_is_proven,
+            Decision::Observed => broken(self.at_gate),
+        };
+        let verdict = match best {
+            _ if !has_data => Verdict::NoData,
+            _ if self.invalid.is_some() => Verdict::Inconclusive,
+            _ if self.aborted || missed => Verdict::Missed,
+            _ if holds(self.at_gate) => Verdict::Met,
+            _ => Verdict::Inconclusive,
+        };
+        let interval = self.interval(alpha).filter(|_| has_data);
+        let why = why::why(self, &why::Facts { verdict, best, observed, interval, terms });
+        let (verdict, why) = match terms.length {
+            Length::Rehearsed if self.is_too_short(verdict, terms) => {
+                (Verdict::NotAssessed, format!("a rehearsal does not decide it: {why}"))
             }
+            _ => (verdict, why),
+        };
+        Judged {
+            observed,
+            interval,
+            samples: self.samples(),
+            effective_samples: self.scale().effective().filter(|_| has_data),
+            tier: best.map(|index| self.scales[index].0),
+            beyond_all: trusted && best.is_none() && broken(self.scales.len() - 1),
+            verdict,
+            gated: self.gated,
+            why,
+        }
+    }
+
+    /// Whether a rehearsal cannot assess it. What was only observed needs as many samples as a proof.
+    fn is_too_short(&self, verdict: Verdict, terms: Terms<'_>) -> bool {
+        let fewest = why::fewest(self.scale(), terms.gate.alpha).unwrap_or(0);
+        let few = terms.gate.decision == Decision::Observed && self.samples() < fewest;
+        few || matches!(verdict, Verdict::NoData | Verdict::Inconclusive)
+    }
+
+    /// Whether what was observed is within the limit of a tier.
+    fn within(&self, index: usize, observed: Option<f64>) -> Option<bool> {
+        let (_, limit, scale) = &self.scales[index];
+        match self.objective.statistic {
+            Statistic::Mean | Statistic::Throughput if self.objective.windows.is_none() => {
+                observed.map(|observed| self.objective.statistic.bound(*limit).holds(observed))
+            }
+            _ => scale.holds(),
+        }
+    }
+
+    fn has_data(&self) -> bool {
+        let Tally { n, f, .. } = self.evidence.counts;
+        match self.objective.statistic {
+            // What was sent before the judged window says nothing of it, and seconds pass without a request too.
+            Statistic::Throughput => n > 0.0 && (self.phase.send_lag.count() > 0 || self.phase.dropped() > 0),
+            _ if self.objective.windows.is_some() => self.evidence.trials.judged > 0,
+            Statistic::Mean => n > 0.0,
+            _ => n - f > 0.0,
+        }
+    }
+
+    /// The requests that it is based on.
+    fn samples(&self) -> u64 {
+        match self.objective.statistic {
+            Statistic::Throughput => {
+                let operations = self.objective.operations.iter();
+                operations.filter_map(|id| self.phase.operations.get(id)).map(|o| o.completed).sum()
+            }
+            _ => self.evidence.counts.n as u64,
+        }
+    }
+
+    fn times(&self) -> Times {
+        let mut times = Times::default();
+        for operation in self.objective.operations.iter().filter_map(|id| self.phase.operations.get(id)) {
+            times.merge(&operation.response);
         }
         times
-    };
-    let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
-    match objective.statistic {
-        Statistic::Quantile(part) => {
-            // Dropped arrivals have no time but are the slowest of all: the rank is among them too.
-            let times = times();
-            let rank = part * (n - f) / (times.count().max(1) as f64);
-            times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
-        }
-        Statistic::Max => times().max().map(ms),
-        Statistic::Mean => (n > 0.0).then(|| k / n / 1000.0),
-        Statistic::Throughput => {
-            // What was sent before the judged window says nothing of it.
-            let tried = phase.send_lag.count() > 0 || phase.dropped() > 0;
-            (n > 0.0 && tried).then(|| k / n)
-        }
-        Statistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),
     }
-}
 
-/// Compares what was counted with a limit.
-fn compare(objective: &Objective, limit: f64, evidence: &Evidence) -> Compared {
-    if let Some(EveryWindow { allow, .. }) = objective.windows {
-        let Trials { judged, missed, .. } = evidence.trials;
-        return match judged {
-            0 => Compared::NoData,
-            _ => Compared::of(missed as f64 <= allow * judged as f64 + 1e-9),
+    /// What was observed, for showing, in the statistic's unit.
+    fn observed(&self) -> Option<f64> {
+        let Tally { n, k, .. } = self.evidence.counts;
+        match self.objective.statistic {
+            Statistic::Quantile(part) => self.quantile(&self.times(), part),
+            Statistic::Max => self.times().max().map(ms),
+            Statistic::Mean => (n > 0.0).then(|| k / n / 1000.0),
+            Statistic::Throughput => self.has_data().then(|| k / n),
+            Statistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),
+        }
+    }
+
+    /// The time at a rank among answers and dropped arrivals, which have no time but are the slowest of all.
+    fn quantile(&self, times: &Times, rank: f64) -> Option<f64> {
+        let Tally { n, f, .. } = self.evidence.counts;
+        let rank = rank * (n - f) / (times.count().max(1) as f64);
+        times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
+    }
+
+    /// Between which values the true one is, each end at risk α.
+    fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
+        let Evidence { counts: Tally { n, k, f }, broken, .. } = self.evidence;
+        let mean = |unit: f64| {
+            let (low, high) = crate::proof::Means::of(broken)?.interval(alpha);
+            Some([low.max(0.0) / unit, high / unit])
         };
-    }
-    let Tally { n, f, .. } = evidence.counts;
-    match objective.statistic.rule(limit).holds(evidence.counts) {
-        Some(within) => Compared::of(within),
-        None if n - f > 0.0 => Compared::Undecided,
-        None => Compared::NoData,
-    }
-}
-
-fn no_data(objective: &Objective, phase: &PhaseSummary, evidence: &Evidence) -> String {
-    match (phase.judged_seconds > 0.0, evidence.counts.f > 0.0) {
-        (false, _) => "the phase ended before its judged window began".to_owned(),
-        (true, true) => format!("all {} requests failed, so none has a response time", evidence.counts.f),
-        (true, false) => format!("no request in {:.0} judged seconds", phase.judged_seconds) + of(objective),
-    }
-}
-
-fn of(objective: &Objective) -> &'static str {
-    match objective.statistic {
-        Statistic::Throughput => "",
-        _ => " was one of these operations",
-    }
-}
-
-fn reason(objective: &Objective, observed: Option<f64>, evidence: &Evidence, judged: (Tier, f64)) -> String {
-    let Tally { n, k, f } = evidence.counts;
-    let (tier, limit) = judged;
-    let unit = objective.statistic.unit();
-    let tier = match (objective.statistic, tier) {
-        (Statistic::Throughput, Tier::Maximum) => "minimum",
-        (_, tier) => tier.word(),
-    };
-    let told = match observed {
-        Some(observed) => format!("observed {} {}; ", objective.statistic, Shown(observed, unit)),
-        None => format!("the {} is an arrival that was never sent; ", objective.statistic),
-    };
-    let limit_text = format!("{tier} is {}", Shown(limit, unit));
-    let counted = match objective.statistic {
-        _ if let Some(windows) = objective.windows => windows_told(windows, evidence.trials),
-        Statistic::Quantile(part) => format!(
-            "{} % of {} requests may take longer than {} and {k} did",
-            Shown((1.0 - part) * 100.0, ""),
-            n - f,
-            Shown(limit, unit)
-        ),
-        Statistic::Max => {
-            format!(
-                "no request may take longer than {} and {k} of {} did; {f} failed without a time",
-                Shown(limit, unit),
-                n - f
-            )
-        }
-        Statistic::Mean => format!("over {n} requests"),
-        Statistic::ErrorRate => format!("{k} of {n} requests failed or were dropped"),
-        Statistic::Throughput => format!("{k} successful requests in {n:.1} s"),
-    };
-    format!("{told}{limit_text}; {counted}; observed, not proven")
-}
-
-fn windows_told(windows: EveryWindow, trials: Trials) -> String {
-    let length = TimeSpan::from(std::time::Duration::from_secs(windows.every.into()));
-    let Trials { judged, missed, .. } = trials;
-    format!(
-        "{missed} of {judged} windows of {length} missed it, and {} may",
-        Shown(100.0 * windows.allow, "%")
-    )
-}
-
-/// A value with its unit, in as many digits as people read.
-struct Shown(f64, &'static str);
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(value, unit) = self;
-        let digits = match value.abs() {
-            v if v >= 100.0 => 0,
-            v if v >= 10.0 => 1,
-            _ => 2,
-        };
-        let text = format!("{value:.digits$}");
-        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        match *unit {
-            "ms" => write!(f, "{text} ms"),
-            "%" => write!(f, "{text} %"),
-            unit => write!(f, "{text}{unit}"),
+        match self.objective.statistic {
+            Statistic::Quantile(part) => {
+                let (low, high) = Share::of(n - f, *k, broken).ranks(part, alpha);
+                let times = self.times();
+                Some([self.quantile(&times, low)?, self.quantile(&times, high?)?])
+            }
+            Statistic::ErrorRate => {
+                let (low, high) = Share::of(*n, *k, broken).interval(alpha);
+                Some([100.0 * low, 100.0 * high])
+            }
+            Statistic::Mean => mean(1000.0),
+            Statistic::Throughput => mean(1.0),
+            Statistic::Max => None,
         }
     }
+}
+
+fn ms(time: std::time::Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::diagnostic::Span;
 use crate::measure::watch::{Rule, Watch, What, Windows};
 use crate::plan::GateTier;
 use crate::plan::model::{OperationId, PhaseId};
+use crate::proof::{Allowed, fewest_samples};
 
 /// An objective in a phase in which it applies.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Objective {
     pub gated: bool,
     /// The windows that are judged instead of the whole, where there are any.
     pub windows: Option<EveryWindow>,
+    /// Whether the run ends as soon as it is proven to be missed.
+    pub abort: bool,
     /// Where its name was written.
     pub span: Span,
     /// The watch of each tier's limit, among all watches.
@@ -177,24 +180,22 @@ impl Statistic {
     /// When what was counted is within a limit.
     pub fn rule(self, limit: f64) -> Rule {
         match self {
-            Self::Quantile(part) => Rule::Slower(1.0 - part),
-            Self::Max => Rule::NoneSlower,
+            Self::Quantile(part) => Rule::Share(1.0 - part),
+            Self::Max => Rule::None,
             Self::Mean => Rule::Mean(limit * 1000.0),
             Self::Throughput => Rule::Throughput(limit),
-            Self::ErrorRate => Rule::Failed(limit / 100.0),
+            Self::ErrorRate => Rule::Share(limit / 100.0),
         }
     }
 
-    /// The fewest samples that can prove a share, if none of them exceeds it, at 95 % confidence:
-    /// the least n with `(1 − q)ⁿ ≤ 0.05`.
-    pub fn fewest_samples(self, limit: f64) -> Option<u64> {
+    /// The fewest samples that can prove a share with this risk, if none of them exceeds it.
+    pub fn fewest_samples(self, limit: f64, alpha: f64) -> Option<u64> {
         let share = match self {
             Self::Quantile(part) => 1.0 - part,
             Self::ErrorRate => limit / 100.0,
             Self::Mean | Self::Max | Self::Throughput => return None,
         };
-        let fewest = (0.05_f64.ln() / (-share).ln_1p()).ceil();
-        (share > 0.0 && share < 1.0).then_some(fewest as u64)
+        fewest_samples(Allowed { share, alpha })
     }
 }
 
@@ -236,11 +237,12 @@ mod tests {
 
     #[test]
     fn the_fewest_samples_are_the_known_ones() {
-        let fewest = |part| Statistic::Quantile(part).fewest_samples(200.0);
+        let fewest = |part| Statistic::Quantile(part).fewest_samples(200.0, 0.05);
         assert_eq!(fewest(0.95), Some(59));
         assert_eq!(fewest(0.99), Some(299));
         assert_eq!(fewest(0.999), Some(2995));
-        assert_eq!(Statistic::ErrorRate.fewest_samples(1.0), Some(299));
+        assert_eq!(Statistic::ErrorRate.fewest_samples(1.0, 0.05), Some(299));
+        assert_eq!(Statistic::Quantile(0.95).fewest_samples(200.0, 0.001), Some(135));
     }
 
     #[test]

@@ -10,6 +10,11 @@ pub struct Share(f64);
 const HELP: &str = "write a share in percent, from 0 to 100: \"0.5%\", \"5%\"";
 
 impl Share {
+    /// A computed part of a whole, rounded so that it reads as a person would write it.
+    pub fn of_fraction(fraction: f64) -> Self {
+        Self((fraction.clamp(0.0, 1.0) * 1e8).round() / 1e8)
+    }
+
     /// From 0 to 1.
     pub fn fraction(self) -> f64 {
         self.0
@@ -17,7 +22,8 @@ impl Share {
 
     /// From 0 to 100.
     pub fn percent(self) -> f64 {
-        self.0 * 100.0
+        // 0.07 · 100 is 7 only after rounding.
+        (self.0 * 1e10).round() / 1e8
     }
 }
 

@@ -35,6 +35,9 @@ impl Answer {
         let loaded = runner::plan::load(path, &Settings::default(), &world, &mut problems);
         let objectives =
             runner::slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
+        if let Some(plan) = loaded.plan.as_ref().filter(|_| !problems.refused()) {
+            runner::offer::check(plan, &objectives.all, &runner::offer::offer(plan), &mut problems);
+        }
         let shown = render(&problems, false);
         Self { plan: loaded.plan, objectives, shown, problems, took: thread_time() - begin }
     }

@@ -58,7 +58,12 @@ fn an_objective_that_saw_no_request_is_3() {
     let rare = "[[users.any.tasks]]\nweight = 0.000001\noperation = \"rare\"\nrequest = \"GET /rare\"";
     let objective = "[[response_time]]\nname = \"Rare\"\noperations = [\"rare\"]\nmaximum = \"500ms\"";
     let target = Target::fast();
-    let run = Runner::plan(&format!("{GET}\n{rare}")).against(&target).objectives(objective).run().exits(3);
+    let run = Runner::plan(&format!("{GET}\n{rare}"))
+        .against(&target)
+        .objectives(objective)
+        .with("--set gate.decision=observed")
+        .run()
+        .exits(3);
     assert_eq!((target.count(), target.count_of("GET /rare")), (100, 0));
     assert_eq!(run.report()["verdict"], "inconclusive");
     let objective = run.objective("Rare");
@@ -131,5 +136,10 @@ fn a_report_that_cannot_be_written_is_74_and_is_still_shown() {
 fn a_breach_is_1_even_where_the_report_cannot_be_written() {
     let target = Target::always(Answer::Status(500));
     let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
-    Runner::plan(GET).against(&target).objectives(failed).with("--out /dev/null/x").run().exits(1);
+    Runner::plan(GET)
+        .against(&target)
+        .objectives(failed)
+        .with("--out /dev/null/x --set gate.decision=observed")
+        .run()
+        .exits(1);
 }

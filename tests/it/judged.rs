@@ -49,7 +49,7 @@ fn run(load: &str) -> (Ran, Target) {
     let run = Runner::plan(&plan)
         .against(&target)
         .objectives(OBJECTIVES)
-        .with("--log-requests requests.jsonl")
+        .with("--log-requests requests.jsonl --set gate.decision=observed")
         .run()
         .exits(0);
     (run, target)

@@ -34,6 +34,7 @@ mod target;
 mod thresholds_entries;
 mod tls;
 mod try_command;
+mod verdict;
 mod waits;
 mod windows;
 mod wrong_plans;

@@ -32,9 +32,9 @@ fn run(arguments: &str, target: &Target) -> Ran {
 #[test]
 fn a_value_of_the_plan_can_be_overridden() {
     let target = Target::fast();
-    let run = run("--set phases.b.duration=500ms --set phases.0.arrivals=90/s", &target).exits(0);
-    assert_eq!((count(&run.phase("a")["requests"]), count(&run.phase("b")["requests"])), (90, 30));
-    assert_eq!(number(&run.phase("b")["planned_s"]), 0.5);
+    let run = run("--set phases.b.duration=1s --set phases.0.arrivals=90/s", &target).exits(0);
+    assert_eq!((count(&run.phase("a")["requests"]), count(&run.phase("b")["requests"])), (90, 60));
+    assert_eq!(number(&run.phase("b")["planned_s"]), 1.0);
 }
 
 #[test]

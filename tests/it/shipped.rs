@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use runner::diagnostic::render;
 use runner::plan::GateTier;
 use runner::plan::model::{Load, Phase, Plan, Request, Task, UserClass, Wait};
 use runner::slo::objective::Statistic;
@@ -78,14 +77,11 @@ fn every_shipped_plan_loads_without_a_warning() {
     let plans = toml_files("plans");
     assert!(plans.len() >= 12);
     for path in plans {
-        let mut answer = Answer::of_file(&path);
+        let answer = Answer::of_file(&path);
         assert_eq!(answer.shown, "", "{}", path.display());
-        let plan = answer.plan.take().unwrap();
+        let plan = answer.plan.unwrap();
         let judged = !answer.objectives.all.is_empty();
         assert_eq!(judged, plan.gate.tier != GateTier::Nothing, "{}", path.display());
-        let offers = runner::offer::offer(&plan);
-        runner::offer::check(&plan, &answer.objectives.all, &offers, &mut answer.problems);
-        assert!(answer.problems.all().is_empty(), "{}", render(&answer.problems, false));
     }
 }
 
@@ -98,7 +94,8 @@ fn every_shipped_plan_can_prove_each_of_its_limits_in_full_length() {
         for objective in answer.objectives.all.iter().filter(|objective| objective.gated) {
             let phase = objective.phase.index();
             let expected = offers[phase].samples(objective, &plan.phases[phase]).unwrap();
-            let fewest = objective.statistic.fewest_samples(objective.tiers.last).unwrap_or(1) as f64;
+            let fewest =
+                objective.statistic.fewest_samples(objective.tiers.last, plan.gate.alpha).unwrap_or(1) as f64;
             // The target may be slow a few times.
             assert!(expected >= 1.5 * fewest, "{}: {}: {expected}", path.display(), objective.name);
         }
@@ -228,7 +225,7 @@ fn the_smoke_plan_can_prove_all_its_limits_with_twice_the_samples_in_under_a_min
             _ => judged,
         };
         let (name, limit) = (&objective.name, objective.tiers.last);
-        let fewest = objective.statistic.fewest_samples(limit).unwrap_or(0) as f64;
+        let fewest = objective.statistic.fewest_samples(limit, plan.gate.alpha).unwrap_or(0) as f64;
         assert!(expected >= 2.0 * fewest, "{name}: {expected} of {fewest}");
         if objective.statistic == Statistic::Throughput {
             assert!(objective.tiers.target.unwrap() < arrivals.from.per_second(), "{name}");

@@ -6,8 +6,10 @@ use runner::diagnostic::Problems;
 use runner::journal::format::Record;
 use runner::measure::counts::Times;
 use runner::measure::ledger::Ledger;
-use runner::plan::{Settings, World};
-use runner::slo::judge::{Length, judge};
+use runner::plan::model::Gate;
+use runner::plan::{Decision, Settings, World};
+use runner::slo::judge::{Length, Terms, judge};
+use runner::slo::objective::Objective;
 
 use crate::runner::{Ran, Runner, count, named, number};
 use crate::target::{Answer, Target};
@@ -49,7 +51,7 @@ const OBJECTIVES: &str = r#"
 "#;
 
 /// Reads a run's windows back and folds them.
-fn fold(run: &Ran) -> (Ledger, Vec<runner::slo::objective::Objective>) {
+fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Gate) {
     let mut problems = Problems::default();
     let world = World { read: &|path| std::fs::read(path), variable: &|_| None };
     let path = run.folder.path().join("plans/p.toml");
@@ -62,7 +64,8 @@ fn fold(run: &Ran) -> (Ledger, Vec<runner::slo::objective::Objective>) {
     let Some(Record::Run(manifest)) = contents.records.first() else { panic!("the first record is the run") };
     assert_eq!(run.report()["plan"]["digest"], manifest.digest);
     assert_eq!(run.report()["seed"], manifest.seed);
-    let mut ledger = Ledger::new(&loaded.plan.unwrap(), objectives.watches, usize::from(manifest.workers));
+    let plan = loaded.plan.unwrap();
+    let mut ledger = Ledger::new(&plan, objectives.watches, usize::from(manifest.workers));
     for record in &contents.records[1..] {
         match record {
             Record::Windows(batch) => ledger.fold(batch),
@@ -70,7 +73,7 @@ fn fold(run: &Ran) -> (Ledger, Vec<runner::slo::objective::Objective>) {
             Record::PhaseStarted { .. } | Record::Run(_) => {}
         }
     }
-    (ledger, objectives.all)
+    (ledger, objectives.all, plan.gate)
 }
 
 fn assert_times(times: &Times, reported: &serde_json::Value) {
@@ -93,8 +96,13 @@ fn windows_read_from_disk_and_folded_are_the_report() {
         1 | 2 => slow.clone(),
         _ => Answer::Status(200),
     });
-    let run = Runner::plan(PLAN).against(&target).objectives(OBJECTIVES).with("--workers 2").run().exits(0);
-    let (ledger, objectives) = fold(&run);
+    let run = Runner::plan(PLAN)
+        .against(&target)
+        .objectives(OBJECTIVES)
+        .with("--workers 2 --set gate.decision=observed")
+        .run()
+        .exits(0);
+    let (ledger, objectives, gate) = fold(&run);
     assert_eq!(ledger.pending_seconds(), 0);
     let summary = ledger.summary();
     for (name, folded) in ["open", "closed"].into_iter().zip(&summary.phases) {
@@ -112,8 +120,9 @@ fn windows_read_from_disk_and_folded_are_the_report() {
             assert_times(&operation.service, &reported["service_ms"]);
         }
     }
-    let gate = runner::plan::GateTier::Maximum;
-    let judged = judge(&objectives, summary, gate, Length::Full);
+    let gate = &Gate { decision: Decision::Observed, ..gate };
+    let judged =
+        judge(&objectives, summary, Terms { gate, length: Length::Full, invalid: &[], aborted: None });
     let reported = run.report()["objectives"].as_array().unwrap().clone();
     assert_eq!((judged.len(), reported.len()), (4, 4));
     for (judged, reported) in judged.iter().flatten().zip(&reported) {
@@ -127,7 +136,11 @@ fn windows_read_from_disk_and_folded_are_the_report() {
 fn a_run_that_was_killed_leaves_the_windows_until_then() {
     let target = Target::fast();
     let plan = PLAN.replace("2500ms", "60s");
-    let running = Runner::plan(&plan).against(&target).objectives(OBJECTIVES).start();
+    let running = Runner::plan(&plan)
+        .against(&target)
+        .objectives(OBJECTIVES)
+        .with("--set gate.decision=observed")
+        .start();
     target.wait_for(500);
     running.signal(rustix::process::Signal::KILL);
     let run = running.end();

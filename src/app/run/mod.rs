@@ -1,6 +1,7 @@
 //! `runner PLAN`: runs a plan, judges it, writes reports and exits with the verdict.
 
 mod folder;
+mod guard;
 mod machine;
 mod preflight;
 mod progress;
@@ -27,10 +28,12 @@ use crate::journal::{self, writer::Writer};
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::{PhaseRun, Summary};
 use crate::plan::model::Plan;
-use crate::plan::{GateTier, Inconclusive, rehearse};
+use crate::plan::{Decision, GateTier, Inconclusive, rehearse};
+use crate::report::model::EndedEarlyReport;
 use crate::report::{self, Facts};
 use crate::session::{Failpoint, Session};
-use crate::slo::judge::{Judged, Length, judge};
+use crate::slo::judge::{Judged, Length, Terms, judge};
+use guard::{EndedEarly, Guard};
 use machine::ThisProcess;
 use progress::Progress;
 use request_log::RequestLog;
@@ -53,6 +56,15 @@ struct Outcome {
     summary: Summary,
     phases: Vec<PhaseRun>,
     ending: Option<Ending>,
+    /// Why it ended before its time, if the runner ended it.
+    ended_early: Option<EndedEarly>,
+}
+
+impl Outcome {
+    /// Nothing was sent, or nothing is known of it.
+    fn without_load(ending: Ending) -> Self {
+        Self { summary: Summary::default(), phases: Vec::new(), ending: Some(ending), ended_early: None }
+    }
 }
 
 /// Runs a plan; returns the verdict as exit code.
@@ -139,16 +151,12 @@ impl<'r> Run<'r> {
         }
         let mut signals = Signals::new();
         let outcome = match self.wait_for_target(&mut signals).await {
-            Some(ending) => Outcome { summary: Summary::default(), phases: Vec::new(), ending: Some(ending) },
+            Some(ending) => Outcome::without_load(ending),
             None => match self.load_target(&mut signals).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     output::stderr(&format!("error: {error:#}\n"));
-                    Outcome {
-                        summary: Summary::default(),
-                        phases: Vec::new(),
-                        ending: Some(Ending::Internal),
-                    }
+                    Outcome::without_load(Ending::Internal)
                 }
             },
         };
@@ -192,7 +200,9 @@ impl<'r> Run<'r> {
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut journal = self.journal();
         let mut log = self.request_log(log_path, &plan);
-        let mut observers: Vec<&mut dyn Observer> = vec![&mut progress];
+        let objectives = self.ready.objectives.all.clone();
+        let mut guard = Guard::new(&plan, &objectives, &|_, _| true, stop.clone());
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut guard];
         observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
         let failpoint = self.arguments.failpoint.map(|failpoint| match failpoint {
@@ -224,7 +234,7 @@ impl<'r> Run<'r> {
         let failed = journal.as_ref().and_then(Writer::failure);
         self.notices.extend(failed.map(|why| format!("the run's windows are not whole on disk: {why}")));
         self.notices.extend(log.as_ref().and_then(RequestLog::notice));
-        Ok(Outcome { summary, phases, ending: interrupted })
+        Ok(Outcome { summary, phases, ending: interrupted, ended_early: guard.into_ended() })
     }
 
     fn journal(&self) -> Option<Writer> {
@@ -261,14 +271,22 @@ impl<'r> Run<'r> {
     /// Judges, writes and prints the report; returns how the run ended.
     fn conclude(&mut self, outcome: &Outcome) -> Ending {
         let Ready { plan, objectives, .. } = &self.ready;
-        let judged = judge(&objectives.all, &outcome.summary, plan.gate.tier, self.length);
+        let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
+        let terms = Terms { gate: &plan.gate, length: self.length, invalid: &[], aborted };
+        let judged = judge(&objectives.all, &outcome.summary, terms);
         let contradictions = self.contradictions(outcome);
         let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
         endings.extend(outcome.ending);
+        // Phases that did not run have decided nothing.
+        endings.extend(outcome.ended_early.as_ref().map(|_| Ending::Inconclusive));
         endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
         endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
         self.notices.extend(contradictions);
         self.notices.extend(report::notices(plan, &outcome.summary));
+        let proves = plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
+        if proves && self.length == Length::Full {
+            self.notices.extend(report::spells(plan, &outcome.summary));
+        }
         let mut ending = Ending::first(endings);
         let mut report = self.report(&judged, outcome, ending);
         if let Some(folder) = &self.folder {
@@ -302,9 +320,21 @@ impl<'r> Run<'r> {
             ending,
             gate: self.ready.plan.gate.tier,
             phases: &outcome.phases,
+            ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
             notices: self.notices.clone(),
         };
         report::build(&self.ready.plan, &self.ready.objectives.all, judged, &outcome.summary, facts)
+    }
+
+    fn ended_early(&self, ended: &EndedEarly) -> EndedEarlyReport {
+        let Ready { plan, objectives, .. } = &self.ready;
+        EndedEarlyReport {
+            by: if ended.objective.is_some() { "abort" } else { "breaker" },
+            objective: ended.objective.map(|index| objectives.all[index].name.clone()),
+            phase: plan.phases[ended.phase.index()].name.clone(),
+            at: ended.at.to_string(),
+            why: ended.why.clone(),
+        }
     }
 
     /// Where the numbers of a phase do not add up.

@@ -119,7 +119,7 @@ fn staged() -> Ledger {
     let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
     let mut problems = Problems::default();
     let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
-    let windows = Windows { every: 2, rule: Rule::NoneSlower };
+    let windows = Windows { every: 2, rule: Rule::None };
     let (phase, what) = (crate::plan::model::PhaseId(0), What::Slower(LIMIT));
     Ledger::new(&plan, vec![Watch { phase, operations: vec![GET], what, windows: Some(windows) }], 1)
 }

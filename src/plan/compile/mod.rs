@@ -17,6 +17,7 @@ use crate::plan::definitions::{Definitions, Names};
 use crate::plan::document::{Decision, GateTier, Inconclusive, PlanDocument};
 use crate::plan::files::Files;
 use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
+use crate::units::Share;
 
 /// What compiling needs to know and what it finds out on the way.
 struct Compiler<'c, 'w> {
@@ -153,15 +154,26 @@ impl Compiler<'_, '_> {
 
     fn gate(&mut self, document: &PlanDocument) -> Gate {
         let written = document.gate.as_ref().map(|gate| &gate.value);
-        let decision = written.and_then(|gate| gate.decision.as_ref());
-        if let Some(Spanned { value: Decision::Proven, span }) = decision {
-            let help =
-                "this version compares observed values; write `decision = \"observed\"` or take the key out";
-            self.report(Code::NotBuilt, "`decision = \"proven\"` is not built yet", *span, help);
-        }
         let tier = written.and_then(|gate| gate.tier.as_ref()).map_or(GateTier::Maximum, |tier| tier.value);
         let inconclusive = written.and_then(|gate| gate.inconclusive.as_ref());
-        Gate { tier, inconclusive: inconclusive.map_or(Inconclusive::Fail, |word| word.value) }
+        let decision = written.and_then(|gate| gate.decision.as_ref());
+        let confidence = written.and_then(|gate| gate.confidence.as_ref());
+        Gate {
+            tier,
+            inconclusive: inconclusive.map_or(Inconclusive::Fail, |word| word.value),
+            decision: decision.map_or(Decision::Proven, |word| word.value),
+            alpha: 1.0 - confidence.map_or(0.95, |confidence| self.confidence(confidence)),
+            breaker: written.and_then(|gate| gate.breaker.as_ref()).is_none_or(|breaker| breaker.value),
+        }
+    }
+
+    fn confidence(&mut self, written: &Spanned<Share>) -> f64 {
+        let confidence = written.value.fraction();
+        if !(0.9..=0.999 + 1e-9).contains(&confidence) {
+            let message = format!("`confidence` cannot be `{}`", written.value);
+            self.report(Code::OutOfRange, message, written.span, "write a share from \"90%\" to \"99.9%\"");
+        }
+        confidence
     }
 
     fn check_counts(&mut self, document: &PlanDocument) {

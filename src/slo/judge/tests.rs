@@ -5,7 +5,8 @@ use crate::diagnostic::{Problems, Span};
 use crate::measure::counts::Counts;
 use crate::measure::summary::OperationSummary;
 use crate::plan::model::{OperationId, PhaseId};
-use crate::slo::objective::Tiers;
+use crate::plan::{GateTier, Inconclusive};
+use crate::slo::objective::{EveryWindow, Tiers};
 
 fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
     let file = Problems::default().add_source("x", "");
@@ -18,13 +19,36 @@ fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
         tiers,
         gated: true,
         windows: None,
+        abort: false,
         span: Span { file, start: 0, end: 0 },
         watches: tiers.all().enumerate().map(|(index, (tier, _))| (tier, index)).collect(),
     }
 }
 
+/// Counts that are spread evenly over a minute.
 fn evidence(n: f64, k: f64, f: f64) -> Evidence {
-    Evidence { counts: Tally { n, k, f }, ..Evidence::default() }
+    let mut evidence = Evidence { counts: Tally { n, k, f }, ..Evidence::default() };
+    for _ in 0..60 {
+        evidence.kept.push(n / 60.0, (k + f) / 60.0);
+        evidence.broken.push((n - f) / 60.0, k / 60.0);
+    }
+    evidence
+}
+
+/// So many completions in each second.
+fn per_second(completed: impl Fn(u32) -> f64) -> Evidence {
+    let mut evidence = Evidence::default();
+    for second in 0..60 {
+        evidence.counts.add(Tally { n: 1.0, k: completed(second), f: 0.0 });
+        evidence.kept.push(1.0, completed(second));
+        evidence.broken.push(1.0, completed(second));
+    }
+    evidence
+}
+
+fn gate(tier: GateTier) -> Gate {
+    let (inconclusive, decision) = (Inconclusive::Fail, Decision::Proven);
+    Gate { tier, inconclusive, decision, alpha: 0.05, breaker: true }
 }
 
 /// A phase that ran for a minute, with 100 requests of 30 ms.
@@ -45,18 +69,27 @@ fn summary(evidence: Vec<Evidence>) -> Summary {
 
 const TIERS: Tiers = Tiers { target: Some(50.0), acceptable: Some(100.0), last: 200.0 };
 
-fn judged(statistic: Statistic, tiers: Tiers, counts: Vec<Evidence>, gate: GateTier) -> Judged {
-    let objective = objective(statistic, tiers);
-    judge(&[objective], &summary(counts), gate, Length::Full).remove(0).unwrap()
+fn judge_with(objectives: &[Objective], summary: &Summary, gate: &Gate) -> Vec<Judged> {
+    let terms = Terms { gate, length: Length::Full, invalid: &[], aborted: None };
+    judge(objectives, summary, terms).into_iter().flatten().collect()
 }
 
-fn p95(counts: [(f64, f64, f64); 3], gate: GateTier) -> Judged {
-    judged(Statistic::Quantile(0.95), TIERS, counts.map(|(n, k, f)| evidence(n, k, f)).into(), gate)
+fn judged(statistic: Statistic, tiers: Tiers, counts: Vec<Evidence>, tier: GateTier) -> Judged {
+    judge_with(&[objective(statistic, tiers)], &summary(counts), &gate(tier)).remove(0)
+}
+
+fn p95(counts: [(f64, f64, f64); 3], tier: GateTier) -> Judged {
+    judged(Statistic::Quantile(0.95), TIERS, counts.map(|(n, k, f)| evidence(n, k, f)).into(), tier)
+}
+
+/// Judged at maximum, with the same counts for every tier.
+fn p95_of(n: f64, k: f64, f: f64) -> Judged {
+    p95([(n, k, f); 3], GateTier::Maximum)
 }
 
 #[test]
-fn the_tier_is_the_best_one_that_holds_and_the_gate_decides() {
-    let counts = [(100.0, 9.0, 0.0), (100.0, 5.0, 0.0), (100.0, 0.0, 0.0)];
+fn the_tier_is_the_best_one_that_is_proven_and_the_gate_decides() {
+    let counts = [(5000.0, 300.0, 0.0), (5000.0, 224.0, 0.0), (5000.0, 0.0, 0.0)];
     for (gate, verdict) in [
         (GateTier::Maximum, Verdict::Met),
         (GateTier::Acceptable, Verdict::Met),
@@ -68,18 +101,39 @@ fn the_tier_is_the_best_one_that_holds_and_the_gate_decides() {
 }
 
 #[test]
-fn counters_decide_and_not_the_histogram() {
-    // The histogram says 30 ms, but drops and timeouts are slow: 6 of 100 are beyond every limit.
-    let judged = p95([(100.0, 6.0, 0.0); 3], GateTier::Maximum);
-    assert_eq!(judged.verdict, Verdict::Missed);
-    assert_eq!(judged.tier, None);
+fn between_the_last_count_that_passes_and_the_first_that_breaches_nothing_is_decided() {
+    for (n, k, verdict) in [
+        (59.0, 0.0, Verdict::Met),
+        (58.0, 0.0, Verdict::Inconclusive),
+        (500.0, 16.0, Verdict::Met),
+        (500.0, 17.0, Verdict::Inconclusive),
+        (500.0, 33.0, Verdict::Inconclusive),
+        (500.0, 34.0, Verdict::Missed),
+        (5000.0, 224.0, Verdict::Met),
+        (5000.0, 225.0, Verdict::Inconclusive),
+        (5000.0, 276.0, Verdict::Inconclusive),
+        (5000.0, 277.0, Verdict::Missed),
+    ] {
+        assert_eq!(p95_of(n, k, 0.0).verdict, verdict, "{k} of {n}");
+    }
 }
 
 #[test]
-fn failures_without_a_time_are_no_slow_answers_and_no_answers_either() {
-    // 5 of 95 are more than 5 %.
-    assert_eq!(p95([(100.0, 5.0, 5.0); 3], GateTier::Maximum).verdict, Verdict::Missed);
-    let all_failed = p95([(100.0, 0.0, 100.0); 3], GateTier::Maximum);
+fn counters_decide_and_not_the_histogram() {
+    // The histogram says 30 ms, but drops and timeouts are slow.
+    let judged = p95_of(500.0, 40.0, 0.0);
+    assert_eq!((judged.verdict, judged.tier, judged.beyond_all), (Verdict::Missed, None, true));
+}
+
+#[test]
+fn failures_without_a_time_are_no_proof_of_slowness_and_none_of_speed() {
+    // 90 % fast failures: the rest was fast.
+    let judged = p95_of(1000.0, 0.0, 900.0);
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
+    assert!(judged.why.ends_with("those that failed might have been slow"), "{}", judged.why);
+    // 40 of 500 are beyond, however fast the others failed.
+    assert_eq!(p95_of(5000.0, 40.0, 4500.0).verdict, Verdict::Missed);
+    let all_failed = p95_of(100.0, 0.0, 100.0);
     assert_eq!(all_failed.verdict, Verdict::NoData);
     assert!(all_failed.why.contains("all 100 requests failed"), "{}", all_failed.why);
 }
@@ -94,10 +148,13 @@ fn no_data_is_never_met() {
         Statistic::ErrorRate,
     ];
     for statistic in statistics {
-        let mut empty = summary(vec![evidence(0.0, 0.0, 0.0); 3]);
-        empty.phases[0].operations.clear();
-        let judged = judge(&[objective(statistic, TIERS)], &empty, GateTier::Maximum, Length::Full);
-        assert_eq!(judged[0].as_ref().unwrap().verdict, Verdict::NoData, "{statistic}");
+        for decision in [Decision::Proven, Decision::Observed] {
+            let mut empty = summary(vec![Evidence::default(); 3]);
+            empty.phases[0].operations.clear();
+            let gate = Gate { decision, ..gate(GateTier::Maximum) };
+            let judged = judge_with(&[objective(statistic, TIERS)], &empty, &gate).remove(0);
+            assert_eq!((judged.verdict, judged.tier), (Verdict::NoData, None), "{statistic}");
+        }
     }
 }
 
@@ -105,79 +162,186 @@ fn no_data_is_never_met() {
 fn a_phase_that_was_not_run_is_not_judged() {
     let mut none = summary(vec![evidence(0.0, 0.0, 0.0); 3]);
     none.phases[0].ran = None;
-    assert_eq!(judge(&[objective(Statistic::Mean, TIERS)], &none, GateTier::Maximum, Length::Full), [None]);
+    let gate = gate(GateTier::Maximum);
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], aborted: None };
+    assert_eq!(judge(&[objective(Statistic::Mean, TIERS)], &none, terms), [None]);
 }
 
 #[test]
-fn throughput_and_error_rate_compare_what_was_counted() {
+fn throughput_is_decided_by_batches() {
     let rates = Tiers { target: Some(20.0), acceptable: Some(15.0), last: 10.0 };
-    let counts = vec![evidence(60.0, 960.0, 0.0); 3];
-    let throughput = judged(Statistic::Throughput, rates, counts, GateTier::Maximum);
-    assert_eq!((throughput.observed, throughput.tier), (Some(16.0), Some(Tier::Acceptable)));
+    let of = |completed: fn(u32) -> f64| {
+        judged(Statistic::Throughput, rates, vec![per_second(completed); 3], GateTier::Maximum)
+    };
+    let steady = of(|_| 16.0);
+    assert_eq!((steady.observed, steady.interval), (Some(16.0), Some([16.0, 16.0])));
+    assert_eq!((steady.tier, steady.verdict), (Some(Tier::Acceptable), Verdict::Met));
+    // 11/s on average, but in waves.
+    let waves = of(|second| if second / 4 % 2 == 0 { 22.0 } else { 0.0 });
+    assert_eq!((waves.verdict, waves.tier), (Verdict::Inconclusive, None), "{}", waves.why);
+    assert_eq!(of(|second| f64::from(second % 2) * 10.0).verdict, Verdict::Missed);
+}
+
+#[test]
+fn error_rates_are_shares() {
     let shares = Tiers { target: Some(0.1), acceptable: Some(0.5), last: 1.0 };
-    let errors =
-        judged(Statistic::ErrorRate, shares, vec![evidence(1000.0, 11.0, 0.0); 3], GateTier::Maximum);
-    assert_eq!((errors.observed, errors.verdict), (Some(1.1), Verdict::Missed));
+    let of = |n, k| judged(Statistic::ErrorRate, shares, vec![evidence(n, k, 0.0); 3], GateTier::Maximum);
+    let errors = of(5000.0, 63.0);
+    assert_eq!((errors.observed, errors.verdict), (Some(1.26), Verdict::Missed));
+    assert_eq!(of(5000.0, 62.0).verdict, Verdict::Inconclusive);
+    assert_eq!(of(5000.0, 38.0).verdict, Verdict::Met);
+    let [low, high] = of(5000.0, 38.0).interval.unwrap();
+    assert!(low < 0.76 && 0.76 < high && high < 1.0, "{low} {high}");
 }
 
 #[test]
 fn mean_and_maximum_are_of_the_answers() {
-    let mean = judged(Statistic::Mean, TIERS, vec![evidence(10.0, 600_000.0, 0.0); 3], GateTier::Maximum);
+    let mean = judged(Statistic::Mean, TIERS, vec![evidence(60.0, 3_600_000.0, 0.0); 3], GateTier::Maximum);
     assert_eq!((mean.tier, mean.verdict), (Some(Tier::Acceptable), Verdict::Met));
     let max = vec![evidence(100.0, 3.0, 0.0), evidence(100.0, 1.0, 0.0), evidence(100.0, 0.0, 0.0)];
     let max = judged(Statistic::Max, TIERS, max, GateTier::Maximum);
     assert_eq!((max.tier, max.verdict), (Some(Tier::Maximum), Verdict::Met));
+    let one = judged(Statistic::Max, TIERS, vec![evidence(100.0, 1.0, 0.0); 3], GateTier::Maximum);
+    assert_eq!(one.verdict, Verdict::Missed);
+    let failed = judged(Statistic::Max, TIERS, vec![evidence(100.0, 0.0, 99.0); 3], GateTier::Maximum);
+    assert_eq!((failed.verdict, failed.tier), (Verdict::Inconclusive, None));
 }
 
 #[test]
 fn dropped_arrivals_are_the_slowest_of_all() {
     // A hundred answers of 30 ms, and a hundred arrivals that were never sent.
-    let half_dropped = p95([(200.0, 100.0, 0.0); 3], GateTier::Maximum);
+    let half_dropped = p95_of(200.0, 100.0, 0.0);
     assert_eq!((half_dropped.verdict, half_dropped.observed), (Verdict::Missed, None));
     assert!(
         half_dropped.why.starts_with("the p95 is an arrival that was never sent"),
         "{}",
         half_dropped.why
     );
-    let few_dropped = p95([(104.0, 4.0, 0.0); 3], GateTier::Maximum);
-    assert_eq!((few_dropped.verdict, few_dropped.observed.map(f64::round)), (Verdict::Met, Some(30.0)));
-}
-
-#[test]
-fn a_maximum_is_not_met_where_requests_failed_without_a_time() {
-    let max = judged(Statistic::Max, TIERS, vec![evidence(100.0, 0.0, 99.0); 3], GateTier::Maximum);
-    assert_eq!((max.verdict, max.tier), (Verdict::Inconclusive, None));
+    let few_dropped = p95_of(104.0, 4.0, 0.0);
+    assert_eq!(few_dropped.observed.map(f64::round), Some(30.0));
 }
 
 #[test]
 fn seconds_in_which_nothing_was_tried_are_no_throughput_of_zero() {
-    let mut idle = summary(vec![evidence(60.0, 0.0, 0.0); 3]);
+    let mut idle = summary(vec![per_second(|_| 0.0); 3]);
     idle.phases[0].operations.clear();
     idle.phases[0].send_lag = Times::default();
-    let judged = judge(&[objective(Statistic::Throughput, TIERS)], &idle, GateTier::Maximum, Length::Full);
-    assert_eq!(judged[0].as_ref().unwrap().verdict, Verdict::NoData);
+    let judged =
+        judge_with(&[objective(Statistic::Throughput, TIERS)], &idle, &gate(GateTier::Maximum)).remove(0);
+    assert_eq!(judged.verdict, Verdict::NoData);
 }
 
 #[test]
-fn a_rehearsal_does_not_assess_what_too_few_samples_cannot_decide() {
-    let objective = objective(Statistic::Quantile(0.95), TIERS);
-    let few = summary(vec![evidence(58.0, 58.0, 0.0); 3]);
-    let enough = summary(vec![evidence(59.0, 59.0, 0.0); 3]);
-    let verdict = |summary| {
-        judge(std::slice::from_ref(&objective), summary, GateTier::Maximum, Length::Rehearsed)[0]
-            .clone()
-            .unwrap()
-            .verdict
+fn of_windows_as_many_are_needed_as_of_requests() {
+    let windows = |allow, judged, missed, doubted| {
+        let mut counted = evidence(1000.0, 0.0, 0.0);
+        (counted.trials.judged, counted.trials.missed, counted.trials.doubted) = (judged, missed, doubted);
+        let objective = Objective {
+            windows: Some(EveryWindow { every: 60, allow }),
+            ..objective(Statistic::Quantile(0.95), TIERS)
+        };
+        judge_with(&[objective], &summary(vec![counted; 3]), &gate(GateTier::Maximum)).remove(0).verdict
     };
-    assert_eq!(verdict(&few), Verdict::NotAssessed);
-    assert_eq!(verdict(&enough), Verdict::Missed);
+    assert_eq!(windows(0.05, 59, 0, 0), Verdict::Met);
+    assert_eq!(windows(0.05, 58, 0, 0), Verdict::Inconclusive);
+    assert_eq!(windows(0.05, 500, 34, 34), Verdict::Missed);
+    // Windows full of fast failures are not good ones.
+    assert_eq!(windows(0.05, 500, 0, 34), Verdict::Inconclusive);
+    // Where none may miss it is enough to look.
+    assert_eq!(windows(0.0, 3, 0, 0), Verdict::Met);
+    assert_eq!(windows(0.0, 3, 1, 1), Verdict::Missed);
+    assert_eq!(windows(0.0, 3, 0, 1), Verdict::Inconclusive);
+    assert_eq!(windows(0.05, 0, 0, 0), Verdict::NoData);
+}
+
+#[test]
+fn a_breach_that_stands_alone_may_be_chance_among_many() {
+    let (alone, many) = (1, 12);
+    let verdicts = |count: usize| {
+        // 35 of 500: a risk of 3 %.
+        let mut objectives = vec![objective(Statistic::Quantile(0.95), TIERS); count];
+        let good = (0..3).map(|_| evidence(500.0, 10.0, 0.0));
+        let all = (0..3).map(|_| evidence(500.0, 35.0, 0.0)).chain(good).collect();
+        for objective in objectives.iter_mut().skip(1) {
+            objective.watches.iter_mut().for_each(|(_, watch)| *watch += 3);
+        }
+        judge_with(&objectives, &summary(all), &gate(GateTier::Maximum)).remove(0)
+    };
+    assert_eq!(verdicts(alone).verdict, Verdict::Missed);
+    let among = verdicts(many);
+    assert_eq!(among.verdict, Verdict::Inconclusive);
+    assert!(among.why.contains("alone it would be proven"), "{}", among.why);
+    assert!(among.beyond_all, "the tier that is shown stands alone");
+}
+
+#[test]
+fn a_phase_that_the_generator_shaped_decides_nothing() {
+    let gate = gate(GateTier::Maximum);
+    let why = [Some("it was stopped for 2 s".to_owned())];
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &why, aborted: None };
+    for k in [0.0, 4000.0] {
+        let counts = summary(vec![evidence(5000.0, k, 0.0); 3]);
+        let judged = judge(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, terms);
+        let judged = judged[0].as_ref().unwrap();
+        assert_eq!((judged.verdict, judged.tier, judged.beyond_all), (Verdict::Inconclusive, None, false));
+        assert!(judged.why.contains("it was stopped for 2 s"), "{}", judged.why);
+    }
+}
+
+#[test]
+fn a_rehearsal_does_not_assess_what_it_cannot_decide_but_a_breach_is_one() {
+    let objective = objective(Statistic::Quantile(0.95), TIERS);
+    let verdict = |decision, n, k| {
+        let gate = Gate { decision, ..gate(GateTier::Maximum) };
+        let terms = Terms { gate: &gate, length: Length::Rehearsed, invalid: &[], aborted: None };
+        let counts = summary(vec![evidence(n, k, 0.0); 3]);
+        judge(std::slice::from_ref(&objective), &counts, terms)[0].clone().unwrap().verdict
+    };
+    assert_eq!(verdict(Decision::Proven, 58.0, 0.0), Verdict::NotAssessed);
+    assert_eq!(verdict(Decision::Proven, 59.0, 0.0), Verdict::Met);
+    assert_eq!(verdict(Decision::Proven, 58.0, 58.0), Verdict::Missed);
+    assert_eq!(verdict(Decision::Observed, 58.0, 58.0), Verdict::NotAssessed);
+    assert_eq!(verdict(Decision::Observed, 59.0, 59.0), Verdict::Missed);
+}
+
+#[test]
+fn what_is_only_observed_says_so() {
+    let gate = Gate { decision: Decision::Observed, ..gate(GateTier::Maximum) };
+    let of = |n, k| {
+        let counts = summary(vec![evidence(n, k, 0.0); 3]);
+        judge_with(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, &gate).remove(0)
+    };
+    let judged = of(100.0, 5.0);
+    assert_eq!((judged.verdict, judged.tier), (Verdict::Met, Some(Tier::Target)));
+    assert_eq!(
+        judged.why,
+        "p95 is 30 ms; 5 % of 100 requests may exceed 200 ms and 5 did; within target; observed, not proven"
+    );
+    assert_eq!(of(100.0, 6.0).verdict, Verdict::Missed);
 }
 
 #[test]
 fn the_reason_is_a_sentence_with_the_numbers() {
-    let judged = p95([(100.0, 3.0, 0.0); 3], GateTier::Maximum);
+    let counts = [900.0, 600.0, 312.0].map(|k| evidence(8214.0, k, 0.0));
+    let mut many = summary(counts.into());
+    let mut times = Counts::default();
+    (100..8214).for_each(|_| times.record(Duration::from_millis(30)));
+    many.phases[0].operations.get_mut(&OperationId(0)).unwrap().response.add(&times);
+    let gate = gate(GateTier::Maximum);
     assert_eq!(
-        judged.why,
-        "observed p95 30 ms; maximum is 200 ms; 5 % of 100 requests may take longer than 200 ms and 3 did; observed, not proven"
+        judge_with(&[objective(Statistic::Quantile(0.95), TIERS)], &many, &gate)[0].why,
+        "p95 is 30 ms [30, 30]; 5 % of 8\u{a0}214 requests may exceed 200 ms and 312 did; proven within maximum, \
+         not within acceptable"
+    );
+    assert_eq!(
+        p95_of(58.0, 0.0, 0.0).why,
+        "p95 is 30 ms; 5 % of 58 requests may exceed 200 ms and 0 did; neither within nor beyond maximum is proven \
+         at 95 %: at least 59 are needed"
+    );
+    let rates = Tiers { target: None, acceptable: None, last: 10.0 };
+    let slow = judged(Statistic::Throughput, rates, vec![per_second(|_| 9.0)], GateTier::Maximum);
+    assert_eq!(
+        slow.why,
+        "throughput is 9/s [9, 9]; 540 succeeded in 60.0 s and 10/s must; proven below minimum"
     );
 }

@@ -1,0 +1,72 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// So long more than half of all requests must have failed.
+const SPAN: u64 = 60;
+/// Of fewer requests in that time nothing is said.
+const FEWEST: u64 = 10;
+
+/// The circuit breaker: a target that fails more than half of all requests for a minute is not worth loading any longer.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    /// When the first request ended, in seconds.
+    since: Option<u64>,
+    /// By second: requests that ended in it, and those of them that failed.
+    seconds: VecDeque<(u64, u64, u64)>,
+}
+
+impl Breaker {
+    /// Takes up requests that have ended by now; says why the run should end, if it should.
+    pub fn take(&mut self, now: Duration, ended: u64, failed: u64) -> Option<String> {
+        let second = now.as_secs();
+        if ended > 0 {
+            self.since.get_or_insert(second);
+            match self.seconds.back_mut().filter(|(last, ..)| *last == second) {
+                Some((_, all, bad)) => (*all, *bad) = (*all + ended, *bad + failed),
+                None => self.seconds.push_back((second, ended, failed)),
+            }
+        }
+        while self.seconds.front().is_some_and(|(first, ..)| *first + SPAN <= second) {
+            self.seconds.pop_front();
+        }
+        let (ended, failed) =
+            self.seconds.iter().fold((0, 0), |sum, (_, ended, failed)| (sum.0 + ended, sum.1 + failed));
+        let long_enough = self.since.is_some_and(|since| second >= since + SPAN);
+        (long_enough && ended >= FEWEST && 2 * failed > ended).then(|| {
+            format!(
+                "{failed} of the {ended} requests of the last {SPAN} s failed or were dropped, more than half of them"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When it falls, with so many requests a second of which some fail.
+    fn falls(ended: u64, failed: impl Fn(u64) -> u64) -> Option<u64> {
+        let mut breaker = Breaker::default();
+        (0..200).find(|second| breaker.take(Duration::from_secs(*second), ended, failed(*second)).is_some())
+    }
+
+    #[test]
+    fn more_than_half_for_a_minute_is_enough_and_half_is_not() {
+        assert_eq!(falls(10, |_| 6), Some(60));
+        assert_eq!(falls(10, |_| 5), None);
+        assert_eq!(falls(10, |_| 10), Some(60));
+    }
+
+    #[test]
+    fn half_a_minute_of_failures_in_a_good_run_is_not_enough() {
+        assert_eq!(falls(10, |second| if (70..100).contains(&second) { 10 } else { 0 }), None);
+        assert_eq!(falls(10, |second| if (70..102).contains(&second) { 10 } else { 0 }), Some(100));
+    }
+
+    #[test]
+    fn a_few_requests_are_no_reason() {
+        let mut breaker = Breaker::default();
+        let fallen = (0..20).find(|minute| breaker.take(Duration::from_secs(30 * minute), 1, 1).is_some());
+        assert_eq!(fallen, None);
+    }
+}

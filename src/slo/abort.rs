@@ -1,0 +1,190 @@
+//! Whether a breach is proven while the run goes on, by tests that stay valid however often one looks.
+
+use crate::measure::summary::{Evidence, Summary};
+use crate::plan::model::{Gate, PhaseId};
+use crate::proof::Anytime;
+use crate::slo::objective::Objective;
+use crate::slo::scale::Scale;
+
+/// The design effect is an estimate itself, so nothing is proven before so many judged seconds.
+const NOT_BEFORE: u64 = 300;
+/// Looks are so many judged seconds apart at least.
+const EVERY: u64 = 10;
+
+/// The objectives that end a run, and when they were looked at.
+#[derive(Debug)]
+pub struct Aborts<'o> {
+    objectives: &'o [Objective],
+    gate: &'o Gate,
+    test: Anytime,
+    /// By objective: how often it was looked at, and at which judged second the last time.
+    looks: Vec<(u64, u64)>,
+}
+
+/// A breach that is proven.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Abort {
+    /// The objective's place.
+    pub objective: usize,
+    /// What the data supported, in words.
+    pub why: String,
+}
+
+impl<'o> Aborts<'o> {
+    /// Looks at those of these objectives that are gated and say `abort`.
+    pub fn new(objectives: &'o [Objective], gate: &'o Gate) -> Self {
+        let gated = objectives.iter().filter(|objective| objective.gated_limit(gate.tier).is_some()).count();
+        let test = Anytime { alpha: gate.alpha, objectives: gated };
+        Self { objectives, gate, test, looks: vec![(0, 0); objectives.len()] }
+    }
+
+    /// Looks at the objectives of a phase that goes on; returns the first whose breach is proven.
+    pub fn look(&mut self, phase: PhaseId, summary: &Summary) -> Option<Abort> {
+        let of_phase =
+            |index: &usize| self.objectives[*index].phase == phase && self.objectives[*index].abort;
+        let places: Vec<usize> = (0..self.objectives.len()).filter(of_phase).collect();
+        places.into_iter().find_map(|objective| {
+            let why = self.look_at(objective, summary)?;
+            Some(Abort { objective, why })
+        })
+    }
+
+    fn look_at(&mut self, index: usize, summary: &Summary) -> Option<String> {
+        let objective = &self.objectives[index];
+        let (tier, limit) = objective.gated_limit(self.gate.tier)?;
+        let (_, watch) = objective.watches.iter().find(|(watched, _)| *watched == tier)?;
+        let evidence = &summary.evidence[*watch];
+        let seconds = seconds(evidence);
+        let scale = Scale::of(objective, limit, evidence);
+        let (looks, last) = &mut self.looks[index];
+        // What is certain need not wait.
+        if scale.shares_risk() {
+            if seconds < NOT_BEFORE || seconds < *last + EVERY {
+                return None;
+            }
+            (*looks, *last) = (*looks + 1, seconds);
+        }
+        let number = *looks;
+        self.proof(&scale, number).map(|proof| {
+            format!(
+                "after {seconds} judged seconds it was proven that `{}` is {} its {}: {proof}",
+                objective.name,
+                if objective.statistic.unit() == "/s" { "below" } else { "beyond" },
+                if objective.statistic.unit() == "/s" && tier.word() == "maximum" {
+                    "minimum"
+                } else {
+                    tier.word()
+                },
+            )
+        })
+    }
+
+    /// What proves a breach, in words; `None` where nothing does.
+    fn proof(&self, scale: &Scale, look: u64) -> Option<String> {
+        match *scale {
+            Scale::Share { broken, allowed, .. } => {
+                let look = self.test.look(&broken, allowed);
+                look.proves().then(|| {
+                    format!(
+                        "{:.0} of {:.0} exceeded it ({:.2} %, where {:.2} % may; worth {:.0} independent ones), evidence of \
+                         1 to {:.0} against it where 1 to {:.0} is needed",
+                        broken.counted,
+                        broken.cases,
+                        100.0 * broken.counted / broken.cases,
+                        100.0 * allowed,
+                        broken.effective(),
+                        look.factor.min(700.0).exp(),
+                        look.needed.exp(),
+                    )
+                })
+            }
+            Scale::Nothing { cases, counted, .. } => {
+                (counted > 0.0).then(|| format!("{counted:.0} of {cases:.0} exceeded it, where none may"))
+            }
+            Scale::Mean { .. } => {
+                let (risk, allowed) = (scale.risk_of_breach(), self.test.risk_of_look(look));
+                (risk <= allowed).then(|| {
+                    format!("at look {look} the risk of being wrong was {risk:.1e}, where {allowed:.1e} may be taken")
+                })
+            }
+        }
+    }
+}
+
+/// The whole judged seconds that were counted so far.
+fn seconds(evidence: &Evidence) -> u64 {
+    evidence.kept.levels().first().map_or(0, |level| level.blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Problems, Span};
+    use crate::measure::watch::Tally;
+    use crate::plan::model::OperationId;
+    use crate::plan::{Decision, GateTier, Inconclusive};
+    use crate::slo::objective::{Statistic, Tier, Tiers};
+
+    fn gate() -> Gate {
+        let (tier, inconclusive, decision) = (GateTier::Maximum, Inconclusive::Fail, Decision::Proven);
+        Gate { tier, inconclusive, decision, alpha: 0.05, breaker: true }
+    }
+
+    fn objective(statistic: Statistic, abort: bool) -> Objective {
+        let file = Problems::default().add_source("x", "");
+        Objective {
+            name: "x".into(),
+            phase: PhaseId(0),
+            operations: vec![OperationId(0)],
+            scenario: None,
+            statistic,
+            tiers: Tiers { target: None, acceptable: None, last: 10.0 },
+            gated: true,
+            windows: None,
+            abort,
+            span: Span { file, start: 0, end: 0 },
+            watches: vec![(Tier::Maximum, 0)],
+        }
+    }
+
+    /// When a run is ended in which n and k of each second are the same.
+    fn ended(objective: Objective, n: f64, k: f64) -> Option<u32> {
+        let (gate, objectives) = (gate(), [objective]);
+        let mut aborts = Aborts::new(&objectives, &gate);
+        let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
+        (1..1000).find(|_| {
+            let evidence = &mut summary.evidence[0];
+            evidence.counts.add(Tally { n, k, f: 0.0 });
+            evidence.kept.push(n, k);
+            evidence.broken.push(n, k);
+            aborts.look(PhaseId(0), &summary).is_some()
+        })
+    }
+
+    #[test]
+    fn a_clear_breach_ends_the_run_after_five_minutes_and_one_that_needs_no_proof_at_once() {
+        assert_eq!(ended(objective(Statistic::Quantile(0.95), true), 10.0, 2.0), Some(300));
+        assert_eq!(ended(objective(Statistic::Throughput, true), 1.0, 5.0), Some(300));
+        assert_eq!(ended(objective(Statistic::Max, true), 10.0, 1.0), Some(1));
+    }
+
+    #[test]
+    fn what_is_kept_or_does_not_say_abort_ends_nothing() {
+        assert_eq!(ended(objective(Statistic::Quantile(0.95), true), 10.0, 0.4), None);
+        assert_eq!(ended(objective(Statistic::Throughput, true), 1.0, 20.0), None);
+        assert_eq!(ended(objective(Statistic::Max, true), 10.0, 0.0), None);
+        assert_eq!(ended(objective(Statistic::Quantile(0.95), false), 10.0, 5.0), None);
+    }
+
+    #[test]
+    fn looks_are_ten_seconds_apart() {
+        let (gate, objectives) = (gate(), [objective(Statistic::Quantile(0.95), true)]);
+        let mut aborts = Aborts::new(&objectives, &gate);
+        let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
+        for _ in 0..345 {
+            summary.evidence[0].kept.push(1.0, 0.0);
+            aborts.look(PhaseId(0), &summary);
+        }
+        assert_eq!(aborts.looks, [(5, 340)]);
+    }
+}

@@ -1,0 +1,207 @@
+//! Objectives as they were written: their limits, statistics and windows, checked for themselves.
+
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::document::Spanned;
+use crate::slo::document::{ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument};
+use crate::slo::objective::{EveryWindow, Statistic, Tiers};
+use crate::units::{Share, TimeSpan};
+
+/// An objective as it was written, its limits and selectors checked.
+pub(super) struct Draft {
+    pub(super) name: Spanned<String>,
+    pub(super) statistic: Statistic,
+    pub(super) tiers: Tiers,
+    pub(super) select: Select,
+    pub(super) phases: Option<Vec<Spanned<String>>>,
+    pub(super) gated: bool,
+    pub(super) windows: Option<EveryWindow>,
+    pub(super) abort: bool,
+}
+
+/// What an objective applies to.
+pub(super) enum Select {
+    Operations(Vec<Spanned<String>>),
+    Scenarios(Vec<Spanned<String>>),
+}
+
+/// The windows that are judged each, where `every` says so.
+fn windows(
+    every: Option<&Spanned<TimeSpan>>,
+    allow: Option<&Spanned<Share>>,
+    problems: &mut Problems,
+) -> Option<EveryWindow> {
+    let Some(every) = every else {
+        if let Some(allow) = allow {
+            let diagnostic =
+                Diagnostic::new(Code::ExactlyOne, "`allow` needs `every`").at(allow.span, "here");
+            problems.report(diagnostic.help("say how long the windows are: `every = \"1m\"`"));
+        }
+        return None;
+    };
+    let seconds = every.value.seconds();
+    if seconds < 1.0 || seconds.fract() != 0.0 || seconds > 366.0 * 86_400.0 {
+        let message = format!("windows cannot have `{}`", every.value);
+        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(every.span, "here");
+        problems.report(diagnostic.help("write whole seconds: \"1s\" or longer"));
+    }
+    Some(EveryWindow { every: seconds as u32, allow: allow.map_or(0.0, |allow| allow.value.fraction()) })
+}
+
+/// The objectives of a file.
+pub(super) fn read_drafts(document: ThresholdsDocument, drafts: &mut Vec<Draft>, problems: &mut Problems) {
+    let ThresholdsDocument { response_time, throughput, error_rate } = document;
+    let items = response_time.into_iter().flat_map(|items| items.value);
+    drafts.extend(items.filter_map(|item| response_time_draft(item.value, problems)));
+    let items = throughput.into_iter().flat_map(|items| items.value);
+    drafts.extend(items.filter_map(|item| throughput_draft(item.value, problems)));
+    let items = error_rate.into_iter().flat_map(|items| items.value);
+    drafts.extend(items.filter_map(|item| error_rate_draft(item.value, problems)));
+}
+
+fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) -> Option<Draft> {
+    let ResponseTimeDocument {
+        name,
+        operations,
+        statistic,
+        target,
+        acceptable,
+        maximum,
+        phases,
+        gate,
+        every,
+        allow,
+        abort,
+    } = document;
+    let statistic = match statistic {
+        Some(written) => read_statistic(&written, problems)?,
+        None => Statistic::Quantile(0.95),
+    };
+    let ms = |span: TimeSpan| span.seconds() * 1000.0;
+    let written = [
+        target.map(|limit| Spanned::new(ms(limit.value), limit.span)),
+        acceptable.map(|limit| Spanned::new(ms(limit.value), limit.span)),
+        maximum.map(|limit| Spanned::new(ms(limit.value), limit.span)),
+    ];
+    Some(Draft {
+        tiers: tiers(statistic, &written, problems)?,
+        name: name?,
+        statistic,
+        select: Select::Operations(operations?.value),
+        phases: phases.map(|phases| phases.value),
+        gated: gate.is_none_or(|gate| gate.value),
+        windows: windows(every.as_ref(), allow.as_ref(), problems),
+        abort: abort.is_some_and(|abort| abort.value),
+    })
+}
+
+fn throughput_draft(document: ThroughputDocument, problems: &mut Problems) -> Option<Draft> {
+    let ThroughputDocument {
+        name,
+        scenarios,
+        target,
+        acceptable,
+        minimum,
+        phases,
+        gate,
+        every,
+        allow,
+        abort,
+    } = document;
+    let written = [target, acceptable, minimum]
+        .map(|limit| limit.map(|limit| Spanned::new(limit.value.per_second(), limit.span)));
+    Some(Draft {
+        tiers: tiers(Statistic::Throughput, &written, problems)?,
+        name: name?,
+        statistic: Statistic::Throughput,
+        select: Select::Scenarios(scenarios?.value),
+        phases: phases.map(|phases| phases.value),
+        gated: gate.is_none_or(|gate| gate.value),
+        windows: windows(every.as_ref(), allow.as_ref(), problems),
+        abort: abort.is_some_and(|abort| abort.value),
+    })
+}
+
+fn error_rate_draft(document: ErrorRateDocument, problems: &mut Problems) -> Option<Draft> {
+    let ErrorRateDocument {
+        name,
+        operations,
+        target,
+        acceptable,
+        maximum,
+        phases,
+        gate,
+        every,
+        allow,
+        abort,
+    } = document;
+    let written = [target, acceptable, maximum]
+        .map(|limit| limit.map(|limit| Spanned::new(limit.value.percent(), limit.span)));
+    Some(Draft {
+        tiers: tiers(Statistic::ErrorRate, &written, problems)?,
+        name: name?,
+        statistic: Statistic::ErrorRate,
+        select: Select::Operations(operations?.value),
+        phases: phases.map(|phases| phases.value),
+        gated: gate.is_none_or(|gate| gate.value),
+        windows: windows(every.as_ref(), allow.as_ref(), problems),
+        abort: abort.is_some_and(|abort| abort.value),
+    })
+}
+
+fn read_statistic(written: &Spanned<String>, problems: &mut Problems) -> Option<Statistic> {
+    let percentile = written.value.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
+    let read = match (written.value.as_str(), percentile) {
+        ("mean", _) => Some(Statistic::Mean),
+        ("max", _) => Some(Statistic::Max),
+        (_, Some(percent)) if (50.0..=99.9).contains(&percent) => Some(Statistic::Quantile(percent / 100.0)),
+        _ => None,
+    };
+    if read.is_none() {
+        let diagnostic = Diagnostic::new(Code::OutOfRange, format!("unknown statistic `{}`", written.value))
+            .at(written.span, "here")
+            .suggest(&written.value, ["mean", "max", "p50", "p90", "p95", "p99", "p99.9"]);
+        problems.report(diagnostic.help("write `mean`, `max` or a percentile from `p50` to `p99.9`"));
+    }
+    read
+}
+
+/// The limits, best first, checked to be above zero and in order.
+fn tiers(
+    statistic: Statistic,
+    written: &[Option<Spanned<f64>>; 3],
+    problems: &mut Problems,
+) -> Option<Tiers> {
+    let names = match statistic {
+        Statistic::Throughput => ["target", "acceptable", "minimum"],
+        _ => ["target", "acceptable", "maximum"],
+    };
+    let mut stricter: Option<(&str, &Spanned<f64>)> = None;
+    let mut in_order = true;
+    for (name, limit) in names.into_iter().zip(written) {
+        let Some(limit) = limit else { continue };
+        if limit.value <= 0.0 {
+            let message = format!("`{name}` cannot be 0");
+            let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(limit.span, "here");
+            problems.report(diagnostic.help("a limit is above 0"));
+            in_order = false;
+        }
+        if let Some((before, first)) = stricter
+            && !statistic.bound(first.value).allows(limit.value)
+        {
+            let message = format!("`{before}` is looser than `{name}`");
+            let order = match statistic {
+                Statistic::Throughput => "target ≥ acceptable ≥ minimum",
+                _ => "target ≤ acceptable ≤ maximum",
+            };
+            let diagnostic = Diagnostic::new(Code::Tiers, message)
+                .at(limit.span, format!("stricter than `{before}`"))
+                .at(first.span, format!("`{before}` is here"));
+            problems.report(diagnostic.help(format!("the order is {order}")));
+            in_order = false;
+        }
+        stricter = Some((name, limit));
+    }
+    let value = |index: usize| written[index].as_ref().map(|limit| limit.value);
+    let last = value(2).filter(|_| in_order)?;
+    Some(Tiers { target: value(0), acceptable: value(1), last })
+}

@@ -1,0 +1,234 @@
+//! Why a verdict is what it is, in one sentence.
+
+use crate::measure::watch::Tally;
+use crate::plan::Decision;
+use crate::proof::{Allowed, fewest_samples};
+use crate::slo::judge::{Case, Terms, Verdict};
+use crate::slo::objective::{EveryWindow, Statistic, Tier};
+use crate::slo::scale::Scale;
+use crate::units::TimeSpan;
+
+/// Above this design effect it is told that requests came in bursts.
+const BURSTY: f64 = 1.5;
+
+/// What was found out about a case.
+pub(super) struct Facts<'f> {
+    pub(super) verdict: Verdict,
+    /// The place of the best tier that is proven.
+    pub(super) best: Option<usize>,
+    pub(super) observed: Option<f64>,
+    pub(super) interval: Option<[f64; 2]>,
+    pub(super) terms: Terms<'f>,
+}
+
+/// The fewest cases that could prove a share.
+pub(super) fn fewest(scale: &Scale, alpha: f64) -> Option<u64> {
+    match *scale {
+        Scale::Share { allowed, .. } => fewest_samples(Allowed { share: allowed, alpha }),
+        Scale::Nothing { .. } | Scale::Mean { .. } => None,
+    }
+}
+
+pub(super) fn why(case: &Case<'_>, facts: &Facts<'_>) -> String {
+    if facts.verdict == Verdict::NoData {
+        return no_data(case);
+    }
+    let told = format!("{}; {}", observed(case, facts), counted(case));
+    match case.invalid {
+        Some(invalid) => format!("{told}; the generator may have shaped this: {invalid}"),
+        None => format!("{told}; {}", concluded(case, facts)),
+    }
+}
+
+fn no_data(case: &Case<'_>) -> String {
+    let failed = case.evidence.counts.f;
+    if case.phase.judged_seconds <= 0.0 {
+        return "the phase ended before its judged window began".to_owned();
+    }
+    if case.objective.windows.is_some() && case.evidence.counts.n > 0.0 {
+        return "no window of it was complete".to_owned();
+    }
+    if failed > 0.0 {
+        return format!("all {} requests failed, so none has a response time", Count(failed));
+    }
+    let of = match case.objective.statistic {
+        Statistic::Throughput => "",
+        _ => " was one of these operations",
+    };
+    format!("no request in {:.0} judged seconds{of}", case.phase.judged_seconds)
+}
+
+/// "p95 is 187 ms [181, 194]".
+fn observed(case: &Case<'_>, facts: &Facts<'_>) -> String {
+    let statistic = case.objective.statistic;
+    let unit = statistic.unit();
+    let between = match facts.interval {
+        Some([low, high]) if facts.terms.gate.decision == Decision::Proven => {
+            format!(" [{}, {}]", Shown(low, ""), Shown(high, ""))
+        }
+        _ => String::new(),
+    };
+    match facts.observed {
+        Some(observed) => format!("{statistic} is {}{between}", Shown(observed, unit)),
+        None => format!("the {statistic} is an arrival that was never sent"),
+    }
+}
+
+/// "5 % of 8 214 requests may exceed 200 ms and 312 did".
+fn counted(case: &Case<'_>) -> String {
+    let Tally { n, k, f } = case.evidence.counts;
+    let (tier, limit, _) = &case.scales[case.at_gate];
+    let statistic = case.objective.statistic;
+    let shown = Shown(*limit, statistic.unit());
+    let failed = if f > 0.0 { format!(", and {} failed without a time", Count(f)) } else { String::new() };
+    if let Some(windows) = case.objective.windows {
+        return of_windows(case, windows, &format!("{} of {shown}", name(statistic, *tier)));
+    }
+    match statistic {
+        Statistic::Quantile(part) => format!(
+            "{} of {} requests may exceed {shown} and {} did{failed}",
+            Shown((1.0 - part) * 100.0, "%"),
+            Count(n - f),
+            Count(k)
+        ),
+        Statistic::Max => {
+            format!("none of {} requests may exceed {shown} and {} did{failed}", Count(n - f), Count(k))
+        }
+        Statistic::ErrorRate => {
+            format!("{shown} of {} requests may fail and {} did or were dropped", Count(n), Count(k))
+        }
+        Statistic::Mean => format!("over {} requests, of which it may be {shown}{failed}", Count(n)),
+        Statistic::Throughput => {
+            format!("{} succeeded in {n:.1} s and {shown} must", Count(k))
+        }
+    }
+}
+
+fn of_windows(case: &Case<'_>, windows: EveryWindow, limit: &str) -> String {
+    let length = TimeSpan::from(std::time::Duration::from_secs(windows.every.into()));
+    let trials = case.evidence.trials;
+    let may = match windows.allow {
+        allow if allow > 0.0 => Shown(100.0 * allow, "%").to_string(),
+        _ => "none".to_owned(),
+    };
+    let doubted = match trials.doubted - trials.missed {
+        0 => String::new(),
+        more => format!(", {more} more might have, had their failures been slow"),
+    };
+    format!(
+        "{may} of {} windows of {length} may miss the {limit} and {} did{doubted}",
+        Count(trials.judged as f64),
+        Count(trials.missed as f64)
+    )
+}
+
+/// "proven within maximum, not within acceptable".
+fn concluded(case: &Case<'_>, facts: &Facts<'_>) -> String {
+    let statistic = case.objective.statistic;
+    let (inside, outside) = match statistic {
+        Statistic::Throughput => ("at or above", "below"),
+        _ => ("within", "beyond"),
+    };
+    let tier = |index: usize| name(statistic, case.scales[index].0);
+    let at_gate = tier(case.at_gate);
+    let certain = matches!(case.scale(), Scale::Nothing { .. });
+    let (proven, told) = match facts.terms.gate.decision {
+        Decision::Observed => ("", "; observed, not proven"),
+        Decision::Proven if certain => ("", ""),
+        Decision::Proven => ("proven ", ""),
+    };
+    let text = match (facts.verdict, facts.best) {
+        (Verdict::Missed, _) if case.aborted => {
+            format!("proven {outside} {at_gate} while the run went on, which ended it")
+        }
+        (Verdict::Missed, _) => format!("{proven}{outside} {at_gate}"),
+        (Verdict::Met, Some(0)) => format!("{proven}{inside} {}", tier(0)),
+        (Verdict::Met, Some(best)) => {
+            format!("{proven}{inside} {}, not {inside} {}", tier(best), tier(best - 1))
+        }
+        _ => undecided(case, facts, &format!("neither {inside} nor {outside} {at_gate}")),
+    };
+    text + told
+}
+
+/// Why it is not decided, and what would help.
+fn undecided(case: &Case<'_>, facts: &Facts<'_>, sides: &str) -> String {
+    let alpha = facts.terms.gate.alpha;
+    let confidence = Shown(100.0 * (1.0 - alpha), "%");
+    let because = match case.scale() {
+        Scale::Nothing { .. } => {
+            return "whether those that failed would have exceeded it is not known".to_owned();
+        }
+        Scale::Mean { kept: None, .. } => ": at least 4 judged seconds are needed".to_owned(),
+        scale if scale.risk_of_breach() <= alpha => {
+            ": alone it would be proven, among all objectives of the gate it is not".to_owned()
+        }
+        Scale::Mean { .. } => String::new(),
+        Scale::Share { kept, broken, allowed } => {
+            let fewest = fewest(case.scale(), alpha).unwrap_or(0);
+            match () {
+                () if kept.cases < fewest as f64 => format!(": at least {} are needed", Count(fewest as f64)),
+                () if !kept.resolved => {
+                    format!(
+                        ": slow spells are too long beside {:.0} judged seconds",
+                        case.phase.judged_seconds
+                    )
+                }
+                () if kept.design > BURSTY => format!(
+                    ": they come in bursts, so that all tell no more than {} independent ones",
+                    Count(kept.effective().round())
+                ),
+                () if broken.is_within(Allowed { share: *allowed, alpha }) => {
+                    ": those that failed might have been slow".to_owned()
+                }
+                () => String::new(),
+            }
+        }
+    };
+    format!("{sides} is proven at {confidence}{because}")
+}
+
+fn name(statistic: Statistic, tier: Tier) -> &'static str {
+    match (statistic, tier) {
+        (Statistic::Throughput, Tier::Maximum) => "minimum",
+        (_, tier) => tier.word(),
+    }
+}
+
+/// A count, in groups of three digits from 10 000 on, or from 1 000 on where that reads better.
+struct Count(f64);
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = format!("{:.0}", self.0);
+        let groups: Vec<&str> = digits
+            .as_bytes()
+            .rchunks(3)
+            .rev()
+            .map(|group| std::str::from_utf8(group).unwrap_or_default())
+            .collect();
+        // A space that does not break.
+        f.write_str(&groups.join("\u{a0}"))
+    }
+}
+
+/// A value with its unit, in as many digits as people read.
+struct Shown(f64, &'static str);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(value, unit) = self;
+        let digits = match value.abs() {
+            v if v >= 100.0 => 0,
+            v if v >= 10.0 => 1,
+            _ => 2,
+        };
+        let text = format!("{value:.digits$}");
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        match *unit {
+            "ms" => write!(f, "{text} ms"),
+            "%" => write!(f, "{text} %"),
+            unit => write!(f, "{text}{unit}"),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+use crate::measure::summary::Evidence;
+use crate::measure::watch::Tally;
+use crate::proof::{Allowed, Means, Share, Side};
+use crate::slo::objective::{EveryWindow, Objective, Statistic};
+
+/// What was counted against one limit, and how it is decided.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::slo) enum Scale {
+    /// A share of the cases may count.
+    Share {
+        /// With failures without a time among those that count.
+        kept: Share,
+        /// Without them.
+        broken: Share,
+        /// The share that may.
+        allowed: f64,
+    },
+    /// No case may count, which needs no proof: it is seen.
+    Nothing {
+        /// Cases.
+        cases: f64,
+        /// Of these, the ones that count.
+        counted: f64,
+        /// Those that may count: failures without a time.
+        doubted: f64,
+    },
+    /// A mean has to be on one side of the limit.
+    Mean {
+        /// With failures without a time at the timeout.
+        kept: Option<Means>,
+        /// Without them.
+        broken: Option<Means>,
+        /// The good side.
+        side: Side,
+        /// In the means' own unit.
+        limit: f64,
+    },
+}
+
+impl Scale {
+    pub(in crate::slo) fn of(objective: &Objective, limit: f64, evidence: &Evidence) -> Self {
+        if let Some(windows) = objective.windows {
+            return Self::of_windows(windows, evidence);
+        }
+        let Tally { n, k, f } = evidence.counts;
+        let mean = |side, limit| Self::Mean {
+            kept: Means::of(&evidence.kept),
+            broken: Means::of(&evidence.broken),
+            side,
+            limit,
+        };
+        match objective.statistic {
+            Statistic::Quantile(part) => Self::of_share(evidence, 1.0 - part),
+            Statistic::ErrorRate => Self::of_share(evidence, limit / 100.0),
+            Statistic::Max => Self::Nothing { cases: n - f, counted: k, doubted: f },
+            Statistic::Mean => mean(Side::AtMost, limit * 1000.0),
+            Statistic::Throughput => mean(Side::AtLeast, limit),
+        }
+    }
+
+    fn of_share(evidence: &Evidence, allowed: f64) -> Self {
+        let Tally { n, k, f } = evidence.counts;
+        Self::Share {
+            kept: Share::of(n, k + f, &evidence.kept),
+            broken: Share::of(n - f, k, &evidence.broken),
+            // 1 − 0.95 is not 0.05 but for a rounding.
+            allowed: (allowed * 1e9).round() / 1e9,
+        }
+    }
+
+    /// Every window is one case.
+    fn of_windows(windows: EveryWindow, evidence: &Evidence) -> Self {
+        let trials = evidence.trials;
+        let (judged, missed, doubted) = (trials.judged as f64, trials.missed as f64, trials.doubted as f64);
+        match windows.allow {
+            allow if allow > 0.0 => Self::Share {
+                kept: Share::independent(judged, doubted),
+                broken: Share::independent(judged, missed),
+                allowed: allow,
+            },
+            _ => Self::Nothing { cases: judged, counted: missed, doubted: doubted - missed },
+        }
+    }
+
+    /// Whether it is proven that the limit is kept.
+    pub(in crate::slo) fn is_kept(&self, alpha: f64) -> bool {
+        match *self {
+            Self::Share { kept, allowed, .. } => kept.is_within(Allowed { share: allowed, alpha }),
+            Self::Nothing { cases, counted, doubted } => cases > 0.0 && counted == 0.0 && doubted == 0.0,
+            Self::Mean { kept, side, limit, .. } => kept.is_some_and(|mean| mean.risk(side, limit) <= alpha),
+        }
+    }
+
+    /// What α is compared with to prove that the limit is broken; 0 is certain, 1 is no proof at all.
+    pub(in crate::slo) fn risk_of_breach(&self) -> f64 {
+        match *self {
+            Self::Share { broken, allowed, .. } => broken.beyond(allowed),
+            Self::Nothing { counted, .. } => f64::from(u8::from(counted == 0.0)),
+            Self::Mean { broken, side, limit, .. } => broken.map_or(1.0, |mean| match side {
+                // A mean at the limit itself keeps it.
+                _ if mean.error <= 0.0 && mean.risk(side, limit) == 0.0 => 1.0,
+                side => mean.risk(side.other(), limit),
+            }),
+        }
+    }
+
+    /// Whether it shares its risk with others: what is seen needs no proof and takes no risk.
+    pub(in crate::slo) fn shares_risk(&self) -> bool {
+        !matches!(self, Self::Nothing { .. })
+    }
+
+    /// Whether what was observed is within the limit; `None` where that cannot be said.
+    pub(in crate::slo) fn holds(&self) -> Option<bool> {
+        match *self {
+            Self::Share { broken, allowed, .. } => {
+                (broken.cases > 0.0).then_some(broken.counted <= allowed * broken.cases + 1e-9)
+            }
+            Self::Nothing { counted, doubted, .. } if counted == 0.0 && doubted > 0.0 => None,
+            Self::Nothing { cases, counted, .. } => (cases > 0.0).then_some(counted == 0.0),
+            Self::Mean { .. } => None,
+        }
+    }
+
+    /// How many independent cases, or batches, the decision rests on.
+    pub(in crate::slo) fn effective(&self) -> Option<f64> {
+        match *self {
+            Self::Share { kept, .. } => Some(kept.effective()),
+            Self::Nothing { cases, .. } => Some(cases),
+            Self::Mean { kept, .. } => Some(kept?.batches as f64),
+        }
+    }
+}

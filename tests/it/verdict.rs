@@ -1,0 +1,226 @@
+//! Verdicts against a target whose delays are known exactly.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::runner::{Ran, Runner, count, number};
+use crate::target::{Answer, Target};
+
+/// The share that a p95 allows.
+const ALLOWED: f64 = 0.05;
+const P95: &str =
+    "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nstatistic = \"p95\"\nmaximum = \"200ms\"";
+const ABORTING: &str =
+    "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"200ms\"\nabort = true";
+const SLOW: Duration = Duration::from_millis(400);
+
+fn plan(duration: &str, arrivals: &str) -> Runner {
+    Runner::plan(&format!(
+        "[[phases]]\nname = \"a\"\nduration = \"{duration}\"\nusers = 300\nmix = {{ any = 1 }}\n\
+         arrivals = \"{arrivals}\"\n[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\""
+    ))
+}
+
+/// A target that answers a share of its requests slowly, each by chance.
+fn slow_by_chance(share: f64, seed: u64) -> Target {
+    Target::scripted(move |number, _| {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed << 32 | number as u64);
+        answer(random.random::<f64>() < share)
+    })
+}
+
+/// A target that is slow in spells of ten seconds on average, in which half of the requests are slow; `rate` come a second.
+fn slow_in_spells(share: f64, rate: usize, seconds: usize, seed: u64) -> Target {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let part = share / 0.5;
+    let mut in_spell = random.random::<f64>() < part;
+    let spells: Vec<bool> = (0..=seconds)
+        .map(|_| {
+            let change = if in_spell { 0.1 } else { 0.1 * part / (1.0 - part) };
+            in_spell ^= random.random::<f64>() < change;
+            in_spell
+        })
+        .collect();
+    Target::scripted(move |number, _| {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed << 32 | number as u64);
+        answer(spells[(number / rate).min(seconds)] && random.random::<f64>() < 0.5)
+    })
+}
+
+fn answer(slow: bool) -> Answer {
+    if slow { Answer::Late(200, SLOW) } else { Answer::Status(200) }
+}
+
+/// How often each exit code came out of twenty runs of 5 s with 200 requests a second, five at a time.
+fn codes(share: f64) -> Vec<i32> {
+    let next = AtomicUsize::new(0);
+    let runs = || {
+        let mut codes = Vec::new();
+        loop {
+            let run = next.fetch_add(1, Ordering::Relaxed);
+            if run >= 20 {
+                return codes;
+            }
+            let target = slow_by_chance(share, 1000 + run as u64);
+            let run = plan("5s", "200/s").against(&target).objectives(P95).with("--workers 1").run();
+            assert!(
+                run.code == 0
+                    || run.objective("Fast")["why"].as_str().unwrap().contains("1\u{a0}000 requests")
+            );
+            codes.push(run.code);
+        }
+    };
+    let codes: Vec<i32> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..5).map(|_| scope.spawn(runs)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let told = [0, 1, 3].map(|code| format!("{} times {code}", of(&codes, code)));
+    say(&format!("{share} of the requests slow: {}", told.join(", ")));
+    codes
+}
+
+fn of(codes: &[i32], code: i32) -> usize {
+    codes.iter().filter(|other| **other == code).count()
+}
+
+#[test]
+fn half_of_what_is_allowed_is_never_a_breach_and_mostly_a_pass() {
+    let codes = codes(0.5 * ALLOWED);
+    assert_eq!(of(&codes, 0) + of(&codes, 3), 20, "{codes:?}");
+    assert!(of(&codes, 0) > 10, "{codes:?}");
+}
+
+#[test]
+fn exactly_what_is_allowed_is_mostly_inconclusive() {
+    let codes = codes(ALLOWED);
+    assert!(of(&codes, 3) > 10, "{codes:?}");
+    assert_eq!(of(&codes, 0) + of(&codes, 1) + of(&codes, 3), 20, "{codes:?}");
+}
+
+#[test]
+fn twice_what_is_allowed_is_never_a_pass_and_mostly_a_breach() {
+    let codes = codes(2.0 * ALLOWED);
+    assert_eq!(of(&codes, 1) + of(&codes, 3), 20, "{codes:?}");
+    assert!(of(&codes, 1) > 10, "{codes:?}");
+}
+
+/// 1000 s at 20 requests a second, three at once: a quarter of an hour, so only where it is asked for.
+#[test]
+#[ignore = "takes 17 minutes"]
+fn in_spells_of_ten_seconds_a_long_run_is_decided_as_well() {
+    let runs = [(0.5, [0, 3]), (1.0, [3, 3]), (2.0, [1, 3])].map(|(times, allowed)| {
+        std::thread::spawn(move || {
+            let target = slow_in_spells(times * ALLOWED, 20, 1000, 7);
+            let run = plan("1000s", "20/s").against(&target).objectives(P95).with("--workers 1").run();
+            say(&format!(
+                "{times} times what is allowed: exit {}: {}",
+                run.code,
+                run.objective("Fast")["why"]
+            ));
+            (times, allowed, run.code)
+        })
+    });
+    for (times, allowed, code) in runs.map(|run| run.join().unwrap()) {
+        assert!(allowed.contains(&code), "{times} times what is allowed: exit {code}");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what a long run found is worth reading")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+#[test]
+fn quick_failures_do_not_make_a_fast_target() {
+    let target = Target::scripted(|number, _| Answer::Status(if number % 10 == 0 { 200 } else { 500 }));
+    let run = plan("5s", "200/s").against(&target).objectives(P95).run().exits(3);
+    let objective = run.objective("Fast");
+    assert_eq!(
+        (&objective["verdict"], &objective["tier"]),
+        (&"inconclusive".into(), &serde_json::Value::Null)
+    );
+    let why = objective["why"].as_str().unwrap();
+    assert!(why.contains("900 failed without a time"), "{why}");
+}
+
+#[test]
+fn an_operation_that_could_have_run_and_was_never_reached_is_3() {
+    let steps = "[[phases]]\nname = \"a\"\nduration = \"4s\"\nusers = 20\nmix = { any = 1 }\narrivals = \"50/s\"\n\
+                 [[users.any.tasks]]\nsteps = [{ operation = \"first\", request = \"GET /a\" }, \
+                 { operation = \"get\", request = \"GET /b\" }]";
+    let target = Target::always(Answer::Status(500));
+    let run = Runner::plan(steps).against(&target).objectives(P95).run().exits(3);
+    assert_eq!(target.count_of("GET /b"), 0);
+    let objective = run.objective("Fast");
+    assert_eq!((&objective["verdict"], count(&objective["samples"])), (&"no data".into(), 0));
+}
+
+#[test]
+fn users_that_cannot_start_are_3() {
+    let plan = "[[phases]]\nname = \"a\"\nduration = \"4s\"\nusers = 20\nmix = { any = 1 }\n[users.any]\n\
+                wait = \"100ms\"\non_start = [{ request = \"POST /login\" }]\n\
+                [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"";
+    let target = Target::scripted(|_, received| {
+        Answer::Status(if received.what.starts_with("POST") { 503 } else { 200 })
+    });
+    let run = Runner::plan(plan).against(&target).objectives(P95).run().exits(3);
+    assert_eq!(target.count_of("GET /"), 0);
+    assert_eq!(run.objective("Fast")["verdict"], "no data");
+}
+
+fn ended_early(run: &Ran) -> serde_json::Value {
+    run.report()["ended_early"].clone()
+}
+
+#[test]
+fn what_needs_no_proof_ends_the_run_at_once_and_later_phases_too() {
+    let later =
+        "[[phases]]\nname = \"b\"\nduration = \"60s\"\nusers = 5\nmix = { any = 1 }\narrivals = \"10/s\"\n";
+    let plan = format!(
+        "[[phases]]\nname = \"a\"\nduration = \"60s\"\nusers = 5\nmix = {{ any = 1 }}\narrivals = \"50/s\"\n{later}\
+         [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\""
+    );
+    let max = ABORTING.replace("abort", "statistic = \"max\"\nphases = [\"a\"]\nabort");
+    let target = Target::scripted(|number, _| answer(number == 60));
+    let run = Runner::plan(&plan).against(&target).objectives(&max).run().exits(1);
+    let ended = ended_early(&run);
+    assert_eq!(
+        (&ended["by"], &ended["objective"], &ended["phase"]),
+        (&"abort".into(), &"Fast".into(), &"a".into())
+    );
+    assert!(ended["why"].as_str().unwrap().contains("1 of "), "{ended}");
+    assert!(number(&run.phase("a")["ran_s"]) < 10.0);
+    assert_eq!(run.report()["phases"].as_array().unwrap().len(), 1);
+    assert!(run.stdout.contains("ended early: in `a`"), "{}", run.stdout);
+}
+
+#[test]
+#[ignore = "takes 5 minutes"]
+fn a_broken_target_ends_the_run_after_300_judged_seconds_and_a_healthy_one_does_not() {
+    let runs = [2.0, 0.5].map(|times| {
+        std::thread::spawn(move || {
+            let target = slow_by_chance(times * ALLOWED, 3);
+            let run = plan("330s", "20/s").against(&target).objectives(ABORTING).with("--workers 1").run();
+            say(&format!("{times} times what is allowed: exit {}, {}", run.code, ended_early(&run)));
+            run
+        })
+    });
+    let [broken, healthy] = runs.map(|run| run.join().unwrap());
+    let broken = broken.exits(1);
+    assert_eq!(ended_early(&broken)["by"], "abort");
+    assert!((300.0..312.0).contains(&number(&broken.phase("a")["ran_s"])));
+    assert_eq!(ended_early(&healthy.exits(0)), serde_json::Value::Null);
+}
+
+#[test]
+fn a_target_that_fails_most_requests_for_a_minute_trips_the_breaker() {
+    let failing = Target::scripted(|number, _| Answer::Status(if number % 5 < 2 { 200 } else { 503 }));
+    let run = plan("120s", "10/s").against(&failing).objectives(P95).run().exits(3);
+    let ended = ended_early(&run);
+    assert_eq!((&ended["by"], &ended["objective"]), (&"breaker".into(), &serde_json::Value::Null));
+    assert!((60.0..70.0).contains(&number(&run.phase("a")["ran_s"])), "{}", run.phase("a")["ran_s"]);
+    assert!(run.stderr.contains("the circuit breaker ended the run"), "{}", run.stderr);
+}

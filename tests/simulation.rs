@@ -1,0 +1,323 @@
+//! How often a verdict is wrong, found by simulation: the same samples are judged by proof and by comparing the observed
+//! percentile with the limit. Everything is seeded. The tables of `docs/verdict.md` are what this prints:
+//! `UPDATE_EXPECTED=1` writes them, `SIMULATED_RUNS=100000` simulates more runs and prints what comes out.
+
+#![expect(clippy::unwrap_used, reason = "a page or a number that is not there has failed the test")]
+#![expect(clippy::print_stdout, reason = "the tables of a larger simulation are for reading")]
+
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use runner::measure::blocks::BlockSums;
+use runner::proof::{Allowed, Anytime, Share, fewest_samples};
+
+const ALPHA: f64 = 0.05;
+
+/// The runs of each row of the tables in the docs.
+const RUNS: u32 = 2000;
+
+fn runs() -> u32 {
+    std::env::var("SIMULATED_RUNS").map_or(RUNS, |runs| runs.parse().unwrap())
+}
+
+/// Which samples of a run are slow; there is one each second.
+#[derive(Clone, Copy)]
+enum Process {
+    /// Each with the same probability, whatever the others are.
+    Independent(f64),
+    /// In spells of 10 s on average half are slow, outside of them one in a hundred; this share is slow altogether.
+    Spells(f64),
+}
+
+const INSIDE: f64 = 0.5;
+const OUTSIDE: f64 = 0.01;
+const SPELL: f64 = 10.0;
+
+/// A run under way.
+struct Samples {
+    random: Xoshiro256PlusPlus,
+    process: Process,
+    in_spell: bool,
+}
+
+impl Samples {
+    fn new(process: Process, seed: u64) -> Self {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let in_spell = match process {
+            Process::Independent(_) => false,
+            Process::Spells(slow) => random.random::<f64>() < in_spells(slow),
+        };
+        Self { random, process, in_spell }
+    }
+
+    fn next_is_slow(&mut self) -> bool {
+        let chance = match self.process {
+            Process::Independent(slow) => slow,
+            Process::Spells(slow) => {
+                let part = in_spells(slow);
+                let change = if self.in_spell { 1.0 / SPELL } else { part / (1.0 - part) / SPELL };
+                self.in_spell ^= self.random.random::<f64>() < change;
+                if self.in_spell { INSIDE } else { OUTSIDE }
+            }
+        };
+        self.random.random::<f64>() < chance
+    }
+}
+
+/// The share of the time that is in spells, so that altogether this share of the samples is slow.
+fn in_spells(slow: f64) -> f64 {
+    (slow - OUTSIDE) / (INSIDE - OUTSIDE)
+}
+
+/// Counts of a run, second by second.
+#[derive(Default)]
+struct Counted {
+    blocks: BlockSums,
+    n: f64,
+    k: f64,
+}
+
+impl Counted {
+    fn push(&mut self, slow: bool) {
+        let k = f64::from(u8::from(slow));
+        self.blocks.push(1.0, k);
+        self.n += 1.0;
+        self.k += k;
+    }
+
+    fn share(&self) -> Share {
+        Share::of(self.n, self.k, &self.blocks)
+    }
+}
+
+/// How often each verdict came out.
+#[derive(Default)]
+struct Rates {
+    passes: f64,
+    breaches: f64,
+    plain_passes: f64,
+}
+
+/// Judges many runs of so many samples against a limit that allows a share.
+fn judged(process: Process, samples: u32, allowed: f64, row: u64) -> Rates {
+    let mut rates = Rates::default();
+    let each = 1.0 / f64::from(runs());
+    for run in 0..runs() {
+        let mut source = Samples::new(process, row << 32 | u64::from(run));
+        let mut counted = Counted::default();
+        (0..samples).for_each(|_| counted.push(source.next_is_slow()));
+        let share = counted.share();
+        let within = share.is_within(Allowed { share: allowed, alpha: ALPHA });
+        rates.passes += each * f64::from(u8::from(within));
+        rates.breaches += each * f64::from(u8::from(share.beyond(allowed) <= ALPHA));
+        rates.plain_passes += each * f64::from(u8::from(counted.k <= allowed * counted.n));
+    }
+    rates
+}
+
+/// A row of the table: what is simulated, and what must come out.
+struct Row {
+    told: &'static str,
+    process: Process,
+    samples: u32,
+    allowed: f64,
+    /// The most passes, breaches; and the fewest.
+    most: (f64, f64),
+    fewest: (f64, f64),
+}
+
+const ANY: (f64, f64) = (1.0, 1.0);
+const NONE: (f64, f64) = (0.0, 0.0);
+
+fn rows() -> Vec<Row> {
+    use Process::{Independent, Spells};
+    let row =
+        |told, process, samples, most, fewest| Row { told, process, samples, allowed: 0.05, most, fewest };
+    vec![
+        row("p95, exactly at the limit", Independent(0.05), 500, (0.06, 0.06), NONE),
+        row("p95, exactly at the limit", Independent(0.05), 5000, (0.06, 0.06), NONE),
+        row("p95, exactly at the limit, in spells of 10 s", Spells(0.05), 500, (0.13, 0.13), NONE),
+        row("p95, exactly at the limit, in spells of 10 s", Spells(0.05), 5000, (0.06, 0.06), NONE),
+        row("p95, half as many slow as allowed", Independent(0.025), 5000, (1.0, 0.0), (0.98, 0.0)),
+        row("p95, half as many, in spells of 10 s", Spells(0.025), 5000, (1.0, 0.01), NONE),
+        row("p95, twice as many slow as allowed", Independent(0.10), 5000, (0.0, 1.0), (0.0, 0.99)),
+        row("p95, twice as many, in spells of 10 s", Spells(0.10), 5000, (0.001, 1.0), (0.0, 0.5)),
+        Row {
+            allowed: 0.01,
+            ..row("p99, exactly at the limit", Independent(0.01), 5000, (0.06, 0.06), NONE)
+        },
+        Row {
+            allowed: 0.01,
+            ..row("p99, twice as many slow as allowed", Independent(0.02), 50, (0.0, 1.0), NONE)
+        },
+        Row {
+            allowed: 0.01,
+            ..row("p99, twice as many slow as allowed", Independent(0.02), 5000, (0.0, 1.0), (0.0, 0.99))
+        },
+        row("p95, exactly at the limit, in spells of 10 s", Spells(0.05), 60, ANY, NONE),
+    ]
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
+    rows.into_iter().for_each(|row| text += &format!("| {} |\n", row.join(" | ")));
+    text
+}
+
+/// Puts a table between its marks in the page, or compares it with what is there.
+fn publish(mark: &str, table: &str) {
+    println!("{table}");
+    if runs() != RUNS {
+        return;
+    }
+    // The tests of this file write to one page, each from a process of its own.
+    let lock = std::fs::File::open("docs/verdict.md").unwrap();
+    lock.lock().unwrap();
+    let page = std::fs::read_to_string("docs/verdict.md").unwrap();
+    let (begin, end) = (format!("<!-- table: {mark} -->\n"), "<!-- end of table -->");
+    let from = page.find(&begin).unwrap_or_else(|| panic!("no table `{mark}`")) + begin.len();
+    let to = from + page[from..].find(end).unwrap();
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write("docs/verdict.md", format!("{}\n{table}\n{}", &page[..from], &page[to..])).unwrap();
+    } else {
+        assert_eq!(page[from..to].trim(), table.trim(), "UPDATE_EXPECTED=1 writes it anew");
+    }
+}
+
+#[test]
+fn a_verdict_is_as_rarely_wrong_as_the_page_says() {
+    let mut lines = Vec::new();
+    for (number, row) in (1..).zip(rows()) {
+        let rates = judged(row.process, row.samples, row.allowed, number);
+        let told = format!("{} of {} samples", row.told, row.samples);
+        assert!(rates.passes <= row.most.0 && rates.breaches <= row.most.1, "{told}: too many");
+        assert!(rates.passes >= row.fewest.0 && rates.breaches >= row.fewest.1, "{told}: too few");
+        let undecided = 1.0 - rates.passes - rates.breaches;
+        lines.push(vec![
+            row.told.to_owned(),
+            row.samples.to_string(),
+            percent(rates.passes),
+            percent(undecided.max(0.0)),
+            percent(rates.breaches),
+            percent(rates.plain_passes),
+            percent(1.0 - rates.plain_passes),
+        ]);
+    }
+    let head =
+        ["truth", "samples", "passes", "inconclusive", "breaches", "compared: passes", "compared: breaches"];
+    publish("verdicts", &table(&head, lines));
+}
+
+#[test]
+fn the_counts_that_decide_are_those_of_the_page() {
+    let counts = [
+        ("p95", 0.05, 500),
+        ("p95", 0.05, 5000),
+        ("p99", 0.01, 500),
+        ("p99", 0.01, 5000),
+        ("p99.9", 0.001, 5000),
+    ];
+    let lines = counts.map(|(name, share, n)| {
+        let of = |k: u32| Share::independent(f64::from(n), f64::from(k));
+        let allowed = Allowed { share, alpha: ALPHA };
+        let passes = (0..n).take_while(|k| of(*k).is_within(allowed)).last();
+        let breaches = (0..n).find(|k| of(*k).beyond(share) <= ALPHA).unwrap();
+        vec![
+            name.to_owned(),
+            fewest_samples(allowed).unwrap().to_string(),
+            n.to_string(),
+            passes.map_or("none can".to_owned(), |k| k.to_string()),
+            breaches.to_string(),
+        ]
+    });
+    let head = ["objective", "fewest samples", "of", "pass up to", "breach from"];
+    publish("counts", &table(&head, lines));
+}
+
+/// When a run is ended: at which sample of at most so many, looking every so many from a first one on.
+fn aborted(process: Process, objectives: usize, looks: (u32, u32), seed: u64) -> Option<u32> {
+    const SAMPLES: u32 = 5000;
+    let test = Anytime { alpha: ALPHA, objectives };
+    let mut source = Samples::new(process, seed);
+    let mut counted = Counted::default();
+    (1..=SAMPLES).find(|number| {
+        counted.push(source.next_is_slow());
+        let looks_now = *number >= looks.0 && number % looks.1 == 0;
+        looks_now && test.look(&counted.share(), 0.05).proves()
+    })
+}
+
+/// The same for samples that are known to be independent, looked at each time.
+fn aborted_at_once(slow: f64, objectives: usize, seed: u64) -> Option<u32> {
+    const SAMPLES: u32 = 5000;
+    let test = Anytime { alpha: ALPHA, objectives };
+    let mut source = Samples::new(Process::Independent(slow), seed);
+    let mut k = 0;
+    (1..=SAMPLES).find(|number| {
+        k += u32::from(source.next_is_slow());
+        test.look(&Share::independent(f64::from(*number), f64::from(k)), 0.05).proves()
+    })
+}
+
+struct AbortRow {
+    told: &'static str,
+    run: fn(u64) -> Option<u32>,
+    /// The share of runs that may end early, at most and at least.
+    share: (f64, f64),
+    /// The median sample at which they do, at least and at most.
+    median: Option<(u32, u32)>,
+}
+
+const EVERY_SECOND: &str = "looked at after each sample, D* = 1";
+
+fn abort_rows() -> Vec<(&'static str, AbortRow)> {
+    use Process::Spells;
+    let at_once = |told, run, share, median| (EVERY_SECOND, AbortRow { told, run, share, median });
+    let spells = |told, run, share| {
+        ("every 10 s from 300 s on, in spells of 10 s", AbortRow { told, run, share, median: None })
+    };
+    vec![
+        at_once("exactly at the limit, alone", |seed| aborted_at_once(0.05, 1, seed), (0.06, 0.0), None),
+        at_once(
+            "twice as many slow as allowed, alone",
+            |seed| aborted_at_once(0.10, 1, seed),
+            (1.0, 0.99),
+            Some((190, 230)),
+        ),
+        at_once(
+            "twice as many slow as allowed, one of 12 objectives",
+            |seed| aborted_at_once(0.10, 12, seed),
+            (1.0, 0.99),
+            Some((310, 370)),
+        ),
+        spells("half as many slow as allowed", |seed| aborted(Spells(0.025), 1, (300, 10), seed), (0.0, 0.0)),
+        spells("exactly at the limit", |seed| aborted(Spells(0.05), 1, (300, 10), seed), (0.02, 0.0)),
+        spells("twice as many slow as allowed", |seed| aborted(Spells(0.10), 1, (300, 10), seed), (1.0, 0.5)),
+    ]
+}
+
+#[test]
+fn a_run_is_ended_early_as_rarely_without_reason_as_the_page_says() {
+    let mut lines = Vec::new();
+    for (number, (looks, row)) in (100..).zip(abort_rows()) {
+        let mut ended: Vec<u32> =
+            (0..runs()).filter_map(|run| (row.run)(number << 32 | u64::from(run))).collect();
+        ended.sort_unstable();
+        let share = ended.len() as f64 / f64::from(runs());
+        let told = row.told;
+        assert!(share <= row.share.0 && share >= row.share.1, "{told}: {share}");
+        let median = ended.get(ended.len() / 2).copied();
+        if let Some((low, high)) = row.median {
+            assert!(median.is_some_and(|median| (low..=high).contains(&median)), "{told}: {median:?}");
+        }
+        let when = match median {
+            Some(median) if share >= 0.5 => median.to_string(),
+            _ => "–".to_owned(),
+        };
+        lines.push(vec![told.to_owned(), looks.to_owned(), percent(share), when]);
+    }
+    publish("aborts", &table(&["truth", "looked at", "ended early", "median sample"], lines));
+}
