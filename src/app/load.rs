@@ -20,8 +20,15 @@ pub(super) struct Ready {
     pub(super) offers: Vec<PhaseOffer>,
     /// The phases to run.
     pub(super) phases: Vec<PhaseId>,
-    /// Warnings, rendered.
-    pub(super) warnings: String,
+    /// The files, and warnings.
+    pub(super) problems: Problems,
+}
+
+impl Ready {
+    /// The warnings, as text.
+    pub(super) fn warnings(&self) -> String {
+        render(&self.problems, output::stderr_is_lively())
+    }
 }
 
 /// Reads and checks a plan. Where it is refused, all problems are shown and the exit code is returned as the error.
@@ -66,8 +73,7 @@ pub(super) fn load(arguments: &PlanArgs) -> Result<Ready, ExitCode> {
     match (loaded.plan, phases) {
         (Some(mut plan), Some(phases)) if !problems.refused() => {
             plan.seed = arguments.seed.or(plan.seed);
-            let warnings = render(&problems, output::stderr_is_lively());
-            Ok(Ready { plan, objectives, offers, phases, warnings })
+            Ok(Ready { plan, objectives, offers, phases, problems })
         }
         _ => Err(refuse(&problems, arguments.format)),
     }

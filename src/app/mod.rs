@@ -4,6 +4,8 @@ mod arguments;
 mod check;
 mod load;
 mod output;
+mod preflight;
+mod room;
 mod run;
 mod schema;
 mod stand_in;

@@ -32,7 +32,7 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
     };
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
     let untried = stand_in.as_ref().and_then(|it| it.become_target_of(&mut ready.plan.target));
-    output::stderr(&ready.warnings);
+    output::stderr(&ready.warnings());
     output::stderr(&untried.map_or_else(String::new, |untried| format!("notice: {untried}\n")));
     if let Some(insecure) = report::insecure(&ready.plan) {
         output::stderr(&format!("warning: {insecure}\n"));

@@ -100,6 +100,8 @@ codes! {
     FewSamples = "W003",
     /// An entry of a selector matches nothing.
     MatchesNothing = "W004",
+    /// The run may need more disk or memory than there is.
+    LittleRoom = "W005",
 }
 
 impl Code {

@@ -206,7 +206,7 @@ fn ways_to_a_proof(plan: &Plan, objective: &Objective, phase: &Phase, proof: &Pr
         match objective.statistic {
             Statistic::Quantile(_) if percent >= 50.0 => ways.push(format!("`statistic = \"p{percent}\"`")),
             Statistic::ErrorRate => {
-                ways.push(format!("a limit of {}", Share::of_fraction((least * 1000.0).ceil() / 1000.0)))
+                ways.push(format!("a limit of {}", Share::of_fraction((least * 1000.0).ceil() / 1000.0)));
             }
             _ => {}
         }

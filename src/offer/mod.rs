@@ -1,9 +1,11 @@
 //! What a plan can offer, computed before the first request: how many requests, how fast, enough for which objective.
 
 mod check;
+mod needs;
 mod proof;
 
 pub use check::check;
+pub use needs::{Needs, needs};
 pub use proof::{Chance, Counted, Proof};
 
 use std::collections::BTreeMap;

@@ -6,6 +6,9 @@ mod target;
 pub use phase::{Judged, Load, OpenLoad, Phase, Stage};
 pub use target::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use http::Method;
 use http::header::HeaderName;
 
@@ -241,6 +244,20 @@ impl Plan {
         shares.map(|((_, weight), wait)| if all_wait { weight / wait } else { *weight }).collect()
     }
 
+    /// How many bytes of memory its texts and lists take, each list once.
+    pub fn held_bytes(&self) -> usize {
+        let mut lists = HashMap::new();
+        let mut bytes = 0;
+        for request in self.classes.iter().flat_map(UserClass::requests) {
+            for template in request.templates() {
+                let (texts, of_template) = template.holds();
+                bytes += texts;
+                lists.extend(of_template.map(|list| (Arc::as_ptr(list), list.held_bytes())));
+            }
+        }
+        bytes + lists.values().sum::<usize>()
+    }
+
     /// The most `${seq()}` that a task, a start or a stop has.
     pub fn sequences_per_task(&self) -> u64 {
         let sequences = |requests: &Vec<Request>| requests.iter().map(Request::sequences).sum();
@@ -270,9 +287,14 @@ impl Request {
         }
     }
 
+    /// Everything of it that is rendered.
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        std::iter::once(&self.path).chain(headers).chain(self.body.as_ref())
+    }
+
     /// How many `${seq()}` it has.
     pub fn sequences(&self) -> u64 {
-        let headers: u64 = self.headers.iter().map(|(_, value)| value.sequences()).sum();
-        self.path.sequences() + headers + self.body.as_ref().map_or(0, Template::sequences)
+        self.templates().map(Template::sequences).sum()
     }
 }

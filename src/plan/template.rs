@@ -162,6 +162,17 @@ impl Template {
         })
     }
 
+    /// What it holds in memory: the bytes of its own texts, and its lists, which others may share.
+    pub fn holds(&self) -> (usize, impl Iterator<Item = &Arc<Texts>>) {
+        let texts =
+            self.pieces.iter().map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 });
+        let lists = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Hole(Hole::Pick(list) | Hole::Column(list)) => Some(list),
+            _ => None,
+        });
+        (texts.sum(), lists)
+    }
+
     /// How many `${seq()}` it has.
     pub fn sequences(&self) -> u64 {
         self.pieces.iter().filter(|piece| matches!(piece, Piece::Hole(Hole::Sequence(_)))).count() as u64

@@ -20,6 +20,11 @@ impl Texts {
         self.ends.len()
     }
 
+    /// How many bytes of memory they take.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()

@@ -5,6 +5,7 @@
 mod answer;
 mod bodies;
 mod certificates;
+mod checked;
 mod class_keys;
 mod cookies_redirects;
 mod counting;

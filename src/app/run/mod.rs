@@ -3,7 +3,6 @@
 mod folder;
 mod guard;
 mod machine;
-mod preflight;
 mod progress;
 mod request_log;
 
@@ -15,11 +14,13 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::app::arguments::{FailpointArg, Format, RunArgs};
-use crate::app::check::headline;
+use crate::app::check::{headline, outlook};
 use crate::app::load::{Ready, load, refuse};
 use crate::app::output;
+use crate::app::preflight;
+use crate::app::room::Room;
 use crate::app::target::StandInProcess;
-use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Job};
 use crate::event::Observer;
 use crate::exit::{self, Ending, Signal};
@@ -42,6 +43,7 @@ use request_log::RequestLog;
 struct Run<'r> {
     arguments: &'r RunArgs,
     ready: Ready,
+    room: Room,
     seed: u64,
     workers: u16,
     length: Length,
@@ -73,12 +75,10 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
-    let mut problems = Problems::default();
-    let length = shrink(&mut ready, arguments, &mut problems);
-    let users = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]).max_by_key(|phase| phase.users);
-    problems.extend(users.and_then(|phase| preflight::too_many_connections(phase.users, workers(arguments))));
-    if problems.refused() {
-        return Ok(refuse(&problems, arguments.plan.format));
+    let length = shrink(&mut ready, arguments);
+    preflight::connections(&mut ready, workers(arguments));
+    if ready.problems.refused() {
+        return Ok(refuse(&ready.problems, arguments.plan.format));
     }
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
     let untried = stand_in.as_ref().and_then(|it| it.become_target_of(&mut ready.plan.target));
@@ -90,19 +90,24 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
 
 /// Threads that send: one per core, unless the command line says how many.
 fn workers(arguments: &RunArgs) -> u16 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    arguments.workers.unwrap_or(u16::try_from(cores.min(256)).unwrap_or(256))
+    arguments.workers.unwrap_or_else(preflight::workers)
+}
+
+/// The most requests that are logged.
+fn log_limit(arguments: &RunArgs) -> usize {
+    arguments.log_requests.as_ref().map_or(0, |_| arguments.log_limit)
 }
 
 /// Shrinks the plan for a rehearsal.
-fn shrink(ready: &mut Ready, arguments: &RunArgs, problems: &mut Problems) -> Length {
+fn shrink(ready: &mut Ready, arguments: &RunArgs) -> Length {
     let Some(total) = arguments.rehearse else { return Length::Full };
     let phases = ready.phases.len() as f64;
     if total.seconds() < 2.0 * phases {
-        let place = problems.add_option("--rehearse", &total.to_string());
+        let place = ready.problems.add_option("--rehearse", &total.to_string());
         let message = format!("a rehearsal of {total} is too short for {phases} phases");
         let help = format!("each phase needs 2 s at least: `--rehearse {}s`", 2.0 * phases);
-        problems.report(Diagnostic::new(Code::OutOfRange, message).at(place, "here").help(help));
+        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(place, "here").help(help);
+        ready.problems.report(diagnostic);
     }
     let lengths =
         |plan: &Plan| -> Vec<f64> { plan.phases.iter().map(|phase| phase.duration.seconds()).collect() };
@@ -131,17 +136,20 @@ impl<'r> Run<'r> {
                 None
             }
         };
-        Self { arguments, ready, seed, workers, length, started_at, folder, notices }
+        let room = Room::of(&ready, workers, &arguments.out, log_limit(arguments));
+        notices.extend(room.shortages());
+        Self { arguments, ready, room, seed, workers, length, started_at, folder, notices }
     }
 
     async fn go(mut self) -> ExitCode {
-        self.talk(&self.ready.warnings);
+        self.talk(&self.ready.warnings());
         if let Some(insecure) = report::insecure(&self.ready.plan) {
             output::stderr(&format!("warning: {insecure}\n"));
         }
         self.talk(&format!(
-            "{}\ntarget {}, seed {}, {} workers\n",
+            "{}\n{}target {}, seed {}, {} workers\n",
             headline(&self.ready),
+            outlook(&self.ready, &self.room),
             self.ready.plan.secrets.redact(&self.ready.plan.target.url.to_string()),
             self.seed,
             self.workers

@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use jiff::ZonedDateTime;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::app::load::Ready;
+use crate::app::room::Room;
+use crate::diagnostic::to_json;
+use crate::plan::model::{Load, Phase, PhaseId, Wait};
+use crate::slo::objective::{Objective, Statistic, Tier};
+use crate::units::{Share, TimeSpan};
+
+/// What is known of a phase before it runs.
+#[derive(Debug, Serialize)]
+pub(super) struct CheckedPhase {
+    pub(super) name: String,
+    scenario: String,
+    duration_s: f64,
+    pub(super) judged_s: f64,
+    pub(super) users: u32,
+    arrivals: Option<String>,
+    /// The most requests per second on average; none where the target's speed alone limits them.
+    pub(super) bound_per_s: Option<f64>,
+    peak_per_s: Option<f64>,
+    requests: Option<u64>,
+    /// Whether its classes wait and the schedule does not care.
+    pub(super) waits_unused: bool,
+    pub(super) objectives: Vec<CheckedObjective>,
+    #[serde(skip)]
+    pub(super) duration: TimeSpan,
+}
+
+/// What is known of an objective in a phase before it runs.
+#[derive(Debug, Serialize)]
+pub(super) struct CheckedObjective {
+    pub(super) name: String,
+    kind: &'static str,
+    pub(super) statistic: String,
+    pub(super) unit: &'static str,
+    pub(super) gated: bool,
+    /// The tier at which it is judged, and its limit.
+    pub(super) tier: Option<&'static str>,
+    pub(super) limit: Option<f64>,
+    /// The requests that it can expect; none where that depends on the target's speed.
+    pub(super) samples: Option<u64>,
+    /// What a proof counts, so many of which can be expected and are needed.
+    pub(super) counted: &'static str,
+    pub(super) expected: Option<u64>,
+    pub(super) needed: Option<u64>,
+    pub(super) can_decide: &'static str,
+}
+
+/// What the phases of a run are together.
+pub(super) struct Totals {
+    pub(super) seconds: f64,
+    pub(super) requests: Option<f64>,
+    pub(super) peak_per_s: Option<f64>,
+}
+
+pub(super) fn totals(ready: &Ready) -> Totals {
+    let phases = || ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
+    let offers = || ready.phases.iter().map(|id| &ready.offers[id.index()]);
+    let peaks: Option<Vec<f64>> = offers().map(|offer| offer.peak_per_second).collect();
+    Totals {
+        seconds: phases().map(|phase| phase.duration.seconds()).sum(),
+        requests: offers().map(|offer| offer.requests).sum(),
+        peak_per_s: peaks.map(|peaks| peaks.into_iter().fold(0.0, f64::max)),
+    }
+}
+
+/// When a run that starts now ends, but for the drain of its phases.
+pub(super) fn end(ready: &Ready) -> Option<ZonedDateTime> {
+    ZonedDateTime::now().checked_add(Duration::from_secs_f64(totals(ready).seconds)).ok()
+}
+
+pub(super) fn check(ready: &Ready) -> Vec<CheckedPhase> {
+    ready.phases.iter().map(|id| checked_phase(ready, *id)).collect()
+}
+
+fn checked_phase(ready: &Ready, id: PhaseId) -> CheckedPhase {
+    let phase = &ready.plan.phases[id.index()];
+    let offer = &ready.offers[id.index()];
+    let objectives = ready.objectives.all.iter().filter(|objective| objective.phase == id);
+    CheckedPhase {
+        name: phase.name.clone(),
+        scenario: phase.scenario.clone(),
+        duration_s: phase.duration.seconds(),
+        judged_s: phase.judged_seconds(),
+        users: phase.users,
+        arrivals: match phase.load {
+            Load::Open(load) => Some(load.to_string()),
+            Load::Closed => None,
+        },
+        bound_per_s: offer.per_second,
+        peak_per_s: offer.peak_per_second,
+        requests: offer.requests.map(|requests| requests.round() as u64),
+        waits_unused: phase.load != Load::Closed && waits(ready, phase),
+        objectives: objectives.map(|objective| checked_objective(ready, objective)).collect(),
+        duration: phase.duration,
+    }
+}
+
+fn waits(ready: &Ready, phase: &Phase) -> bool {
+    phase.mix.iter().any(|(class, _)| ready.plan.classes[class.index()].wait != Wait::Nothing)
+}
+
+fn checked_objective(ready: &Ready, objective: &Objective) -> CheckedObjective {
+    let phase = &ready.plan.phases[objective.phase.index()];
+    let offer = &ready.offers[objective.phase.index()];
+    let proof = offer.proof(objective, phase, &ready.plan.gate);
+    let at_gate = objective.gated_limit(ready.plan.gate.tier);
+    let count = |number: f64| number.round() as u64;
+    CheckedObjective {
+        name: objective.name.clone(),
+        kind: objective.statistic.kind(),
+        statistic: objective.statistic.to_string(),
+        unit: objective.statistic.unit(),
+        gated: objective.gated,
+        tier: at_gate.map(|(tier, _)| match (objective.statistic, tier) {
+            (Statistic::Throughput, Tier::Maximum) => "minimum",
+            _ => tier.word(),
+        }),
+        limit: at_gate.map(|(_, limit)| limit),
+        samples: offer.samples(objective, phase).map(count),
+        counted: proof.of.word(),
+        expected: proof.expected.map(count),
+        needed: proof.needed,
+        can_decide: at_gate.map_or("not judged", |_| proof.chance().word()),
+    }
+}
+
+/// All that is printed, for programs.
+pub(super) fn json(ready: &Ready, phases: &[CheckedPhase], room: &Room) -> Value {
+    let Totals { seconds, requests, peak_per_s } = totals(ready);
+    json!({
+        "diagnostics": to_json(&ready.problems)["diagnostics"],
+        "plan": ready.plan.name,
+        "duration_s": seconds,
+        "ends_at": end(ready).map(|end| end.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
+        "requests": requests.map(|requests| requests.round() as u64),
+        "peak_per_s": peak_per_s,
+        "confidence_percent": Share::of_fraction(1.0 - ready.plan.gate.alpha).percent(),
+        "disk": room.disk_json(),
+        "memory": room.memory_json(),
+        "phases": phases,
+    })
+}

@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use crate::app::check::model::{CheckedObjective, CheckedPhase, Totals, end, totals};
+use crate::app::load::Ready;
+use crate::app::room::Room;
+use crate::report::table::light;
+use crate::units::TimeSpan;
+
+pub(super) fn render(ready: &Ready, phases: &[CheckedPhase], room: &Room) -> String {
+    let mut text = format!("{}\n{}", headline(ready), outlook(ready, room));
+    phases.iter().for_each(|phase| text.push_str(&phase_text(phase)));
+    text.push_str("\nthe plan is valid; nothing was sent\n");
+    text
+}
+
+fn phase_text(phase: &CheckedPhase) -> String {
+    let CheckedPhase { name, duration, judged_s, users, bound_per_s, waits_unused, objectives, .. } = phase;
+    let bound =
+        bound_per_s.map_or("as fast as the target answers".into(), |rate| format!("at most {rate:.2}/s"));
+    let judged = TimeSpan::from(Duration::from_secs_f64(*judged_s));
+    let mut text = format!("\n{name} · {duration} · judged {judged} of it · {users} users · {bound}\n");
+    if *waits_unused {
+        text.push_str(
+            "  the waits of its classes are not used: its tasks start on the schedule of `arrivals`\n",
+        );
+    }
+    text.push_str(&objectives_table(objectives));
+    text
+}
+
+/// What a run will be: how long, how many requests, how fast.
+pub(in crate::app) fn headline(ready: &Ready) -> String {
+    let Totals { seconds, requests, peak_per_s } = totals(ready);
+    let load = match requests.zip(peak_per_s) {
+        Some((requests, peak)) => format!("about {requests:.0} requests, up to {peak:.1}/s"),
+        None => "as many requests as the target answers".to_owned(),
+    };
+    let count = match ready.phases.len() {
+        1 => "1 phase".to_owned(),
+        more => format!("{more} phases"),
+    };
+    let total = TimeSpan::from(Duration::from_secs_f64(seconds));
+    format!("{}: {count} in {total}, {load}", ready.plan.name)
+}
+
+/// When it would end, and what it needs.
+pub(in crate::app) fn outlook(ready: &Ready, room: &Room) -> String {
+    let end = end(ready).map_or_else(String::new, |end| {
+        format!("ends at {}, if started now\n", end.strftime("%A, %Y-%m-%d %H:%M:%S %Z"))
+    });
+    end + &room.told()
+}
+
+fn objectives_table(objectives: &[CheckedObjective]) -> String {
+    if objectives.is_empty() {
+        return "  no objective applies\n".to_owned();
+    }
+    let mut table = light(&["objective", "statistic", "judged at", "samples", "needed", "can decide"]);
+    for objective in objectives {
+        let CheckedObjective { unit, counted, expected, needed, samples, .. } = objective;
+        let space = if *unit == "/s" { "" } else { " " };
+        let of_windows = *counted == "windows";
+        let expected = if of_windows { expected } else { samples };
+        let counts = |number: &Option<u64>, unit: &str| {
+            number.map_or("–".to_owned(), |number| format!("{number}{unit}"))
+        };
+        let (of_expected, of_needed) = match *counted {
+            "windows" => (" windows", " windows"),
+            "judged seconds" => ("", " s"),
+            _ => ("", ""),
+        };
+        table.add_row([
+            objective.name.clone(),
+            objective.statistic.clone(),
+            objective
+                .tier
+                .zip(objective.limit)
+                .map_or("not judged".to_owned(), |(tier, limit)| format!("{tier} {limit}{space}{unit}")),
+            counts(expected, of_expected),
+            counts(needed, of_needed),
+            match objective.can_decide {
+                "not judged" => "–",
+                word => word,
+            }
+            .to_owned(),
+        ]);
+    }
+    format!("{table}\n")
+}

@@ -1,0 +1,60 @@
+//! What the machine must allow before a run may start.
+
+use crate::app::load::Ready;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::plan::model::Phase;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors that are neither connections nor a worker's: files, standard streams, the stand-in.
+const OTHERS: u64 = 64;
+/// Descriptors of a worker's runtime.
+const OF_A_WORKER: u64 = 4;
+
+/// Threads that send: one per core.
+pub(super) fn workers() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores.min(256)).unwrap_or(256)
+}
+
+/// Refuses a plan with more connections than this process may have, after raising its limit of descriptors as far as it
+/// goes.
+pub(super) fn connections(ready: &mut Ready, workers: u16) {
+    let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
+    let most = phases.max_by_key(|phase| phase.users);
+    let found = most.and_then(|phase| too_many_connections(phase, workers));
+    ready.problems.extend(found);
+}
+
+fn too_many_connections(phase: &Phase, workers: u16) -> Option<Diagnostic> {
+    let limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let allowed = if raised.is_ok() { hard } else { limit.current.unwrap_or(u64::MAX) };
+    let others = OTHERS + OF_A_WORKER * u64::from(workers);
+    let users = u64::from(phase.users);
+    let needed = users + others;
+    let refused = |message: String, help: String| {
+        let diagnostic = Diagnostic::new(Code::TooManyConnections, message);
+        Some(diagnostic.at(phase.span, format!("has {users} users")).help(help))
+    };
+    if needed > allowed {
+        let message = format!(
+            "{users} users need {users} connections and {others} other descriptors, {needed} together, \
+             and this process may have {allowed}"
+        );
+        return refused(message, format!("raise the hard limit (`ulimit -Hn {needed}`) or use fewer users"));
+    }
+    let ports = local_ports().filter(|ports| users > *ports)?;
+    refused(
+        format!("{users} users need {users} local ports towards one address, and this machine has {ports}"),
+        "widen `net.ipv4.ip_local_port_range` or use fewer users".to_owned(),
+    )
+}
+
+/// How many local ports there are for connections to one address.
+fn local_ports() -> Option<u64> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (low, high) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some(high.saturating_sub(low) + 1)
+}

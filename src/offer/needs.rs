@@ -1,0 +1,62 @@
+use crate::offer::PhaseOffer;
+use crate::plan::model::{Phase, Plan};
+
+/// Bytes of a user with its connection, as measured with thousands of them over plain HTTP/1.1.
+const OF_A_USER: f64 = 40e3;
+/// Bytes of a histogram of all times of a phase.
+const OF_A_HISTOGRAM: f64 = 190e3;
+/// Bytes of the program and of its reports.
+const OF_THE_PROGRAM: f64 = 12e6;
+/// Bytes of a worker without users.
+const OF_A_WORKER: f64 = 1e6;
+/// Bytes of a line of the log of requests.
+const OF_A_LINE: f64 = 180.0;
+/// Bytes of the reports beside the journal.
+const OF_THE_REPORTS: f64 = 1e6;
+
+/// What a run needs of the machine, estimated from measured parts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Needs {
+    /// Bytes of disk; `None` where it depends on the target's speed.
+    pub disk: Option<f64>,
+    /// Bytes of memory.
+    pub memory: f64,
+}
+
+/// What a run of these phases needs: `workers` threads, and a log of at most so many requests.
+pub fn needs<'p>(
+    plan: &Plan,
+    phases: impl Iterator<Item = (&'p Phase, &'p PhaseOffer)> + Clone,
+    workers: u16,
+    log_limit: usize,
+) -> Needs {
+    let users = phases.clone().map(|(phase, _)| phase.users).max().unwrap_or(0);
+    let histograms: usize = phases.clone().map(|(phase, _)| histograms(plan, phase)).sum();
+    let memory = OF_THE_PROGRAM
+        + f64::from(workers) * OF_A_WORKER
+        + f64::from(users) * OF_A_USER
+        + histograms as f64 * OF_A_HISTOGRAM
+        + plan.held_bytes() as f64;
+    let requests: Option<f64> = phases.clone().map(|(_, offer)| offer.requests).sum();
+    let journal: Option<f64> = phases.map(|(phase, offer)| journal(plan, phase, offer, workers)).sum();
+    let log = requests.map(|requests| requests.min(log_limit as f64) * OF_A_LINE);
+    let disk = journal.zip(log).map(|(journal, log)| journal + log + OF_THE_REPORTS);
+    Needs { disk, memory }
+}
+
+/// The histograms that are kept for a phase: three of its own, and two or three of each operation.
+fn histograms(plan: &Plan, phase: &Phase) -> usize {
+    let far = plan.classes_of(phase).any(|class| class.network_latency.is_some());
+    3 + plan.operations_of(phase).len() * if far { 3 } else { 2 }
+}
+
+/// Bytes of the journal. A worker writes a record per second: some 40 bytes, 25 for each operation that occurred, and for
+/// each request the buckets that its times fall into, which at high rates it shares with others. The exponent was fitted
+/// to real files from 10 to 1500 requests per second, and lies above them.
+fn journal(plan: &Plan, phase: &Phase, offer: &PhaseOffer, workers: u16) -> Option<f64> {
+    let seconds = phase.duration.seconds();
+    let per_worker = offer.requests? / seconds / f64::from(workers.max(1));
+    let operations = (plan.operations_of(phase).len() as f64).min(per_worker);
+    let second = 40.0 + 25.0 * operations + 14.0 * per_worker.powf(0.9);
+    Some(second * seconds * f64::from(workers))
+}

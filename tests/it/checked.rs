@@ -1,0 +1,146 @@
+//! What `runner check` tells of a run before there is one.
+
+use serde_json::Value;
+
+use crate::phases::{closed, open};
+use crate::runner::{Runner, count, named, number};
+use crate::target::Target;
+
+const TASKS: &str = r#"
+    [[users.any.tasks]]
+    weight = 3
+    operation = "get"
+    request = "GET /"
+    [[users.any.tasks]]
+    operation = "rare"
+    request = "GET /rare"
+"#;
+const OBJECTIVES: &str = r#"
+    [[response_time]]
+    name = "Fast"
+    operations = ["get"]
+    maximum = "200ms"
+    [[response_time]]
+    name = "Rare"
+    operations = ["rare"]
+    statistic = "p99"
+    maximum = "500ms"
+    [[response_time]]
+    name = "Shown"
+    operations = ["rare"]
+    statistic = "p99.9"
+    maximum = "500ms"
+    gate = false
+    [[response_time]]
+    name = "Minutes"
+    operations = ["get"]
+    maximum = "200ms"
+    every = "10s"
+    allow = "10%"
+    [[throughput]]
+    name = "Enough"
+    scenarios = ["a"]
+    minimum = "5/s"
+"#;
+
+fn plan() -> Runner {
+    Runner::plan(&(open(50, "5m", "10/s") + TASKS)).objectives(OBJECTIVES)
+}
+
+fn json(check: Runner) -> Value {
+    serde_json::from_str(&check.with("--format json").check().exits(0).stdout).unwrap()
+}
+
+#[test]
+fn each_objective_is_told_its_samples_and_whether_they_decide_it() {
+    let told = json(plan());
+    let objectives = &told["phases"][0]["objectives"];
+    let of = |name: &str| {
+        let objective = named(objectives, name);
+        let needed = objective["needed"].as_u64();
+        (count(&objective["expected"]), needed, objective["can_decide"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(of("Fast"), (2250, Some(59), "yes".to_owned()));
+    assert_eq!(of("Rare"), (750, Some(299), "yes".to_owned()));
+    assert_eq!(of("Shown"), (750, None, "not judged".to_owned()));
+    assert_eq!(of("Minutes"), (30, Some(29), "just".to_owned()));
+    assert_eq!(of("Enough"), (300, Some(4), "yes".to_owned()));
+    assert_eq!(told["diagnostics"][0]["code"], "W003");
+    let said = plan().check().exits(0);
+    let row = said.stdout.lines().find(|line| line.contains("Minutes")).unwrap();
+    assert!(row.contains("30 windows") && row.contains("29 windows") && row.ends_with("just"), "{row}");
+}
+
+#[test]
+fn the_confidence_of_the_gate_says_how_many_are_needed() {
+    let told = json(plan().with("--set gate.confidence=90%"));
+    let needed = |name: &str| count(&named(&told["phases"][0]["objectives"], name)["needed"]);
+    assert_eq!((needed("Fast"), needed("Rare"), needed("Minutes")), (45, 230, 22));
+    assert_eq!(number(&told["confidence_percent"]), 90.0);
+    let refused = plan().with("--set gate.confidence=99.9%").check().exits(2);
+    assert!(refused.stderr.contains("`Minutes` can expect 30 windows"), "{}", refused.stderr);
+    let observed = plan().with("--set gate.confidence=99.9% --set gate.decision=observed");
+    assert!(json(observed)["phases"][0]["objectives"][0]["needed"].is_null());
+}
+
+#[test]
+fn what_a_run_comes_to_is_told() {
+    let told = json(plan());
+    assert_eq!((count(&told["requests"]), number(&told["peak_per_s"])), (3000, 10.0));
+    assert_eq!(number(&told["duration_s"]), 300.0);
+    let end: jiff::Timestamp = told["ends_at"].as_str().unwrap().parse().unwrap();
+    let left = end.duration_since(jiff::Timestamp::now()).as_secs_f64();
+    assert!((280.0..=300.0).contains(&left), "{left}");
+    for (what, there) in [("disk", "free_bytes"), ("memory", "available_bytes")] {
+        let (needed, there) = (count(&told[what]["needed_bytes"]), count(&told[what][there]));
+        assert!((100_000..1 << 30).contains(&needed) && there > 0, "{told:#}");
+    }
+    let said = plan().check().exits(0).stdout;
+    for part in [
+        "about 3000 requests, up to 10.0/s",
+        "ends at",
+        "if started now",
+        "of disk in `reports`",
+        "of memory",
+    ] {
+        assert!(said.contains(part), "no `{part}` in {said}");
+    }
+    assert!(said.lines().all(|line| line.chars().count() <= 100), "{said}");
+}
+
+#[test]
+fn what_depends_on_the_target_is_not_made_up() {
+    let told = json(Runner::plan(&(closed(5, "5m") + TASKS)).objectives(OBJECTIVES));
+    assert!(told["requests"].is_null() && told["disk"]["needed_bytes"].is_null(), "{told:#}");
+    let rare = named(&told["phases"][0]["objectives"], "Rare");
+    assert_eq!((&rare["can_decide"], &rare["expected"]), (&"depends".into(), &Value::Null));
+}
+
+#[test]
+fn a_run_begins_with_the_same_outlook() {
+    let target = Target::fast();
+    let run = Runner::plan(&(open(5, "500ms", "10/s") + TASKS)).against(&target).run().exits(0);
+    for part in ["ends at", "of disk in `reports`", "of memory"] {
+        assert!(run.stderr.contains(part), "no `{part}` in {}", run.stderr);
+    }
+}
+
+#[test]
+fn more_connections_than_there_can_be_are_refused_before_the_run() {
+    let plan = || Runner::plan(&(open(900_000, "5s", "10/s") + TASKS));
+    for refused in [plan().check().exits(2), plan().run().exits(2)] {
+        assert!(refused.stderr.contains("error[P023]"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("900000 users need"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_rehearsal_is_refused_for_what_the_plan_itself_can_never_prove() {
+    let target = Target::fast();
+    let short = Runner::plan(&(open(5, "2s", "10/s") + TASKS)).against(&target).objectives(OBJECTIVES);
+    short.with("--rehearse 2s").run().exits(2);
+    // What the rehearsal alone is too short for is not assessed.
+    let run = plan().against(&target).with("--rehearse 2s").run();
+    assert!(run.code == 0 || run.code == 3, "{}", run.stderr);
+    assert!(!run.stderr.contains("P033"), "{}", run.stderr);
+}
