@@ -70,6 +70,9 @@ impl PlanArgs {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) plan: PlanArgs,
+    /// Show every value that is in effect and where it comes from
+    #[arg(long)]
+    pub(super) explain: bool,
 }
 
 #[derive(Debug, Args)]

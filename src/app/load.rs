@@ -10,7 +10,7 @@ use crate::engine;
 use crate::exit::Ending;
 use crate::offer::{self, PhaseOffer};
 use crate::plan::model::{PhaseId, Plan};
-use crate::plan::{self, GateTier, Settings, World};
+use crate::plan::{self, GateTier, Settings, ThresholdsFile, World, Written};
 use crate::slo::{self, Objectives};
 
 /// A plan that can be run, and what is known of it before.
@@ -31,8 +31,19 @@ impl Ready {
     }
 }
 
+/// What a plan was made of.
+pub(super) struct Sources {
+    pub(super) written: Written,
+    pub(super) thresholds: Vec<ThresholdsFile>,
+}
+
 /// Reads and checks a plan. Where it is refused, all problems are shown and the exit code is returned as the error.
 pub(super) fn load(arguments: &PlanArgs) -> Result<Ready, ExitCode> {
+    load_with_sources(arguments).map(|(ready, _)| ready)
+}
+
+/// The same, for who wants to know what it was made of.
+pub(super) fn load_with_sources(arguments: &PlanArgs) -> Result<(Ready, Sources), ExitCode> {
     let mut problems = Problems::default();
     let world = World { read: &read_file, variable: &|name| std::env::var(name).ok() };
     // With the stand-in the plan's own url does not matter, and its variables need not be set.
@@ -73,7 +84,8 @@ pub(super) fn load(arguments: &PlanArgs) -> Result<Ready, ExitCode> {
     match (loaded.plan, phases) {
         (Some(mut plan), Some(phases)) if !problems.refused() => {
             plan.seed = arguments.seed.or(plan.seed);
-            Ok(Ready { plan, objectives, offers, phases, problems })
+            let sources = Sources { written: loaded.written, thresholds: loaded.thresholds };
+            Ok((Ready { plan, objectives, offers, phases, problems }, sources))
         }
         _ => Err(refuse(&problems, arguments.format)),
     }

@@ -17,6 +17,8 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// Whether it is an option and not a file.
+    pub is_option: bool,
 }
 
 /// Which of the [`Problems`]' sources a span lies in.
@@ -128,13 +130,17 @@ pub struct Problems {
 impl Problems {
     /// Remembers a file, so that diagnostics can show its lines.
     pub fn add_source(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        self.sources.push(Source { name: name.into(), text: text.into() });
+        self.add(name.into(), text.into(), false)
+    }
+
+    fn add(&mut self, name: String, text: String, is_option: bool) -> FileId {
+        self.sources.push(Source { name, text, is_option });
         FileId(u32::try_from(self.sources.len() - 1).expect("fewer than 2^32 files"))
     }
 
     /// Remembers an option of the command line as if it were a file, and gives the place of its value.
     pub fn add_option(&mut self, option: &str, value: &str) -> Span {
-        let file = self.add_source(option, value);
+        let file = self.add(option.to_owned(), value.to_owned(), true);
         Span { file, start: 0, end: value.len() }
     }
 
@@ -145,9 +151,13 @@ impl Problems {
 
     /// `path:line` of a place, for words like "defined at".
     pub fn place(&self, span: Span) -> String {
-        let source = self.source(span.file);
-        let line = source.text[..span.start.min(source.text.len())].matches('\n').count() + 1;
-        format!("{}:{line}", source.name)
+        format!("{}:{}", self.source(span.file).name, self.line(span))
+    }
+
+    /// The line in which a place starts, from 1.
+    pub fn line(&self, span: Span) -> usize {
+        let text = &self.source(span.file).text;
+        text[..span.start.min(text.len())].matches('\n').count() + 1
     }
 
     /// Adds a problem, but not an echo: where the syntax is wrong, nothing else is said of the place.

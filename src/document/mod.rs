@@ -2,14 +2,17 @@
 //!
 //! [`parse`] reads a text into [`Node`]s and reports all syntax errors; `document!` declares a table once, with the
 //! type and the meaning of each key, and reads it from a node, reporting unknown keys, wrong types and missing keys;
-//! [`schema_of`] tells the same table as a JSON Schema.
+//! [`schema_of`] tells the same table as a JSON Schema, and [`Explanation`] what of it is in effect in a file.
 //! What a document *means* is decided elsewhere: here everything is optional and nothing is checked against anything.
+//! The one thing that is known of a key that is not there is its default, which is stated in the table and nowhere else.
 
+mod in_effect;
 mod node;
 mod read;
 mod schema;
 mod table;
 
+pub use in_effect::{Explanation, InEffect, Origin};
 pub use node::{Key, Node, Value, parse, parse_value};
 pub use read::{Choice, Map, Quantity, Read, read_root};
 pub use schema::{Definitions, Rule, schema_of};

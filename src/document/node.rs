@@ -40,6 +40,24 @@ pub struct Key {
     pub span: Span,
 }
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Boolean(flag)
+    }
+}
+
 impl Value {
     /// The type's name as TOML has it, with its article.
     pub fn kind(&self) -> &'static str {

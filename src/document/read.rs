@@ -3,7 +3,7 @@ use std::str::FromStr;
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::document::{Definitions, Key, Node, Spanned, Value};
+use crate::document::{Definitions, Explanation, Key, Node, Spanned, Value};
 use crate::units::{Rate, Share, Size, TimeSpan, UnitError};
 
 /// Something that can be read from a TOML value.
@@ -17,6 +17,14 @@ pub trait Read: Sized {
     /// The JSON Schema of the values that can be read, as an object; its tables are put into `definitions`. It takes
     /// every value that `read` takes, and as few others as a schema can tell apart.
     fn schema(definitions: &mut Definitions) -> Json;
+
+    /// Whether each is told by its own keys, and not as one value.
+    const HAS_KEYS: bool = false;
+
+    /// Tells what of a value that was read is in effect.
+    fn explain(node: &Node, told: &mut Explanation) {
+        told.value(node);
+    }
 }
 
 /// Reads a whole file; where its syntax is wrong as far as it goes: keys that the mistake swallowed are not missing.
@@ -227,6 +235,13 @@ impl<T: Read> Read for Vec<Spanned<T>> {
     fn schema(definitions: &mut Definitions) -> Json {
         json!({ "type": "array", "items": T::schema(definitions) })
     }
+
+    fn explain(node: &Node, told: &mut Explanation) {
+        match &node.value {
+            Value::Array(items) if T::HAS_KEYS => told.items(items, T::explain),
+            _ => told.value(node),
+        }
+    }
 }
 
 /// A table whose keys are names that the user chose, in the order of the file.
@@ -257,6 +272,15 @@ impl<T: Read> Read for Map<T> {
 
     fn schema(definitions: &mut Definitions) -> Json {
         json!({ "type": "object", "additionalProperties": T::schema(definitions) })
+    }
+
+    const HAS_KEYS: bool = true;
+
+    fn explain(node: &Node, told: &mut Explanation) {
+        let Value::Table(entries) = &node.value else { return };
+        for (key, item) in entries {
+            told.below(&key.name, |told| T::explain(item, told));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map as Object, Value as Json, json};
 
-use crate::document::{Choice, Field, Read};
+use crate::document::{Choice, Field, Read, Value};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -85,6 +85,13 @@ impl Definitions {
         if let Json::Object(value) = (field.schema)(self) {
             property.extend(value);
         }
+        let default = field.default.and_then(|default| match default() {
+            Value::Text(text) => Some(json!(text)),
+            Value::Integer(number) => Some(json!(number)),
+            Value::Boolean(flag) => Some(json!(flag)),
+            _ => None,
+        });
+        property.extend(default.map(|default| ("default".to_owned(), default)));
         let is_array = property.get("type") == Some(&json!("array"));
         let of_key = rules.iter().filter(|rule| rule.keys().contains(&field.name));
         property.extend(of_key.filter_map(|rule| match rule {

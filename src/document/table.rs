@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
-use crate::diagnostic::{Code, Diagnostic, Problems, did_you_mean};
-use crate::document::{Definitions, Key, Node, Read, Spanned, Value};
+use crate::diagnostic::{Code, Diagnostic, Problems, Span, did_you_mean};
+use crate::document::{Definitions, Explanation, Key, Node, Read, Spanned, Value};
 
 /// A key that a table can have.
 #[derive(Debug, Clone, Copy)]
@@ -16,14 +16,35 @@ pub struct Field {
     pub required: Option<fn() -> String>,
     /// The key that may stand there instead, where it is required.
     pub unless: Option<&'static str>,
+    /// The value that it has where it is not there.
+    pub default: Option<fn() -> Value>,
+    /// What happens where it is not there, in words, if that is no value.
+    pub otherwise: Option<&'static str>,
+    /// The key that must be there for the default to count.
+    pub with: Option<&'static str>,
+    /// Tells what of its value is in effect.
+    pub explain: fn(&Node, &mut Explanation),
     /// Whether it belongs to the language but is not built yet.
     pub reserved: bool,
+}
+
+impl Field {
+    /// Whether it means something among these keys when it is not there itself.
+    pub fn applies(&self, entries: &[(Key, Node)]) -> bool {
+        self.with.is_none_or(|with| entries.iter().any(|(key, _)| key.name == with))
+    }
+
+    /// The value that it has among these keys, where it is not one of them.
+    pub fn absent(&self, entries: &[(Key, Node)]) -> Option<Value> {
+        self.default.filter(|_| self.applies(entries)).map(|default| default())
+    }
 }
 
 /// Reads the keys of one table.
 #[derive(Debug)]
 pub struct Fields<'n> {
     entries: &'n [(Key, Node)],
+    span: Span,
 }
 
 impl<'n> Fields<'n> {
@@ -51,13 +72,27 @@ impl<'n> Fields<'n> {
         for field in required.filter(missing).filter(|field| !misspelt(field.name)) {
             report_missing(field, node, problems);
         }
-        Some(Self { entries })
+        Some(Self { entries, span: node.span })
     }
 
-    /// The value of a key, if it is there and can be read.
-    pub fn take<T: Read>(&self, name: &str, problems: &mut Problems) -> Option<Spanned<T>> {
-        let (_, node) = self.entries.iter().find(|(key, _)| key.name == name)?;
-        Some(Spanned::new(T::read(node, problems)?, node.span))
+    /// The value of a key, if it is there and can be read, or its default in the place of the table.
+    pub fn take<T: Read>(&self, field: &Field, problems: &mut Problems) -> Option<Spanned<T>> {
+        match self.entries.iter().find(|(key, _)| key.name == field.name) {
+            Some((_, node)) => Some(Spanned::new(T::read(node, problems)?, node.span)),
+            None => {
+                let node = Node { value: field.absent(self.entries)?, span: self.span };
+                Some(Spanned::new(T::read(&node, problems)?, node.span))
+            }
+        }
+    }
+
+    /// The `name` of a table that has one.
+    pub fn name_of(node: &Node) -> Option<&str> {
+        let Value::Table(entries) = &node.value else { return None };
+        match &entries.iter().find(|(key, _)| key.name == "name")?.1.value {
+            Value::Text(name) => Some(name),
+            _ => None,
+        }
     }
 }
 
@@ -118,16 +153,27 @@ impl<T: Read, D: Read> Read for FileOr<T, D> {
     fn schema(definitions: &mut Definitions) -> Json {
         json!({ "anyOf": [T::schema(definitions), D::schema(definitions)] })
     }
+
+    const HAS_KEYS: bool = D::HAS_KEYS;
+
+    fn explain(node: &Node, told: &mut Explanation) {
+        match &node.value {
+            Value::Table(_) => D::explain(node, told),
+            _ => T::explain(node, told),
+        }
+    }
 }
 
 /// Declares a table of a document: its keys with their types and meaning, once.
 ///
 /// Every key becomes an `Option<Spanned<T>>`; `= required` reports a missing one, with what to write in its place,
-/// but not where the key after `unless` is there, and the keys listed under
-/// `reserved` are refused as not built yet. Everything else is an unknown key. `rules` tell the schema what keys mean to each other.
+/// but not where the key after `unless` is there; `= default(…)` is the value of one that is not there, `= implied` makes
+/// that an empty table, whose keys may have defaults, and `= otherwise("…")` says in words what happens then; `with` makes
+/// that so only beside another key. The keys listed under `reserved` are refused as not built yet. Everything else is an
+/// unknown key. `rules` tell the schema what keys mean to each other.
 macro_rules! document {
     ($(#[doc = $about:literal])+ $vis:vis struct $name:ident ($expected:literal) {
-        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $required:ident $( ($how:literal) )? $( unless $unless:ident )? )? ,)*
+        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $absent:ident $( ($how:literal) )? $( unless $unless:ident )? $( with $with:ident )? )? ,)*
         $( reserved { $( $reserved:ident ),+ $(,)? } )?
         $( rules [ $( $rule:expr ),+ $(,)? ] )?
     }) => {
@@ -144,8 +190,12 @@ macro_rules! document {
                     name: stringify!($field),
                     about: concat!($( $doc ),+),
                     schema: <$kind as $crate::document::Read>::schema,
-                    required: $crate::document::document!(@required $kind $(, $required $( ($how) )? )?),
-                    unless: $crate::document::document!(@unless $( $( $unless )? )?),
+                    required: $crate::document::document!(@required $kind $(, $absent $( ($how) )? )?),
+                    unless: $crate::document::document!(@key $( $( $unless )? )?),
+                    default: $crate::document::document!(@default $( $absent $( ($how) )? )?),
+                    otherwise: $crate::document::document!(@otherwise $( $absent $( ($how) )? )?),
+                    with: $crate::document::document!(@key $( $( $with )? )?),
+                    explain: <$kind as $crate::document::Read>::explain,
                     reserved: false,
                 }, )*
                 $( $( $crate::document::Field {
@@ -154,6 +204,10 @@ macro_rules! document {
                     schema: <$crate::document::Node as $crate::document::Read>::schema,
                     required: None,
                     unless: None,
+                    default: None,
+                    otherwise: None,
+                    with: None,
+                    explain: <$crate::document::Node as $crate::document::Read>::explain,
                     reserved: true,
                 }, )+ )?
             ];
@@ -172,20 +226,32 @@ macro_rules! document {
                     $crate::document::wrong_table::<Self>(node, problems);
                     return None;
                 };
-                let _ = &fields;
-                Some(Self { $( $field: fields.take(stringify!($field), problems), )* })
+                let mut known = Self::FIELDS.iter();
+                let mut next = || known.next().expect("there is a field for each key");
+                Some(Self { $( $field: fields.take(next(), problems), )* })
             }
 
             fn schema(definitions: &mut $crate::document::Definitions) -> serde_json::Value {
                 let rules: &[$crate::document::Rule] = &[$( $( $rule ),+ )?];
                 definitions.table(stringify!($name), concat!($( $about ),+), Self::FIELDS, rules)
             }
+
+            const HAS_KEYS: bool = true;
+
+            fn explain(node: &$crate::document::Node, told: &mut $crate::document::Explanation) {
+                told.table(node, Self::FIELDS);
+            }
         }
     };
     (@required $kind:ty, required) => { Some(<$kind as $crate::document::Read>::expected) };
     (@required $kind:ty, required ($how:literal)) => { Some(|| $how.into()) };
-    (@required $kind:ty) => { None };
-    (@unless $unless:ident) => { Some(stringify!($unless)) };
-    (@unless) => { None };
+    (@required $kind:ty $(, $other:ident $( ($how:literal) )? )?) => { None };
+    (@default default ($value:literal)) => { Some(|| $value.into()) };
+    (@default implied) => { Some(|| $crate::document::Value::Table(Vec::new())) };
+    (@default $( $other:ident $( ($how:literal) )? )?) => { None };
+    (@otherwise otherwise ($words:literal)) => { Some($words) };
+    (@otherwise $( $other:ident $( ($how:literal) )? )?) => { None };
+    (@key $key:ident) => { Some(stringify!($key)) };
+    (@key) => { None };
 }
 pub(crate) use document;

@@ -20,7 +20,7 @@ document! {
         /// Files with objectives.
         thresholds: Vec<Spanned<FileOr<String, ThresholdsEntryDocument>>>,
         /// What chance depends on; without it one is drawn.
-        seed: u64,
+        seed: u64 = otherwise("drawn for each run"),
         /// Who is tested.
         target: TargetDocument = required("a table `[target]` with its `url`"),
         /// What happens, one phase after another.
@@ -30,7 +30,7 @@ document! {
         /// User classes.
         users: Map<ClassDocument>,
         /// How the verdict is reached.
-        gate: GateDocument,
+        gate: GateDocument = implied,
         reserved { monitor, resource, drift, baseline, capacity, recovery, start, timezone, pause, continuity }
         rules [Rule::NotEmpty(&["phases"])]
     }
@@ -56,7 +56,7 @@ document! {
         /// Only the objectives of these names.
         only: Vec<Spanned<String>>,
         /// Whether they are judged.
-        gate: bool,
+        gate: bool = default(true),
     }
 }
 
@@ -74,21 +74,21 @@ document! {
         /// Where it is.
         url: String = required,
         /// What is asked until it answers 2xx, before any load.
-        ready: String,
+        ready: String = otherwise("a TCP connection"),
         /// How long the target may take to get ready.
-        ready_within: TimeSpan,
+        ready_within: TimeSpan = default("30s"),
         /// A request that takes longer, from sent, has failed.
-        timeout: TimeSpan,
+        timeout: TimeSpan = default("30s"),
         /// A connection that takes longer has failed.
-        connect_timeout: TimeSpan,
+        connect_timeout: TimeSpan = default("5s"),
         /// The version of HTTP.
-        http: HttpVersion,
+        http: HttpVersion = default("1.1"),
         /// Headers of every request.
         headers: Map<String>,
         /// How to reach it over TLS.
         tls: TlsDocument,
         /// How many redirects a request may follow, to the same origin only.
-        follow_redirects: u16,
+        follow_redirects: u16 = default(0),
         reserved { allow }
     }
 }
@@ -97,7 +97,7 @@ document! {
     /// How to reach a target over TLS.
     pub(super) struct TlsDocument ("a table such as `{ ca_file = \"ca.pem\" }`") {
         /// Certificates, in PEM, that are trusted instead of the system's.
-        ca_file: String,
+        ca_file: String = otherwise("the system's certificates"),
         /// The client's certificate chain, in PEM.
         client_cert: String,
         /// The key of the client's certificate, in PEM.
@@ -105,7 +105,7 @@ document! {
         /// The name that the target's certificate must bear, instead of the url's host.
         server_name: String,
         /// Whether any certificate is taken.
-        insecure: bool,
+        insecure: bool = default(false),
         rules [Rule::Needs("client_cert", "client_key"), Rule::Needs("client_key", "client_cert")]
     }
 }
@@ -120,17 +120,17 @@ document! {
         /// Virtual users; where arrivals are given, as many tasks as can be under way.
         users: u32 = required unless stages,
         /// Users started per second; all at once without it.
-        spawn_rate: f64,
+        spawn_rate: f64 = otherwise("all at once") with users,
         /// User classes and their weights.
         mix: Map<f64> = required("the user classes and their weights, such as `{ steady = 1 }`"),
         /// Tasks started per time, whatever the target does.
         arrivals: FileOr<Rate, ArrivalsRampDocument>,
         /// The name that throughput objectives select on.
-        scenario: String,
+        scenario: String = otherwise("the phase's name"),
         /// Not judged, in addition to the ramp.
-        warmup: TimeSpan,
+        warmup: TimeSpan = default("0s"),
         /// How arrivals are spaced.
-        spacing: Spacing,
+        spacing: Spacing = default("even") with arrivals,
         /// Users that come and go over time, instead of `users` and `duration`.
         stages: Vec<Spanned<StageDocument>>,
         reserved { start, pause, continuity }
@@ -149,9 +149,9 @@ document! {
         /// So many users.
         users: u32 = required,
         /// In this time the users of the stage before become these; at once without it.
-        over: TimeSpan,
+        over: TimeSpan = default("0s"),
         /// For so long they stay; not at all without it.
-        hold: TimeSpan,
+        hold: TimeSpan = default("0s"),
     }
 }
 
@@ -169,7 +169,7 @@ document! {
     /// A kind of virtual user.
     pub(super) struct ClassDocument ("a table") {
         /// A user's pause between two tasks.
-        wait: WaitDocument,
+        wait: WaitDocument = otherwise("none"),
         /// What it does.
         tasks: Vec<Spanned<TaskDocument>> = required("a table `[[users.NAME.tasks]]` for each thing a user does"),
         /// How far away a user is: drawn once per user, slept before each of its requests.
@@ -181,7 +181,7 @@ document! {
         /// Requests of a user when it leaves.
         on_stop: Vec<Spanned<RequestDocument>>,
         /// Whether a user keeps the cookies that it is given.
-        cookies: bool,
+        cookies: bool = default(false),
         rules [Rule::NotEmpty(&["tasks"])]
     }
 }
@@ -265,9 +265,9 @@ document! {
     /// Something a user does: one request, one of several, or several in order.
     pub(super) struct TaskDocument ("a table") {
         /// How often it is chosen, against the other tasks of the class.
-        weight: f64,
+        weight: f64 = default(1),
         /// What objectives and reports call it.
-        operation: String,
+        operation: String = otherwise("its method and path") with request,
         /// A method and a path.
         request: String,
         /// Headers of this request.
@@ -281,7 +281,7 @@ document! {
         /// A file with the body.
         body_file: String,
         /// What the answer must be.
-        expect: ExpectDocument,
+        expect: ExpectDocument = otherwise("a status of 2xx or 3xx") with request,
         /// Values to keep of a JSON answer: names and JSON pointers.
         capture: Map<String>,
         /// One of these, equally likely.
@@ -302,7 +302,7 @@ document! {
     /// A request.
     pub(super) struct RequestDocument ("a table") {
         /// What objectives and reports call it.
-        operation: String,
+        operation: String = otherwise("its method and path"),
         /// A method and a path.
         request: String = required,
         /// Headers of this request.
@@ -316,7 +316,7 @@ document! {
         /// A file with the body.
         body_file: String,
         /// What the answer must be.
-        expect: ExpectDocument,
+        expect: ExpectDocument = otherwise("a status of 2xx or 3xx"),
         /// Values to keep of a JSON answer: names and JSON pointers.
         capture: Map<String>,
         rules [Rule::AtMostOne(BODIES)]
@@ -327,7 +327,7 @@ document! {
     /// What the answer must be.
     pub(super) struct ExpectDocument ("a table") {
         /// One of these.
-        status: Vec<Spanned<u16>>,
+        status: Vec<Spanned<u16>> = otherwise("2xx and 3xx"),
         /// JSON pointers and the values that stand there.
         json: Map<Node>,
         /// A text that is in the body.
@@ -342,15 +342,15 @@ document! {
     /// How the verdict is reached.
     pub(super) struct GateDocument ("a table") {
         /// The tier at which objectives are judged.
-        tier: GateTier,
+        tier: GateTier = default("maximum"),
         /// What an inconclusive objective does.
-        inconclusive: Inconclusive,
+        inconclusive: Inconclusive = default("fail"),
         /// Whether a verdict must be proven or is read off what was observed.
-        decision: Decision,
+        decision: Decision = default("proven"),
         /// How sure a verdict must be: from "90%" to "99.9%".
-        confidence: Share,
+        confidence: Share = default("95%"),
         /// Whether a run ends when more than half of all requests have failed for a minute.
-        breaker: bool,
+        breaker: bool = default(true),
     }
 }
 

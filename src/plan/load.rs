@@ -6,6 +6,7 @@ use crate::plan::compile;
 use crate::plan::definitions::{Definitions, Names};
 use crate::plan::document::{IncludeDocument, PlanDocument};
 use crate::plan::files::{Files, ThresholdsFile, World};
+use crate::plan::in_effect::Written;
 use crate::plan::model::Plan;
 use crate::plan::overrides;
 
@@ -29,6 +30,14 @@ pub struct Loaded {
     pub names: Names,
     /// The threshold files and where they are named.
     pub thresholds: Vec<ThresholdsFile>,
+    /// What was written, where it could be read.
+    pub written: Written,
+}
+
+impl Loaded {
+    fn nothing() -> Self {
+        Self { plan: None, names: Names::default(), thresholds: Vec::new(), written: Written::default() }
+    }
 }
 
 /// Reads a plan with all its files. Everything wrong is reported; the plan is there only if nothing is.
@@ -40,7 +49,7 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
         Err(why) => {
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("could not read `{shown}`: {why}"));
             problems.report(diagnostic.help("give the path of a plan, such as `plans/daily.toml`"));
-            return Loaded { plan: None, names: Names::default(), thresholds: Vec::new() };
+            return Loaded::nothing();
         }
     };
     let mut root = parse(file, problems);
@@ -54,12 +63,12 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
     let documents: Vec<IncludeDocument> =
         included.iter().filter_map(|node| read_root(node, problems)).collect();
     let Some(mut document) = document else {
-        return Loaded { plan: None, names: Names::default(), thresholds: Vec::new() };
+        return Loaded::nothing();
     };
     let definitions = Definitions::gather(&mut document, documents, problems);
     let thresholds = files.thresholds(path, &document, problems);
     if broken {
-        return Loaded { plan: None, names: Names::default(), thresholds };
+        return Loaded { thresholds, ..Loaded::nothing() };
     }
     // What a file that could not be read defines is not unknown.
     let excused: &[Code] = if unread { &[Code::UnknownClass, Code::UnknownList] } else { &[] };
@@ -72,5 +81,6 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
         digest: files.digest(),
         ..plan
     });
-    Loaded { plan, names, thresholds }
+    included.insert(0, root);
+    Loaded { plan, names, thresholds, written: Written(included) }
 }

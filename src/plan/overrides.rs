@@ -6,8 +6,7 @@ use crate::document::{Key, Node, Value, parse_value};
 /// Applies every override to the first of the documents that has its place; the plan itself comes first.
 pub(super) fn apply(overrides: &[String], documents: &mut [&mut Node], problems: &mut Problems) {
     for text in overrides {
-        let file = problems.add_source("--set", text.clone());
-        let span = Span { file, start: 0, end: text.len() };
+        let span = problems.add_option("--set", text);
         let Some((path, value)) = text.split_once('=') else {
             let message = format!("`{text}` is not `KEY=VALUE`");
             let diagnostic = Diagnostic::new(Code::BadOverride, message).at(span, "here");
@@ -32,7 +31,7 @@ pub(super) fn apply(overrides: &[String], documents: &mut [&mut Node], problems:
 }
 
 /// Splits at dots, but not within quotes: `phases."a.b".users`.
-fn split(path: &str) -> Vec<String> {
+pub fn split(path: &str) -> Vec<String> {
     let mut keys = vec![String::new()];
     let mut quoted = false;
     for letter in path.chars() {

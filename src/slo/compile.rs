@@ -229,7 +229,7 @@ fn add_watches(objectives: &mut Objectives, plan: &Plan) {
 }
 
 /// Whether a name matches a pattern in which `*` stands for any text.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(super) fn glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };

@@ -30,7 +30,7 @@ document! {
         /// Names or globs of operations, pooled.
         operations: Vec<Spanned<String>> = required,
         /// `p50` to `p99.9`, `mean` or `max`; by default `p95`.
-        statistic: String,
+        statistic: String = default("p95"),
         /// Good.
         target: TimeSpan,
         /// Good enough.
@@ -38,15 +38,15 @@ document! {
         /// The limit.
         maximum: TimeSpan = required,
         /// Only in these phases.
-        phases: Vec<Spanned<String>>,
+        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
         /// Whether it is judged.
-        gate: bool,
+        gate: bool = default(true),
         /// Judge each window of this length.
         every: TimeSpan,
         /// The share of the windows that may miss; none without it.
-        allow: Share,
+        allow: Share = default("0%") with every,
         /// End the run as soon as it is proven that this is missed.
-        abort: bool,
+        abort: bool = default(false),
         rules [STATISTIC, WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
     }
 }
@@ -65,15 +65,15 @@ document! {
         /// The limit.
         minimum: Rate = required,
         /// Only in these phases.
-        phases: Vec<Spanned<String>>,
+        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
         /// Whether it is judged.
-        gate: bool,
+        gate: bool = default(true),
         /// Judge each window of this length.
         every: TimeSpan,
         /// The share of the windows that may miss; none without it.
-        allow: Share,
+        allow: Share = default("0%") with every,
         /// End the run as soon as it is proven that this is missed.
-        abort: bool,
+        abort: bool = default(false),
         rules [WINDOWS, Rule::NotEmpty(&["scenarios", "phases"])]
     }
 }
@@ -92,15 +92,15 @@ document! {
         /// The limit.
         maximum: Share = required,
         /// Only in these phases.
-        phases: Vec<Spanned<String>>,
+        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
         /// Whether it is judged.
-        gate: bool,
+        gate: bool = default(true),
         /// Judge each window of this length.
         every: TimeSpan,
         /// The share of the windows that may miss; none without it.
-        allow: Share,
+        allow: Share = default("0%") with every,
         /// End the run as soon as it is proven that this is missed.
-        abort: bool,
+        abort: bool = default(false),
         rules [WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
     }
 }

@@ -31,7 +31,8 @@ fn windows(
     problems: &mut Problems,
 ) -> Option<EveryWindow> {
     let Some(every) = every else {
-        if let Some(allow) = allow {
+        // Where `every` could not be read, its default is there.
+        if let Some(allow) = allow.filter(|allow| allow.is_written()) {
             let diagnostic =
                 Diagnostic::new(Code::ExactlyOne, "`allow` needs `every`").at(allow.span, "here");
             problems.report(diagnostic.help("say how long the windows are: `every = \"1m\"`"));
@@ -44,7 +45,7 @@ fn windows(
         let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(every.span, "here");
         problems.report(diagnostic.help("write whole seconds: \"1s\" or longer"));
     }
-    Some(EveryWindow { every: seconds as u32, allow: allow.map_or(0.0, |allow| allow.value.fraction()) })
+    Some(EveryWindow { every: seconds as u32, allow: allow?.value.fraction() })
 }
 
 /// The objectives of a file.
@@ -72,10 +73,7 @@ fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) 
         allow,
         abort,
     } = document;
-    let statistic = match statistic {
-        Some(written) => read_statistic(&written, problems)?,
-        None => Statistic::Quantile(0.95),
-    };
+    let statistic = read_statistic(&statistic?, problems)?;
     let ms = |span: TimeSpan| span.seconds() * 1000.0;
     let written = [
         target.map(|limit| Spanned::new(ms(limit.value), limit.span)),
@@ -88,9 +86,9 @@ fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) 
         statistic,
         select: Select::Operations(operations?.value),
         phases: phases.map(|phases| phases.value),
-        gated: gate.is_none_or(|gate| gate.value),
+        gated: gate?.value,
         windows: windows(every.as_ref(), allow.as_ref(), problems),
-        abort: abort.is_some_and(|abort| abort.value),
+        abort: abort?.value,
     })
 }
 
@@ -115,9 +113,9 @@ fn throughput_draft(document: ThroughputDocument, problems: &mut Problems) -> Op
         statistic: Statistic::Throughput,
         select: Select::Scenarios(scenarios?.value),
         phases: phases.map(|phases| phases.value),
-        gated: gate.is_none_or(|gate| gate.value),
+        gated: gate?.value,
         windows: windows(every.as_ref(), allow.as_ref(), problems),
-        abort: abort.is_some_and(|abort| abort.value),
+        abort: abort?.value,
     })
 }
 
@@ -142,9 +140,9 @@ fn error_rate_draft(document: ErrorRateDocument, problems: &mut Problems) -> Opt
         statistic: Statistic::ErrorRate,
         select: Select::Operations(operations?.value),
         phases: phases.map(|phases| phases.value),
-        gated: gate.is_none_or(|gate| gate.value),
+        gated: gate?.value,
         windows: windows(every.as_ref(), allow.as_ref(), problems),
-        abort: abort.is_some_and(|abort| abort.value),
+        abort: abort?.value,
     })
 }
 

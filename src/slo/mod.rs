@@ -5,9 +5,11 @@ pub mod abort;
 mod compile;
 mod document;
 mod draft;
+mod in_effect;
 pub mod judge;
 pub mod objective;
 mod scale;
 pub mod schema;
 
 pub use compile::{Objectives, load};
+pub use in_effect::in_effect;

@@ -144,3 +144,121 @@ fn a_rehearsal_is_refused_for_what_the_plan_itself_can_never_prove() {
     assert!(run.code == 0 || run.code == 3, "{}", run.stderr);
     assert!(!run.stderr.contains("P033"), "{}", run.stderr);
 }
+
+#[test]
+fn every_value_in_effect_is_told_with_where_it_comes_from() {
+    let plan = || {
+        Runner::plan(
+            &(closed(4, "5m")
+                + r#"
+                [users.any]
+                wait = ["1s", "2s"]
+                headers = { authorization = "Bearer ${secret:TOKEN}", x-site = "${env:SITE:-main}" }
+                [[users.any.tasks]]
+                operation = "get"
+                request = "GET /"
+                [[users.any.tasks]]
+                request = "POST /${pick(words)}"
+                json = { by = "${env:WHO}", again = "${env:TOKEN}" }
+                [lists]
+                words = ["a", "b"]
+                [[phases]]
+                name = "b.c"
+                duration = "1h"
+                users = 4
+                arrivals = "1/s"
+                mix = { any = 1 }
+            "#),
+        )
+        .objectives("[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"200ms\"")
+        .target("ready_within = \"1m\"")
+        .variable("TOKEN", "correcthorse")
+        .variable("WHO", "tester")
+        .with("--explain --set phases.a.users=40 --seed 9 --gate maximum")
+    };
+    let told = json(plan());
+    let of = |key: &str| {
+        let values = told["in_effect"].as_array().unwrap();
+        let value =
+            values.iter().find(|value| value["key"] == key).unwrap_or_else(|| panic!("no {key} in {told:#}"));
+        let [value, source, name, file] =
+            ["value", "source", "name", "file"].map(|field| value[field].as_str());
+        [value.unwrap(), source.unwrap(), name.unwrap_or("-"), file.unwrap_or("-")].join(" | ")
+    };
+    for (key, meant) in [
+        ("name", "p | file | - | plans/p.toml"),
+        ("seed", "9 | command-line | --seed | -"),
+        ("target.ready_within", "1m | file | - | plans/p.toml"),
+        ("target.timeout", "30s | default | - | -"),
+        ("target.ready", "a TCP connection | default | - | -"),
+        ("phases.a.users", "40 | command-line | --set | -"),
+        ("phases.a.duration", "5m | file | - | plans/p.toml"),
+        ("phases.a.warmup", "0s | default | - | -"),
+        ("phases.a.mix.any", "1 | file | - | plans/p.toml"),
+        ("phases.\"b.c\".spacing", "even | default | - | -"),
+        ("users.any.wait", "[\"1s\", \"2s\"] | file | - | plans/p.toml"),
+        ("users.any.headers.authorization", "Bearer *** | environment | TOKEN | plans/p.toml"),
+        ("users.any.headers.x-site", "main | file | - | plans/p.toml"),
+        ("users.any.tasks.0.weight", "1 | default | - | -"),
+        ("users.any.tasks.1.request", "POST /${pick(words)} | file | - | plans/p.toml"),
+        ("users.any.tasks.1.operation", "its method and path | default | - | -"),
+        (
+            "users.any.tasks.1.json",
+            "{ by = \"tester\", again = \"***\" } | environment | WHO, TOKEN | plans/p.toml",
+        ),
+        ("lists.words", "[\"a\", \"b\"] | file | - | plans/p.toml"),
+        ("gate.tier", "maximum | command-line | --gate | -"),
+        ("gate.confidence", "95% | default | - | -"),
+        ("response_time.Fast.maximum", "200ms | file | - | thresholds/t.toml"),
+        ("response_time.Fast.statistic", "p95 | default | - | -"),
+    ] {
+        assert_eq!(of(key), meant, "{key}");
+    }
+    let keys = told["in_effect"].as_array().unwrap().iter().map(|value| value["key"].as_str().unwrap());
+    assert!(!keys.clone().any(|key| key == "phases.a.spacing"), "a closed phase has no spacing");
+    let line = told["in_effect"].as_array().unwrap().iter().find(|value| value["key"] == "name").unwrap();
+    assert_eq!(line["line"], 1);
+    let said = plan().check().exits(0).stdout;
+    for line in [
+        "target.timeout = 30s                                                     default",
+        "target.ready_within = 1m                                          plans/p.toml:5",
+        "phases.a.users = 40                                                        --set",
+    ] {
+        assert!(said.lines().any(|told| told == line), "no `{line}` in\n{said}");
+    }
+    assert!(!said.contains("correcthorse") && !told.to_string().contains("correcthorse"), "{said}");
+    let explained = said.lines().filter(|line| line.contains(" = "));
+    assert!(
+        explained.clone().count() > 40 && explained.clone().all(|line| line.chars().count() <= 80),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_the_command_line_says_stands_above_the_files() {
+    let entries = "[{ file = \"../thresholds/t.toml\", only = [\"Fast\", \"Enough\"], gate = false },
+                    { file = \"../thresholds/t.toml\", only = [\"Rare\"] }]";
+    let second =
+        "[[phases]]\nname = \"b\"\nduration = \"1h\"\nusers = 1\narrivals = \"1/s\"\nmix = { any = 1 }\n";
+    let plan = |arguments: &str| {
+        let plan = open(50, "5m", "10/s") + TASKS + second;
+        let plan = Runner::plan(&plan).objectives(OBJECTIVES).thresholds(entries).at("${env:NOT_SET}");
+        json(plan.with("--explain").with(arguments))["in_effect"].clone()
+    };
+    let of = |told: &Value, key: &str| -> Option<(String, String)> {
+        let found = told.as_array().unwrap().iter().find(|value| value["key"] == key)?;
+        let from = [&found["name"], &found["file"]].into_iter().find_map(Value::as_str).unwrap_or("-");
+        Some((found["value"].as_str().unwrap().to_owned(), from.to_owned()))
+    };
+    let elsewhere = plan("--target http://kms.example --phase a");
+    let pair = |value: &str, from: &str| Some((value.to_owned(), from.to_owned()));
+    assert_eq!(of(&elsewhere, "target.url"), pair("http://kms.example", "--target"));
+    assert_eq!(of(&elsewhere, "phases"), pair("a", "--phase"));
+    assert!(of(&elsewhere, "phases.a.users").is_some() && of(&elsewhere, "phases.b.users").is_none());
+    let stand_in = plan("--stand-in");
+    assert_eq!(of(&stand_in, "target.url").unwrap().1, "--stand-in");
+    assert_eq!(of(&stand_in, "phases"), None);
+    assert_eq!(of(&stand_in, "response_time.Fast.gate"), pair("false", "plans/p.toml"));
+    assert_eq!(of(&stand_in, "response_time.Rare.gate"), pair("true", "-"));
+    assert_eq!(of(&stand_in, "response_time.Shown.gate"), None);
+}

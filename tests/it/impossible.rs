@@ -27,12 +27,18 @@ fn assert_refused(plan: impl Fn() -> Runner, ways_out: [&str; 4]) {
 
 #[test]
 fn fifty_users_that_wait_half_a_minute_cannot_make_ten_requests_a_second() {
-    assert_refused(|| plan(50, r#"["30s", "40s"]"#, "10/s"), ["at most 1.43/s", "350 users", "a mean wait of 5.0 s", "or 7 requests a task"]);
+    assert_refused(
+        || plan(50, r#"["30s", "40s"]"#, "10/s"),
+        ["at most 1.43/s", "350 users", "a mean wait of 5.0 s", "or 7 requests a task"],
+    );
 }
 
 #[test]
 fn two_hundred_users_that_wait_some_seconds_cannot_make_fifty_requests_a_second() {
-    assert_refused(|| plan(200, r#"["3s", "8s"]"#, "50/s"), ["at most 36.4/s", "275 users", "a mean wait of 4.0 s", "or 1.38 requests a task"]);
+    assert_refused(
+        || plan(200, r#"["3s", "8s"]"#, "50/s"),
+        ["at most 36.4/s", "275 users", "a mean wait of 4.0 s", "or 1.38 requests a task"],
+    );
 }
 
 #[test]

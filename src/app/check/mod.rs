@@ -1,5 +1,6 @@
 //! `runner check PLAN`: says what a run would be, and whether it could be decided.
 
+mod explain;
 mod model;
 mod text;
 
@@ -9,15 +10,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::app::arguments::{CheckArgs, Format};
-use crate::app::load::{load, refuse};
+use crate::app::load::{load_with_sources, refuse};
 use crate::app::room::Room;
 use crate::app::{output, preflight};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// Looks for everything that can be known without sending a request; refuses what a run would be refused for.
 pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut ready = match load(&arguments.plan) {
-        Ok(ready) => ready,
+    let (mut ready, sources) = match load_with_sources(&arguments.plan) {
+        Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
     let workers = preflight::workers();
@@ -31,13 +32,19 @@ pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
         Diagnostic::new(Code::LittleRoom, short).help(help)
     }));
     let checked = model::check(&ready);
+    let explained = arguments.explain.then(|| explain::explain(&mut ready, &sources, &arguments.plan));
     match arguments.plan.format {
         Format::Human => {
             output::stderr(&ready.warnings());
-            output::stdout(&text::render(&ready, &checked, &room));
+            let explained = explained.map_or_else(String::new, |explained| explain::render(&explained));
+            output::stdout(&text::render(&ready, &checked, &room, &explained));
         }
         Format::Json => {
-            output::stdout(&format!("{:#}\n", model::json(&ready, &checked, &room)));
+            let mut document = model::json(&ready, &checked, &room);
+            if let Some(explained) = explained {
+                document["in_effect"] = serde_json::to_value(explained).expect("it is plain data");
+            }
+            output::stdout(&format!("{document:#}\n"));
         }
     }
     Ok(ExitCode::SUCCESS)

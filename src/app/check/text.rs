@@ -6,9 +6,10 @@ use crate::app::room::Room;
 use crate::report::table::light;
 use crate::units::TimeSpan;
 
-pub(super) fn render(ready: &Ready, phases: &[CheckedPhase], room: &Room) -> String {
+pub(super) fn render(ready: &Ready, phases: &[CheckedPhase], room: &Room, explained: &str) -> String {
     let mut text = format!("{}\n{}", headline(ready), outlook(ready, room));
     phases.iter().for_each(|phase| text.push_str(&phase_text(phase)));
+    text.push_str(explained);
     text.push_str("\nthe plan is valid; nothing was sent\n");
     text
 }

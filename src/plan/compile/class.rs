@@ -52,7 +52,7 @@ impl Compiler<'_, '_> {
             },
             on_start: numbered(on_start?),
             on_stop: numbered(on_stop?),
-            cookies: match document.cookies.as_ref().is_some_and(|cookies| cookies.value) {
+            cookies: match document.cookies.as_ref()?.value {
                 true => Cookies::Kept,
                 false => Cookies::Ignored,
             },
@@ -171,7 +171,7 @@ impl Compiler<'_, '_> {
 
     fn task(&mut self, task: &Spanned<TaskDocument>, headers: Headers<'_>) -> Option<Task> {
         let document = &task.value;
-        let weight = document.weight.as_ref().map_or(Some(1.0), |weight| self.weight(weight));
+        let weight = document.weight.as_ref().and_then(|weight| self.weight(weight));
         let choices = match (&document.request, &document.any_of, &document.steps) {
             (Some(_), None, None) => {
                 Some(vec![self.request(&of_task(document), headers).map(|request| vec![request])])

@@ -22,13 +22,13 @@ const FORMS: [(&str, &str); 7] = [
 const HOLES: &str = "the holes are `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${name}` of a captured value, `${env:NAME}`, `${secret:NAME}`; a literal `${` is written `$${`";
 
 /// A text taken apart: literal, or the inside of a hole and where it is in the text.
-enum Part<'t> {
+pub(in crate::plan) enum Part<'t> {
     Text(&'t str),
     Hole(&'t str, std::ops::Range<usize>),
 }
 
 /// Takes a text apart; an unclosed hole is given back as the error, with where it starts.
-fn parts(text: &str) -> Result<Vec<Part<'_>>, usize> {
+pub(in crate::plan) fn parts(text: &str) -> Result<Vec<Part<'_>>, usize> {
     let mut parts = Vec::new();
     let mut from = 0;
     while let Some(at) = text[from..].find("${").map(|at| from + at) {

@@ -9,12 +9,13 @@ mod target;
 
 use std::collections::HashMap;
 
+pub(super) use holes::{Part, parts};
 use lists::Lists;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::Spanned;
 use crate::plan::definitions::{Definitions, Names};
-use crate::plan::document::{Decision, GateTier, Inconclusive, PlanDocument};
+use crate::plan::document::{GateDocument, PlanDocument};
 use crate::plan::files::Files;
 use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
 use crate::units::Share;
@@ -68,7 +69,7 @@ pub(super) fn compile(
     let phases: Vec<_> =
         document.phases.iter().flat_map(|phases| &phases.value).map(|phase| compiler.phase(phase)).collect();
     compiler.phase_names(document);
-    let gate = compiler.gate(document);
+    let gate = document.gate.as_ref().and_then(|gate| compiler.gate(&gate.value));
     compiler.check_counts(document);
     let names = Names { operations: compiler.operations.clone(), ..written_names(document) };
     let plan = || {
@@ -82,7 +83,7 @@ pub(super) fn compile(
             phases: phases.into_iter().collect::<Option<_>>()?,
             classes: classes.into_iter().collect::<Option<_>>()?,
             operations: std::mem::take(&mut compiler.operations),
-            gate,
+            gate: gate?,
             secrets: Secrets::new(std::mem::take(&mut compiler.secrets)),
         })
     };
@@ -152,19 +153,16 @@ impl Compiler<'_, '_> {
         Some(ClassId(u16::try_from(found?).ok()?))
     }
 
-    fn gate(&mut self, document: &PlanDocument) -> Gate {
-        let written = document.gate.as_ref().map(|gate| &gate.value);
-        let tier = written.and_then(|gate| gate.tier.as_ref()).map_or(GateTier::Maximum, |tier| tier.value);
-        let inconclusive = written.and_then(|gate| gate.inconclusive.as_ref());
-        let decision = written.and_then(|gate| gate.decision.as_ref());
-        let confidence = written.and_then(|gate| gate.confidence.as_ref());
-        Gate {
-            tier,
-            inconclusive: inconclusive.map_or(Inconclusive::Fail, |word| word.value),
-            decision: decision.map_or(Decision::Proven, |word| word.value),
-            alpha: 1.0 - confidence.map_or(0.95, |confidence| self.confidence(confidence)),
-            breaker: written.and_then(|gate| gate.breaker.as_ref()).is_none_or(|breaker| breaker.value),
-        }
+    fn gate(&mut self, document: &GateDocument) -> Option<Gate> {
+        let GateDocument { tier, inconclusive, decision, confidence, breaker } = document;
+        let confidence = confidence.as_ref().map(|confidence| self.confidence(confidence));
+        Some(Gate {
+            tier: tier.as_ref()?.value,
+            inconclusive: inconclusive.as_ref()?.value,
+            decision: decision.as_ref()?.value,
+            alpha: 1.0 - confidence?,
+            breaker: breaker.as_ref()?.value,
+        })
     }
 
     fn confidence(&mut self, written: &Spanned<Share>) -> f64 {

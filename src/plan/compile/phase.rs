@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{FileOr, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, Spacing, StageDocument};
+use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, StageDocument};
 use crate::plan::model::{ClassId, Load, OpenLoad, Phase, Stage};
 use crate::units::{Rate, TimeSpan};
 
@@ -44,7 +44,7 @@ impl Compiler<'_, '_> {
             duration,
             users,
             stages,
-            warmup: document.warmup.as_ref().map_or(TimeSpan::default(), |warmup| warmup.value),
+            warmup: document.warmup.as_ref()?.value,
             mix: mix??,
             load: load?,
             span: document.name.as_ref()?.span,
@@ -96,16 +96,15 @@ impl Compiler<'_, '_> {
         let mut compiled = Some(Vec::new());
         for stage in &stages.value {
             let StageDocument { users, over, hold } = &stage.value;
-            let span = |written: &Option<Spanned<TimeSpan>>| {
-                written.as_ref().map_or_else(TimeSpan::default, |written| written.value)
-            };
             // A stage in which everyone leaves is a pause, so 0 is fine here.
             let users = users.as_ref().and_then(|users| match users.value {
                 0 => Some(0),
                 _ => self.users(users),
             });
-            match (users, &mut compiled) {
-                (Some(users), Some(all)) => all.push(Stage { users, over: span(over), hold: span(hold) }),
+            match (users, over, hold, &mut compiled) {
+                (Some(users), Some(over), Some(hold), Some(all)) => {
+                    all.push(Stage { users, over: over.value, hold: hold.value });
+                }
                 _ => compiled = None,
             }
         }
@@ -187,7 +186,7 @@ impl Compiler<'_, '_> {
             }
             return Some(Load::Closed);
         };
-        let spacing = document.spacing.as_ref().map_or(Spacing::Even, |spacing| spacing.value);
+        let spacing = document.spacing.as_ref().map(|spacing| spacing.value);
         let (from, to) = match &arrivals.value {
             FileOr::Plain(rate) => {
                 let rate = self.rate(*rate, arrivals.span, Least::Above)?;
@@ -207,7 +206,7 @@ impl Compiler<'_, '_> {
                 (ends.0?, ends.1?)
             }
         };
-        Some(Load::Open(OpenLoad { from, to, spacing }))
+        Some(Load::Open(OpenLoad { from, to, spacing: spacing? }))
     }
 
     fn rate(&mut self, rate: Rate, span: Span, least: Least) -> Option<Rate> {

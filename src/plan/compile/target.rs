@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -33,22 +31,23 @@ impl Compiler<'_, '_> {
         let ready = document.ready.as_ref().map(|ready| self.ready(ready));
         let url = url?;
         let tls = self.tls(document, &url);
-        let redirects = document.follow_redirects.as_ref();
-        let redirects = redirects.map_or(Some(0), |redirects| self.redirects(redirects));
-        let seconds = |n| TimeSpan::from(Duration::from_secs(n));
+        let redirects = document.follow_redirects.as_ref().and_then(|redirects| self.redirects(redirects));
+        let TargetDocument { ready_within, timeout, connect_timeout, .. } = document;
+        let [ready_within, timeout, connect_timeout] = [ready_within, timeout, connect_timeout]
+            .map(|span| span.as_ref().map(|span| self.positive(span)));
         Some(Target {
             url,
             ready: match ready {
                 Some(ready) => Some(ready?),
                 None => None,
             },
-            ready_within: self.positive(document.ready_within.as_ref(), seconds(30)),
-            timeout: self.positive(document.timeout.as_ref(), seconds(30)),
-            connect_timeout: self.positive(document.connect_timeout.as_ref(), seconds(5)),
+            ready_within: ready_within?,
+            timeout: timeout?,
+            connect_timeout: connect_timeout?,
             headers: headers.unwrap_or_default(),
-            http: match document.http.as_ref().map(|http| http.value) {
-                Some(written::HttpVersion::Two) => HttpVersion::Two,
-                None | Some(written::HttpVersion::One) => HttpVersion::One,
+            http: match document.http.as_ref()?.value {
+                written::HttpVersion::One => HttpVersion::One,
+                written::HttpVersion::Two => HttpVersion::Two,
             },
             tls: tls?,
             redirects: redirects?,
@@ -93,7 +92,7 @@ impl Compiler<'_, '_> {
             self.report(Code::NoEffect, message, *span, help);
             return Some(None);
         }
-        let trust = match insecure.as_ref().is_some_and(|insecure| insecure.value) {
+        let trust = match insecure.as_ref()?.value {
             true => Trust::Anyone,
             false => Trust::Verified,
         };
@@ -110,8 +109,8 @@ impl Compiler<'_, '_> {
         }))
     }
 
-    fn positive(&mut self, written: Option<&Spanned<TimeSpan>>, default: TimeSpan) -> TimeSpan {
-        let Some(Spanned { value, span }) = written else { return default };
+    fn positive(&mut self, written: &Spanned<TimeSpan>) -> TimeSpan {
+        let Spanned { value, span } = written;
         if value.is_zero() || value.seconds() > 3600.0 {
             let message = format!("`{value}` is out of range");
             self.report(Code::OutOfRange, message, *span, "write a duration above 0 and up to \"1h\"");

@@ -1,0 +1,174 @@
+//! `--explain`: every value that is in effect, and where it comes from.
+
+use serde::Serialize;
+
+use crate::app::arguments::{GateArg, PlanArgs};
+use crate::app::load::{Ready, Sources};
+use crate::diagnostic::Problems;
+use crate::document::{InEffect, Origin};
+use crate::plan::{split_key as split, with_environment};
+use crate::report::table::WIDTH;
+use crate::slo;
+
+/// A value in effect and where it comes from.
+#[derive(Debug, Serialize)]
+pub(super) struct Explained {
+    key: String,
+    value: String,
+    source: Source,
+    /// The variable of the environment, or the option.
+    name: Option<String>,
+    file: Option<String>,
+    line: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Source {
+    Default,
+    File,
+    Environment,
+    CommandLine,
+}
+
+pub(super) fn explain(ready: &mut Ready, sources: &Sources, arguments: &PlanArgs) -> Vec<Explained> {
+    let mut values = sources.written.in_effect();
+    values.extend(slo::in_effect(&sources.thresholds, &mut ready.problems));
+    let mut explained: Vec<Explained> =
+        values.into_iter().map(|value| explained(value, &ready.problems)).collect();
+    leave_out_phases(&mut explained, ready);
+    for (key, value, option) in said_by_options(arguments) {
+        put(&mut explained, Explained::option(key, value, option));
+    }
+    for value in &mut explained {
+        value.value = ready.plan.secrets.redact(&value.value);
+    }
+    explained
+}
+
+fn explained(value: InEffect, problems: &Problems) -> Explained {
+    let InEffect { key, value, origin } = value;
+    let Origin::Written(span) = origin else {
+        return Explained { key, value, source: Source::Default, name: None, file: None, line: None };
+    };
+    let source = problems.source(span.file);
+    let (value, mut names) = with_environment(&value, &|name| std::env::var(name).ok());
+    if source.is_option {
+        return Explained::option(&key, value, &source.name);
+    }
+    names.dedup();
+    Explained {
+        key,
+        value,
+        source: if names.is_empty() { Source::File } else { Source::Environment },
+        name: (!names.is_empty()).then(|| names.join(", ")),
+        file: Some(source.name.clone()),
+        line: Some(problems.line(span)),
+    }
+}
+
+/// What the command line says besides `--set`.
+fn said_by_options(arguments: &PlanArgs) -> Vec<(&'static str, String, &'static str)> {
+    let gate = arguments.gate.map(|gate| match gate {
+        GateArg::Target => "target",
+        GateArg::Acceptable => "acceptable",
+        GateArg::Maximum => "maximum",
+        GateArg::None => "none",
+    });
+    let stand_in = arguments.stand_in.then(|| "the built-in target, on a free local port".to_owned());
+    let phases = (!arguments.phase.is_empty()).then(|| arguments.phase.join(", "));
+    let said = [
+        ("seed", arguments.seed.map(|seed| seed.to_string()), "--seed"),
+        ("target.url", arguments.target.clone(), "--target"),
+        ("target.url", stand_in, "--stand-in"),
+        ("gate.tier", gate.map(str::to_owned), "--gate"),
+        ("phases", phases, "--phase"),
+    ];
+    said.into_iter().filter_map(|(key, value, option)| Some((key, value?, option))).collect()
+}
+
+/// Puts a value in the place of the one of its key, or before those that its key leads to.
+fn put(explained: &mut Vec<Explained>, value: Explained) {
+    let below = |known: &Explained| {
+        known
+            .key
+            .strip_prefix(value.key.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let at = explained.iter().position(below).unwrap_or(explained.len());
+    match explained.get_mut(at) {
+        Some(known) if known.key == value.key => *known = value,
+        _ => explained.insert(at, value),
+    }
+}
+
+/// A phase that `--phase` does not name has no effect.
+fn leave_out_phases(explained: &mut Vec<Explained>, ready: &Ready) {
+    let runs = |name: &str| ready.phases.iter().any(|id| ready.plan.phases[id.index()].name == name);
+    let others: Vec<String> = ready.plan.phases.iter().map(|phase| phase.name.clone()).collect();
+    for name in others.iter().filter(|name| !runs(name)) {
+        let quoted = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
+        explained.retain(|value| !value.key.starts_with(&format!("phases.{quoted}.")));
+    }
+}
+
+impl Explained {
+    fn option(key: &str, value: String, option: &str) -> Self {
+        let name = Some(option.to_owned());
+        Self { key: key.to_owned(), value, source: Source::CommandLine, name, file: None, line: None }
+    }
+
+    /// Where it comes from, in words.
+    fn from(&self) -> String {
+        match (self.source, &self.name, &self.file, self.line) {
+            (Source::Environment, Some(name), ..) => format!("environment {name}"),
+            (Source::CommandLine, Some(option), ..) => option.clone(),
+            (Source::File, _, Some(file), Some(line)) => format!("{file}:{line}"),
+            _ => "default".to_owned(),
+        }
+    }
+
+    /// The table that it is in: `target`, `phases.peak`, `users.steady`; none for what stands at the top of the plan.
+    fn table(&self) -> String {
+        let mut parts = split(&self.key);
+        let depth = match parts[0].as_str() {
+            "thresholds" | "include" => 0,
+            "target" | "gate" | "lists" => 1,
+            _ => 2,
+        };
+        parts.pop();
+        parts.truncate(depth);
+        parts.join(".")
+    }
+}
+
+/// A line for each value, where it comes from at the right, a blank line between tables. What is too long is cut.
+pub(super) fn render(explained: &[Explained]) -> String {
+    let mut text = String::new();
+    let mut table = None;
+    for value in explained {
+        let of = Some(value.table());
+        if of != table {
+            table = of;
+            text.push('\n');
+        }
+        let from = value.from();
+        let said = format!("{} = {}", value.key, value.value);
+        let room = usize::from(WIDTH).saturating_sub(from.chars().count() + 2);
+        let fits = said.chars().count() <= room;
+        // Where a long key leaves no room for the value, the source has a line of its own.
+        let line = match fits || room >= value.key.chars().count() + 12 {
+            true => format!("{:<room$}  {from}\n", cut(&said, room)),
+            false => format!("{}\n{from:>width$}\n", cut(&said, WIDTH.into()), width = usize::from(WIDTH)),
+        };
+        text.push_str(&line);
+    }
+    text
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
