@@ -39,4 +39,9 @@ impl<T> Spanned<T> {
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
     }
+
+    /// Whether it was written; a default has a place without extent, at the start of its table.
+    pub fn is_written(&self) -> bool {
+        self.span.start < self.span.end
+    }
 }

@@ -75,12 +75,13 @@ impl<'n> Fields<'n> {
         Some(Self { entries, span: node.span })
     }
 
-    /// The value of a key, if it is there and can be read, or its default in the place of the table.
+    /// The value of a key, if it is there and can be read, or its default.
     pub fn take<T: Read>(&self, field: &Field, problems: &mut Problems) -> Option<Spanned<T>> {
         match self.entries.iter().find(|(key, _)| key.name == field.name) {
             Some((_, node)) => Some(Spanned::new(T::read(node, problems)?, node.span)),
             None => {
-                let node = Node { value: field.absent(self.entries)?, span: self.span };
+                let span = Span { end: self.span.start, ..self.span };
+                let node = Node { value: field.absent(self.entries)?, span };
                 Some(Spanned::new(T::read(&node, problems)?, node.span))
             }
         }

@@ -180,7 +180,8 @@ impl Compiler<'_, '_> {
 
     fn load(&mut self, document: &PhaseDocument) -> Option<Load> {
         let Some(arrivals) = &document.arrivals else {
-            if let Some(spacing) = &document.spacing {
+            // Where the arrivals could not be read, theirs is the default.
+            if let Some(spacing) = document.spacing.as_ref().filter(|spacing| spacing.is_written()) {
                 let help = "users of a closed phase start when their wait is over; take the key out, or give `arrivals`";
                 self.report(Code::ExactlyOne, "`spacing` needs `arrivals`", spacing.span, help);
             }
