@@ -132,7 +132,11 @@ impl Ledger {
         let stretch =
             judged.enumerate().find(|(_, judged)| judged.from <= second && f64::from(second) < judged.to);
         let stretch = stretch.map(|(index, judged)| (index, *judged));
-        fold_window(&mut self.summary.phases[usize::from(phase)], window, stretch.is_some());
+        let summary = &mut self.summary.phases[usize::from(phase)];
+        fold_window(summary, window, stretch.is_some());
+        if f64::from(second) < self.phases[usize::from(phase)].duration.as_secs_f64() {
+            summary.traces.add_second(second, window, stretch.is_some());
+        }
         let Some((index, judged)) = stretch else { return };
         let whole = f64::from(second) + 1.0 <= judged.to;
         for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
@@ -148,7 +152,7 @@ impl Ledger {
 }
 
 fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
-    let Window { cells, scheduled, started, send_lag, user_wait, connect } = window;
+    let Window { cells, scheduled, started, send_lag, user_wait, connect, answers: _ } = window;
     summary.scheduled += u64::from(*scheduled);
     summary.started += u64::from(*started);
     for (id, cell) in cells {

@@ -3,9 +3,13 @@
 
 pub mod blocks;
 pub mod counts;
+pub mod course;
+pub mod influence;
 pub mod ledger;
 pub mod recorder;
 pub mod sample;
+pub mod silence;
 pub mod summary;
+pub mod traces;
 pub mod watch;
 pub mod window;

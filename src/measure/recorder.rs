@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
+use crate::measure::silence::Ear;
 use crate::measure::watch::Limits;
 use crate::measure::window::{Batch, Example, Window};
 use crate::plan::model::OperationId;
@@ -48,6 +49,7 @@ pub struct Recorder {
     examples: Vec<Example>,
     log: Vec<Sample>,
     log_room: usize,
+    ear: Ear,
 }
 
 impl Recorder {
@@ -63,6 +65,7 @@ impl Recorder {
             examples: Vec::new(),
             log: Vec::new(),
             log_room,
+            ear: Ear::default(),
         }
     }
 
@@ -135,19 +138,26 @@ impl Recorder {
                 cell.user.record(sample.user_time());
             }
         }
-        if sample.outcome == Outcome::Succeeded && sample.purpose == Purpose::Task {
-            self.complete(sample);
-        }
+        self.complete(sample);
         if self.log_room > 0 {
             self.log_room -= 1;
             self.log.push(*sample);
         }
     }
 
-    /// Counts a success as throughput, unless it came in the drain.
+    /// Counts a request in the second in which it ended, unless that was in the drain; a success is throughput.
     fn complete(&mut self, sample: &Sample) {
-        if sample.finished < self.end {
-            self.window(sample.finished).cells.entry(sample.operation).or_default().completed += 1;
+        if sample.finished >= self.end {
+            return;
+        }
+        let window = self.windows.entry(second(sample.finished)).or_default();
+        let cell = window.cells.entry(sample.operation).or_default();
+        let is_task = sample.outcome == Outcome::Succeeded && sample.purpose == Purpose::Task;
+        cell.completed += u32::from(is_task);
+        cell.ended += 1;
+        if sample.outcome.is_answer() {
+            cell.answered += 1;
+            self.ear.hear(sample, &mut window.answers);
         }
     }
 

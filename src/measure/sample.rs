@@ -63,6 +63,19 @@ impl Sample {
     }
 }
 
+impl Outcome {
+    /// Whether the target answered at all, be it with a refusal.
+    pub fn is_answer(self) -> bool {
+        use ErrorKind::{Blocked, Status4xx, Status5xx, TooLarge, Unexpected};
+        match self {
+            Self::Succeeded => true,
+            Self::Failed(kind) => {
+                matches!(kind, Blocked | Status4xx | Status5xx | TooLarge | Unexpected)
+            }
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::measure::blocks::BlockSums;
 use crate::measure::counts::Times;
 use crate::measure::sample::ErrorKind;
+use crate::measure::traces::Traces;
 use crate::measure::watch::{Sides, Tally, Windows};
 use crate::plan::model::{OperationId, PhaseId};
 
@@ -41,6 +42,8 @@ pub struct PhaseSummary {
     pub connect: Times,
     /// A failure of each kind in words.
     pub examples: BTreeMap<(OperationId, ErrorKind), String>,
+    /// What may show why it was slow.
+    pub traces: Traces,
 }
 
 /// What is known of a phase besides its numbers.

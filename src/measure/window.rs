@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::counts::Counts;
 use crate::measure::sample::ErrorKind;
+use crate::measure::silence::Answers;
 use crate::plan::model::OperationId;
 
 /// What was intended in one second of a phase, and what was completed in it.
@@ -26,6 +27,8 @@ pub struct Window {
     pub user_wait: Counts,
     /// The part in which a connection was made.
     pub connect: Counts,
+    /// When the target was heard.
+    pub answers: Answers,
 }
 
 /// What happened to the requests of one operation.
@@ -41,6 +44,10 @@ pub struct Cell {
     pub dropped: u32,
     /// Requests that succeeded and finished in this second.
     pub completed: u32,
+    /// Requests that ended in this second, one way or the other.
+    pub ended: u32,
+    /// Of these, the ones that the target answered.
+    pub answered: u32,
     /// For each of the operation's limits, the answers that took longer; timeouts are not among them.
     pub slower: Vec<u32>,
     /// Bytes of bodies.
@@ -56,7 +63,7 @@ pub struct Cell {
 impl Window {
     /// Adds another window of the same second.
     pub fn merge(&mut self, other: &Self) {
-        let Self { cells, scheduled, started, send_lag, user_wait, connect } = other;
+        let Self { cells, scheduled, started, send_lag, user_wait, connect, answers } = other;
         for (operation, cell) in cells {
             self.cells.entry(*operation).or_default().merge(cell);
         }
@@ -65,6 +72,7 @@ impl Window {
         self.send_lag.merge(send_lag);
         self.user_wait.merge(user_wait);
         self.connect.merge(connect);
+        self.answers.merge(answers);
     }
 }
 
@@ -80,8 +88,20 @@ impl Cell {
     }
 
     fn merge(&mut self, other: &Self) {
-        let Self { requests, succeeded, errors, dropped, completed, slower, bytes, response, service, user } =
-            other;
+        let Self {
+            requests,
+            succeeded,
+            errors,
+            dropped,
+            completed,
+            ended,
+            answered,
+            slower,
+            bytes,
+            response,
+            service,
+            user,
+        } = other;
         self.requests += requests;
         self.succeeded += succeeded;
         for (kind, count) in errors {
@@ -89,6 +109,8 @@ impl Cell {
         }
         self.dropped += dropped;
         self.completed += completed;
+        self.ended += ended;
+        self.answered += answered;
         if self.slower.len() < slower.len() {
             self.slower.resize(slower.len(), 0);
         }
@@ -135,6 +157,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::measure::sample::{Outcome, Purpose, Sample};
+    use crate::measure::silence::Ear;
+
+    const SAMPLE: Sample = Sample {
+        operation: OperationId(0),
+        intended: Duration::ZERO,
+        sent: Duration::ZERO,
+        finished: Duration::ZERO,
+        user_wait: Duration::ZERO,
+        latency: Duration::ZERO,
+        connect: None,
+        outcome: Outcome::Succeeded,
+        bytes: 0,
+        purpose: Purpose::Task,
+    };
 
     prop_compose! {
         fn counts()(times in prop::collection::vec(0_u64..10_000_000_000, 0..6)) -> Counts {
@@ -154,7 +191,24 @@ mod tests {
             user in counts(),
         ) -> Cell {
             let [requests, succeeded, dropped, completed] = numbers;
-            Cell { requests, succeeded, errors, dropped, completed, slower, bytes: 7, response, service, user }
+            Cell {
+                requests, succeeded, errors, dropped, completed, ended: dropped, answered: completed, slower,
+                bytes: 7, response, service, user,
+            }
+        }
+    }
+
+    prop_compose! {
+        fn answers()(
+            heard in prop::collection::btree_set((0_u64..1000, 0_u16..3), 0..6),
+        ) -> Answers {
+            let (mut ear, mut answers) = (Ear::default(), Answers::default());
+            let mut hear = |at, operation| {
+                let (intended, finished) = (Duration::ZERO, Duration::from_millis(at));
+                ear.hear(&Sample { operation, intended, sent: intended, finished, ..SAMPLE }, &mut answers);
+            };
+            heard.iter().for_each(|(at, operation)| hear(*at, OperationId(*operation)));
+            answers
         }
     }
 
@@ -166,8 +220,9 @@ mod tests {
             send_lag in counts(),
             user_wait in counts(),
             connect in counts(),
+            answers in answers(),
         ) -> Window {
-            Window { cells, scheduled, started, send_lag, user_wait, connect }
+            Window { cells, scheduled, started, send_lag, user_wait, connect, answers }
         }
     }
 

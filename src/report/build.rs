@@ -5,6 +5,7 @@ use crate::measure::counts::Times;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::GateTier;
 use crate::plan::model::{Load, Plan};
+use crate::report::causes::causes;
 use crate::report::model::{
     ArrivalsReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
     OperationReport, PhaseReport, PlanFacts, Report, TimesReport,
@@ -43,6 +44,16 @@ pub fn build(
     summary: &Summary,
     facts: Facts<'_>,
 ) -> Report {
+    let missed = |phase| {
+        let of_phase = objectives.iter().zip(judged).filter(|(objective, _)| objective.phase == phase);
+        of_phase.flat_map(|(_, judged)| judged).any(|judged| judged.verdict == Verdict::Missed)
+    };
+    let reports = facts.phases.iter().map(|run| {
+        let missed = missed(run.phase);
+        let told = || causes(plan, &summary.phases[run.phase.index()]);
+        PhaseReport { causes: if missed { told() } else { Vec::new() }, ..phase_report(plan, run, summary) }
+    });
+    let phases = reports.collect();
     let judgements = objectives.iter().zip(judged);
     let objectives = judgements.filter_map(|(objective, judged)| Some((objective, judged.as_ref()?)));
     Report {
@@ -58,7 +69,7 @@ pub fn build(
         exit_code: facts.ending.code(),
         gate: gate_word(facts.gate),
         objectives: objectives.map(|(objective, judged)| objective_report(plan, objective, judged)).collect(),
-        phases: facts.phases.iter().map(|run| phase_report(plan, run, summary)).collect(),
+        phases,
         ended_early: facts.ended_early,
         notices: facts.notices,
     }
@@ -136,6 +147,7 @@ fn phase_report(plan: &Plan, run: &PhaseRun, summary: &Summary) -> PhaseReport {
         }),
         operations: operations.collect(),
         errors_by_kind: errors_by_kind(plan, counted),
+        causes: Vec::new(),
         generator: generator_report(run, counted),
     }
 }

@@ -44,6 +44,9 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
         let label = format!("  {}, {}{gated}:", objective.name, objective.verdict);
         text.push_str(&wrapped(&label, &objective.why));
     }
+    for cause in &phase.causes {
+        text.push_str(&wrapped("  likely cause:", cause));
+    }
     text
 }
 

@@ -1,6 +1,7 @@
 //! A finished run, and its renderings: each takes the finished [`Report`](model::Report) and returns text.
 
 mod build;
+mod causes;
 pub mod console;
 pub mod model;
 mod notices;

@@ -139,6 +139,8 @@ pub struct PhaseReport {
     pub operations: Vec<OperationReport>,
     /// Of the whole phase.
     pub errors_by_kind: Vec<ErrorReport>,
+    /// Of a phase with a missed objective, what the data show of the reason, one sentence each, the likeliest first.
+    pub causes: Vec<String>,
     /// How the generator did.
     pub generator: GeneratorReport,
 }

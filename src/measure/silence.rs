@@ -1,0 +1,239 @@
+//! Silences: stretches in which the target answered nobody, and who was answered first when one ended.
+//!
+//! Whoever holds a whole service is answered as soon as it lets go, before all those who waited. A second is too coarse
+//! to see that: under a load that fills a service, everything is under way in every second. So a second keeps in which of
+//! its fiftieths an answer came, and what ended the silences that its worker heard.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::sample::Sample;
+use crate::measure::window::Window;
+use crate::plan::model::OperationId;
+
+/// A second has so many slots.
+const SLOTS: u8 = 50;
+const SLOT: Duration = Duration::from_millis(20);
+/// A silence is at least this long; then three slots at least may be empty.
+const SHORTEST: Duration = Duration::from_millis(80);
+const EMPTY_SLOTS: u32 = 3;
+/// Fewer silences with the same first answer are chance.
+const FEWEST: u64 = 5;
+/// What ends a silence by chance does not end this share of its answers.
+const LEAST_RATE: f64 = 0.5;
+/// So many standard errors from what the other operations do.
+const LEAST_Z: f64 = 4.0;
+/// Shorter silences, as a share of the judged time, do not make a phase slow.
+const LEAST_SHARE: f64 = 0.02;
+
+/// The answers of one second of a phase: when any came, and what came first after silences.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Answers {
+    /// Bit by bit, the slots in which an answer came.
+    slots: u64,
+    /// By the slot in which a worker heard the first answer after a silence.
+    bursts: BTreeMap<u8, Burst>,
+}
+
+/// What came when a silence had ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Burst {
+    /// Where in its slot the first answer came, in microseconds, and what it answered.
+    first: (u16, OperationId),
+    /// How long that one had been under way, in milliseconds.
+    waited: u32,
+    /// Answers that came within a slot's length, to requests that had been under way for [`SHORTEST`].
+    held: BTreeMap<OperationId, u32>,
+}
+
+impl Answers {
+    /// Adds another worker's answers in the same second.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { slots, bursts } = other;
+        self.slots |= slots;
+        for (slot, burst) in bursts {
+            match self.bursts.get_mut(slot) {
+                Some(mine) => mine.merge(burst),
+                None => {
+                    self.bursts.insert(*slot, burst.clone());
+                }
+            }
+        }
+    }
+
+    /// What came when a silence had ended in this slot: the workers may have heard it in two neighbouring ones.
+    fn burst(&self, slot: u8) -> Option<Burst> {
+        let mut burst = self.bursts.get(&slot)?.clone();
+        if let Some(next) = self.bursts.get(&(slot + 1)) {
+            let Burst { first: _, waited: _, held } = next;
+            add_all(&mut burst.held, held);
+        }
+        Some(burst)
+    }
+}
+
+impl Burst {
+    fn merge(&mut self, other: &Self) {
+        let Self { first, waited, held } = other;
+        // Of two at the same moment the one that waited longer, so that the order of merging decides nothing.
+        if (first.0, u32::MAX - waited, first.1) < (self.first.0, u32::MAX - self.waited, self.first.1) {
+            (self.first, self.waited) = (*first, *waited);
+        }
+        add_all(&mut self.held, held);
+    }
+}
+
+fn add_all(mine: &mut BTreeMap<OperationId, u32>, theirs: &BTreeMap<OperationId, u32>) {
+    for (operation, count) in theirs {
+        *mine.entry(*operation).or_default() += count;
+    }
+}
+
+/// One worker's ear.
+#[derive(Debug, Default)]
+pub struct Ear {
+    last: Option<Duration>,
+    /// When the silence ended after which answers are coming.
+    broke: Option<Duration>,
+}
+
+impl Ear {
+    /// Hears an answer, and writes it into the second in which it came.
+    pub fn hear(&mut self, sample: &Sample, answers: &mut Answers) {
+        let (now, waited) = (sample.finished, sample.service_time());
+        answers.slots |= 1 << slot(now);
+        let last = self.last.unwrap_or_default();
+        self.last = Some(last.max(now));
+        let silent = now.saturating_sub(last);
+        if silent >= SHORTEST - SLOT {
+            self.broke = Some(now);
+            let at = u16::try_from(now.subsec_micros() % 20_000).expect("a slot has 20 000 µs");
+            let waited = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+            let burst = Burst { first: (at, sample.operation), waited, held: BTreeMap::new() };
+            answers.bursts.entry(slot(now)).or_insert(burst);
+        }
+        // What comes in the next second may no longer be told of this one, and is left out.
+        let broke = self.broke.filter(|at| now.saturating_sub(*at) < SLOT && at.as_secs() == now.as_secs());
+        let burst = broke.and_then(|at| answers.bursts.get_mut(&slot(at)));
+        if let Some(burst) = burst.filter(|_| waited >= SHORTEST) {
+            *burst.held.entry(sample.operation).or_default() += 1;
+        }
+    }
+}
+
+fn slot(at: Duration) -> u8 {
+    u8::try_from(at.subsec_millis() / 20).expect("a second has 50 slots")
+}
+
+/// The silences of the judged window, by what was answered first when they ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Silences {
+    by_first: BTreeMap<OperationId, Ended>,
+    answers: BTreeMap<OperationId, u64>,
+    seconds: u64,
+    /// Empty slots in a row up to now.
+    empty: Option<u32>,
+}
+
+/// The silences that ended with an answer to one operation.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Ended {
+    times: u64,
+    silent: Duration,
+    held: u64,
+    holding: u64,
+}
+
+/// An operation whose answers end silences of the whole target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Freezer {
+    /// Which.
+    pub operation: OperationId,
+    /// How many silences its answer ended.
+    pub times: u64,
+    /// How many silences there were.
+    pub of: u64,
+    /// How long those of its own were together.
+    pub silent: Duration,
+    /// How many of its requests were answered.
+    pub answers: u64,
+    /// How many requests of other operations were answered within 20 ms of the ends.
+    pub held: u64,
+}
+
+impl Silences {
+    /// Adds the next judged second.
+    pub fn add_second(&mut self, window: &Window) {
+        self.seconds += 1;
+        for (operation, cell) in &window.cells {
+            *self.answers.entry(*operation).or_default() += u64::from(cell.answered);
+        }
+        for slot in 0..SLOTS {
+            if window.answers.slots & (1 << slot) == 0 {
+                self.empty = self.empty.map(|empty| empty.saturating_add(1));
+                continue;
+            }
+            let empty = self.empty.replace(0).unwrap_or(0);
+            if let Some(burst) = window.answers.burst(slot).filter(|_| empty >= EMPTY_SLOTS) {
+                self.end(&burst, SLOT * (empty + 1));
+            }
+        }
+    }
+
+    /// The next judged second does not follow on the last one.
+    pub fn cut(&mut self) {
+        self.empty = None;
+    }
+
+    fn end(&mut self, burst: &Burst, gap: Duration) {
+        // While nothing is under way, nothing can be answered.
+        let silent = gap.min(Duration::from_millis(burst.waited.into()));
+        if silent < SHORTEST {
+            return;
+        }
+        let others = burst.held.iter().filter(|(operation, _)| **operation != burst.first.1);
+        let held: u64 = others.map(|(_, count)| u64::from(*count)).sum();
+        let ended = self.by_first.entry(burst.first.1).or_default();
+        ended.times += 1;
+        ended.silent += silent;
+        ended.held += held;
+        ended.holding += u64::from(held > 0);
+    }
+
+    /// The operation that the silences point at, if they do: its answers end silences far more often than those of the
+    /// others do, and others had waited.
+    ///
+    /// The comparison is that of two proportions: of its own answers so many came first after a silence, of all others'
+    /// so many.
+    pub fn freezer(&self) -> Option<Freezer> {
+        let of: u64 = self.by_first.values().map(|ended| ended.times).sum();
+        let all: u64 = self.answers.values().sum();
+        let accused = self.by_first.iter().filter_map(|(operation, ended)| {
+            let answers = self.answers.get(operation).copied().unwrap_or(0);
+            let z = z_of_proportions((ended.times, answers), (of - ended.times, all.saturating_sub(answers)))?;
+            let enough = ended.times >= FEWEST && ended.holding >= 3 && ended.holding * 5 >= ended.times;
+            let rate = ended.times as f64 / answers as f64;
+            let share = ended.silent.as_secs_f64() / self.seconds.max(1) as f64;
+            (enough && z >= LEAST_Z && rate >= LEAST_RATE && share >= LEAST_SHARE).then_some(Freezer {
+                operation: *operation,
+                times: ended.times,
+                of,
+                silent: ended.silent,
+                answers,
+                held: ended.held,
+            })
+        });
+        accused.max_by_key(|freezer| freezer.silent)
+    }
+}
+
+/// By how many standard errors the first proportion is above the second, if both were the same in truth; `None` where
+/// there is nothing to compare.
+fn z_of_proportions(first: (u64, u64), second: (u64, u64)) -> Option<f64> {
+    let ((k1, n1), (k2, n2)) = ((first.0 as f64, first.1 as f64), (second.0 as f64, second.1 as f64));
+    let pooled = (k1 + k2) / (n1 + n2);
+    let error = (pooled * (1.0 - pooled) * (1.0 / n1 + 1.0 / n2)).sqrt();
+    (n1 > 0.0 && n2 > 0.0 && error > 0.0).then(|| (k1 / n1 - k2 / n2) / error)
+}

@@ -1,0 +1,115 @@
+//! What may show why a phase was slow: sums that are kept second by second, in memory that does not grow with the run.
+
+use std::collections::BTreeMap;
+
+use crate::measure::course::Course;
+use crate::measure::influence::Influence;
+use crate::measure::sample::ErrorKind;
+use crate::measure::silence::Silences;
+use crate::measure::window::Window;
+use crate::plan::model::OperationId;
+
+/// The traces of one phase; its seconds come in order.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// Whom an operation slows, over the judged window.
+    pub influence: Influence,
+    /// Who was answered first after silences, over the judged window.
+    pub silences: Silences,
+    /// Throughput and requests under way, over the whole phase.
+    pub course: Course,
+    /// When requests failed.
+    pub failures: Failures,
+    under_way: BTreeMap<OperationId, u64>,
+    last_judged: Option<u32>,
+}
+
+/// When requests failed, and how long they took before and since.
+#[derive(Debug, Clone, Default)]
+pub struct Failures {
+    /// The first second of the phase in which a failure of a kind was intended.
+    pub first: BTreeMap<(OperationId, ErrorKind), u32>,
+    /// Times of judged seconds before the first failure of all.
+    pub before: Mean,
+    /// Times of judged seconds since then.
+    pub since: Mean,
+}
+
+/// How many requests had a time, and the sum of the times.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Mean {
+    /// How many.
+    pub requests: u64,
+    /// In milliseconds.
+    pub sum_ms: f64,
+}
+
+impl Mean {
+    /// The mean, in milliseconds; `None` without data.
+    pub fn ms(self) -> Option<f64> {
+        (self.requests > 0).then(|| self.sum_ms / self.requests as f64)
+    }
+
+    /// Adds another one.
+    pub fn add(&mut self, other: Self) {
+        let Self { requests, sum_ms } = other;
+        self.requests += requests;
+        self.sum_ms += sum_ms;
+    }
+}
+
+impl Traces {
+    /// Adds the next second of the phase.
+    pub fn add_second(&mut self, second: u32, window: &Window, is_judged: bool) {
+        let before: u64 = self.under_way.values().sum();
+        let active: Vec<OperationId> = self.active(window);
+        for (operation, cell) in &window.cells {
+            let under_way = self.under_way.entry(*operation).or_default();
+            *under_way = (*under_way + u64::from(cell.requests)).saturating_sub(u64::from(cell.ended));
+        }
+        let after: u64 = self.under_way.values().sum();
+        let completed = window.cells.values().map(|cell| u64::from(cell.completed)).sum();
+        self.course.add_second(second, completed, (before + after) as f64 / 2.0);
+        self.failures.add_second(second, window, is_judged);
+        if !is_judged {
+            return;
+        }
+        if self.last_judged.is_some_and(|last| last + 1 != second) {
+            self.influence.cut();
+            self.silences.cut();
+        }
+        self.last_judged = Some(second);
+        self.influence.add_second(&active, window);
+        self.silences.add_second(window);
+    }
+
+    /// Operations that were under way when the second began, or were sent in it.
+    fn active(&self, window: &Window) -> Vec<OperationId> {
+        let before = self.under_way.iter().filter(|(_, count)| **count > 0).map(|(operation, _)| *operation);
+        let sent = window.cells.iter().filter(|(_, cell)| cell.requests > 0).map(|(operation, _)| *operation);
+        let mut active: Vec<OperationId> = before.chain(sent).collect();
+        active.sort_unstable();
+        active.dedup();
+        active
+    }
+}
+
+impl Failures {
+    fn add_second(&mut self, second: u32, window: &Window, is_judged: bool) {
+        let mut times = Mean::default();
+        for (operation, cell) in &window.cells {
+            times.add(Mean { requests: cell.response.count(), sum_ms: cell.response.sum() as f64 / 1000.0 });
+            let dropped = (cell.dropped > 0).then_some(&ErrorKind::Dropped);
+            for kind in cell.errors.keys().chain(dropped) {
+                self.first.entry((*operation, *kind)).or_insert(second);
+            }
+        }
+        if is_judged {
+            let mean = if self.first.is_empty() { &mut self.before } else { &mut self.since };
+            mean.add(times);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Why a phase may have missed: what the data show of it, in numbers, and nothing where they show nothing.
+
+use std::time::Duration;
+
+use crate::measure::course::Plateau;
+use crate::measure::influence::Slower;
+use crate::measure::sample::ErrorKind;
+use crate::measure::silence::Freezer;
+use crate::measure::summary::PhaseSummary;
+use crate::plan::model::{OperationId, Plan};
+use crate::report::table::number;
+use crate::units::TimeSpan;
+
+/// Fewer failures, as a share of the phase's requests, explain nothing.
+const LEAST_FAILED: f64 = 0.01;
+/// Times grew where they are at least so many times as long.
+const GREW: f64 = 2.0;
+
+/// What the data show, the likeliest first: failures, an operation that slows the others, saturation.
+pub(super) fn causes(plan: &Plan, counted: &PhaseSummary) -> Vec<String> {
+    let traces = &counted.traces;
+    let freezer = traces.silences.freezer();
+    let slower = traces.influence.slower();
+    // Both may have found the same operation: then one sentence has the numbers of both.
+    let apart = slower.filter(|slower| freezer.is_none_or(|freezer| freezer.operation != slower.operation));
+    let together = slower.filter(|_| apart.is_none());
+    let told = [
+        failures(plan, counted),
+        freezer.map(|freezer| frozen(plan, freezer, together)),
+        apart.filter(|_| freezer.is_none()).map(|slower| slowed(plan, slower)),
+        traces.course.plateau().map(saturated),
+    ];
+    told.into_iter().flatten().collect()
+}
+
+fn name(plan: &Plan, operation: OperationId) -> &str {
+    &plan.operations[operation.index()]
+}
+
+/// Which failures there were most of.
+fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
+    let kinds = counted.operations.iter().flat_map(|(id, operation)| {
+        let dropped = (operation.dropped > 0).then_some((ErrorKind::Dropped, operation.dropped));
+        let errors = operation.errors.iter().map(|(kind, count)| (*kind, *count));
+        errors.chain(dropped).map(move |(kind, count)| (count, *id, kind))
+    });
+    let all: u64 = kinds.clone().map(|(count, ..)| count).sum();
+    let (count, id, kind) =
+        kinds.max_by_key(|(count, id, kind)| (*count, std::cmp::Reverse((*id, *kind))))?;
+    let tried = |operation: &crate::measure::summary::OperationSummary| operation.requests + operation.dropped;
+    let of: u64 = counted.operations.values().map(tried).sum();
+    let mut told = match (all as f64) < LEAST_FAILED * of as f64 {
+        true => return None,
+        false => format!(
+            "{count} of {} `{}` requests {}",
+            tried(&counted.operations[&id]),
+            name(plan, id),
+            ended(kind)
+        ),
+    };
+    if let Some(first) = counted.traces.failures.first.get(&(id, kind)) {
+        told += &format!(", the first one sent in second {} of the phase", first + 1);
+    }
+    if all > count {
+        told += &format!("; with other operations and kinds {all} of {of} failed");
+    }
+    let times = (counted.traces.failures.before.ms(), counted.traces.failures.since.ms());
+    if let (Some(before), Some(since)) = times
+        && since >= GREW * before
+    {
+        let (before, since) = (number(Some(before)), number(Some(since)));
+        told += &format!("; before the first failure requests took {before} ms on average, since then {since} ms");
+    }
+    Some(told)
+}
+
+/// How the requests of a kind ended, as a predicate.
+fn ended(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::Dropped => "were never sent, because no user was idle in time".to_owned(),
+        ErrorKind::Timeout => "had no answer within their timeout".to_owned(),
+        kind => format!("failed ({})", kind.word()),
+    }
+}
+
+fn frozen(plan: &Plan, freezer: Freezer, slower: Option<Slower>) -> String {
+    let Freezer { operation, times, of, silent, answers, held } = freezer;
+    let name = name(plan, operation);
+    let mut told = format!(
+        "`{name}` freezes the others: {times} of the {of} times that nobody was answered for 80 ms or longer, \
+         an answer to `{name}` came first when it ended; these {times} lasted {} together, {times} of its {answers} \
+         answers ended one, and {held} requests of others were answered within 20 ms of them, after waiting too",
+        span(silent)
+    );
+    if let Some(slower) = slower {
+        told += &format!("; {}", contrast(name, slower));
+    }
+    told
+}
+
+fn slowed(plan: &Plan, slower: Slower) -> String {
+    let name = name(plan, slower.operation);
+    format!("the others are slower while `{name}` is under way: {}", contrast(name, slower))
+}
+
+fn contrast(name: &str, slower: Slower) -> String {
+    let Slower { operation: _, with, without, correlation } = slower;
+    format!(
+        "in the {} seconds with `{name}` under way the other requests took {} ms on average, in the other {} seconds \
+         {} ms (correlation {correlation:.2})",
+        with.0,
+        number(Some(with.1)),
+        without.0,
+        number(Some(without.1))
+    )
+}
+
+fn saturated(plateau: Plateau) -> String {
+    let Plateau { from, to, under_way, throughput, mean_throughput } = plateau;
+    let kept = match throughput.1 < 0.8 * throughput.0 {
+        true => format!("fell from {}/s to {}/s", number(Some(throughput.0)), number(Some(throughput.1))),
+        false => format!("stayed at {}/s", number(Some(mean_throughput))),
+    };
+    format!(
+        "saturation: from {} to {} into the phase the requests under way grew from {:.0} to {:.0}, while throughput {kept}",
+        second(from),
+        second(to),
+        under_way.0,
+        under_way.1
+    )
+}
+
+fn second(second: u32) -> String {
+    span(Duration::from_secs(second.into()))
+}
+
+/// In tenths of a second.
+fn span(time: Duration) -> String {
+    TimeSpan::from(Duration::from_millis((time.as_millis() as u64 + 50) / 100 * 100)).to_string()
+}
+
+#[cfg(test)]
+mod tests;
