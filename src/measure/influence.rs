@@ -221,9 +221,10 @@ impl Source {
     fn is_slower(&self) -> bool {
         let Sides { with, without } = self.others;
         let enough = with.seconds >= FEWEST && without.seconds >= FEWEST;
-        let more = with.times.ms().zip(without.times.ms()).is_some_and(|(with, without)| {
-            with >= LEAST_RATIO * without && with - without >= LEAST_MORE_MS
-        });
+        let more =
+            with.times.ms().zip(without.times.ms()).is_some_and(|(with, without)| {
+                with >= LEAST_RATIO * without && with - without >= LEAST_MORE_MS
+            });
         enough && more
     }
 
@@ -233,10 +234,8 @@ impl Source {
         let r = self.others.correlation();
         let t = r * ((with.seconds + without.seconds - 2) as f64 / (1.0 - r * r).max(1e-9)).sqrt();
         let apart = with.level() - without.level();
-        let comes_with_it = self
-            .changes
-            .mean_and_t()
-            .is_some_and(|(mean, t)| mean >= apart / 2.0 && t >= LEAST_T_OF_CHANGE);
+        let comes_with_it =
+            self.changes.mean_and_t().is_some_and(|(mean, t)| mean >= apart / 2.0 && t >= LEAST_T_OF_CHANGE);
         let requests = |sides: &Sides| sides.with.times.requests;
         let slowed = self
             .each

@@ -212,7 +212,8 @@ impl Silences {
         let all: u64 = self.answers.values().sum();
         let accused = self.by_first.iter().filter_map(|(operation, ended)| {
             let answers = self.answers.get(operation).copied().unwrap_or(0);
-            let z = z_of_proportions((ended.times, answers), (of - ended.times, all.saturating_sub(answers)))?;
+            let z =
+                z_of_proportions((ended.times, answers), (of - ended.times, all.saturating_sub(answers)))?;
             let enough = ended.times >= FEWEST && ended.holding >= 3 && ended.holding * 5 >= ended.times;
             let rate = ended.times as f64 / answers as f64;
             let share = ended.silent.as_secs_f64() / self.seconds.max(1) as f64;

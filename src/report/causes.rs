@@ -47,7 +47,8 @@ fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
     let all: u64 = kinds.clone().map(|(count, ..)| count).sum();
     let (count, id, kind) =
         kinds.max_by_key(|(count, id, kind)| (*count, std::cmp::Reverse((*id, *kind))))?;
-    let tried = |operation: &crate::measure::summary::OperationSummary| operation.requests + operation.dropped;
+    let tried =
+        |operation: &crate::measure::summary::OperationSummary| operation.requests + operation.dropped;
     let of: u64 = counted.operations.values().map(tried).sum();
     let mut told = match (all as f64) < LEAST_FAILED * of as f64 {
         true => return None,
@@ -69,7 +70,9 @@ fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
         && since >= GREW * before
     {
         let (before, since) = (number(Some(before)), number(Some(since)));
-        told += &format!("; before the first failure requests took {before} ms on average, since then {since} ms");
+        told += &format!(
+            "; before the first failure requests took {before} ms on average, since then {since} ms"
+        );
     }
     Some(told)
 }
@@ -87,9 +90,9 @@ fn frozen(plan: &Plan, freezer: Freezer, slower: Option<Slower>) -> String {
     let Freezer { operation, times, of, silent, answers, held } = freezer;
     let name = name(plan, operation);
     let mut told = format!(
-        "`{name}` freezes the others: {times} of the {of} times that nobody was answered for 80 ms or longer, \
-         an answer to `{name}` came first when it ended; these {times} lasted {} together, {times} of its {answers} \
-         answers ended one, and {held} requests of others were answered within 20 ms of them, after waiting too",
+        "`{name}` freezes the others: of {of} silences of 80 ms or longer, in which nobody was answered, {times} ended \
+         with an answer to `{name}` ({} of silence; {times} of its {answers} answers), and within 20 ms after it {held} \
+         waiting requests of others were answered",
         span(silent)
     );
     if let Some(slower) = slower {
