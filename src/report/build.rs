@@ -10,7 +10,7 @@ use crate::report::model::{
     ArrivalsReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
     OperationReport, PhaseReport, PlanFacts, Report, TimesReport,
 };
-use crate::slo::judge::{Judged, Length};
+use crate::slo::judge::{Judged, Length, Verdict};
 use crate::slo::objective::{Objective, Statistic, Tier};
 
 /// What a report needs besides plan, summary and judgement.

@@ -4,6 +4,7 @@
 
 mod answer;
 mod bodies;
+mod causes;
 mod certificates;
 mod checked;
 mod class_keys;

@@ -1,1 +1,98 @@
+use std::path::Path;
 
+use super::*;
+use crate::diagnostic::Problems;
+use crate::measure::summary::OperationSummary;
+use crate::measure::traces::Mean;
+use crate::plan::{Settings, World, load};
+
+const CHECK: OperationId = OperationId(0);
+const SEARCH: OperationId = OperationId(1);
+
+fn plan() -> Plan {
+    let text = "name = \"c\"\ntarget.url = \"http://127.0.0.1:1\"\ngate.tier = \"none\"\n\
+                phases = [{ name = \"p\", duration = \"1m\", users = 1, mix = { u = 1 } }]\n\
+                users.u.tasks = [{ operation = \"check\", request = \"GET /a\" }, \
+                { operation = \"search\", request = \"GET /b\" }]";
+    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    load(Path::new("plans/c.toml"), &Settings::default(), &world, &mut Problems::default()).plan.unwrap()
+}
+
+fn counted(failed: [u64; 2], dropped: u64) -> PhaseSummary {
+    let mut counted = PhaseSummary::default();
+    for (id, failed) in [CHECK, SEARCH].into_iter().zip(failed) {
+        let errors = [(ErrorKind::Status5xx, failed)].into();
+        let operation = OperationSummary { requests: 1000, errors, dropped, ..OperationSummary::default() };
+        counted.operations.insert(id, operation);
+        counted.traces.failures.first.insert((id, ErrorKind::Status5xx), 11);
+    }
+    counted
+}
+
+#[test]
+fn where_the_data_show_nothing_nothing_is_said() {
+    assert_eq!(causes(&plan(), &PhaseSummary::default()), Vec::<String>::new());
+    // Nineteen of two thousand are no reason.
+    assert_eq!(causes(&plan(), &counted([9, 10], 0)), Vec::<String>::new());
+}
+
+#[test]
+fn failures_come_first_with_their_number_their_beginning_and_the_times_before_and_since() {
+    let mut counted = counted([10, 40], 0);
+    let expected = "40 of 1000 `search` requests failed (status 5xx), the first one sent in second 12 of the phase; \
+                    with other operations and kinds 50 of 2000 failed";
+    assert_eq!(causes(&plan(), &counted), [expected]);
+    counted.traces.failures.before = Mean { requests: 100, sum_ms: 1200.0 };
+    counted.traces.failures.since = Mean { requests: 100, sum_ms: 2300.0 };
+    assert_eq!(causes(&plan(), &counted), [expected]);
+    counted.traces.failures.since = Mean { requests: 100, sum_ms: 81_200.0 };
+    let grown = "; before the first failure requests took 12 ms on average, since then 812 ms";
+    assert_eq!(causes(&plan(), &counted), [format!("{expected}{grown}")]);
+}
+
+#[test]
+fn arrivals_that_were_never_sent_are_told_as_failures() {
+    let told = causes(&plan(), &counted([0, 0], 500)).remove(0);
+    assert!(
+        told.starts_with("500 of 1500 `check` requests were never sent, because no user was idle"),
+        "{told}"
+    );
+}
+
+#[test]
+fn sentences_have_the_numbers_that_were_found() {
+    let freezer = Freezer {
+        operation: CHECK,
+        times: 57,
+        of: 60,
+        silent: Duration::from_millis(57_230),
+        answers: 58,
+        held: 912,
+    };
+    let slower = Slower { operation: CHECK, with: (57, 812.3), without: (243, 12.04), correlation: 0.909 };
+    let contrast = "in the 57 seconds with `check` under way the other requests took 812 ms on average, in the other \
+                    243 seconds 12 ms (correlation 0.91)";
+    assert_eq!(
+        frozen(&plan(), freezer, Some(slower)),
+        format!(
+            "`check` freezes the others: of 60 silences of 80 ms or longer, in which nobody was answered, 57 ended with \
+             an answer to `check` (57.2s of silence; 57 of its 58 answers), and within 20 ms after it 912 waiting \
+             requests of others were answered; {contrast}"
+        )
+    );
+    assert_eq!(
+        slowed(&plan(), slower),
+        format!("the others are slower while `check` is under way: {contrast}")
+    );
+    let plateau = Plateau {
+        from: 123,
+        to: 300,
+        under_way: (40.2, 190.4),
+        throughput: (61.3, 60.9),
+        mean_throughput: 61.0,
+    };
+    let grew = "saturation: from 2m3s to 5m into the phase the requests under way grew from 40 to 190, while throughput";
+    assert_eq!(saturated(plateau), format!("{grew} stayed at 61/s"));
+    let fell = saturated(Plateau { throughput: (61.3, 40.0), ..plateau });
+    assert_eq!(fell, format!("{grew} fell from 61.3/s to 40/s"));
+}

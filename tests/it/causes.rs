@@ -1,0 +1,77 @@
+//! A phase that misses is told what the data show of the reason: the built-in target behaves like the real service, and
+//! the guide's own peak is sent to it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// The built-in target with these options, as a process; killed when dropped.
+struct StandIn(Child, String);
+
+impl StandIn {
+    fn start(options: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.args(["stand-in", "--port", "0"]).args(options.split_whitespace());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("stand-in listening on ").unwrap().to_owned();
+        Self(child, url)
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        // It may have ended already; there is nothing left to do then.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The shipped plan `peak`, in short, against a stand-in with these options; its phase in the report, and the terminal's
+/// report with its lines joined.
+fn peak(options: &str, users: u32, length: &str) -> (Value, String) {
+    let target = StandIn::start(options);
+    let folder = tempfile::tempdir().unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(["plans/peak.toml", "--seed", "1", "--rehearse", length, "--target", &target.1, "--out"])
+        .arg(folder.path())
+        .args(["--set", &format!("phases.peak.users={users}")])
+        .output()
+        .unwrap();
+    let report = std::fs::read(folder.path().join("latest/report.json"));
+    let report: Value = serde_json::from_slice(&report.unwrap()).unwrap();
+    let text = String::from_utf8(run.stdout).unwrap();
+    (report["phases"][0].clone(), text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn causes(phase: &Value) -> Vec<String> {
+    phase["causes"].as_array().unwrap().iter().map(|cause| cause.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn that_the_detailed_health_check_freezes_the_others_is_told_of_the_guides_peak() {
+    // As many users as are answered within the plan's timeout; one second per check is what the real one takes.
+    for (options, users) in [("--blocking-health", 30), ("--blocking-health=100ms", 200)] {
+        let (phase, text) = peak(options, users, if users == 30 { "11s" } else { "6s" });
+        let causes = causes(&phase);
+        assert!(text.contains("likely cause: `health-detailed` freezes the others: "), "{text}");
+        assert!(
+            causes.iter().any(|cause| cause.starts_with("`health-detailed` freezes the others: ")),
+            "{phase:#}"
+        );
+        for innocent in ["search", "manual-sync", "scheduler-jobs"] {
+            let accused = [format!("`{innocent}` freezes"), format!("while `{innocent}`")];
+            assert!(!accused.iter().any(|words| text.contains(words)), "{text}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_accused_where_all_are_slow_or_nothing_is_missed() {
+    let (phase, text) = peak("--delay 300ms --jitter 600ms", 60, "6s");
+    assert!(text.contains("Peak load, missed"), "{text}");
+    assert_eq!(causes(&phase), Vec::<String>::new());
+    assert!(!text.contains("likely cause"), "{text}");
+}
