@@ -9,6 +9,7 @@ pub mod document;
 pub mod engine;
 pub mod event;
 pub mod exit;
+pub mod generator;
 pub mod journal;
 pub mod measure;
 pub mod offer;

@@ -21,6 +21,11 @@ impl Clock {
         self.offset(Instant::now())
     }
 
+    /// The moment of an offset.
+    pub(super) fn moment(self, offset: Duration) -> Instant {
+        self.start + offset
+    }
+
     /// The offset of a moment.
     pub(super) fn offset(self, at: Instant) -> Duration {
         at.saturating_duration_since(self.start)

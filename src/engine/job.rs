@@ -20,4 +20,6 @@ pub struct Job {
     pub log_room: usize,
     /// Whether to tell what happens to connections and users.
     pub verbose: bool,
+    /// Whether workers watch how their own thread fares.
+    pub watchful: bool,
 }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod conductor;
+mod heart;
 mod job;
 mod once;
 mod pool;

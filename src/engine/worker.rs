@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, LocalSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::engine::clock::Clock;
+use crate::engine::heart::Heart;
 use crate::engine::job::Job;
 use crate::engine::pool::{Pool, Ticket};
 use crate::engine::user::life::{Life, User};
@@ -155,21 +156,33 @@ impl Worker {
     }
 
     async fn hand_over_until(&self, drained: impl Future<Output = ()>, stage: &Stage) {
-        let mut tick = 1;
+        let mut tick = EVERY;
         let mut drained = std::pin::pin!(drained);
+        let start = stage.clock.moment(Duration::ZERO);
+        let mut heart = self.job.watchful.then(|| Heart::starting_at(start, stage.clock));
         loop {
-            let next = tokio::time::sleep(EVERY * tick - stage.clock.now().min(EVERY * tick));
+            let due = stage.clock.moment(tick);
+            let next = heart.as_ref().map_or(due, |heart| heart.due().min(due));
             let done = tokio::select! {
                 () = &mut drained => true,
-                () = next => false,
+                () = sleep_until(next) => false,
             };
+            if let Some(heart) = &mut heart {
+                heart.beat(&mut stage.recorder.borrow_mut());
+            }
+            if !done && Instant::now() < due {
+                continue;
+            }
+            if let Some(heart) = &mut heart {
+                heart.look(&mut stage.recorder.borrow_mut());
+            }
             let (batch, log) = stage.recorder.borrow_mut().drain(stage.clock.now());
             // Where the session is gone there is no one left to tell.
             let _ = self.events.send(RunEvent::Recorded { batch, log });
             if done {
                 return;
             }
-            tick = u32::try_from(stage.clock.now().as_secs()).unwrap_or(u32::MAX - 1) + 1;
+            tick = Duration::from_secs(stage.clock.now().as_secs()) + EVERY;
         }
     }
 }
@@ -275,7 +288,7 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
             break;
         }
         while let Some((number, class, intended)) = next.filter(|(_, _, at)| *at <= now) {
-            stage.recorder.borrow_mut().schedule(intended);
+            stage.recorder.borrow_mut().schedule(intended, now);
             pools[class].offer(Ticket::new(number, intended, now));
             next = dealt.next();
             expect(&stage, next);

@@ -106,6 +106,11 @@ impl Times {
         Some(Duration::from_micros(histogram.value_at_quantile(part).min(self.max)))
     }
 
+    /// How many were longer than this, to 0.1 %.
+    pub fn count_above(&self, limit: Duration) -> u64 {
+        self.buckets().filter(|(time, _)| *time > limit).map(|(_, count)| count).sum()
+    }
+
     /// The exact mean, in milliseconds; `None` without data.
     pub fn mean_ms(&self) -> Option<f64> {
         (self.count() > 0).then(|| self.sum as f64 / self.count() as f64 / 1000.0)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::measure::summary::{Evidence, PhaseSummary, Summary};
 use crate::measure::watch::{Limits, Tally, Watch, What};
 use crate::measure::window::{Batch, Cell, Window};
-use crate::plan::model::{Judged, Phase, Plan};
+use crate::plan::model::{Judged, Load, Phase, Plan};
 
 /// Folds batches, in any order between workers, into a summary.
 ///
@@ -27,6 +27,8 @@ pub struct Ledger {
 struct Length {
     judged: Vec<Judged>,
     duration: Duration,
+    /// Whether a schedule starts its tasks.
+    open: bool,
 }
 
 /// A phase under way.
@@ -41,7 +43,11 @@ struct Pending {
 impl Ledger {
     /// An empty ledger for a plan and what is watched in it.
     pub fn new(plan: &Plan, watches: Vec<Watch>, workers: usize) -> Self {
-        let length = |phase: &Phase| Length { judged: phase.judged(), duration: phase.duration.duration() };
+        let length = |phase: &Phase| Length {
+            judged: phase.judged(),
+            duration: phase.duration.duration(),
+            open: matches!(phase.load, Load::Open(_)),
+        };
         let summary = Summary {
             phases: vec![PhaseSummary::default(); plan.phases.len()],
             evidence: vec![Evidence::default(); watches.len()],
@@ -123,6 +129,11 @@ impl Ledger {
             }
             pending.next += 1;
             let window = pending.windows.remove(&second).unwrap_or_default();
+            let unbalanced = &mut self.summary.phases[usize::from(phase)].unbalanced;
+            if unbalanced.is_none() {
+                let open = self.phases[usize::from(phase)].open;
+                *unbalanced = window.contradiction(open).map(|why| (second, why));
+            }
             self.fold_second(phase, second, &window);
         }
     }
@@ -152,7 +163,7 @@ impl Ledger {
 }
 
 fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
-    let Window { cells, scheduled, started, send_lag, user_wait, connect, answers: _ } = window;
+    let Window { cells, scheduled, started, send_lag, user_wait, connect, answers: _, vitals: _ } = window;
     summary.scheduled += u64::from(*scheduled);
     summary.started += u64::from(*started);
     for (id, cell) in cells {
@@ -172,6 +183,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
         }
     }
     if is_judged {
+        summary.health.add(window);
         summary.send_lag.add(send_lag);
         summary.user_wait.add(user_wait);
         summary.connect.add(connect);

@@ -4,6 +4,7 @@
 pub mod blocks;
 pub mod counts;
 pub mod course;
+pub mod health;
 pub mod influence;
 pub mod ledger;
 pub mod recorder;
@@ -11,5 +12,6 @@ pub mod sample;
 pub mod silence;
 pub mod summary;
 pub mod traces;
+pub mod vitals;
 pub mod watch;
 pub mod window;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
 use crate::measure::silence::Ear;
+use crate::measure::vitals::{LATE, Pulse};
 use crate::measure::watch::Limits;
 use crate::measure::window::{Batch, Example, Window};
 use crate::plan::model::OperationId;
@@ -89,9 +90,12 @@ impl Recorder {
         self.end = self.end.min(end);
     }
 
-    /// Records an arrival of the schedule.
-    pub fn schedule(&mut self, intended: Duration) {
-        self.window(intended).scheduled += 1;
+    /// Records an arrival of the schedule that is offered to the users now.
+    pub fn schedule(&mut self, intended: Duration, now: Duration) {
+        let in_time = now < self.end + LATE;
+        let window = self.window(intended);
+        window.scheduled += 1;
+        window.vitals.issued += u32::from(in_time);
     }
 
     /// Records that a user took up an arrival.
@@ -103,6 +107,26 @@ impl Recorder {
     pub fn drop_arrival(&mut self, operation: OperationId, intended: Duration) {
         self.window(intended).cells.entry(operation).or_default().dropped += 1;
         self.forget(intended);
+    }
+
+    /// Records which task was drawn for a start, by its place among all tasks of the plan.
+    pub fn draw(&mut self, intended: Duration, task: usize) {
+        self.window(intended).vitals.draw(task);
+    }
+
+    /// Records by how much our own lag lengthened the cycle of a user that waits, whose task finished now.
+    pub fn lose(&mut self, finished: Duration, lost: Duration) {
+        if finished < self.end && !lost.is_zero() {
+            self.window(finished).vitals.lost += u64::try_from(lost.as_micros()).unwrap_or(u64::MAX >> 24);
+        }
+    }
+
+    /// Records how the worker's thread fared at a moment, unless the phase was over.
+    pub fn feel(&mut self, at: Duration, pulse: &Pulse) {
+        if at < self.end {
+            let worker = self.scope.worker;
+            self.window(at).vitals.workers.entry(worker).or_default().merge(pulse);
+        }
     }
 
     /// Records a request that ended, one way or the other.

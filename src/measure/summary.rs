@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::measure::blocks::BlockSums;
 use crate::measure::counts::Times;
+use crate::measure::health::Health;
 use crate::measure::sample::ErrorKind;
 use crate::measure::traces::Traces;
 use crate::measure::watch::{Sides, Tally, Windows};
@@ -44,6 +45,10 @@ pub struct PhaseSummary {
     pub examples: BTreeMap<(OperationId, ErrorKind), String>,
     /// What may show why it was slow.
     pub traces: Traces,
+    /// How the generator fared over the judged window.
+    pub health: Health,
+    /// The first second whose numbers do not add up, and how.
+    pub unbalanced: Option<(u32, String)>,
 }
 
 /// What is known of a phase besides its numbers.
@@ -99,6 +104,9 @@ impl PhaseSummary {
 
     /// Where the phase's numbers do not add up, in words.
     pub fn contradiction(&self, open: bool) -> Option<String> {
+        if let Some((second, why)) = &self.unbalanced {
+            return Some(format!("in second {second}, {why}"));
+        }
         let apart = self.operations.values().find(|o| o.requests != o.succeeded + o.failed());
         if let Some(OperationSummary { requests, succeeded, errors, .. }) = apart {
             return Some(format!(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::counts::Counts;
 use crate::measure::sample::ErrorKind;
 use crate::measure::silence::Answers;
+use crate::measure::vitals::Vitals;
 use crate::plan::model::OperationId;
 
 /// What was intended in one second of a phase, and what was completed in it.
@@ -29,6 +30,8 @@ pub struct Window {
     pub connect: Counts,
     /// When the target was heard.
     pub answers: Answers,
+    /// What the generator saw of itself.
+    pub vitals: Vitals,
 }
 
 /// What happened to the requests of one operation.
@@ -63,7 +66,7 @@ pub struct Cell {
 impl Window {
     /// Adds another window of the same second.
     pub fn merge(&mut self, other: &Self) {
-        let Self { cells, scheduled, started, send_lag, user_wait, connect, answers } = other;
+        let Self { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals } = other;
         for (operation, cell) in cells {
             self.cells.entry(*operation).or_default().merge(cell);
         }
@@ -73,6 +76,24 @@ impl Window {
         self.user_wait.merge(user_wait);
         self.connect.merge(connect);
         self.answers.merge(answers);
+        self.vitals.merge(vitals);
+    }
+
+    /// Where what is counted in a settled second does not add up, in words.
+    pub fn contradiction(&self, open: bool) -> Option<String> {
+        let apart = self.cells.values().find(|cell| cell.requests != cell.succeeded + cell.failed());
+        if let Some(cell) = apart {
+            return Some(format!(
+                "{} requests are not {} that succeeded and {} that failed",
+                cell.requests,
+                cell.succeeded,
+                cell.failed()
+            ));
+        }
+        let dropped: u32 = self.cells.values().map(|cell| cell.dropped).sum();
+        let (scheduled, started) = (self.scheduled, self.started);
+        (open && scheduled != started + dropped)
+            .then(|| format!("{scheduled} arrivals are not {started} started and {dropped} dropped"))
     }
 }
 
@@ -159,6 +180,7 @@ mod tests {
     use super::*;
     use crate::measure::sample::{Outcome, Purpose, Sample};
     use crate::measure::silence::Ear;
+    use crate::measure::vitals::{Machine, Pulse};
 
     const SAMPLE: Sample = Sample {
         operation: OperationId(0),
@@ -172,6 +194,25 @@ mod tests {
         bytes: 0,
         purpose: Purpose::Task,
     };
+
+    prop_compose! {
+        fn vitals()(
+            workers in prop::collection::btree_map(0_u16..3, (0_u64..100, 0_u64..200, 0_u64..1500), 0..3),
+            draws in prop::collection::vec(0_u32..9, 0..4),
+            numbers in prop::array::uniform4(0_u32..100),
+        ) -> Vitals {
+            let pulse = |(late, ran, of): (u64, u64, u64)| {
+                let ms = Duration::from_millis;
+                let mut pulse = Pulse::look(ms(ran), (of % 2 == 0).then(|| ms(ran / 2)), ms(of + 1));
+                pulse.merge(&Pulse::stall(ms(late)));
+                pulse
+            };
+            let [issued, jumps, stolen, lost] = numbers;
+            let machine = Machine { ticks: 200, stolen: stolen.into(), jumps, furthest: lost.into(), ..Machine::default() };
+            let workers = workers.into_iter().map(|(worker, told)| (worker, pulse(told))).collect();
+            Vitals { workers, machine, issued, lost: lost.into(), draws }
+        }
+    }
 
     prop_compose! {
         fn counts()(times in prop::collection::vec(0_u64..10_000_000_000, 0..6)) -> Counts {
@@ -221,8 +262,9 @@ mod tests {
             user_wait in counts(),
             connect in counts(),
             answers in answers(),
+            vitals in vitals(),
         ) -> Window {
-            Window { cells, scheduled, started, send_lag, user_wait, connect, answers }
+            Window { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals }
         }
     }
 

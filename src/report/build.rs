@@ -1,13 +1,14 @@
 use jiff::Timestamp;
 
 use crate::exit::Ending;
+use crate::generator::Check;
 use crate::measure::counts::Times;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::GateTier;
 use crate::plan::model::{Load, Plan};
 use crate::report::causes::causes;
 use crate::report::model::{
-    ArrivalsReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
+    ArrivalsReport, CheckReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
     OperationReport, PhaseReport, PlanFacts, Report, TimesReport,
 };
 use crate::slo::judge::{Judged, Length, Verdict};
@@ -32,6 +33,8 @@ pub struct Facts<'f> {
     pub phases: &'f [PhaseRun],
     /// Why it ended before its time.
     pub ended_early: Option<EndedEarlyReport>,
+    /// The generator's own checks, by phase of the plan.
+    pub checks: &'f [Vec<Check>],
     /// What the reader should know.
     pub notices: Vec<String>,
 }
@@ -50,8 +53,10 @@ pub fn build(
     };
     let reports = facts.phases.iter().map(|run| {
         let missed = missed(run.phase);
-        let told = || causes(plan, &summary.phases[run.phase.index()]);
-        PhaseReport { causes: if missed { told() } else { Vec::new() }, ..phase_report(plan, run, summary) }
+        let counted = &summary.phases[run.phase.index()];
+        let checks = facts.checks.get(run.phase.index()).map_or(&[][..], Vec::as_slice);
+        let causes = if missed { causes(plan, counted) } else { Vec::new() };
+        PhaseReport { causes, ..phase_report(plan, run, counted, checks) }
     });
     let phases = reports.collect();
     let judgements = objectives.iter().zip(judged);
@@ -118,9 +123,8 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> Obje
     }
 }
 
-fn phase_report(plan: &Plan, run: &PhaseRun, summary: &Summary) -> PhaseReport {
+fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[Check]) -> PhaseReport {
     let phase = &plan.phases[run.phase.index()];
-    let counted = &summary.phases[run.phase.index()];
     let judged = counted.judged_seconds;
     let per_second = |completed: u64| (judged > 0.0).then(|| rounded(completed as f64 / judged));
     let all = counted.operations.values();
@@ -148,7 +152,7 @@ fn phase_report(plan: &Plan, run: &PhaseRun, summary: &Summary) -> PhaseReport {
         operations: operations.collect(),
         errors_by_kind: errors_by_kind(plan, counted),
         causes: Vec::new(),
-        generator: generator_report(run, counted),
+        generator: generator_report(run, counted, checks),
     }
 }
 
@@ -187,7 +191,7 @@ fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
     kinds.collect()
 }
 
-fn generator_report(run: &PhaseRun, counted: &PhaseSummary) -> GeneratorReport {
+fn generator_report(run: &PhaseRun, counted: &PhaseSummary, checks: &[Check]) -> GeneratorReport {
     let wall = run.wall.as_secs_f64();
     GeneratorReport {
         send_lag_ms: lag_report(&counted.send_lag),
@@ -195,7 +199,16 @@ fn generator_report(run: &PhaseRun, counted: &PhaseSummary) -> GeneratorReport {
         connect_ms: lag_report(&counted.connect),
         cpu_percent: if wall > 0.0 { rounded(100.0 * run.cpu.as_secs_f64() / wall) } else { 0.0 },
         peak_memory_bytes: run.peak_memory_bytes,
-        checks: Vec::new(),
+        checks: checks.iter().map(check_report).collect(),
+    }
+}
+
+fn check_report(check: &Check) -> CheckReport {
+    CheckReport {
+        name: check.name,
+        value: check.value.clone(),
+        verdict: check.verdict.word(),
+        why: check.why.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report as a terminal shows it, readable at 80 columns.
 
-use crate::report::model::{ObjectiveReport, PhaseReport, Report};
+use crate::report::model::{CheckReport, ObjectiveReport, PhaseReport, Report};
 use crate::report::table::{WIDTH, light, number};
 
 /// The whole report: a table of operations and one of objectives per phase, then the verdict.
@@ -46,6 +46,27 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     }
     for cause in &phase.causes {
         text.push_str(&wrapped("  likely cause:", cause));
+    }
+    text.push('\n');
+    text.push_str(&generator_text(phase));
+    text
+}
+
+/// One line where all of the generator's own checks are fine, and one more for each that is not.
+fn generator_text(phase: &PhaseReport) -> String {
+    let checks = &phase.generator.checks;
+    let other: Vec<&CheckReport> = checks.iter().filter(|check| check.verdict != "ok").collect();
+    let fine = checks.len() - other.len();
+    let fine = if other.is_empty() {
+        format!("{fine} checks fine")
+    } else {
+        format!("{fine} of {} checks fine", checks.len())
+    };
+    let lag = phase.generator.send_lag_ms.p99;
+    let lag = lag.map_or_else(String::new, |lag| format!(", send lag p99 {} ms", number(Some(lag))));
+    let mut text = wrapped("  generator:", &(fine + &lag));
+    for check in other {
+        text.push_str(&wrapped(&format!("  {}, {}:", check.name, check.verdict), &check.why));
     }
     text
 }

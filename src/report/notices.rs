@@ -82,9 +82,8 @@ fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
 fn omitted(times: &Times, mean_wait: f64) -> f64 {
     let Some(median) = times.quantile(0.5) else { return 0.0 };
     let usual = mean_wait + median.as_secs_f64();
-    let left_out = |(time, count): (Duration, u64)| {
-        count as f64 * (time.as_secs_f64() / usual.max(1e-6) - 1.0).max(0.0)
-    };
+    let left_out =
+        |(time, count): (Duration, u64)| count as f64 * (time.as_secs_f64() / usual.max(1e-6) - 1.0).max(0.0);
     times.buckets().map(left_out).sum()
 }
 

@@ -66,6 +66,21 @@ impl Arrivals {
         Some(Duration::from_secs_f64(self.pieces[index].reach(number)))
     }
 
+    /// How many evenly spaced arrivals come before a moment: just those whose [`at`](Self::at) does.
+    pub fn count_before(&self, moment: Duration) -> u64 {
+        let before = |number: u64| self.at(number as f64).is_some_and(|at| at < moment);
+        let piece = self.pieces.iter().rev().find(|piece| piece.start <= moment.as_secs_f64());
+        let mut count = piece.map_or(0, |piece| whole(piece.before + piece.reached(moment.as_secs_f64())));
+        // At the edge rounding decides, and it is to decide as it does for the arrivals themselves.
+        while count > 0 && !before(count - 1) {
+            count -= 1;
+        }
+        while before(count) {
+            count += 1;
+        }
+        count
+    }
+
     /// The intended starts, with gaps between their numbers as given: 1 for even spacing.
     pub fn spaced(self, first: f64, mut gap: impl FnMut() -> f64) -> impl Iterator<Item = Duration> {
         let mut number = first;
@@ -78,6 +93,12 @@ impl Arrivals {
 }
 
 impl Piece {
+    /// How many arrivals of the piece have come at a moment.
+    fn reached(&self, moment: f64) -> f64 {
+        let within = (moment - self.start).clamp(0.0, self.length);
+        (self.from + (self.to - self.from) * within / (2.0 * self.length)) * within
+    }
+
     /// The moment at which so many arrivals are reached; solves `from·t + (to − from)·t²/(2·length) = n`.
     fn reach(&self, number: f64) -> f64 {
         let wanted = number - self.before;
@@ -130,6 +151,22 @@ mod tests {
         let grid = starts(["3000/day"; 2], "0s", "24h");
         assert_eq!(grid.len(), 3000);
         assert_eq!(grid[1], Duration::from_millis(28_800));
+    }
+
+    #[test]
+    fn arrivals_before_a_moment_are_those_that_come_before_it() {
+        for (rates, ramp) in
+            [(["7/s"; 2], "3s"), (["10/s", "100/s"], "0s"), (["90/s", "0/s"], "2s"), (["3/s"; 2], "0s")]
+        {
+            let [from, to] = rates.map(|rate| rate.parse().unwrap());
+            let arrivals = Arrivals::new((from, to), ramp.parse().unwrap(), "10s".parse().unwrap());
+            let grid = starts(rates, ramp, "10s");
+            for ms in (0..=12_000).step_by(125) {
+                let moment = Duration::from_millis(ms);
+                let before = grid.iter().filter(|start| **start < moment).count() as u64;
+                assert_eq!(arrivals.count_before(moment), before, "{rates:?} {ms} ms");
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::event::{Observer, RunEvent};
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::PhaseRun;
+use crate::measure::vitals::Machine;
+use crate::measure::window::Batch;
 
 /// Faults that can be asked for, to show what comes of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub trait SelfUse {
     fn wall(&self) -> Duration;
     /// The most memory had so far, in bytes.
     fn peak_memory(&self) -> u64;
+    /// What happened to the machine since this was asked last.
+    fn machine(&self) -> Machine;
 }
 
 /// Follows a run.
@@ -57,15 +61,25 @@ impl Session<'_> {
         if let (Some(failpoint), RunEvent::Recorded { batch, .. }) = (self.failpoint, &mut event) {
             self.fail(failpoint, batch);
         }
-        match &event {
-            RunEvent::PhaseStarted { phase, at } => self.phases.push(PhaseRun {
-                phase: *phase,
-                started_at: *at,
-                cpu: self.self_use.cpu(),
-                wall: self.self_use.wall(),
-                peak_memory_bytes: 0,
-            }),
-            RunEvent::Recorded { batch, .. } => self.ledger.fold(batch),
+        match &mut event {
+            RunEvent::PhaseStarted { phase, at } => {
+                // What happened between two phases is no one's.
+                let _ = self.self_use.machine();
+                self.phases.push(PhaseRun {
+                    phase: *phase,
+                    started_at: *at,
+                    cpu: self.self_use.cpu(),
+                    wall: self.self_use.wall(),
+                    peak_memory_bytes: 0,
+                });
+            }
+            RunEvent::Recorded { batch, .. } => {
+                // Once a second is enough.
+                if batch.worker == 0 {
+                    add_machine(batch, &self.self_use.machine());
+                }
+                self.ledger.fold(batch);
+            }
             RunEvent::PhaseEnded { phase, ran } => {
                 self.ledger.finish(phase.0, *ran);
                 if let Some(run) = self.phases.last_mut() {
@@ -81,12 +95,23 @@ impl Session<'_> {
         }
     }
 
-    fn fail(&mut self, failpoint: Failpoint, batch: &mut crate::measure::window::Batch) {
+    fn fail(&mut self, failpoint: Failpoint, batch: &mut Batch) {
         assert!(failpoint != Failpoint::Panic, "asked to fail");
         let cells = batch.windows.values_mut().flat_map(|window| window.cells.values_mut());
         if let Some(cell) = cells.into_iter().find(|cell| cell.succeeded > 0) {
             cell.succeeded -= 1;
             self.failpoint = None;
         }
+    }
+}
+
+/// Adds what happened to the machine to the second in which a worker's first look at itself began.
+fn add_machine(batch: &mut Batch, machine: &Machine) {
+    let looked = batch
+        .windows
+        .values_mut()
+        .find(|window| window.vitals.workers.get(&batch.worker).is_some_and(|pulse| pulse.looks > 0));
+    if let Some(window) = looked {
+        window.vitals.machine.merge(machine);
     }
 }

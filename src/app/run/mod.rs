@@ -24,11 +24,12 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Job};
 use crate::event::Observer;
 use crate::exit::{self, Ending, Signal};
+use crate::generator::{self, Check};
 use crate::journal::format::Manifest;
 use crate::journal::{self, writer::Writer};
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::{PhaseRun, Summary};
-use crate::plan::model::Plan;
+use crate::plan::model::{PhaseId, Plan};
 use crate::plan::{Decision, GateTier, Inconclusive, rehearse};
 use crate::report::model::EndedEarlyReport;
 use crate::report::{self, Facts};
@@ -57,6 +58,8 @@ struct Run<'r> {
 struct Outcome {
     summary: Summary,
     phases: Vec<PhaseRun>,
+    /// The generator's own checks, by phase of the plan.
+    checks: Vec<Vec<Check>>,
     ending: Option<Ending>,
     /// Why it ended before its time, if the runner ended it.
     ended_early: Option<EndedEarly>,
@@ -65,7 +68,13 @@ struct Outcome {
 impl Outcome {
     /// Nothing was sent, or nothing is known of it.
     fn without_load(ending: Ending) -> Self {
-        Self { summary: Summary::default(), phases: Vec::new(), ending: Some(ending), ended_early: None }
+        Self {
+            summary: Summary::default(),
+            phases: Vec::new(),
+            checks: Vec::new(),
+            ending: Some(ending),
+            ended_early: None,
+        }
     }
 }
 
@@ -204,7 +213,9 @@ impl<'r> Run<'r> {
             // One more than will be written, so that the log can say that it is not whole.
             log_room: log_path.map_or(0, |_| self.arguments.log_limit.saturating_add(1)),
             verbose: self.arguments.verbose,
+            watchful: true,
         })?;
+        let target_is_here = machine::is_home_of(&plan.target.url).await;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut journal = self.journal();
         let mut log = self.request_log(log_path, &plan);
@@ -242,7 +253,10 @@ impl<'r> Run<'r> {
         let failed = journal.as_ref().and_then(Writer::failure);
         self.notices.extend(failed.map(|why| format!("the run's windows are not whole on disk: {why}")));
         self.notices.extend(log.as_ref().and_then(RequestLog::notice));
-        Ok(Outcome { summary, phases, ending: interrupted, ended_early: guard.into_ended() })
+        let facts = generator::Facts { plan: &plan, objectives: &self.ready.objectives.all, target_is_here };
+        let checks = (0..).map(PhaseId).zip(&summary.phases);
+        let checks = checks.map(|(id, counted)| generator::checks(facts, id, counted)).collect();
+        Ok(Outcome { summary, phases, checks, ending: interrupted, ended_early: guard.into_ended() })
     }
 
     fn journal(&self) -> Option<Writer> {
@@ -288,10 +302,13 @@ impl<'r> Run<'r> {
         // Phases that did not run have decided nothing.
         endings.extend(outcome.ended_early.as_ref().map(|_| Ending::Inconclusive));
         endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
+        let invalid = outcome.checks.iter().any(|checks| generator::invalid(checks).is_some());
+        endings.extend(invalid.then_some(Ending::Invalid));
         endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
         self.notices.extend(contradictions);
         self.notices.extend(report::notices(plan, &outcome.summary));
-        let proves = plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
+        let proves =
+            plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
         if proves && self.length == Length::Full {
             self.notices.extend(report::spells(plan, &outcome.summary));
         }
@@ -329,6 +346,7 @@ impl<'r> Run<'r> {
             gate: self.ready.plan.gate.tier,
             phases: &outcome.phases,
             ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
+            checks: &outcome.checks,
             notices: self.notices.clone(),
         };
         report::build(&self.ready.plan, &self.ready.objectives.all, judged, &outcome.summary, facts)

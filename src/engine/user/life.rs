@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::pool::Pool;
 use crate::engine::user::memory::Memory;
-use crate::engine::user::perform::Turn;
+use crate::engine::user::perform::{Made, Turn};
 use crate::engine::user::stage::Stage;
 use crate::engine::wire::connection::Connection;
 use crate::engine::wire::fault::Fault;
@@ -15,6 +15,8 @@ use crate::plan::model::Wait;
 
 /// Between two attempts to start, where a user does not wait.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Of a mean wait below this, in seconds, the timer's millisecond would be more than a hundredth.
+const SHORT_WAIT: f64 = 0.1;
 
 /// One virtual user.
 pub(in crate::engine) struct User {
@@ -61,12 +63,13 @@ impl User {
                 stage.expect(life.since);
             }
             if let Some(mut intended) = self.start(life, wait).await {
-                while stage.reach(intended).await {
+                while self.wait_until(intended, wait).await {
                     let turn = Turn::task(Occasion::User(self.number, task), intended);
-                    let finished = self.task(turn, &mut draw).await;
+                    let made = self.task(turn, &mut draw).await;
+                    stage.recorder.borrow_mut().lose(made.finished, lost(wait, intended, made));
                     task += 1;
                     draw = stage.draw(Occasion::User(self.number, task));
-                    intended = next_start(wait, intended, finished, &mut draw);
+                    intended = next_start(wait, intended, made.finished, &mut draw);
                     // The next one is announced even where it will not be made: it is taken back below.
                     stage.expect(intended);
                     if intended >= life.until {
@@ -78,6 +81,15 @@ impl User {
             self.leave(life.until).await;
         }
         stage.tell(|| format!("user {} leaves", self.number));
+    }
+
+    /// Waits for the next task; `false` means that the run stopped before it.
+    async fn wait_until(&self, intended: Duration, wait: Wait) -> bool {
+        let lengthens = matches!(wait, Wait::Uniform(..) | Wait::Exponential(_));
+        match lengthens && wait.mean() < SHORT_WAIT {
+            true => self.stage.reach_precisely(intended).await,
+            false => self.stage.reach(intended).await,
+        }
     }
 
     /// Carries out arrivals until there are no more. Starts first, or connects, so that the first of them need not wait
@@ -101,11 +113,12 @@ impl User {
         stage.tell(|| format!("user {} leaves", self.number));
     }
 
-    /// Performs one task; returns when it finished.
-    async fn task(&mut self, turn: Turn, draw: &mut Draw) -> Duration {
+    /// Performs one task.
+    async fn task(&mut self, turn: Turn, draw: &mut Draw) -> Made {
         let stage = Rc::clone(&self.stage);
-        let steps = stage.behaviours[self.class].choose(draw);
-        self.make(steps, turn, draw).await.finished
+        let (task, steps) = stage.behaviours[self.class].choose(draw);
+        stage.recorder.borrow_mut().draw(turn.intended, task);
+        self.make(steps, turn, draw).await
     }
 
     /// Makes the requests of the start, again and again until they succeed; returns when the first task is intended,
@@ -194,6 +207,16 @@ fn next_start(wait: Wait, intended: Duration, finished: Duration, draw: &mut Dra
         }
         Wait::Exponential(mean) => finished + Duration::from_secs_f64(draw.exponential() * mean.seconds()),
         Wait::Pace(pace) => finished.max(intended + pace.duration()),
+    }
+}
+
+/// By how much our own lag lengthened the cycle of a closed user. A pace takes it up where there is time left, and without
+/// a wait no particular load is asked for.
+fn lost(wait: Wait, intended: Duration, made: Made) -> Duration {
+    match wait {
+        Wait::Nothing => Duration::ZERO,
+        Wait::Uniform(..) | Wait::Exponential(_) => made.lag,
+        Wait::Pace(pace) => made.lag.min(made.finished.saturating_sub(intended + pace.duration())),
     }
 }
 

@@ -30,6 +30,8 @@ pub(in crate::engine) struct Turn {
 pub(in crate::engine) struct Made {
     pub(in crate::engine) finished: Duration,
     pub(in crate::engine) succeeded: bool,
+    /// The send lag of all of them.
+    pub(in crate::engine) lag: Duration,
 }
 
 /// The moments of an attempt, as far as it got.
@@ -69,7 +71,7 @@ impl User {
         draw: &mut Draw,
     ) -> Made {
         let stage = Rc::clone(&self.stage);
-        let mut made = Made { finished: turn.intended, succeeded: true };
+        let mut made = Made { finished: turn.intended, succeeded: true, lag: Duration::ZERO };
         for (index, step) in steps.iter().enumerate() {
             if index > 0 {
                 // Whoever leaves because the run stops still says all of its goodbye.
@@ -80,7 +82,9 @@ impl User {
                 turn = Turn { intended: made.finished, user_wait: Duration::ZERO, ..turn };
                 stage.expect(turn.intended);
             }
+            let lag = made.lag;
             made = self.request(step, turn, draw).await;
+            made.lag += lag;
             if !made.succeeded {
                 break;
             }
@@ -101,8 +105,11 @@ impl User {
         };
         let mut outgoing = prepared.render(draw, &facts);
         let mut hops = stage.target.redirects;
+        let mut lag = Duration::ZERO;
         loop {
-            let (made, hop) = self.one(prepared, outgoing, hops, turn).await;
+            let (mut made, hop) = self.one(prepared, outgoing, hops, turn).await;
+            made.lag += lag;
+            lag = made.lag;
             let Some(hop) = hop else { return made };
             hops -= 1;
             turn = Turn { intended: made.finished, user_wait: Duration::ZERO, ..turn };
@@ -152,7 +159,7 @@ impl User {
             purpose: turn.purpose,
         };
         stage.record(self.number, &sample, result.as_ref().err());
-        let made = Made { finished: sample.finished, succeeded: result.is_ok() };
+        let made = Made { finished: sample.finished, succeeded: result.is_ok(), lag: sample.send_lag() };
         let hop = found.hop.take();
         if let Some(witness) = &stage.witness {
             let mut request = outgoing.ok().map(Outgoing::shown);

@@ -21,6 +21,8 @@ use crate::units::TimeSpan;
 /// A user class, ready to be performed.
 pub(in crate::engine) struct Behaviour {
     cumulative_weights: Vec<f64>,
+    /// The place of its first task among all tasks of the plan.
+    first_task: usize,
     /// Per task what it may be, each a sequence of requests.
     pub(in crate::engine) tasks: Vec<Vec<Vec<Prepared>>>,
     pub(in crate::engine) on_start: Vec<Prepared>,
@@ -64,15 +66,22 @@ pub(super) struct Hop {
 impl Behaviour {
     /// The behaviour of each class of a plan.
     pub(in crate::engine) fn of_classes(plan: &Plan) -> Vec<Self> {
-        plan.classes.iter().map(|class| Self::new(class, &plan.target)).collect()
+        let mut first_task = 0;
+        let behaviours = plan.classes.iter().map(|class| {
+            let behaviour = Self::new(class, &plan.target, first_task);
+            first_task += class.tasks.len();
+            behaviour
+        });
+        behaviours.collect()
     }
 
-    fn new(class: &UserClass, target: &Target) -> Self {
+    fn new(class: &UserClass, target: &Target, first_task: usize) -> Self {
         let prepare = |requests: &Vec<Request>| -> Vec<Prepared> {
             requests.iter().map(|request| Prepared::new(request, target)).collect()
         };
         Self {
             cumulative_weights: class.cumulative_weights.clone(),
+            first_task,
             tasks: class.tasks.iter().map(|task| task.choices.iter().map(prepare).collect()).collect(),
             on_start: prepare(&class.on_start),
             on_stop: prepare(&class.on_stop),
@@ -82,10 +91,12 @@ impl Behaviour {
         }
     }
 
-    /// Draws what to do.
-    pub(in crate::engine) fn choose(&self, draw: &mut Draw) -> &[Prepared] {
-        let task = &self.tasks[draw.weighted(&self.cumulative_weights)];
-        if task.len() == 1 { &task[0] } else { &task[draw.index(task.len())] }
+    /// Draws what to do: a task, by its place among all tasks of the plan, and what it is this time.
+    pub(in crate::engine) fn choose(&self, draw: &mut Draw) -> (usize, &[Prepared]) {
+        let drawn = draw.weighted(&self.cumulative_weights);
+        let task = &self.tasks[drawn];
+        let choice = if task.len() == 1 { &task[0] } else { &task[draw.index(task.len())] };
+        (self.first_task + drawn, choice)
     }
 }
 

@@ -111,13 +111,22 @@ impl Numbering {
 impl Stage {
     /// Waits for an intended start; `false` means that the run stopped before it.
     pub(in crate::engine) async fn reach(&self, intended: Duration) -> bool {
+        self.unless_stopped(self.clock.reach(intended)).await
+    }
+
+    /// The same, to a few microseconds.
+    pub(in crate::engine) async fn reach_precisely(&self, intended: Duration) -> bool {
+        self.unless_stopped(self.clock.reach_precisely(intended)).await
+    }
+
+    async fn unless_stopped(&self, reached: impl Future<Output = ()>) -> bool {
         if self.stop.is_set() {
             return false;
         }
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            () = self.clock.reach(intended) => true,
+            () = reached => true,
             () = stop.wait() => false,
         }
     }
@@ -155,7 +164,7 @@ impl Stage {
     /// Records that an arrival was never sent, at the operation of the first request that it would have made.
     pub(in crate::engine) fn drop_arrival(&self, class: usize, number: u64, intended: Duration) {
         let mut draw = self.draw(Occasion::Arrival(number));
-        let operation = self.behaviours[class].choose(&mut draw)[0].operation;
+        let operation = self.behaviours[class].choose(&mut draw).1[0].operation;
         let mut recorder = self.recorder.borrow_mut();
         recorder.drop_arrival(operation, intended);
         recorder.example(operation, ErrorKind::Dropped, || "no user was idle in time".to_owned());

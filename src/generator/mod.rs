@@ -1,0 +1,172 @@
+//! Whether the load generator itself can be believed: its own checks of a phase, over the judged window.
+//!
+//! Every check is shown, also where all is well. One that is [`Invalid`](CheckVerdict::Invalid) says that the numbers may be
+//! the generator's doing, and with them no verdict about the target is possible.
+
+mod load;
+mod machine;
+mod threads;
+
+use crate::measure::summary::PhaseSummary;
+use crate::plan::model::{Load, Phase, PhaseId, Plan};
+use crate::slo::objective::{Objective, Statistic};
+
+/// A check of the generator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What is checked.
+    pub name: &'static str,
+    /// What was found.
+    pub value: String,
+    /// What that means.
+    pub verdict: CheckVerdict,
+    /// One sentence with the numbers and the limits, and what to do where it is invalid.
+    pub why: String,
+}
+
+/// What a check comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckVerdict {
+    /// As it should be.
+    Ok,
+    /// Worth knowing; it changes nothing.
+    Notice,
+    /// The phase cannot be believed.
+    Invalid,
+}
+
+/// What is known of a run besides its numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'f> {
+    /// What was run.
+    pub plan: &'f Plan,
+    /// What is expected of the target.
+    pub objectives: &'f [Objective],
+    /// Whether the target is on the generator's machine.
+    pub target_is_here: bool,
+}
+
+/// A phase under suspicion.
+struct Suspect<'s> {
+    plan: &'s Plan,
+    phase: &'s Phase,
+    counted: &'s PhaseSummary,
+    /// The tightest time limit that decides, in ms.
+    tightest: Option<f64>,
+}
+
+impl CheckVerdict {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Notice => "notice",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// All checks of a phase that ran.
+pub fn checks(facts: Facts<'_>, id: PhaseId, counted: &PhaseSummary) -> Vec<Check> {
+    let Facts { plan, objectives, target_is_here } = facts;
+    let tightest = tightest_limit(plan, objectives, id);
+    let suspect = Suspect { plan, phase: &plan.phases[id.index()], counted, tightest };
+    vec![
+        threads::send_lag(&suspect),
+        threads::stalls(&suspect),
+        threads::processor(&suspect),
+        machine::steal(&suspect),
+        machine::throttling(&suspect),
+        machine::local_errors(&suspect),
+        conservation(&suspect),
+        load::load(&suspect),
+        load::draws(&suspect),
+        machine::clocks(&suspect),
+        machine::target(target_is_here),
+    ]
+}
+
+/// Why a phase cannot be believed, if it cannot.
+pub fn invalid(checks: &[Check]) -> Option<String> {
+    let failed = checks.iter().filter(|check| check.verdict == CheckVerdict::Invalid);
+    let failed: Vec<String> = failed.map(|check| format!("{} ({})", check.name, check.value)).collect();
+    (!failed.is_empty()).then(|| {
+        let checks = if failed.len() == 1 { "check" } else { "checks" };
+        format!("the load generator did not hold its own {checks}: {}", failed.join(", "))
+    })
+}
+
+impl Check {
+    fn new(
+        name: &'static str,
+        value: impl Into<String>,
+        verdict: CheckVerdict,
+        why: impl Into<String>,
+    ) -> Self {
+        Self { name, value: value.into(), verdict, why: why.into() }
+    }
+}
+
+impl Suspect<'_> {
+    /// The length of the judged window, in seconds.
+    fn window(&self) -> f64 {
+        self.counted.judged_seconds
+    }
+
+    /// How long it ran, in seconds.
+    fn ran(&self) -> f64 {
+        self.counted.ran.unwrap_or_default().as_secs_f64()
+    }
+}
+
+/// Of the gated objectives of a phase the tightest time limit at the gate's tier, in ms.
+fn tightest_limit(plan: &Plan, objectives: &[Objective], id: PhaseId) -> Option<f64> {
+    let of_time = |statistic| matches!(statistic, Statistic::Quantile(_) | Statistic::Mean | Statistic::Max);
+    let here = objectives.iter().filter(|objective| objective.phase == id && of_time(objective.statistic));
+    here.filter_map(|objective| Some(objective.gated_limit(plan.gate.tier)?.1)).min_by(f64::total_cmp)
+}
+
+/// Whether every request and arrival is accounted for, in every second and over the whole phase.
+fn conservation(suspect: &Suspect<'_>) -> Check {
+    let open = matches!(suspect.phase.load, Load::Open(_));
+    match suspect.counted.contradiction(open) {
+        None => {
+            let what = if open { "requests and arrivals" } else { "requests" };
+            let why = format!("in every second {what} add up to what became of them");
+            Check::new("conservation", "adds up", CheckVerdict::Ok, why)
+        }
+        Some(why) => {
+            let why =
+                format!("{why}: the runner cannot count, which is a mistake of its own; please report it");
+            Check::new("conservation", "does not add up", CheckVerdict::Invalid, why)
+        }
+    }
+}
+
+/// A share in percent, as people write it.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        p if p == 0.0 || p >= 9.95 => format!("{p:.0} %"),
+        p if p >= 0.01 => {
+            let text = format!("{p:.2}");
+            format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => "under 0.01 %".to_owned(),
+    }
+}
+
+/// Milliseconds in about three digits.
+fn ms(value: f64) -> String {
+    let digits = match value {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} ms")
+}
+
+#[cfg(test)]
+mod tests;

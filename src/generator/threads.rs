@@ -1,0 +1,146 @@
+//! Whether the workers' threads did what they had to when they had to.
+
+use std::time::Duration;
+
+use statrs::distribution::{Binomial, DiscreteCDF};
+
+use crate::generator::{Check, CheckVerdict, Suspect, ms, percent};
+use crate::measure::health::WorkerHealth;
+
+/// One stall longer than this condemns alone.
+const LONGEST_STALL: Duration = Duration::from_secs(1);
+/// Stalls together may be this share of the window …
+const STALLED: f64 = 0.005;
+/// … or less than this.
+const STALLED_AT_LEAST: Duration = Duration::from_millis(500);
+/// In at most this share of the seconds a worker may have been saturated.
+const SATURATED: f64 = 0.2;
+/// The part of all requests that may be above the limit of the 99th percentile.
+const ABOVE: f64 = 0.01;
+/// The risk of calling a lag proven that is chance.
+const RISK: f64 = 0.05;
+
+/// The limits of the 99th percentile of the send lag, in ms.
+struct LagLimits {
+    notice: f64,
+    invalid: f64,
+    whence: String,
+}
+
+impl LagLimits {
+    fn of(suspect: &Suspect<'_>) -> Self {
+        match suspect.tightest {
+            None => Self { notice: 10.0, invalid: 50.0, whence: "no time limit decides here".to_owned() },
+            Some(limit) => Self {
+                notice: (0.05 * limit).max(2.0),
+                invalid: (0.1 * limit).max(5.0),
+                whence: format!("the tightest time limit that decides is {}", ms(limit)),
+            },
+        }
+    }
+}
+
+/// The 99th percentile of the send lag, in ms.
+fn p99(suspect: &Suspect<'_>) -> Option<f64> {
+    Some(suspect.counted.send_lag.quantile(0.99)?.as_secs_f64() * 1000.0)
+}
+
+/// How long requests waited for nobody but us.
+pub(super) fn send_lag(suspect: &Suspect<'_>) -> Check {
+    let name = "send lag";
+    let LagLimits { notice, invalid, whence } = LagLimits::of(suspect);
+    let Some(p99) = p99(suspect) else {
+        return Check::new(name, "–", CheckVerdict::Ok, "nothing was sent in the judged window");
+    };
+    let value = format!("p99 {}", ms(p99));
+    let told = format!("99 % of the requests were sent within {} of their intended start", ms(p99));
+    let limits = format!("{} is worth a notice and {} is too much, as {whence}", ms(notice), ms(invalid));
+    if p99 > invalid && !by_chance(suspect, invalid) {
+        let why = format!("{told}; {limits}: use a faster or less busy machine, or ask for less load");
+        return Check::new(name, value, CheckVerdict::Invalid, why);
+    }
+    let verdict = if p99 > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
+    let few = if p99 > invalid { ", but so few requests do not prove it" } else { "" };
+    Check::new(name, value, verdict, format!("{told}; {limits}{few}"))
+}
+
+/// Whether so many requests can have been above a limit, in ms, though 99 % of such requests are within it.
+fn by_chance(suspect: &Suspect<'_>, limit: f64) -> bool {
+    let lag = &suspect.counted.send_lag;
+    let above = lag.count_above(Duration::from_secs_f64(limit / 1000.0));
+    let chance = Binomial::new(ABOVE, lag.count()).expect("a part of one is a probability");
+    above == 0 || chance.sf(above - 1) > RISK
+}
+
+/// How often a thread did not get to run when its heart was to beat.
+pub(super) fn stalls(suspect: &Suspect<'_>) -> Check {
+    let name = "stalls";
+    let workers = || suspect.counted.health.workers.values();
+    let count: u64 = workers().map(|worker| worker.stalls).sum();
+    if count == 0 {
+        let why = "no worker's heartbeat, due every 10 ms, was late by more than 50 ms";
+        return Check::new(name, "none", CheckVerdict::Ok, why);
+    }
+    let longest = workers().map(|worker| worker.longest).max().unwrap_or_default();
+    let together = workers().map(|worker| worker.stalled).max().unwrap_or_default();
+    let in_ms = |time: Duration| ms(time.as_secs_f64() * 1000.0);
+    let value = format!("{count}, longest {}", in_ms(longest));
+    let share = together.as_secs_f64() / suspect.window();
+    let told = format!(
+        "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {count} times, by {} at most and by {} \
+         together on the worker that it befell most, {} of the window",
+        in_ms(longest),
+        in_ms(together),
+        percent(share)
+    );
+    if longest > LONGEST_STALL || (share > STALLED && together >= STALLED_AT_LEAST) {
+        let why = format!(
+            "{told}; more than 1 s, or than 0.5 % of the window and 500 ms, is too much: something stopped the generator, \
+             such as a busy or paused machine"
+        );
+        return Check::new(name, value, CheckVerdict::Invalid, why);
+    }
+    Check::new(name, value, CheckVerdict::Notice, told)
+}
+
+/// Whether the threads had processor time to spare.
+pub(super) fn processor(suspect: &Suspect<'_>) -> Check {
+    let name = "processor";
+    let workers = || suspect.counted.health.workers.values().filter(|worker| worker.seconds > 0);
+    let Some(cpu) = workers().map(|worker| worker.cpu).max() else {
+        return Check::new(name, "–", CheckVerdict::Ok, "the judged window is too short to look at it");
+    };
+    let share = |mille: u16| percent(f64::from(mille) / 1000.0);
+    let (value, told) = match workers().filter_map(|worker| worker.delay).max() {
+        Some(delay) => (
+            format!("{} busy, {} waiting", share(cpu), share(delay)),
+            format!(
+                "in its worst second a worker used {} of a core, and in its worst one it waited {} of the time for one",
+                share(cpu),
+                share(delay)
+            ),
+        ),
+        None => (
+            format!("{} busy", share(cpu)),
+            format!(
+                "in its worst second a worker used {} of a core; this kernel does not tell how long it waited for one",
+                share(cpu)
+            ),
+        ),
+    };
+    let part = |worker: &WorkerHealth| worker.saturated as f64 / worker.seconds as f64;
+    let saturated = workers().map(part).max_by(f64::total_cmp).unwrap_or_default();
+    let LagLimits { notice, .. } = LagLimits::of(suspect);
+    if saturated > SATURATED && p99(suspect).is_some_and(|lag| lag > notice) {
+        let why = format!(
+            "{told}; in {} of the seconds it used 90 % or waited more than 50 %, with more send lag than {}, and 20 % of them \
+             are too many: use a faster or less busy machine, or ask for less load",
+            percent(saturated),
+            ms(notice)
+        );
+        return Check::new(name, value, CheckVerdict::Invalid, why);
+    }
+    let pressed = workers().any(|worker| worker.pressed > 0);
+    let verdict = if pressed { CheckVerdict::Notice } else { CheckVerdict::Ok };
+    Check::new(name, value, verdict, format!("{told}; 90 % and 25 % are worth a notice"))
+}

@@ -1,0 +1,90 @@
+//! How the generator fared over the judged window of a phase.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::measure::sample::ErrorKind;
+use crate::measure::vitals::{Machine, Pulse, Vitals};
+use crate::measure::window::Window;
+
+/// Everything that the generator's own checks look at, over the judged window.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// By worker.
+    pub workers: BTreeMap<u16, WorkerHealth>,
+    /// The whole machine.
+    pub machine: Machine,
+    /// Arrivals that the schedule wanted.
+    pub scheduled: u64,
+    /// Of these, the ones that were offered to the users before the phase was over.
+    pub issued: u64,
+    /// Arrivals that were dropped in seconds in which a worker could not have done more.
+    pub starved: u64,
+    /// By how much our own lag lengthened the cycles of users that wait.
+    pub lost: Duration,
+    /// How often each task was drawn, by its place among all tasks of the plan.
+    pub draws: Vec<u64>,
+    /// Requests that failed because of our own machine.
+    pub local_errors: u64,
+}
+
+/// How a worker's thread fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WorkerHealth {
+    /// Heartbeats that came late.
+    pub stalls: u64,
+    /// By how much, together.
+    pub stalled: Duration,
+    /// The longest of them.
+    pub longest: Duration,
+    /// Seconds in which its use of the processor was looked at.
+    pub seconds: u64,
+    /// Of these, the ones in which it had little to spare.
+    pub pressed: u64,
+    /// Of these, the ones in which it could not have done more.
+    pub saturated: u64,
+    /// The most processor time of a second, per mille.
+    pub cpu: u16,
+    /// The most time of a second without a core, per mille; `None` where the kernel does not tell.
+    pub delay: Option<u16>,
+}
+
+impl Health {
+    /// Adds a judged second.
+    pub fn add(&mut self, window: &Window) {
+        let Vitals { workers, machine, issued, lost, draws } = &window.vitals;
+        for (worker, pulse) in workers {
+            self.workers.entry(*worker).or_default().add(pulse);
+        }
+        self.machine.merge(machine);
+        self.scheduled += u64::from(window.scheduled);
+        self.issued += u64::from(*issued);
+        self.lost += Duration::from_micros(*lost);
+        if self.draws.len() < draws.len() {
+            self.draws.resize(draws.len(), 0);
+        }
+        for (all, drawn) in self.draws.iter_mut().zip(draws) {
+            *all += u64::from(*drawn);
+        }
+        for cell in window.cells.values() {
+            self.local_errors += u64::from(cell.errors.get(&ErrorKind::Local).copied().unwrap_or(0));
+            if window.vitals.saturated() {
+                self.starved += u64::from(cell.dropped);
+            }
+        }
+    }
+}
+
+impl WorkerHealth {
+    fn add(&mut self, pulse: &Pulse) {
+        let Pulse { stalls, stalled, longest, looks, cpu, delay } = pulse;
+        self.stalls += u64::from(*stalls);
+        self.stalled += Duration::from_micros(*stalled);
+        self.longest = self.longest.max(Duration::from_micros(*longest));
+        self.seconds += u64::from(*looks > 0);
+        self.pressed += u64::from(pulse.pressed());
+        self.saturated += u64::from(pulse.saturated());
+        self.cpu = self.cpu.max(*cpu);
+        self.delay = self.delay.max(*delay);
+    }
+}
