@@ -25,7 +25,7 @@ pub(super) fn load(suspect: &Suspect<'_>) -> Check {
     }
 }
 
-fn compared(missing: f64, told: String) -> Check {
+fn compared(missing: f64, told: &str) -> Check {
     let (notice, invalid) = MISSING;
     let value = format!("{} missing", percent(missing));
     let told = format!("{told}; 1 % is worth a notice and 3 % too much");
@@ -50,14 +50,14 @@ fn of_arrivals(suspect: &Suspect<'_>, load: OpenLoad) -> Check {
         return Check::new("load", "nothing asked", CheckVerdict::Ok, why);
     }
     let late = asked.saturating_sub(health.issued);
-    let missing = (late + health.starved) as f64 / asked as f64;
+    let missing = (late as f64 + health.starved) / asked as f64;
     let told = format!(
-        "of {asked} arrivals that the schedule has in the judged window {late} were not handed out by its end, and {} were \
-         dropped while a worker was short of processor time, together {}",
+        "of {asked} arrivals that the schedule has in the judged window {late} were not handed out by its end, and {:.0} \
+         waited for a user while their worker was short of processor time, together {}",
         health.starved,
         percent(missing.min(1.0))
     );
-    compared(missing.min(1.0), told)
+    compared(missing.min(1.0), &told)
 }
 
 /// How many evenly spaced arrivals the judged window has, as far as the phase got.
@@ -98,7 +98,7 @@ fn of_users(suspect: &Suspect<'_>) -> Check {
          their load",
         percent(missing)
     );
-    compared(missing, told)
+    compared(missing, &told)
 }
 
 /// The time that users who wait were there in the judged window, in seconds, together.

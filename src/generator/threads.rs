@@ -86,8 +86,9 @@ pub(super) fn stalls(suspect: &Suspect<'_>) -> Check {
     let in_ms = |time: Duration| ms(time.as_secs_f64() * 1000.0);
     let value = format!("{count}, longest {}", in_ms(longest));
     let share = together.as_secs_f64() / suspect.window();
+    let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
     let told = format!(
-        "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {count} times, by {} at most and by {} \
+        "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times}, by {} at most and by {} \
          together on the worker that it befell most, {} of the window",
         in_ms(longest),
         in_ms(together),

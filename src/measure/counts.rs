@@ -45,6 +45,12 @@ impl Counts {
         self.sum
     }
 
+    /// How many were longer than this, to 0.1 %.
+    pub fn count_above(&self, limit: Duration) -> u64 {
+        let above = self.buckets.range(bucket(micros(limit)) + 1..);
+        above.map(|(_, count)| u64::from(*count)).sum()
+    }
+
     /// Adds another's counts.
     pub fn merge(&mut self, other: &Self) {
         let Self { buckets, sum, max, clamped } = other;
@@ -108,7 +114,9 @@ impl Times {
 
     /// How many were longer than this, to 0.1 %.
     pub fn count_above(&self, limit: Duration) -> u64 {
-        self.buckets().filter(|(time, _)| *time > limit).map(|(_, count)| count).sum()
+        let Some(histogram) = &self.histogram else { return 0 };
+        let within = Duration::from_micros(histogram.highest_equivalent(micros(limit).min(LONGEST)));
+        self.buckets().filter(|(time, _)| *time > within).map(|(_, count)| count).sum()
     }
 
     /// The exact mean, in milliseconds; `None` without data.
@@ -183,6 +191,17 @@ mod tests {
         times.add(&counts);
         assert_eq!((times.count(), times.clamped()), (1, 1));
         assert_eq!(times.max().unwrap(), Duration::from_secs(7200));
+    }
+
+    #[test]
+    fn those_above_a_limit_are_counted_to_a_thousandth() {
+        let mut counts = Counts::default();
+        (1..=1000).for_each(|ms| counts.record(Duration::from_millis(ms)));
+        let mut times = Times::default();
+        times.add(&counts);
+        let limit = Duration::from_millis(500);
+        assert_eq!((counts.count_above(limit), times.count_above(limit)), (500, 500));
+        assert_eq!(Counts::default().count_above(limit), 0);
     }
 
     #[test]

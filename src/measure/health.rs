@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::measure::sample::ErrorKind;
-use crate::measure::vitals::{Machine, Pulse, Vitals};
+use crate::measure::vitals::{LATE, Machine, Pulse, Vitals};
 use crate::measure::window::Window;
 
 /// Everything that the generator's own checks look at, over the judged window.
@@ -18,8 +18,9 @@ pub struct Health {
     pub scheduled: u64,
     /// Of these, the ones that were offered to the users before the phase was over.
     pub issued: u64,
-    /// Arrivals that were dropped in seconds in which a worker could not have done more.
-    pub starved: u64,
+    /// Arrivals that waited for a user for longer than a stall, or in vain, while their worker could not have done more:
+    /// of a second in which that is so for a part of the workers, this part.
+    pub starved: f64,
     /// By how much our own lag lengthened the cycles of users that wait.
     pub lost: Duration,
     /// How often each task was drawn, by its place among all tasks of the plan.
@@ -66,12 +67,12 @@ impl Health {
         for (all, drawn) in self.draws.iter_mut().zip(draws) {
             *all += u64::from(*drawn);
         }
+        let mut waited = window.user_wait.count_above(LATE);
         for cell in window.cells.values() {
             self.local_errors += u64::from(cell.errors.get(&ErrorKind::Local).copied().unwrap_or(0));
-            if window.vitals.saturated() {
-                self.starved += u64::from(cell.dropped);
-            }
+            waited += u64::from(cell.dropped);
         }
+        self.starved += window.vitals.saturated() * waited as f64;
     }
 }
 

@@ -91,9 +91,10 @@ impl Vitals {
         self.draws[task] += 1;
     }
 
-    /// Whether some worker could not have done more.
-    pub fn saturated(&self) -> bool {
-        self.workers.values().any(Pulse::saturated)
+    /// The part of the workers that could not have done more.
+    pub fn saturated(&self) -> f64 {
+        let saturated = self.workers.values().filter(|pulse| pulse.saturated()).count();
+        saturated as f64 / self.workers.len().max(1) as f64
     }
 }
 

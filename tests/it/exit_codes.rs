@@ -114,7 +114,10 @@ fn a_lost_sample_is_70_even_where_everything_else_is_well() {
     let run =
         Runner::plan(GET).against(&target).objectives(FAST).with("--failpoint lose-a-sample").run().exits(70);
     assert_eq!(run.report()["verdict"], "internal");
-    assert!(run.stdout.contains("do not add up"), "{}", run.stdout);
+    let notices = run.report()["notices"].to_string();
+    let told = "the numbers of phase `a` do not add up: in second 0, ";
+    assert!(notices.contains(told), "{notices}");
+    assert_eq!(run.generator_check("a", "conservation")["verdict"], "invalid");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world is not as it should be has failed")]
 
+mod alibi;
 mod answer;
 mod bodies;
 mod causes;

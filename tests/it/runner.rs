@@ -270,6 +270,12 @@ impl Ran {
         named(&self.report()["objectives"], name)
     }
 
+    /// A check of the generator in a phase.
+    #[track_caller]
+    pub(crate) fn generator_check(&self, phase: &str, name: &str) -> Value {
+        named(&self.phase(phase)["generator"]["checks"], name)
+    }
+
     /// The log of requests, of a run with `--log-requests requests.jsonl`.
     pub(crate) fn log(&self) -> Vec<Logged> {
         let text = std::fs::read_to_string(self.folder.path().join("requests.jsonl"));

@@ -2,6 +2,8 @@ use std::path::Path;
 
 use super::*;
 use crate::diagnostic::Problems;
+use crate::measure::health::Health;
+use crate::measure::vitals::Pulse;
 use crate::measure::watch::{Rule, Windows};
 use crate::plan::model::OperationId;
 use crate::plan::{Settings, World, load};
@@ -136,4 +138,49 @@ fn holds_are_judged_and_neither_blocks_nor_windows_span_two_of_them() {
     assert_eq!(blocks, [6, 2]);
     assert_eq!((trials.judged, trials.missed), (2, 2));
     assert_eq!(ledger.summary().phases[0].judged_seconds, 6.0);
+}
+
+#[test]
+fn the_first_second_that_does_not_add_up_is_known_as_soon_as_it_is_settled() {
+    let mut ledger = staged();
+    let mut told = batch(0, 0..3, 3);
+    told.windows.get_mut(&1).unwrap().cells.get_mut(&GET).unwrap().succeeded -= 1;
+    ledger.fold(&told);
+    let why = "2 requests are not 1 that succeeded and 0 that failed".to_owned();
+    assert_eq!(ledger.summary().phases[0].unbalanced, Some((1, why.clone())));
+    assert_eq!(ledger.summary().phases[0].contradiction(false), Some(format!("in second 1, {why}")));
+}
+
+#[test]
+fn arrivals_that_waited_are_the_generators_fault_as_far_as_its_workers_could_not_do_more() {
+    let busy = Pulse { looks: 1, cpu: 900, ..Pulse::default() };
+    let second = |saturated: usize| {
+        let mut window = Window::default();
+        [60, 40, 900].into_iter().for_each(|wait| window.user_wait.record(ms(wait)));
+        window.cells.entry(GET).or_default().dropped = 2;
+        let workers = (0..4)
+            .map(|worker| (worker, if usize::from(worker) < saturated { busy } else { Pulse::default() }));
+        window.vitals.workers = workers.collect();
+        window
+    };
+    let mut health = Health::default();
+    health.add(&second(0));
+    assert_eq!(health.starved, 0.0);
+    health.add(&second(1));
+    assert_eq!(health.starved, 1.0);
+    health.add(&second(4));
+    assert_eq!((health.starved, health.workers[&0].saturated, health.workers[&3].saturated), (5.0, 2, 1));
+}
+
+#[test]
+fn the_generators_health_is_that_of_the_judged_seconds() {
+    let mut ledger = staged();
+    let mut told = batch(0, 0..8, 8);
+    for (second, window) in &mut told.windows {
+        window.vitals.workers.insert(0, Pulse::stall(ms(100 + u64::from(*second))));
+        window.vitals.lost = 1000;
+    }
+    ledger.fold(&told);
+    let health = &ledger.summary().phases[0].health;
+    assert_eq!((health.workers[&0].stalls, health.workers[&0].longest, health.lost), (6, ms(107), ms(6)));
 }
