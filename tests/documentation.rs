@@ -261,6 +261,27 @@ fn every_key_of_every_table_is_told_and_shown_in_an_example() {
 }
 
 #[test]
+fn every_default_is_told_as_the_schema_has_it() {
+    let page = std::fs::read_to_string("docs/language.md").unwrap();
+    let mut defaults = 0;
+    for path in ["plans/plan.schema.json", "plans/users.schema.json", "thresholds/thresholds.schema.json"] {
+        let schema: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        for (table, key) in keys_of(&schema) {
+            let default = &schema["$defs"][&table]["properties"][&key]["default"];
+            // Of nothing at all the page tells in words what it means.
+            if default.is_null() || ["0s", "0%"].iter().any(|nothing| default == nothing) {
+                continue;
+            }
+            let rows = || page.lines().filter(|line| line.starts_with(&format!("| `{key}` |")));
+            let told = rows().any(|row| row.contains(&format!("| `{default}` |")));
+            assert!(told || rows().next().is_none(), "{table}: no row of `{key}` has `{default}`");
+            defaults += 1;
+        }
+    }
+    assert!(defaults > 15, "the test does not find the defaults");
+}
+
+#[test]
 fn the_table_of_exit_codes_is_the_one_in_the_code() {
     let page = std::fs::read_to_string("docs/exit-codes.md").unwrap();
     let mut expected = String::from("| code | word | when |\n|---|---|---|\n");

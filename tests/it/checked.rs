@@ -145,93 +145,97 @@ fn a_rehearsal_is_refused_for_what_the_plan_itself_can_never_prove() {
     assert!(!run.stderr.contains("P033"), "{}", run.stderr);
 }
 
-#[test]
-fn every_value_in_effect_is_told_with_where_it_comes_from() {
-    let plan = || {
-        Runner::plan(
-            &(closed(4, "5m")
-                + r#"
-                [users.any]
-                wait = ["1s", "2s"]
-                headers = { authorization = "Bearer ${secret:TOKEN}", x-site = "${env:SITE:-main}" }
-                [[users.any.tasks]]
-                operation = "get"
-                request = "GET /"
-                [[users.any.tasks]]
-                request = "POST /${pick(words)}"
-                json = { by = "${env:WHO}", again = "${env:TOKEN}" }
-                [lists]
-                words = ["a", "b"]
-                [[phases]]
-                name = "b.c"
-                duration = "1h"
-                users = 4
-                arrivals = "1/s"
-                mix = { any = 1 }
-            "#),
-        )
+/// A closed phase and an open one, of users who name the environment and a secret.
+const EXPLAINED: &str = r#"
+    [[phases]]
+    name = "a"
+    duration = "5m"
+    users = 4
+    mix = { any = 1 }
+    [[phases]]
+    name = "b.c"
+    duration = "1h"
+    users = 4
+    arrivals = "1/s"
+    mix = { any = 1 }
+    [users.any]
+    wait = ["1s", "2s"]
+    headers = { authorization = "Bearer ${secret:TOKEN}", x-site = "${env:SITE:-main}" }
+    [[users.any.tasks]]
+    operation = "get"
+    request = "GET /"
+    [[users.any.tasks]]
+    request = "POST /${pick(words)}"
+    json = { by = "${env:WHO}", again = "${env:TOKEN}" }
+    [lists]
+    words = ["a", "b"]
+"#;
+
+/// Keys of it: value, source, the source's name, file.
+const IN_EFFECT: [(&str, &str); 22] = [
+    ("name", "p | file | - | plans/p.toml"),
+    ("seed", "9 | command-line | --seed | -"),
+    ("target.ready_within", "1m | file | - | plans/p.toml"),
+    ("target.timeout", "30s | default | - | -"),
+    ("target.ready", "a TCP connection | default | - | -"),
+    ("phases.a.users", "40 | command-line | --set | -"),
+    ("phases.a.duration", "5m | file | - | plans/p.toml"),
+    ("phases.a.warmup", "0s | default | - | -"),
+    ("phases.a.mix.any", "1 | file | - | plans/p.toml"),
+    ("phases.\"b.c\".spacing", "even | default | - | -"),
+    ("users.any.wait", "[\"1s\", \"2s\"] | file | - | plans/p.toml"),
+    ("users.any.headers.authorization", "Bearer *** | environment | TOKEN | plans/p.toml"),
+    ("users.any.headers.x-site", "main | file | - | plans/p.toml"),
+    ("users.any.tasks.0.weight", "1 | default | - | -"),
+    ("users.any.tasks.1.request", "POST /${pick(words)} | file | - | plans/p.toml"),
+    ("users.any.tasks.1.operation", "its method and path | default | - | -"),
+    ("users.any.tasks.1.json", "{ by = \"tester\", again = \"***\" } | environment | WHO, TOKEN | plans/p.toml"),
+    ("lists.words", "[\"a\", \"b\"] | file | - | plans/p.toml"),
+    ("gate.tier", "maximum | command-line | --gate | -"),
+    ("gate.confidence", "95% | default | - | -"),
+    ("response_time.Fast.maximum", "200ms | file | - | thresholds/t.toml"),
+    ("response_time.Fast.statistic", "p95 | default | - | -"),
+];
+
+fn explained() -> Runner {
+    Runner::plan(EXPLAINED)
         .objectives("[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"200ms\"")
         .target("ready_within = \"1m\"")
         .variable("TOKEN", "correcthorse")
         .variable("WHO", "tester")
         .with("--explain --set phases.a.users=40 --seed 9 --gate maximum")
-    };
-    let told = json(plan());
-    let of = |key: &str| {
-        let values = told["in_effect"].as_array().unwrap();
-        let value =
-            values.iter().find(|value| value["key"] == key).unwrap_or_else(|| panic!("no {key} in {told:#}"));
-        let [value, source, name, file] =
-            ["value", "source", "name", "file"].map(|field| value[field].as_str());
-        [value.unwrap(), source.unwrap(), name.unwrap_or("-"), file.unwrap_or("-")].join(" | ")
-    };
-    for (key, meant) in [
-        ("name", "p | file | - | plans/p.toml"),
-        ("seed", "9 | command-line | --seed | -"),
-        ("target.ready_within", "1m | file | - | plans/p.toml"),
-        ("target.timeout", "30s | default | - | -"),
-        ("target.ready", "a TCP connection | default | - | -"),
-        ("phases.a.users", "40 | command-line | --set | -"),
-        ("phases.a.duration", "5m | file | - | plans/p.toml"),
-        ("phases.a.warmup", "0s | default | - | -"),
-        ("phases.a.mix.any", "1 | file | - | plans/p.toml"),
-        ("phases.\"b.c\".spacing", "even | default | - | -"),
-        ("users.any.wait", "[\"1s\", \"2s\"] | file | - | plans/p.toml"),
-        ("users.any.headers.authorization", "Bearer *** | environment | TOKEN | plans/p.toml"),
-        ("users.any.headers.x-site", "main | file | - | plans/p.toml"),
-        ("users.any.tasks.0.weight", "1 | default | - | -"),
-        ("users.any.tasks.1.request", "POST /${pick(words)} | file | - | plans/p.toml"),
-        ("users.any.tasks.1.operation", "its method and path | default | - | -"),
-        (
-            "users.any.tasks.1.json",
-            "{ by = \"tester\", again = \"***\" } | environment | WHO, TOKEN | plans/p.toml",
-        ),
-        ("lists.words", "[\"a\", \"b\"] | file | - | plans/p.toml"),
-        ("gate.tier", "maximum | command-line | --gate | -"),
-        ("gate.confidence", "95% | default | - | -"),
-        ("response_time.Fast.maximum", "200ms | file | - | thresholds/t.toml"),
-        ("response_time.Fast.statistic", "p95 | default | - | -"),
-    ] {
-        assert_eq!(of(key), meant, "{key}");
+}
+
+#[test]
+fn every_value_in_effect_is_told_with_where_it_comes_from() {
+    let told = json(explained());
+    let values = told["in_effect"].as_array().unwrap();
+    let find = |key: &str| values.iter().find(|value| value["key"] == key);
+    for (key, meant) in IN_EFFECT {
+        let value = find(key).unwrap_or_else(|| panic!("no {key} in {told:#}"));
+        let said = ["value", "source", "name", "file"].map(|field| value[field].as_str().unwrap_or("-"));
+        assert_eq!(said.join(" | "), meant, "{key}");
     }
-    let keys = told["in_effect"].as_array().unwrap().iter().map(|value| value["key"].as_str().unwrap());
-    assert!(!keys.clone().any(|key| key == "phases.a.spacing"), "a closed phase has no spacing");
-    let line = told["in_effect"].as_array().unwrap().iter().find(|value| value["key"] == "name").unwrap();
-    assert_eq!(line["line"], 1);
-    let said = plan().check().exits(0).stdout;
+    assert!(find("phases.a.spacing").is_none(), "a closed phase has no spacing");
+    assert_eq!(find("name").unwrap()["line"], 1);
+    assert!(!told.to_string().contains("correcthorse"), "{told:#}");
+}
+
+#[test]
+fn what_is_in_effect_can_be_read_in_eighty_columns() {
+    let said = explained().check().exits(0).stdout;
     for line in [
         "target.timeout = 30s                                                     default",
         "target.ready_within = 1m                                          plans/p.toml:5",
         "phases.a.users = 40                                                        --set",
+        "users.any.headers.authorization = Bearer ***                   environment TOKEN",
     ] {
         assert!(said.lines().any(|told| told == line), "no `{line}` in\n{said}");
     }
-    assert!(!said.contains("correcthorse") && !told.to_string().contains("correcthorse"), "{said}");
+    assert!(!said.contains("correcthorse"), "{said}");
     let explained = said.lines().filter(|line| line.contains(" = "));
-    assert!(
-        explained.clone().count() > 40 && explained.clone().all(|line| line.chars().count() <= 80),
-        "{said}"
-    );
+    assert!(explained.clone().count() > 40, "{said}");
+    assert!(explained.clone().all(|line| line.chars().count() <= 80), "{said}");
 }
 
 #[test]
@@ -261,4 +265,18 @@ fn what_the_command_line_says_stands_above_the_files() {
     assert_eq!(of(&stand_in, "response_time.Fast.gate"), pair("false", "plans/p.toml"));
     assert_eq!(of(&stand_in, "response_time.Rare.gate"), pair("true", "-"));
     assert_eq!(of(&stand_in, "response_time.Shown.gate"), None);
+}
+
+#[test]
+fn what_a_run_needs_is_about_what_it_takes() {
+    let plan = || Runner::plan(&(open(20, "3s", "100/s") + TASKS));
+    let told = json(plan());
+    // A megabyte is for the reports.
+    let disk = number(&told["disk"]["needed_bytes"]) - 1e6;
+    let run = plan().against(&Target::fast()).run().exits(0);
+    let journal = run.file(runner::journal::FILE).unwrap().metadata().unwrap().len() as f64;
+    assert!((0.5..3.0).contains(&(disk / journal)), "{disk} for {journal}");
+    let memory = number(&told["memory"]["needed_bytes"]);
+    let peak = number(&run.phase("a")["generator"]["peak_memory_bytes"]);
+    assert!((0.5..4.0).contains(&(memory / peak)), "{memory} for {peak}");
 }
