@@ -37,12 +37,10 @@ impl Room {
         let there = |there: Option<u64>, word: &str| {
             there.map_or(String::new(), |there| format!(" ({} {word})", size(there as f64)))
         };
+        let disk =
+            self.needs.disk.map_or("some disk".to_owned(), |disk| format!("about {} of disk", size(disk)));
         format!(
-            "needs {} of disk in `{}`{} and about {} of memory{}\n",
-            self.needs
-                .disk
-                .map_or("what the target's speed makes".to_owned(), |disk| format!("about {}", size(disk))),
-            self.folder.display(),
+            "needs {disk}{} and {} of memory{}\n",
             there(self.free, "free"),
             size(self.needs.memory),
             there(self.available, "available"),
