@@ -66,7 +66,7 @@ impl CheckVerdict {
     }
 }
 
-/// All checks of a phase that ran.
+/// All checks of a phase that ran, or of what is known of one that runs.
 pub fn checks(facts: Facts<'_>, id: PhaseId, counted: &PhaseSummary) -> Vec<Check> {
     let Facts { plan, objectives, target_is_here } = facts;
     let tightest = tightest_limit(plan, objectives, id);
@@ -113,9 +113,9 @@ impl Suspect<'_> {
         self.counted.judged_seconds
     }
 
-    /// How long it ran, in seconds.
+    /// How long it ran, in seconds; while it runs, how far it is known.
     fn ran(&self) -> f64 {
-        self.counted.ran.unwrap_or_default().as_secs_f64()
+        self.counted.ran.unwrap_or(self.counted.settled).as_secs_f64()
     }
 }
 

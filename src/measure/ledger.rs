@@ -145,6 +145,8 @@ impl Ledger {
         let stretch = stretch.map(|(index, judged)| (index, *judged));
         let summary = &mut self.summary.phases[usize::from(phase)];
         fold_window(summary, window, stretch.is_some());
+        summary.settled = Duration::from_secs(u64::from(second) + 1);
+        summary.judged_seconds += stretch.map_or(0.0, |(_, judged)| (judged.to - f64::from(second)).min(1.0));
         if f64::from(second) < self.phases[usize::from(phase)].duration.as_secs_f64() {
             summary.traces.add_second(second, window, stretch.is_some());
         }

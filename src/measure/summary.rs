@@ -27,7 +27,9 @@ pub struct Summary {
 pub struct PhaseSummary {
     /// How long it ran, without the drain; `None` where it has not ended.
     pub ran: Option<Duration>,
-    /// How many seconds of it were judged.
+    /// How far it has been folded.
+    pub settled: Duration,
+    /// How many seconds of it were judged so far.
     pub judged_seconds: f64,
     /// The operations that occurred.
     pub operations: BTreeMap<OperationId, OperationSummary>,

@@ -1,19 +1,20 @@
 //! `runner PLAN`: runs a plan, judges it, writes reports and exits with the verdict.
 
+mod conclude;
 mod folder;
 mod guard;
 mod machine;
 mod progress;
 mod request_log;
+mod signals;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-use crate::app::arguments::{FailpointArg, Format, RunArgs};
+use crate::app::arguments::{FailpointArg, RunArgs};
 use crate::app::check::{headline, outlook};
 use crate::app::load::{Ready, load, refuse};
 use crate::app::output;
@@ -23,22 +24,22 @@ use crate::app::target::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Job};
 use crate::event::Observer;
-use crate::exit::{self, Ending, Signal};
+use crate::exit::Ending;
 use crate::generator::{self, Check};
 use crate::journal::format::Manifest;
 use crate::journal::{self, writer::Writer};
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::{PhaseRun, Summary};
 use crate::plan::model::{PhaseId, Plan};
-use crate::plan::{Decision, GateTier, Inconclusive, rehearse};
-use crate::report::model::EndedEarlyReport;
-use crate::report::{self, Facts};
+use crate::plan::rehearse;
+use crate::report;
 use crate::session::{Failpoint, Session};
-use crate::slo::judge::{Judged, Length, Terms, judge};
+use crate::slo::judge::Length;
 use guard::{EndedEarly, Guard};
 use machine::ThisProcess;
 use progress::Progress;
 use request_log::RequestLog;
+use signals::Signals;
 
 /// A run about to start.
 struct Run<'r> {
@@ -204,6 +205,7 @@ impl<'r> Run<'r> {
         let watches = self.ready.objectives.watches.clone();
         let ledger = Ledger::new(&plan, watches, usize::from(self.workers));
         let log_path = self.arguments.log_requests.as_deref();
+        let target_is_here = machine::is_home_of(&plan.target.url).await;
         let (mut events, stop) = engine::start(Job {
             plan: Arc::clone(&plan),
             phases: self.ready.phases.clone(),
@@ -215,12 +217,15 @@ impl<'r> Run<'r> {
             verbose: self.arguments.verbose,
             watchful: true,
         })?;
-        let target_is_here = machine::is_home_of(&plan.target.url).await;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut journal = self.journal();
         let mut log = self.request_log(log_path, &plan);
         let objectives = self.ready.objectives.all.clone();
-        let mut guard = Guard::new(&plan, &objectives, &|_, _| true, stop.clone());
+        let facts = generator::Facts { plan: &plan, objectives: &objectives, target_is_here };
+        let checks =
+            |id: PhaseId, summary: &Summary| generator::checks(facts, id, &summary.phases[id.index()]);
+        let alibi = |id: PhaseId, summary: &Summary| generator::invalid(&checks(id, summary)).is_none();
+        let mut guard = Guard::new(&plan, &objectives, &alibi, stop.clone());
         let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut guard];
         observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
@@ -253,9 +258,8 @@ impl<'r> Run<'r> {
         let failed = journal.as_ref().and_then(Writer::failure);
         self.notices.extend(failed.map(|why| format!("the run's windows are not whole on disk: {why}")));
         self.notices.extend(log.as_ref().and_then(RequestLog::notice));
-        let facts = generator::Facts { plan: &plan, objectives: &self.ready.objectives.all, target_is_here };
-        let checks = (0..).map(PhaseId).zip(&summary.phases);
-        let checks = checks.map(|(id, counted)| generator::checks(facts, id, counted)).collect();
+        let phase_ids = (0..).map(PhaseId).take(summary.phases.len());
+        let checks = phase_ids.map(|id| checks(id, &summary)).collect();
         Ok(Outcome { summary, phases, checks, ending: interrupted, ended_early: guard.into_ended() })
     }
 
@@ -287,141 +291,6 @@ impl<'r> Run<'r> {
                 self.notices.push(notice);
                 None
             }
-        }
-    }
-
-    /// Judges, writes and prints the report; returns how the run ended.
-    fn conclude(&mut self, outcome: &Outcome) -> Ending {
-        let Ready { plan, objectives, .. } = &self.ready;
-        let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
-        let terms = Terms { gate: &plan.gate, length: self.length, invalid: &[], aborted };
-        let judged = judge(&objectives.all, &outcome.summary, terms);
-        let contradictions = self.contradictions(outcome);
-        let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
-        endings.extend(outcome.ending);
-        // Phases that did not run have decided nothing.
-        endings.extend(outcome.ended_early.as_ref().map(|_| Ending::Inconclusive));
-        endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
-        let invalid = outcome.checks.iter().any(|checks| generator::invalid(checks).is_some());
-        endings.extend(invalid.then_some(Ending::Invalid));
-        endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
-        self.notices.extend(contradictions);
-        self.notices.extend(report::notices(plan, &outcome.summary));
-        let proves =
-            plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
-        if proves && self.length == Length::Full {
-            self.notices.extend(report::spells(plan, &outcome.summary));
-        }
-        let mut ending = Ending::first(endings);
-        let mut report = self.report(&judged, outcome, ending);
-        if let Some(folder) = &self.folder {
-            let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
-            if let Err(error) = folder::write(folder, "report.json", &json) {
-                output::stderr(&format!("error: {error:#}\n"));
-                ending = Ending::first([ending, Ending::Unwritten]);
-                report = self.report(&judged, outcome, ending);
-            }
-        }
-        match self.arguments.plan.format {
-            Format::Json => {
-                output::stdout(
-                    &(serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n"),
-                );
-            }
-            Format::Human => output::stdout(&report::console::render(&report)),
-        }
-        if let Some(folder) = &self.folder {
-            self.talk(&format!("report: {}\n", folder.join("report.json").display()));
-        }
-        ending
-    }
-
-    fn report(&self, judged: &[Option<Judged>], outcome: &Outcome, ending: Ending) -> report::model::Report {
-        let facts = Facts {
-            seed: self.seed,
-            started_at: self.started_at,
-            ended_at: Timestamp::now(),
-            length: self.length,
-            ending,
-            gate: self.ready.plan.gate.tier,
-            phases: &outcome.phases,
-            ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
-            checks: &outcome.checks,
-            notices: self.notices.clone(),
-        };
-        report::build(&self.ready.plan, &self.ready.objectives.all, judged, &outcome.summary, facts)
-    }
-
-    fn ended_early(&self, ended: &EndedEarly) -> EndedEarlyReport {
-        let Ready { plan, objectives, .. } = &self.ready;
-        EndedEarlyReport {
-            by: if ended.objective.is_some() { "abort" } else { "breaker" },
-            objective: ended.objective.map(|index| objectives.all[index].name.clone()),
-            phase: plan.phases[ended.phase.index()].name.clone(),
-            at: ended.at.to_string(),
-            why: ended.why.clone(),
-        }
-    }
-
-    /// Where the numbers of a phase do not add up.
-    fn contradictions(&self, outcome: &Outcome) -> Vec<String> {
-        use crate::plan::model::Load;
-        let phases = self.ready.plan.phases.iter().zip(&outcome.summary.phases);
-        let found = phases.filter(|(_, counted)| counted.ran.is_some()).filter_map(|(phase, counted)| {
-            let why = counted.contradiction(matches!(phase.load, Load::Open(_)))?;
-            Some(format!("the numbers of phase `{}` do not add up: {why}", phase.name))
-        });
-        found.collect()
-    }
-
-    /// What the objectives come to, before anything else is considered.
-    fn of_objectives(&self, judged: &[Option<Judged>], summary: &Summary) -> Ending {
-        let gate = &self.ready.plan.gate;
-        let nothing_gated = !judged.iter().flatten().any(|judged| judged.gated);
-        let ending = match exit::of_objectives(judged.iter().flatten()) {
-            Ending::Passed if nothing_gated && gate.tier != GateTier::Nothing => Ending::Inconclusive,
-            Ending::Passed if self.length == Length::Rehearsed => rehearsed(summary),
-            ending => ending,
-        };
-        match ending {
-            Ending::Inconclusive if gate.inconclusive == Inconclusive::Warn => Ending::Tolerated,
-            ending => ending,
-        }
-    }
-}
-
-/// A rehearsal has shown that the plan works if every operation that ran succeeded at least once.
-fn rehearsed(summary: &Summary) -> Ending {
-    let operations = || summary.phases.iter().flat_map(|phase| phase.operations.values());
-    let never = operations().filter(|o| o.requests + o.dropped > 0).any(|o| o.succeeded == 0);
-    if never || operations().next().is_none() { Ending::Inconclusive } else { Ending::Rehearsed }
-}
-
-/// SIGINT and SIGTERM; SIGHUP is ignored, so that a run outlives its terminal.
-struct Signals {
-    interrupt: Option<SignalStream>,
-    terminate: Option<SignalStream>,
-    _hang_up: Option<SignalStream>,
-}
-
-impl Signals {
-    fn new() -> Self {
-        let stream = |kind| signal(kind).ok();
-        Self {
-            interrupt: stream(SignalKind::interrupt()),
-            terminate: stream(SignalKind::terminate()),
-            _hang_up: stream(SignalKind::hangup()),
-        }
-    }
-
-    async fn next(&mut self) -> Signal {
-        let heard = async |stream: &mut Option<SignalStream>| match stream {
-            Some(stream) => drop(stream.recv().await),
-            None => std::future::pending().await,
-        };
-        tokio::select! {
-            () = heard(&mut self.interrupt) => Signal::Interrupt,
-            () = heard(&mut self.terminate) => Signal::Terminate,
         }
     }
 }

@@ -1,0 +1,122 @@
+use jiff::Timestamp;
+
+use crate::app::arguments::Format;
+use crate::app::load::Ready;
+use crate::app::output;
+use crate::app::run::guard::EndedEarly;
+use crate::app::run::{Outcome, Run, folder};
+use crate::exit::{self, Ending};
+use crate::generator;
+use crate::measure::summary::Summary;
+use crate::plan::{Decision, GateTier, Inconclusive};
+use crate::report::model::EndedEarlyReport;
+use crate::report::{self, Facts};
+use crate::slo::judge::{Judged, Length, Terms, judge};
+
+impl Run<'_> {
+    /// Judges, writes and prints the report; returns how the run ended.
+    pub(super) fn conclude(&mut self, outcome: &Outcome) -> Ending {
+        let Ready { plan, objectives, .. } = &self.ready;
+        let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
+        let invalid: Vec<Option<String>> = outcome.checks.iter().map(|of| generator::invalid(of)).collect();
+        let terms = Terms { gate: &plan.gate, length: self.length, invalid: &invalid, aborted };
+        let judged = judge(&objectives.all, &outcome.summary, terms);
+        let contradictions = self.contradictions(outcome);
+        let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
+        endings.extend(outcome.ending);
+        // Phases that did not run have decided nothing.
+        endings.extend(outcome.ended_early.as_ref().map(|_| Ending::Inconclusive));
+        endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
+        endings.extend(invalid.iter().flatten().next().map(|_| Ending::Invalid));
+        endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
+        self.notices.extend(contradictions);
+        self.notices.extend(report::notices(plan, &outcome.summary));
+        let proves =
+            plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
+        if proves && self.length == Length::Full {
+            self.notices.extend(report::spells(plan, &outcome.summary));
+        }
+        let mut ending = Ending::first(endings);
+        let mut report = self.report(&judged, outcome, ending);
+        if let Some(folder) = &self.folder {
+            let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
+            if let Err(error) = folder::write(folder, "report.json", &json) {
+                output::stderr(&format!("error: {error:#}\n"));
+                ending = Ending::first([ending, Ending::Unwritten]);
+                report = self.report(&judged, outcome, ending);
+            }
+        }
+        match self.arguments.plan.format {
+            Format::Json => {
+                output::stdout(
+                    &(serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n"),
+                );
+            }
+            Format::Human => output::stdout(&report::console::render(&report)),
+        }
+        if let Some(folder) = &self.folder {
+            self.talk(&format!("report: {}\n", folder.join("report.json").display()));
+        }
+        ending
+    }
+
+    fn report(&self, judged: &[Option<Judged>], outcome: &Outcome, ending: Ending) -> report::model::Report {
+        let facts = Facts {
+            seed: self.seed,
+            started_at: self.started_at,
+            ended_at: Timestamp::now(),
+            length: self.length,
+            ending,
+            gate: self.ready.plan.gate.tier,
+            phases: &outcome.phases,
+            ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
+            checks: &outcome.checks,
+            notices: self.notices.clone(),
+        };
+        report::build(&self.ready.plan, &self.ready.objectives.all, judged, &outcome.summary, facts)
+    }
+
+    fn ended_early(&self, ended: &EndedEarly) -> EndedEarlyReport {
+        let Ready { plan, objectives, .. } = &self.ready;
+        EndedEarlyReport {
+            by: if ended.objective.is_some() { "abort" } else { "breaker" },
+            objective: ended.objective.map(|index| objectives.all[index].name.clone()),
+            phase: plan.phases[ended.phase.index()].name.clone(),
+            at: ended.at.to_string(),
+            why: ended.why.clone(),
+        }
+    }
+
+    /// Where the numbers of a phase do not add up.
+    fn contradictions(&self, outcome: &Outcome) -> Vec<String> {
+        use crate::plan::model::Load;
+        let phases = self.ready.plan.phases.iter().zip(&outcome.summary.phases);
+        let found = phases.filter(|(_, counted)| counted.ran.is_some()).filter_map(|(phase, counted)| {
+            let why = counted.contradiction(matches!(phase.load, Load::Open(_)))?;
+            Some(format!("the numbers of phase `{}` do not add up: {why}", phase.name))
+        });
+        found.collect()
+    }
+
+    /// What the objectives come to, before anything else is considered.
+    fn of_objectives(&self, judged: &[Option<Judged>], summary: &Summary) -> Ending {
+        let gate = &self.ready.plan.gate;
+        let nothing_gated = !judged.iter().flatten().any(|judged| judged.gated);
+        let ending = match exit::of_objectives(judged.iter().flatten()) {
+            Ending::Passed if nothing_gated && gate.tier != GateTier::Nothing => Ending::Inconclusive,
+            Ending::Passed if self.length == Length::Rehearsed => rehearsed(summary),
+            ending => ending,
+        };
+        match ending {
+            Ending::Inconclusive if gate.inconclusive == Inconclusive::Warn => Ending::Tolerated,
+            ending => ending,
+        }
+    }
+}
+
+/// A rehearsal has shown that the plan works if every operation that ran succeeded at least once.
+fn rehearsed(summary: &Summary) -> Ending {
+    let operations = || summary.phases.iter().flat_map(|phase| phase.operations.values());
+    let never = operations().filter(|o| o.requests + o.dropped > 0).any(|o| o.succeeded == 0);
+    if never || operations().next().is_none() { Ending::Inconclusive } else { Ending::Rehearsed }
+}

@@ -1,0 +1,32 @@
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+
+use crate::exit::Signal;
+
+/// SIGINT and SIGTERM; SIGHUP is ignored, so that a run outlives its terminal.
+pub(super) struct Signals {
+    interrupt: Option<SignalStream>,
+    terminate: Option<SignalStream>,
+    _hang_up: Option<SignalStream>,
+}
+
+impl Signals {
+    pub(super) fn new() -> Self {
+        let stream = |kind| signal(kind).ok();
+        Self {
+            interrupt: stream(SignalKind::interrupt()),
+            terminate: stream(SignalKind::terminate()),
+            _hang_up: stream(SignalKind::hangup()),
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Signal {
+        let heard = async |stream: &mut Option<SignalStream>| match stream {
+            Some(stream) => drop(stream.recv().await),
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = heard(&mut self.interrupt) => Signal::Interrupt,
+            () = heard(&mut self.terminate) => Signal::Terminate,
+        }
+    }
+}
