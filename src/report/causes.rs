@@ -60,7 +60,7 @@ fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
         ),
     };
     if let Some(first) = counted.traces.failures.first.get(&(id, kind)) {
-        told += &format!(", the first one sent in second {} of the phase", first + 1);
+        told += &format!(", the first in second {} of the phase", first + 1);
     }
     if all > count {
         told += &format!("; with other operations and kinds {all} of {of} failed");

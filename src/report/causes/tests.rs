@@ -39,7 +39,7 @@ fn where_the_data_show_nothing_nothing_is_said() {
 #[test]
 fn failures_come_first_with_their_number_their_beginning_and_the_times_before_and_since() {
     let mut counted = counted([10, 40], 0);
-    let expected = "40 of 1000 `search` requests failed (status 5xx), the first one sent in second 12 of the phase; \
+    let expected = "40 of 1000 `search` requests failed (status 5xx), the first in second 12 of the phase; \
                     with other operations and kinds 50 of 2000 failed";
     assert_eq!(causes(&plan(), &counted), [expected]);
     counted.traces.failures.before = Mean { requests: 100, sum_ms: 1200.0 };
