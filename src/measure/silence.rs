@@ -25,7 +25,7 @@ const FEWEST: u64 = 5;
 const LEAST_RATE: f64 = 0.5;
 /// So many standard errors from what the other operations do.
 const LEAST_Z: f64 = 4.0;
-/// Shorter silences, as a share of the judged time, do not make a phase slow.
+/// Shorter silences, as a share of the phase, do not make a phase slow.
 const LEAST_SHARE: f64 = 0.02;
 
 /// The answers of one second of a phase: when any came, and what came first after silences.
@@ -127,7 +127,7 @@ fn slot(at: Duration) -> u8 {
     u8::try_from(at.subsec_millis() / 20).expect("a second has 50 slots")
 }
 
-/// The silences of the judged window, by what was answered first when they ended.
+/// The silences of a phase, by what was answered first when they ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Silences {
     by_first: BTreeMap<OperationId, Ended>,
@@ -164,7 +164,7 @@ pub struct Freezer {
 }
 
 impl Silences {
-    /// Adds the next judged second.
+    /// Adds the next second of the phase.
     pub fn add_second(&mut self, window: &Window) {
         self.seconds += 1;
         for (operation, cell) in &window.cells {
@@ -180,11 +180,6 @@ impl Silences {
                 self.end(&burst, SLOT * (empty + 1));
             }
         }
-    }
-
-    /// The next judged second does not follow on the last one.
-    pub fn cut(&mut self) {
-        self.empty = None;
     }
 
     fn end(&mut self, burst: &Burst, gap: Duration) {

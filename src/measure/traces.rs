@@ -14,7 +14,8 @@ use crate::plan::model::OperationId;
 pub struct Traces {
     /// Whom an operation slows, over the judged window.
     pub influence: Influence,
-    /// Who was answered first after silences, over the judged window.
+    /// Who was answered first after silences, over the whole phase: at its end all may wait in vain, and nobody is
+    /// answered any more.
     pub silences: Silences,
     /// Throughput and requests under way, over the whole phase.
     pub course: Course,
@@ -71,16 +72,15 @@ impl Traces {
         let completed = window.cells.values().map(|cell| u64::from(cell.completed)).sum();
         self.course.add_second(second, completed, (before + after) as f64 / 2.0);
         self.failures.add_second(second, window, is_judged);
+        self.silences.add_second(window);
         if !is_judged {
             return;
         }
         if self.last_judged.is_some_and(|last| last + 1 != second) {
             self.influence.cut();
-            self.silences.cut();
         }
         self.last_judged = Some(second);
         self.influence.add_second(&active, window);
-        self.silences.add_second(window);
     }
 
     /// Operations that were under way when the second began, or were sent in it.
