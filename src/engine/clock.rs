@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// The timer's resolution.
-const TICK: Duration = Duration::from_millis(1);
+/// By how much the timer may be late: it rounds up to a millisecond, and so does the system's call that it waits in.
+const LATE: Duration = Duration::from_millis(2);
 
 /// Time as offsets from the start of a phase.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +31,10 @@ impl Clock {
         at.saturating_duration_since(self.start)
     }
 
-    /// Returns at an offset to a few microseconds, or at once where it has passed: the timer's last millisecond, to which
-    /// it is rounded up, is spent looking at the clock, and the thread's other users go on meanwhile.
+    /// Returns at an offset to a few microseconds, or at once where it has passed: the last two milliseconds, by which the
+    /// timer may be late, are spent looking at the clock, and the thread's other users go on meanwhile.
     pub(super) async fn reach_precisely(self, offset: Duration) {
-        self.reach(offset.saturating_sub(TICK)).await;
+        self.reach(offset.saturating_sub(LATE)).await;
         while self.now() < offset {
             tokio::task::yield_now().await;
         }

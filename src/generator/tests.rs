@@ -254,6 +254,12 @@ fn users_that_wait_offer_less_by_the_lag_in_their_cycles() {
     let verdicts =
         [10_000, 10_001, 30_000, 30_001].map(|ms| lost(waiting, Duration::from_millis(ms)).verdict);
     assert_eq!(verdicts, [Fine, Notice, Notice, Invalid]);
+    let mut once = healthy();
+    (once.health.lost, once.health.most_lost) = (ms(40_000), ms(10_000));
+    let asked = Asked::new("", &format!("{waiting}\n{TASK}"), "");
+    assert_eq!(asked.verdict("load", &once), Notice);
+    once.health.most_lost = ms(9_999);
+    assert_eq!(asked.verdict("load", &once), Invalid);
     let check = lost("", ms(0));
     assert_eq!((check.verdict, check.value.as_str()), (Fine, "as it comes"));
 }

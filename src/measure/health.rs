@@ -23,6 +23,8 @@ pub struct Health {
     pub starved: f64,
     /// By how much our own lag lengthened the cycles of users that wait.
     pub lost: Duration,
+    /// The most of it in one second.
+    pub most_lost: Duration,
     /// How often each task was drawn, by its place among all tasks of the plan.
     pub draws: Vec<u64>,
     /// Requests that failed because of our own machine.
@@ -60,7 +62,9 @@ impl Health {
         self.machine.merge(machine);
         self.scheduled += u64::from(window.scheduled);
         self.issued += u64::from(*issued);
-        self.lost += Duration::from_micros(*lost);
+        let lost = Duration::from_micros(*lost);
+        self.lost += lost;
+        self.most_lost = self.most_lost.max(lost);
         if self.draws.len() < draws.len() {
             self.draws.resize(draws.len(), 0);
         }

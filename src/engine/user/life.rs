@@ -15,7 +15,7 @@ use crate::plan::model::Wait;
 
 /// Between two attempts to start, where a user does not wait.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Of a mean wait below this, in seconds, the timer's millisecond would be more than a hundredth.
+/// Of a mean wait below this, in seconds, what the timer is late by on average would be more than a hundredth.
 const SHORT_WAIT: f64 = 0.1;
 
 /// One virtual user.

@@ -178,9 +178,10 @@ fn the_generators_health_is_that_of_the_judged_seconds() {
     let mut told = batch(0, 0..8, 8);
     for (second, window) in &mut told.windows {
         window.vitals.workers.insert(0, Pulse::stall(ms(100 + u64::from(*second))));
-        window.vitals.lost = 1000;
+        window.vitals.lost = if *second == 6 { 2000 } else { 1000 };
     }
     ledger.fold(&told);
     let health = &ledger.summary().phases[0].health;
-    assert_eq!((health.workers[&0].stalls, health.workers[&0].longest, health.lost), (6, ms(107), ms(6)));
+    assert_eq!((health.workers[&0].stalls, health.workers[&0].longest), (6, ms(107)));
+    assert_eq!((health.lost, health.most_lost), (ms(7), ms(2)));
 }
