@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use runner::diagnostic::Problems;
+use runner::generator::{self, Facts};
 use runner::journal::format::Record;
 use runner::measure::counts::Times;
 use runner::measure::ledger::Ledger;
-use runner::plan::model::Gate;
+use runner::plan::model::{Gate, PhaseId, Plan};
 use runner::plan::{Decision, Settings, World};
 use runner::slo::judge::{Length, Terms, judge};
 use runner::slo::objective::Objective;
@@ -51,7 +52,7 @@ const OBJECTIVES: &str = r#"
 "#;
 
 /// Reads a run's windows back and folds them.
-fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Gate) {
+fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Plan) {
     let mut problems = Problems::default();
     let world = World { read: &|path| std::fs::read(path), variable: &|_| None };
     let path = run.folder.path().join("plans/p.toml");
@@ -73,7 +74,7 @@ fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Gate) {
             Record::PhaseStarted { .. } | Record::Run(_) => {}
         }
     }
-    (ledger, objectives.all, plan.gate)
+    (ledger, objectives.all, plan)
 }
 
 fn assert_times(times: &Times, reported: &serde_json::Value) {
@@ -102,11 +103,19 @@ fn windows_read_from_disk_and_folded_are_the_report() {
         .with("--workers 2 --set gate.decision=observed")
         .run()
         .exits(0);
-    let (ledger, objectives, gate) = fold(&run);
+    let (ledger, objectives, plan) = fold(&run);
     assert_eq!(ledger.pending_seconds(), 0);
     let summary = ledger.summary();
-    for (name, folded) in ["open", "closed"].into_iter().zip(&summary.phases) {
+    let facts = Facts { plan: &plan, objectives: &objectives, target_is_here: true };
+    for ((name, folded), id) in ["open", "closed"].into_iter().zip(&summary.phases).zip((0..).map(PhaseId)) {
         let phase = run.phase(name);
+        for check in generator::checks(facts, id, folded) {
+            let reported = named(&phase["generator"]["checks"], check.name);
+            assert_eq!(
+                (check.why.as_str(), check.verdict.word()),
+                (reported["why"].as_str().unwrap(), reported["verdict"].as_str().unwrap())
+            );
+        }
         assert_eq!(folded.judged_seconds, number(&phase["judged_s"]));
         if name == "open" {
             let [scheduled, started] = ["scheduled", "started"].map(|key| &phase["arrivals"][key]);
@@ -120,7 +129,7 @@ fn windows_read_from_disk_and_folded_are_the_report() {
             assert_times(&operation.service, &reported["service_ms"]);
         }
     }
-    let gate = &Gate { decision: Decision::Observed, ..gate };
+    let gate = &Gate { decision: Decision::Observed, ..plan.gate };
     let judged =
         judge(&objectives, summary, Terms { gate, length: Length::Full, invalid: &[], aborted: None });
     let reported = run.report()["objectives"].as_array().unwrap().clone();
