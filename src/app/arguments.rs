@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::stand_in::StandInArgs;
+use crate::session::Failpoint;
 use crate::units::TimeSpan;
 
 /// Runs a load test plan and judges it: the exit code is the verdict.
@@ -149,4 +150,13 @@ pub(super) enum Format {
 pub(super) enum FailpointArg {
     LoseASample,
     Panic,
+}
+
+impl From<FailpointArg> for Failpoint {
+    fn from(argument: FailpointArg) -> Self {
+        match argument {
+            FailpointArg::LoseASample => Self::LoseASample,
+            FailpointArg::Panic => Self::Panic,
+        }
+    }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::runner::{Ran, Runner, assert_adds_up, count};
+use serde_json::Value;
+
+use crate::runner::{Ran, Runner, assert_adds_up, count, number};
 use crate::target::{Answer, Target};
 
 const CHECKS: [&str; 11] = [
@@ -25,6 +27,8 @@ const CHECKS: [&str; 11] = [
 ];
 const THROUGHPUT: &str = "[[throughput]]\nname = \"Some\"\nscenarios = [\"a\"]\nminimum = \"0.1/s\"";
 
+const FAST: &str = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"200ms\"";
+
 /// A phase with arrivals at this rate.
 fn open(rate: &str, duration: &str, users: u32) -> String {
     format!(
@@ -36,6 +40,16 @@ fn open(rate: &str, duration: &str, users: u32) -> String {
 #[track_caller]
 fn verdict(run: &Ran, check: &str) -> String {
     run.generator_check("a", check)["verdict"].as_str().unwrap().to_owned()
+}
+
+/// The target was slow, and is not blamed for it.
+#[track_caller]
+fn assert_not_blamed(run: &Ran, check: &str) {
+    let objective = run.objective("Fast");
+    assert!(number(&objective["observed"]) > 200.0, "{objective:#}");
+    assert_eq!((&objective["verdict"], &objective["tier"]), (&"inconclusive".into(), &Value::Null));
+    let why = objective["why"].as_str().unwrap();
+    assert!(why.contains("the generator may have shaped this") && why.contains(check), "{why}");
 }
 
 /// Threads that never rest, on one core; they end when this is dropped.
@@ -86,7 +100,7 @@ fn some_core() -> usize {
 #[test]
 fn every_check_is_in_the_report_of_an_ordinary_run() {
     let target = Target::fast();
-    let run = Runner::plan(&open("100/s", "2s", 4)).against(&target).objectives(THROUGHPUT).run().exits(0);
+    let run = Runner::plan(&open("100/s", "5s", 4)).against(&target).objectives(THROUGHPUT).run().exits(0);
     let phase = run.phase("a");
     let checks = phase["generator"]["checks"].as_array().unwrap();
     let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
@@ -104,8 +118,7 @@ fn every_check_is_in_the_report_of_an_ordinary_run() {
 #[test]
 fn a_generator_that_was_stopped_for_two_seconds_is_4() {
     let target = Target::fast();
-    let patient = "[[response_time]]\nname = \"Patient\"\noperations = [\"get\"]\nmaximum = \"9s\"";
-    let running = Runner::plan(&open("100/s", "6s", 4)).against(&target).objectives(patient).start();
+    let running = Runner::plan(&open("100/s", "6s", 4)).against(&target).objectives(FAST).start();
     target.wait_for(100);
     running.signal(Signal::STOP);
     std::thread::sleep(Duration::from_secs(2));
@@ -117,6 +130,7 @@ fn a_generator_that_was_stopped_for_two_seconds_is_4() {
     assert!(run.stdout.contains("\n  stalls, invalid: the heartbeat of a worker"), "{}", run.stdout);
     assert_adds_up(&run.phase("a"));
     assert_eq!(target.count(), 600);
+    assert_not_blamed(&run, "stalls");
 }
 
 #[test]
@@ -128,7 +142,7 @@ fn a_generator_starved_by_its_neighbours_is_4_and_says_what_it_lacked() {
     stay_on(core);
     let running = Runner::plan(&open("8000/s", "5s", 100))
         .against(&target)
-        .objectives(THROUGHPUT)
+        .objectives(&format!("{FAST}\n{}", THROUGHPUT.replace("0.1/s", "7900/s")))
         .with("--workers 1")
         .start();
     sched_setaffinity(None, &before).unwrap();
@@ -144,7 +158,7 @@ fn a_generator_starved_by_its_neighbours_is_4_and_says_what_it_lacked() {
 fn a_slow_target_is_never_the_generators_fault() {
     let target = Target::always(Answer::Late(200, Duration::from_millis(300)));
     let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
-    let run = Runner::plan(&open("50/s", "5s", 4))
+    let run = Runner::plan(&open("100/s", "5s", 4))
         .against(&target)
         .target("timeout = \"1s\"")
         .objectives(failed)

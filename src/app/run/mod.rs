@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::app::arguments::{FailpointArg, RunArgs};
+use crate::app::arguments::RunArgs;
 use crate::app::check::{headline, outlook};
 use crate::app::load::{Ready, load, refuse};
 use crate::app::output;
@@ -229,10 +229,7 @@ impl<'r> Run<'r> {
         let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut guard];
         observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
-        let failpoint = self.arguments.failpoint.map(|failpoint| match failpoint {
-            FailpointArg::LoseASample => Failpoint::LoseASample,
-            FailpointArg::Panic => Failpoint::Panic,
-        });
+        let failpoint = self.arguments.failpoint.map(Failpoint::from);
         let this_process = ThisProcess::new();
         let mut session =
             Session { ledger, observers, self_use: &this_process, failpoint, phases: Vec::new() };
