@@ -20,6 +20,6 @@ pub struct Job {
     pub log_room: usize,
     /// Whether to tell what happens to connections and users.
     pub verbose: bool,
-    /// Whether workers watch how their own thread fares.
-    pub watchful: bool,
+    /// Whether time is the machine's: then workers wait by a fine timer and watch how their own thread fares.
+    pub real_time: bool,
 }

@@ -3,6 +3,7 @@
 //! Every worker is a thread with a runtime of its own; it owns its users, their connections and its recorder. Workers
 //! share nothing: each computes the whole schedule and takes its part, and once a second hands over what it recorded.
 
+mod alarm;
 mod clock;
 mod conductor;
 mod heart;

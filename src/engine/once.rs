@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::engine::alarm::Alarm;
 use crate::engine::clock::Clock;
 use crate::engine::user::life::User;
 use crate::engine::user::perform::Turn;
@@ -60,6 +61,7 @@ pub async fn each_task_once(once: Once<'_>, mut show: impl FnMut(&Done)) -> Resu
     let end = Duration::from_secs(u32::MAX.into());
     let stage = Rc::new(Stage {
         clock: Clock::starting_at(Instant::now()),
+        alarm: Alarm::Coarse,
         recorder: RefCell::new(Recorder::new(Arc::new(Limits::default()), scope, end, 0)),
         target: plan.target.clone(),
         dialer,

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, sleep_until};
 
+use crate::engine::alarm::Alarm;
 use crate::engine::clock::Clock;
 use crate::engine::heart::Heart;
 use crate::engine::job::Job;
@@ -67,12 +68,18 @@ impl Worker {
             let mut stop = stopper.stop.clone();
             tokio::select! {
                 () = stop.wait() => stopper.recorder.borrow_mut().end_at(stopper.clock.now()),
-                () = stopper.clock.reach(stopper.end) => {}
+                () = stopper.until(stopper.end) => {}
             }
         }));
         let drained = local.run_until(async {
-            for task in tasks {
-                task.await.expect("no task is aborted, and a panic ends the process");
+            let all = async {
+                for task in tasks {
+                    task.await.expect("no task is aborted, and a panic ends the process");
+                }
+            };
+            tokio::select! {
+                () = stage.alarm.ring() => {}
+                () = all => {}
             }
         });
         self.hand_over_until(drained, &stage).await;
@@ -92,6 +99,7 @@ impl Worker {
         let events = self.events.clone();
         Stage {
             clock,
+            alarm: if self.job.real_time { Alarm::new() } else { Alarm::Coarse },
             recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_room)),
             target: plan.target.clone(),
             dialer: self.dialer.clone(),
@@ -159,7 +167,7 @@ impl Worker {
         let mut tick = EVERY;
         let mut drained = std::pin::pin!(drained);
         let start = stage.clock.moment(Duration::ZERO);
-        let mut heart = self.job.watchful.then(|| Heart::starting_at(start, stage.clock));
+        let mut heart = self.job.real_time.then(|| Heart::starting_at(start, stage.clock));
         loop {
             let due = stage.clock.moment(tick);
             let next = heart.as_ref().map_or(due, |heart| heart.due().min(due));
@@ -276,7 +284,7 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
         let stopped = tokio::select! {
             biased;
             () = stop.wait() => true,
-            () = stage.clock.reach(wake) => false,
+            () = stage.until(wake) => false,
             () = all_emptied(&pools), if next.is_none() => false,
         };
         let now = stage.clock.now();

@@ -160,17 +160,31 @@ fn seconds(value: f64) -> String {
     span.to_string()
 }
 
-/// A label and a text, broken between words, the lines after the first indented.
+/// A label and a text, broken between words, the lines after the first indented. A number stays with its unit.
 fn wrapped(label: &str, text: &str) -> String {
-    let mut lines = vec![label.to_owned()];
+    let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
+        match words.last_mut().filter(|last| belongs(word, last)) {
+            Some(last) => *last = format!("{last} {word}"),
+            None => words.push(word.to_owned()),
+        }
+    }
+    let mut lines = vec![label.to_owned()];
+    for word in words {
         let line = lines.last_mut().expect("there is always a line");
         if line.chars().count() + word.chars().count() < usize::from(WIDTH) {
             line.push(' ');
-            line.push_str(word);
+            line.push_str(&word);
         } else {
             lines.push(format!("    {word}"));
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// Whether a word is the unit of the number before it, or its next three digits.
+fn belongs(word: &str, last: &str) -> bool {
+    let unit = word.trim_end_matches([';', ',', ':', '.', ')']);
+    let digits = word.get(..3).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    last.ends_with(|c: char| c.is_ascii_digit()) && (["%", "ms", "s"].contains(&unit) || digits)
 }

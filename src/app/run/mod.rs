@@ -215,7 +215,7 @@ impl<'r> Run<'r> {
             // One more than will be written, so that the log can say that it is not whole.
             log_room: log_path.map_or(0, |_| self.arguments.log_limit.saturating_add(1)),
             verbose: self.arguments.verbose,
-            watchful: true,
+            real_time: true,
         })?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut journal = self.journal();

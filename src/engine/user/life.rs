@@ -15,8 +15,6 @@ use crate::plan::model::Wait;
 
 /// Between two attempts to start, where a user does not wait.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Of a mean wait below this, in seconds, what the timer is late by on average would be more than a hundredth.
-const SHORT_WAIT: f64 = 0.1;
 
 /// One virtual user.
 pub(in crate::engine) struct User {
@@ -63,7 +61,7 @@ impl User {
                 stage.expect(life.since);
             }
             if let Some(mut intended) = self.start(life, wait).await {
-                while self.wait_until(intended, wait).await {
+                while stage.reach(intended).await {
                     let turn = Turn::task(Occasion::User(self.number, task), intended);
                     let made = self.task(turn, &mut draw).await;
                     stage.recorder.borrow_mut().lose(made.finished, lost(wait, intended, made));
@@ -81,15 +79,6 @@ impl User {
             self.leave(life.until).await;
         }
         stage.tell(|| format!("user {} leaves", self.number));
-    }
-
-    /// Waits for the next task; `false` means that the run stopped before it.
-    async fn wait_until(&self, intended: Duration, wait: Wait) -> bool {
-        let lengthens = matches!(wait, Wait::Uniform(..) | Wait::Exponential(_));
-        match lengthens && wait.mean() < SHORT_WAIT {
-            true => self.stage.reach_precisely(intended).await,
-            false => self.stage.reach(intended).await,
-        }
     }
 
     /// Carries out arrivals until there are no more. Starts first, or connects, so that the first of them need not wait

@@ -122,7 +122,7 @@ impl User {
     /// Sleeps the network latency of a request.
     async fn be_far_away(&self, turn: Turn) {
         if !self.latency.is_zero() {
-            self.stage.clock.reach_precisely(turn.intended + turn.user_wait + self.latency).await;
+            self.stage.until(turn.intended + turn.user_wait + self.latency).await;
         }
     }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::engine::alarm::Alarm;
 use crate::engine::clock::Clock;
 use crate::engine::user::prepared::Behaviour;
 use crate::engine::wire::connection::Answer;
@@ -19,6 +20,7 @@ use crate::plan::model::{Phase, Plan, Secrets, Target};
 /// What the users of a worker share in a phase.
 pub(in crate::engine) struct Stage {
     pub(in crate::engine) clock: Clock,
+    pub(in crate::engine) alarm: Alarm,
     pub(in crate::engine) recorder: RefCell<Recorder>,
     pub(in crate::engine) target: Target,
     pub(in crate::engine) dialer: Dialer,
@@ -109,24 +111,20 @@ impl Numbering {
 }
 
 impl Stage {
+    /// Returns at an offset from the phase's start, or at once where it has passed.
+    pub(in crate::engine) async fn until(&self, offset: Duration) {
+        self.alarm.at(self.clock.moment(offset)).await;
+    }
+
     /// Waits for an intended start; `false` means that the run stopped before it.
     pub(in crate::engine) async fn reach(&self, intended: Duration) -> bool {
-        self.unless_stopped(self.clock.reach(intended)).await
-    }
-
-    /// The same, to a few microseconds.
-    pub(in crate::engine) async fn reach_precisely(&self, intended: Duration) -> bool {
-        self.unless_stopped(self.clock.reach_precisely(intended)).await
-    }
-
-    async fn unless_stopped(&self, reached: impl Future<Output = ()>) -> bool {
         if self.stop.is_set() {
             return false;
         }
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            () = reached => true,
+            () = self.until(intended) => true,
             () = stop.wait() => false,
         }
     }

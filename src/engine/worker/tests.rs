@@ -94,7 +94,7 @@ async fn simulate(plan: Plan) -> Ran {
         limits: Arc::new(ledger.limits().clone()),
         log_room: 0,
         verbose: false,
-        watchful: false,
+        real_time: false,
     });
     let worker = Worker { number: 0, job, dialer: Dialer::memory(to_server), stop, events };
     let folder = tempfile::tempdir().unwrap();

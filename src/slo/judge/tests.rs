@@ -330,12 +330,12 @@ fn the_reason_is_a_sentence_with_the_numbers() {
     let gate = gate(GateTier::Maximum);
     assert_eq!(
         judge_with(&[objective(Statistic::Quantile(0.95), TIERS)], &many, &gate)[0].why,
-        "p95 is 30 ms [30, 30]; 5 % of 8\u{a0}214 requests may exceed 200 ms and 312 did; proven within maximum, \
+        "p95 is 30 ms [30, 30]; 5 % of 8 214 requests may exceed 200 ms and 312 did; proven within maximum, \
          not within acceptable"
     );
     assert_eq!(
         p95_of(58.0, 0.0, 0.0).why,
-        "p95 is 30 ms; 5 % of 58 requests may exceed 200 ms and 0 did; neither within nor beyond maximum is proven \
+        "p95 is 30 ms; 5 % of 58 requests may exceed 200 ms and none did; neither within nor beyond maximum is proven \
          at 95 %: at least 59 are needed"
     );
     let rates = Tiers { target: None, acceptable: None, last: 10.0 };

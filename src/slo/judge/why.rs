@@ -89,13 +89,13 @@ fn counted(case: &Case<'_>) -> String {
             "{} of {} requests may exceed {shown} and {} did{failed}",
             Shown((1.0 - part) * 100.0, "%"),
             Count(n - f),
-            Count(k)
+            HowMany(k)
         ),
         Statistic::Max => {
-            format!("none of {} requests may exceed {shown} and {} did{failed}", Count(n - f), Count(k))
+            format!("none of {} requests may exceed {shown} and {} did{failed}", Count(n - f), HowMany(k))
         }
         Statistic::ErrorRate => {
-            format!("{shown} of {} requests may fail and {} did or were dropped", Count(n), Count(k))
+            format!("{shown} of {} requests may fail and {} did or were dropped", Count(n), HowMany(k))
         }
         Statistic::Mean => format!("over {} requests, of which it may be {shown}{failed}", Count(n)),
         Statistic::Throughput => {
@@ -118,7 +118,7 @@ fn of_windows(case: &Case<'_>, windows: EveryWindow, limit: &str) -> String {
     format!(
         "{may} of {} windows of {length} may miss the {limit} and {} did{doubted}",
         Count(trials.judged as f64),
-        Count(trials.missed as f64)
+        HowMany(trials.missed as f64)
     )
 }
 
@@ -195,7 +195,7 @@ fn name(statistic: Statistic, tier: Tier) -> &'static str {
     }
 }
 
-/// A count, in groups of three digits from 10 000 on, or from 1 000 on where that reads better.
+/// A count, in groups of three digits.
 struct Count(f64);
 
 impl std::fmt::Display for Count {
@@ -207,8 +207,19 @@ impl std::fmt::Display for Count {
             .rev()
             .map(|group| std::str::from_utf8(group).unwrap_or_default())
             .collect();
-        // A space that does not break.
-        f.write_str(&groups.join("\u{a0}"))
+        f.write_str(&groups.join(" "))
+    }
+}
+
+/// How many did something.
+struct HowMany(f64);
+
+impl std::fmt::Display for HowMany {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            none if none == 0.0 => f.write_str("none"),
+            some => Count(some).fmt(f),
+        }
     }
 }
 
