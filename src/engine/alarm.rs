@@ -215,7 +215,8 @@ mod tests {
             () = alarm.ring() => unreachable!("it never ends"),
             () = async {
                 let mut gone = Box::pin(alarm.at(start + Duration::from_millis(2)));
-                poll_fn(|cx| Poll::Ready(drop(gone.as_mut().poll(cx)))).await;
+                let polled = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx))).await;
+                assert!(polled.is_pending() || start.elapsed() >= Duration::from_millis(2));
                 drop(gone);
                 alarm.at(start + Duration::from_millis(4)).await;
             } => {}

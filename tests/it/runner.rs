@@ -218,7 +218,7 @@ impl Running {
             match self.stdout.recv_timeout(BOUND) {
                 Ok(line) => stdout.push_str(&line),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.give_up(),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.hear_more(),
             }
         }
         let status = self.child.wait().expect("it is our child");
@@ -227,6 +227,15 @@ impl Running {
             heard.push_str(&line);
         }
         Ran { folder, code: status.code().unwrap_or(-1), stdout, stderr: heard }
+    }
+
+    /// Takes what stderr has said meanwhile; a run that said nothing there either hangs.
+    fn hear_more(&mut self) {
+        let before = self.heard.len();
+        self.heard.extend(self.stderr.try_iter());
+        if self.heard.len() == before {
+            self.give_up();
+        }
     }
 
     fn give_up(&mut self) -> ! {

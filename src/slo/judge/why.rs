@@ -216,10 +216,7 @@ struct HowMany(f64);
 
 impl std::fmt::Display for HowMany {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            none if none == 0.0 => f.write_str("none"),
-            some => Count(some).fmt(f),
-        }
+        if self.0 > 0.0 { Count(self.0).fmt(f) } else { f.write_str("none") }
     }
 }
 
