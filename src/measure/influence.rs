@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::traces::Mean;
+use crate::measure::mean::Mean;
 use crate::measure::window::Window;
 use crate::plan::model::OperationId;
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::measure::answers::Ear;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
-use crate::measure::silence::Ear;
 use crate::measure::vitals::{LATE, Pulse};
 use crate::measure::watch::Limits;
 use crate::measure::window::{Batch, Example, Window};

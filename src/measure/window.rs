@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::answers::Answers;
 use crate::measure::counts::Counts;
 use crate::measure::sample::ErrorKind;
-use crate::measure::silence::Answers;
 use crate::measure::vitals::Vitals;
 use crate::plan::model::OperationId;
 
@@ -178,8 +178,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::measure::answers::Ear;
     use crate::measure::sample::{Outcome, Purpose, Sample};
-    use crate::measure::silence::Ear;
     use crate::measure::vitals::{Machine, Pulse};
 
     const SAMPLE: Sample = Sample {

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::*;
 use crate::diagnostic::Problems;
+use crate::measure::mean::Mean;
 use crate::measure::summary::OperationSummary;
-use crate::measure::traces::Mean;
 use crate::plan::{Settings, World, load};
 
 const CHECK: OperationId = OperationId(0);
