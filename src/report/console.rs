@@ -1,6 +1,6 @@
 //! The report as a terminal shows it, readable at 80 columns.
 
-use crate::report::model::{CheckReport, ObjectiveReport, PhaseReport, Report};
+use crate::report::model::{ObjectiveReport, PhaseReport, Report};
 use crate::report::table::{WIDTH, light, number};
 
 /// The whole report: a table of operations and one of objectives per phase, then the verdict.
@@ -52,20 +52,14 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     text
 }
 
-/// One line where all of the generator's own checks are fine, and one more for each that is not.
+/// The generator's own checks, also where all is well, and why those are not that are not.
 fn generator_text(phase: &PhaseReport) -> String {
-    let checks = &phase.generator.checks;
-    let other: Vec<&CheckReport> = checks.iter().filter(|check| check.verdict != "ok").collect();
-    let fine = checks.len() - other.len();
-    let fine = if other.is_empty() {
-        format!("{fine} checks fine")
-    } else {
-        format!("{fine} of {} checks fine", checks.len())
-    };
-    let lag = phase.generator.send_lag_ms.p99;
-    let lag = lag.map_or_else(String::new, |lag| format!(", send lag p99 {} ms", number(Some(lag))));
-    let mut text = wrapped("  generator:", &(fine + &lag));
-    for check in other {
+    let mut table = light(&["generator's own check", "found", "verdict"]);
+    for check in &phase.generator.checks {
+        table.add_row([check.name, &check.value, check.verdict]);
+    }
+    let mut text = format!("{table}\n");
+    for check in phase.generator.checks.iter().filter(|check| check.verdict != "ok") {
         text.push_str(&wrapped(&format!("  {}, {}:", check.name, check.verdict), &check.why));
     }
     text
