@@ -86,21 +86,20 @@ impl<'o> Aborts<'o> {
                 let look = self.test.look(&broken, allowed);
                 look.proves().then(|| {
                     format!(
-                        "{:.0} of {:.0} exceeded it ({:.2} %, where {:.2} % may; worth {:.0} independent ones), evidence of \
-                         1 to {:.0} against it where 1 to {:.0} is needed",
+                        "{:.0} of {:.0} count against it, which is {:.2} % where {:.2} % may; they tell as much as {:.0} \
+                         independent ones, and the evidence for a breach is {} to 1 where {:.0} to 1 is needed",
                         broken.counted,
                         broken.cases,
                         100.0 * broken.counted / broken.cases,
                         100.0 * allowed,
                         broken.effective(),
-                        look.factor.min(700.0).exp(),
+                        odds(look.factor.exp()),
                         look.needed.exp(),
                     )
                 })
             }
-            Scale::Nothing { cases, counted, .. } => {
-                (counted > 0.0).then(|| format!("{counted:.0} of {cases:.0} exceeded it, where none may"))
-            }
+            Scale::Nothing { cases, counted, .. } => (counted > 0.0)
+                .then(|| format!("{counted:.0} of {cases:.0} count against it, where none may")),
             Scale::Mean { .. } => {
                 let (risk, allowed) = (scale.risk_of_breach(), self.test.risk_of_look(look));
                 (risk <= allowed).then(|| {
@@ -109,6 +108,10 @@ impl<'o> Aborts<'o> {
             }
         }
     }
+}
+
+fn odds(odds: f64) -> String {
+    if odds < 1e6 { format!("{odds:.0}") } else { "over a million".to_owned() }
 }
 
 /// The whole judged seconds that were counted so far.
