@@ -8,7 +8,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use runner::measure::blocks::BlockSums;
-use runner::proof::{Allowed, Anytime, Share, fewest_samples};
+use runner::proof::{Allowed, Anytime, Means, Share, Side, fewest_samples};
 
 const ALPHA: f64 = 0.05;
 
@@ -209,6 +209,94 @@ fn a_verdict_is_as_rarely_wrong_as_the_page_says() {
     let head =
         ["truth", "samples", "passes", "inconclusive", "breaches", "compared: passes", "compared: breaches"];
     publish("verdicts", &table(&head, lines));
+}
+
+/// A mean whose limit is exactly what is true.
+struct MeanRow {
+    told: &'static str,
+    side: Side,
+    seconds: u32,
+    /// Requests, and the sum of their times, or completions, in a second; their true ratio is 1.
+    second: Second,
+    /// The most passes, and breaches.
+    most: (f64, f64),
+}
+
+fn exponential(random: &mut Xoshiro256PlusPlus) -> f64 {
+    -(1.0 - random.random::<f64>()).ln()
+}
+
+/// How many gaps of an exponential distribution begin in a second with this rate.
+fn poisson(rate: f64, random: &mut Xoshiro256PlusPlus) -> f64 {
+    let (mut time, mut count) = (exponential(random) / rate, 0.0);
+    while time < 1.0 {
+        count += 1.0;
+        time += exponential(random) / rate;
+    }
+    count
+}
+
+/// So many requests with times of an exponential distribution.
+fn times(n: u32, random: &mut Xoshiro256PlusPlus) -> (f64, f64) {
+    (f64::from(n), (0..n).map(|_| exponential(random)).sum())
+}
+
+/// What a second of a run has.
+type Second = fn(u32, &mut Xoshiro256PlusPlus) -> (f64, f64);
+
+fn mean_rows() -> Vec<MeanRow> {
+    let mean =
+        |told, seconds, second: Second, most| MeanRow { told, side: Side::AtMost, seconds, second, most };
+    let throughput =
+        |told, seconds, second: Second, most| MeanRow { told, side: Side::AtLeast, seconds, second, most };
+    vec![
+        mean("mean of exponential times, 10 a second", 60, |_, random| times(10, random), (0.08, 0.08)),
+        mean("mean of exponential times, one a second", 60, |_, random| times(1, random), (0.10, 0.05)),
+        mean(
+            "mean of exponential times, one in 3 s",
+            60,
+            |second, random| times(u32::from(second % 3 == 0), random),
+            (0.14, 0.05),
+        ),
+        throughput(
+            "throughput, 10/s at random",
+            60,
+            |_, random| (1.0, poisson(10.0, random) / 10.0),
+            (0.08, 0.08),
+        ),
+        throughput(
+            "throughput, 10/s at random",
+            600,
+            |_, random| (1.0, poisson(10.0, random) / 10.0),
+            (0.08, 0.08),
+        ),
+    ]
+}
+
+#[test]
+fn means_and_throughput_are_as_rarely_wrong_as_the_page_says() {
+    let mut lines = Vec::new();
+    for (number, row) in (200..).zip(mean_rows()) {
+        let (mut passes, mut breaches) = (0.0, 0.0);
+        let each = 1.0 / f64::from(runs());
+        for run in 0..runs() {
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(number << 32 | u64::from(run));
+            let mut blocks = BlockSums::default();
+            for second in 0..row.seconds {
+                let (n, k) = (row.second)(second, &mut random);
+                blocks.push(n, k);
+            }
+            let Some(means) = Means::of(&blocks) else { continue };
+            passes += each * f64::from(u8::from(means.risk(row.side, 1.0) <= ALPHA));
+            breaches += each * f64::from(u8::from(means.risk(row.side.other(), 1.0) <= ALPHA));
+        }
+        assert!(passes <= row.most.0 && breaches <= row.most.1, "{}: {passes} {breaches}", row.told);
+        let undecided = 1.0 - passes - breaches;
+        let rates = [passes, undecided, breaches].map(percent);
+        lines.push([vec![row.told.to_owned(), row.seconds.to_string()], rates.to_vec()].concat());
+    }
+    let head = ["truth exactly at the limit", "judged seconds", "passes", "inconclusive", "breaches"];
+    publish("means", &table(&head, lines));
 }
 
 #[test]

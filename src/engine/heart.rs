@@ -49,9 +49,19 @@ impl Heart {
         }
         let late = now - self.due;
         if late > LATE {
-            recorder.feel(self.clock.offset(self.due), &Pulse::stall(late));
+            self.stalled(late, self.clock.offset(now), recorder);
         }
         self.due = now + BEAT;
+    }
+
+    /// Records a stall in every second that it reached into: each is judged by itself, or not at all.
+    fn stalled(&self, late: Duration, until: Duration, recorder: &mut Recorder) {
+        let mut from = self.clock.offset(self.due);
+        while from < until {
+            let next = Duration::from_secs(from.as_secs() + 1).min(until);
+            recorder.feel(from, &Pulse::stall(late, next - from));
+            from = next;
+        }
     }
 
     /// Records how busy the thread was since the last look.
@@ -115,11 +125,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_beat_that_is_more_than_50_ms_late_is_a_stall_of_the_second_it_was_due_in() {
+    async fn a_beat_that_is_more_than_50_ms_late_is_a_stall_of_every_second_that_it_takes_a_part_of() {
         assert_eq!(paused_for(50, SECOND).await, []);
-        let told = paused_for(2000, SECOND).await;
-        let [(second, window)] = &told[..] else { panic!("{told:?}") };
-        assert_eq!((*second, window.vitals.workers[&3]), (1, Pulse::stall(2 * SECOND)));
+        let told = paused_for(1500, SECOND).await;
+        let stall = |second: u32, ms: u64| {
+            (second, Pulse::stall(Duration::from_millis(1500), Duration::from_millis(ms)))
+        };
+        let told: Vec<(u32, Pulse)> =
+            told.iter().map(|(second, window)| (*second, window.vitals.workers[&3])).collect();
+        assert_eq!(told, [stall(1, 990), stall(2, 510)]);
     }
 
     #[tokio::test(start_paused = true)]

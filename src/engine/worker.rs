@@ -292,7 +292,9 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
             if let Some((_, _, intended)) = next {
                 stage.recorder.borrow_mut().forget(intended);
             }
-            drop_waiting(&stage, &pools, Duration::MAX);
+            take_waiting(&pools, Duration::MAX, |class, ticket| {
+                stage.withdraw_arrival(class, ticket.number, ticket.intended);
+            });
             break;
         }
         while let Some((number, class, intended)) = next.filter(|(_, _, at)| *at <= now) {
@@ -302,7 +304,9 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
             expect(&stage, next);
         }
         if let Some(until) = now.checked_sub(patience) {
-            drop_waiting(&stage, &pools, until);
+            take_waiting(&pools, until, |class, ticket| {
+                stage.drop_arrival(class, ticket.number, ticket.intended);
+            });
         }
     }
     pools.iter().for_each(|pool| pool.close());
@@ -321,11 +325,10 @@ fn expect(stage: &Stage, next: Option<(u64, usize, Duration)>) {
     }
 }
 
-fn drop_waiting(stage: &Stage, pools: &[Rc<Pool>], until: Duration) {
+/// Takes back the arrivals that were intended up to a moment and still wait.
+fn take_waiting(pools: &[Rc<Pool>], until: Duration, mut take: impl FnMut(usize, Ticket)) {
     for (class, pool) in pools.iter().enumerate() {
-        for ticket in pool.take_waiting(until) {
-            stage.drop_arrival(class, ticket.number, ticket.intended);
-        }
+        pool.take_waiting(until).into_iter().for_each(|ticket| take(class, ticket));
     }
 }
 

@@ -10,6 +10,7 @@ mod threads;
 use crate::measure::summary::PhaseSummary;
 use crate::plan::model::{Load, Phase, PhaseId, Plan};
 use crate::slo::objective::{Objective, Statistic};
+use crate::units::short;
 
 /// A check of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,16 +157,9 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// Milliseconds in about three digits.
+/// Milliseconds, as people read them.
 fn ms(value: f64) -> String {
-    let digits = match value {
-        v if v >= 100.0 => 0,
-        v if v >= 10.0 => 1,
-        _ => 2,
-    };
-    let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} ms")
+    format!("{} ms", short(value))
 }
 
 #[cfg(test)]

@@ -106,18 +106,11 @@ fn send_lag_is_compared_with_the_tightest_time_limit_that_decides() {
 }
 
 #[test]
-fn a_few_requests_that_lagged_are_proof_only_where_chance_does_not_explain_them() {
+fn the_99th_percentile_of_the_lag_decides_of_however_few_requests() {
     let asked = Asked::open();
     let late = |late: u64, of: u64| asked.verdict("send lag", &lagging(&[(1000, of - late), (60_000, late)]));
-    assert_eq!([late(1, 20), late(3, 100), late(4, 100), late(10, 1000)], [Notice, Notice, Invalid, Fine]);
-    assert_eq!([late(15, 1000), late(16, 1000), late(17, 1000)], [Notice, Invalid, Invalid]);
-    let why = asked.check("send lag", &lagging(&[(1000, 97), (60_000, 3)])).why;
-    assert!(
-        why.ends_with(
-            "50 ms is too much, as no time limit decides here, but so few requests do not prove it"
-        ),
-        "{why}"
-    );
+    assert_eq!([late(1, 20), late(1, 100), late(2, 100)], [Invalid, Fine, Invalid]);
+    assert_eq!([late(10, 1000), late(11, 1000)], [Fine, Invalid]);
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use statrs::distribution::{Binomial, DiscreteCDF};
-
 use crate::generator::{Check, CheckVerdict, Suspect, ms, percent};
 use crate::measure::health::WorkerHealth;
 
@@ -15,10 +13,6 @@ const STALLED: f64 = 0.005;
 const STALLED_AT_LEAST: Duration = Duration::from_millis(500);
 /// In at most this share of the seconds a worker may have been saturated.
 const SATURATED: f64 = 0.2;
-/// The part of all requests that may be above the limit of the 99th percentile.
-const ABOVE: f64 = 0.01;
-/// The risk of calling a lag proven that is chance.
-const RISK: f64 = 0.05;
 
 /// The limits of the 99th percentile of the send lag, in ms.
 struct LagLimits {
@@ -55,38 +49,29 @@ pub(super) fn send_lag(suspect: &Suspect<'_>) -> Check {
     let value = format!("p99 {}", ms(p99));
     let told = format!("99 % of the requests were sent within {} of their intended start", ms(p99));
     let limits = format!("{} is worth a notice and {} is too much, as {whence}", ms(notice), ms(invalid));
-    if p99 > invalid && !by_chance(suspect, invalid) {
+    if p99 > invalid {
         let why = format!("{told}; {limits}: use a faster or less busy machine, or ask for less load");
         return Check::new(name, value, CheckVerdict::Invalid, why);
     }
     let verdict = if p99 > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
-    let few = if p99 > invalid { ", but so few requests do not prove it" } else { "" };
-    Check::new(name, value, verdict, format!("{told}; {limits}{few}"))
-}
-
-/// Whether so many requests can have been above a limit, in ms, though 99 % of such requests are within it.
-fn by_chance(suspect: &Suspect<'_>, limit: f64) -> bool {
-    let lag = &suspect.counted.send_lag;
-    let above = lag.count_above(Duration::from_secs_f64(limit / 1000.0));
-    let chance = Binomial::new(ABOVE, lag.count()).expect("a part of one is a probability");
-    above == 0 || chance.sf(above - 1) > RISK
+    Check::new(name, value, verdict, format!("{told}; {limits}"))
 }
 
 /// How often a thread did not get to run when its heart was to beat.
 pub(super) fn stalls(suspect: &Suspect<'_>) -> Check {
     let name = "stalls";
     let workers = || suspect.counted.health.workers.values();
-    let count: u64 = workers().map(|worker| worker.stalls).sum();
-    if count == 0 {
+    let seconds: u64 = workers().map(|worker| worker.stalls).sum();
+    if seconds == 0 {
         let why = "no worker's heartbeat, due every 10 ms, was late by more than 50 ms";
         return Check::new(name, "none", CheckVerdict::Ok, why);
     }
     let longest = workers().map(|worker| worker.longest).max().unwrap_or_default();
     let together = workers().map(|worker| worker.stalled).max().unwrap_or_default();
     let in_ms = |time: Duration| ms(time.as_secs_f64() * 1000.0);
-    let value = format!("{count}, longest {}", in_ms(longest));
+    let value = format!("in {seconds}, longest {}", in_ms(longest));
     let share = together.as_secs_f64() / suspect.window();
-    let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let times = if seconds == 1 { "in one second".to_owned() } else { format!("in {seconds} seconds") };
     let told = format!(
         "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times}, by {} at most and by {} \
          together on the worker that it befell most, {} of the window",

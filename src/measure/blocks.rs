@@ -13,6 +13,8 @@ pub struct BlockSums {
 pub struct Level {
     /// How many complete blocks there are.
     pub blocks: u64,
+    /// Of these, the ones with a case.
+    pub filled: u64,
     /// Σn.
     pub n: f64,
     /// Σk.
@@ -40,6 +42,7 @@ impl BlockSums {
             }
             let sums = &mut self.levels[level];
             sums.blocks += 1;
+            sums.filled += u64::from(n > 0.0);
             sums.n += n;
             sums.k += k;
             sums.nn += n * n;

@@ -34,7 +34,7 @@ pub struct Health {
 /// How a worker's thread fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WorkerHealth {
-    /// Heartbeats that came late.
+    /// Stalls, counted in each second that they reached into.
     pub stalls: u64,
     /// By how much, together.
     pub stalled: Duration,
@@ -74,7 +74,7 @@ impl Health {
         let mut waited = window.user_wait.count_above(LATE);
         for cell in window.cells.values() {
             self.local_errors += u64::from(cell.errors.get(&ErrorKind::Local).copied().unwrap_or(0));
-            waited += u64::from(cell.dropped);
+            waited += u64::from(cell.unserved());
         }
         self.starved += window.vitals.saturated() * waited as f64;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::measure::summary::{Evidence, PhaseSummary, Summary};
 use crate::measure::watch::{Limits, Tally, Watch, What};
-use crate::measure::window::{Batch, Cell, Window};
+use crate::measure::window::{Batch, Window};
 use crate::plan::model::{Judged, Load, Phase, Plan};
 
 /// Folds batches, in any order between workers, into a summary.
@@ -176,6 +176,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
             *operation.errors.entry(*kind).or_default() += u64::from(*count);
         }
         operation.dropped += u64::from(cell.dropped);
+        operation.withdrawn += u64::from(cell.withdrawn);
         operation.bytes += cell.bytes;
         if is_judged {
             operation.completed += u64::from(cell.completed);
@@ -198,24 +199,27 @@ fn count_second(watch: &Watch, limits: &Limits, window: &Window) -> Tally {
     let (mut n, mut k, mut f) = (0_u64, 0_u64, 0_u64);
     for (id, cell) in cells {
         let others = u64::from(cell.failed() - cell.timeouts());
-        let cases = u64::from(cell.requests + cell.dropped);
+        let unserved = u64::from(cell.unserved());
+        let cases = u64::from(cell.requests) + unserved;
         match watch.what {
             What::Slower(limit) => {
-                n += cases;
-                k += slower(cell, limits.index(id, limit)) + u64::from(cell.timeouts() + cell.dropped);
+                let index = limits.index(id, limit);
+                // What had waited for longer than the limit when the run was stopped is slow; of the others nothing is known.
+                let overdue = count(&cell.overdue, index);
+                n += cases + overdue;
+                k += count(&cell.slower, index) + u64::from(cell.timeouts()) + unserved + overdue;
                 f += others;
             }
             What::Failed => {
                 n += cases;
-                k += u64::from(cell.failed() + cell.dropped);
+                k += u64::from(cell.failed()) + unserved;
             }
             What::Completed => k += u64::from(cell.completed),
             What::Time(failure) => {
                 // A dropped arrival waited for as long as a request may take.
-                let dropped = u64::from(cell.dropped);
-                n += cell.response.count() + dropped;
+                n += cell.response.count() + unserved;
                 k += cell.response.sum()
-                    + dropped * u64::try_from(failure.as_micros()).unwrap_or(u64::MAX >> 32);
+                    + unserved * u64::try_from(failure.as_micros()).unwrap_or(u64::MAX >> 32);
                 f += others;
             }
         }
@@ -250,8 +254,8 @@ impl Evidence {
     }
 }
 
-fn slower(cell: &Cell, index: Option<usize>) -> u64 {
-    index.and_then(|index| cell.slower.get(index)).map_or(0, |count| u64::from(*count))
+fn count(counts: &[u32], index: Option<usize>) -> u64 {
+    index.and_then(|index| counts.get(index)).map_or(0, |count| u64::from(*count))
 }
 
 #[cfg(test)]

@@ -109,6 +109,20 @@ impl Recorder {
         self.forget(intended);
     }
 
+    /// Records an arrival that still waited for a user when the run was told to stop.
+    pub fn withdraw(&mut self, operation: OperationId, intended: Duration, now: Duration) {
+        let limits = Arc::clone(&self.limits);
+        let limits = limits.of_operation(operation);
+        let cell = self.window(intended).cells.entry(operation).or_default();
+        cell.dropped += 1;
+        cell.withdrawn += 1;
+        cell.overdue.resize(limits.len(), 0);
+        for (count, limit) in cell.overdue.iter_mut().zip(limits) {
+            *count += u32::from(now.saturating_sub(intended) > *limit);
+        }
+        self.forget(intended);
+    }
+
     /// Records which task was drawn for a start, by its place among all tasks of the plan.
     pub fn draw(&mut self, intended: Duration, task: usize) {
         self.window(intended).vitals.draw(task);

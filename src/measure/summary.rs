@@ -79,6 +79,8 @@ pub struct OperationSummary {
     pub errors: BTreeMap<ErrorKind, u64>,
     /// Arrivals that were never sent, in the whole phase.
     pub dropped: u64,
+    /// Of these, the ones that still waited when the run was told to stop.
+    pub withdrawn: u64,
     /// Successful completions within the judged window.
     pub completed: u64,
     /// Bytes of bodies.

@@ -77,7 +77,7 @@ impl Failures {
         let mut times = Mean::default();
         for (operation, cell) in &window.cells {
             times.add(Mean { requests: cell.response.count(), sum_ms: cell.response.sum() as f64 / 1000.0 });
-            let dropped = (cell.dropped > 0).then_some(&ErrorKind::Dropped);
+            let dropped = (cell.unserved() > 0).then_some(&ErrorKind::Dropped);
             for kind in cell.errors.keys().chain(dropped) {
                 self.first.entry((*operation, *kind)).or_insert(second);
             }

@@ -32,11 +32,11 @@ pub struct Vitals {
 /// How a worker's thread fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pulse {
-    /// Heartbeats that came later than [`LATE`].
+    /// Stalls that reached into this second: heartbeats that came later than [`LATE`].
     pub stalls: u32,
-    /// By how much, together, in microseconds.
+    /// The part of this second that they took, in microseconds.
     pub stalled: u64,
-    /// The longest of them.
+    /// The longest of them, also what it took of other seconds.
     pub longest: u64,
     /// How often its use of the processor was looked at.
     pub looks: u32,
@@ -99,10 +99,10 @@ impl Vitals {
 }
 
 impl Pulse {
-    /// A heartbeat that came so late.
-    pub fn stall(late: Duration) -> Self {
-        let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX >> 24);
-        Self { stalls: 1, stalled: late, longest: late, ..Self::default() }
+    /// A heartbeat that came so late, as far as that was within one second.
+    pub fn stall(late: Duration, within: Duration) -> Self {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX >> 24);
+        Self { stalls: 1, stalled: micros(within), longest: micros(late), ..Self::default() }
     }
 
     /// A look at a thread that ran and waited for a core for so long, of some time.

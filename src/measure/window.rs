@@ -45,6 +45,10 @@ pub struct Cell {
     pub errors: BTreeMap<ErrorKind, u32>,
     /// Arrivals that were never sent.
     pub dropped: u32,
+    /// Of these, the ones that still waited when the run was told to stop.
+    pub withdrawn: u32,
+    /// For each of the operation's limits, those of them that had waited for longer.
+    pub overdue: Vec<u32>,
     /// Requests that succeeded and finished in this second.
     pub completed: u32,
     /// Requests that ended in this second, one way or the other.
@@ -108,12 +112,19 @@ impl Cell {
         self.errors.values().sum()
     }
 
+    /// Arrivals that waited in vain: what still waited when the run was told to stop might have been sent.
+    pub fn unserved(&self) -> u32 {
+        self.dropped - self.withdrawn
+    }
+
     fn merge(&mut self, other: &Self) {
         let Self {
             requests,
             succeeded,
             errors,
             dropped,
+            withdrawn,
+            overdue,
             completed,
             ended,
             answered,
@@ -129,20 +140,24 @@ impl Cell {
             *self.errors.entry(*kind).or_default() += count;
         }
         self.dropped += dropped;
+        self.withdrawn += withdrawn;
+        add_each(&mut self.overdue, overdue);
         self.completed += completed;
         self.ended += ended;
         self.answered += answered;
-        if self.slower.len() < slower.len() {
-            self.slower.resize(slower.len(), 0);
-        }
-        for (mine, theirs) in self.slower.iter_mut().zip(slower) {
-            *mine += theirs;
-        }
+        add_each(&mut self.slower, slower);
         self.bytes += bytes;
         self.response.merge(response);
         self.service.merge(service);
         self.user.merge(user);
     }
+}
+
+fn add_each(mine: &mut Vec<u32>, theirs: &[u32]) {
+    if mine.len() < theirs.len() {
+        mine.resize(theirs.len(), 0);
+    }
+    mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
 }
 
 /// What a worker hands over once a second.
@@ -204,7 +219,7 @@ mod tests {
             let pulse = |(late, ran, of): (u64, u64, u64)| {
                 let ms = Duration::from_millis;
                 let mut pulse = Pulse::look(ms(ran), (of % 2 == 0).then(|| ms(ran / 2)), ms(of + 1));
-                pulse.merge(&Pulse::stall(ms(late)));
+                pulse.merge(&Pulse::stall(ms(late), ms(late)));
                 pulse
             };
             let [issued, jumps, stolen, lost] = numbers;
@@ -233,8 +248,8 @@ mod tests {
         ) -> Cell {
             let [requests, succeeded, dropped, completed] = numbers;
             Cell {
-                requests, succeeded, errors, dropped, completed, ended: dropped, answered: completed, slower,
-                bytes: 7, response, service, user,
+                requests, succeeded, errors, dropped, completed, ended: dropped, answered: completed,
+                withdrawn: dropped / 2, overdue: slower.clone(), slower, bytes: 7, response, service, user,
             }
         }
     }

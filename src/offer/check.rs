@@ -5,7 +5,7 @@ use crate::offer::proof::least_share;
 use crate::offer::{Chance, Counted, PhaseOffer, Proof};
 use crate::plan::model::{Judged, Load, OperationId, Phase, Plan};
 use crate::slo::objective::{Objective, Statistic};
-use crate::units::{Share, TimeSpan};
+use crate::units::{Share, TimeSpan, short};
 
 /// Reports what can never be met, and what will make the numbers hard to trust.
 pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], problems: &mut Problems) {
@@ -73,17 +73,14 @@ fn check_throughput(
     let message = format!(
         "`{}` asks for {}/s, and phase `{}` can offer at most {}/s",
         objective.name,
-        three_digits(limit),
+        short(limit),
         phase.name,
-        three_digits(bound)
+        short(bound)
     );
     let (label, help) = match phase.load {
         Load::Open(load) => (
             format!("its arrivals are {load}"),
-            format!(
-                "to make it possible: arrivals of at least {}/s",
-                three_digits(limit / offer.requests_per_task)
-            ),
+            format!("to make it possible: arrivals of at least {}/s", short(limit / offer.requests_per_task)),
         ),
         Load::Closed => {
             let users = phase.mean_users();
@@ -221,16 +218,6 @@ fn span(seconds: f64) -> TimeSpan {
     TimeSpan::from(Duration::from_secs_f64(seconds))
 }
 
-/// In three digits, as people write rates.
-fn three_digits(value: f64) -> String {
-    let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
-    let text = format!("{value:.digits$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
 /// Rounded up to hundredths, so that what is advised is enough.
 fn hundredths_up(value: f64) -> String {
     let rounded = (value * 100.0 - 1e-6).ceil() / 100.0;
@@ -243,11 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_told_in_three_digits() {
-        assert_eq!(three_digits(50.0 / 35.0), "1.43");
-        assert_eq!(three_digits(200.0 / 5.5), "36.4");
-        assert_eq!(three_digits(10.0), "10");
-        assert_eq!(three_digits(1234.0), "1234");
+    fn rates_are_told_in_short() {
         assert_eq!(hundredths_up(50.0 / (200.0 / 5.5)), "1.38");
         assert_eq!(hundredths_up(7.0), "7");
     }

@@ -31,6 +31,9 @@ pub struct PhaseOffer {
     pub requests_per_task: f64,
     /// How many users each entry of the mix gets.
     pub users: Vec<u32>,
+    /// How long the users of a closed phase take from one task to the next at least, those who take the longest: before,
+    /// its throughput is not the one that they make. 0 in an open phase.
+    pub round_seconds: f64,
     /// All requests of the phase, ramp included.
     pub requests: Option<f64>,
 }
@@ -65,7 +68,15 @@ fn phase_offer(plan: &Plan, phase: &Phase) -> PhaseOffer {
         by_operation,
         starts: starts(plan, phase, &users),
         requests_per_task,
+        round_seconds: round_seconds(plan, phase),
         users,
+    }
+}
+
+fn round_seconds(plan: &Plan, phase: &Phase) -> f64 {
+    match phase.load {
+        Load::Open(_) => 0.0,
+        Load::Closed => plan.classes_of(phase).map(|class| class.wait.mean()).fold(0.0, f64::max),
     }
 }
 

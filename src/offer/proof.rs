@@ -6,6 +6,8 @@ use crate::slo::objective::{Objective, Statistic};
 
 /// The fewest judged seconds from which the spread of a rate or a mean can be told.
 const FEWEST_SECONDS: u64 = 4;
+/// The fewest seconds with a request from which that of a mean can be told, where there are as many.
+const FEWEST_BATCHES: u64 = 16;
 
 /// What an objective needs to be proven in its phase, and what it can expect there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,14 +85,16 @@ impl Proof {
 impl PhaseOffer {
     /// What an objective of this phase needs, and what it can expect.
     pub fn proof(&self, objective: &Objective, phase: &Phase, gate: &Gate) -> Proof {
+        let seconds = stretches(phase, 1);
         let of = match (objective.windows, objective.statistic) {
             (Some(_), _) => Counted::Windows,
-            (None, Statistic::Throughput | Statistic::Mean) => Counted::Seconds,
+            (None, Statistic::Throughput) => Counted::Seconds,
+            (None, Statistic::Mean) if seconds < FEWEST_SECONDS as f64 => Counted::Seconds,
             (None, _) => Counted::Samples,
         };
         let expected = match of {
             Counted::Samples => self.samples(objective, phase),
-            Counted::Seconds => Some(stretches(phase, 1)),
+            Counted::Seconds => Some(seconds),
             Counted::Windows => objective.windows.map(|windows| stretches(phase, windows.every)),
         };
         let limit = objective.gated_limit(gate.tier).filter(|_| gate.decision == Decision::Proven);
@@ -102,7 +106,10 @@ impl PhaseOffer {
             (None, Statistic::Mean | Statistic::Max | Statistic::Throughput) => None,
         });
         let needed = match of {
-            Counted::Seconds => limit.map(|_| FEWEST_SECONDS),
+            Counted::Seconds => limit.map(|_| FEWEST_SECONDS.max(self.round_seconds.ceil() as u64)),
+            Counted::Samples if objective.statistic == Statistic::Mean => {
+                limit.map(|_| if seconds < FEWEST_BATCHES as f64 { FEWEST_SECONDS } else { FEWEST_BATCHES })
+            }
             _ => share.and_then(|share| fewest_samples(Allowed { share, alpha: gate.alpha })),
         };
         let needed_with_one = share.zip(needed).map(|(share, none)| with_one(share, gate.alpha, none));

@@ -39,25 +39,30 @@ impl Side {
 
 impl Means {
     /// The batch means of the block length that makes the standard error the largest, among those with at least 16 blocks;
-    /// under 16 s blocks of a second, at least 4. `None` where there are fewer.
+    /// under 16 s blocks of a second, at least 4. `None` where there are fewer. A block without a case has no mean and is
+    /// none.
     ///
     /// Batches need not have the same number of cases: the mean is the ratio Σk/Σn and its variance
     /// `B/(B−1) · Σ(k_b − mean·n_b)² / (Σn)²`, which is s²/B where they do.
     pub fn of(blocks: &BlockSums) -> Option<Self> {
         let seconds = blocks.levels().first()?.blocks;
-        let fewest = if seconds < FEWEST_BLOCKS { seconds.max(FEWEST_SECONDS) } else { FEWEST_BLOCKS };
-        let enough = blocks.levels().iter().filter(|level| level.blocks >= fewest && level.n > 0.0);
+        let (lengths, fewest) = if seconds < FEWEST_BLOCKS {
+            (1, FEWEST_SECONDS)
+        } else {
+            (blocks.levels().len(), FEWEST_BLOCKS)
+        };
+        let enough = blocks.levels().iter().take(lengths).filter(|level| level.filled >= fewest);
         enough.map(Self::of_level).max_by(|a, b| a.error.total_cmp(&b.error))
     }
 
     fn of_level(level: &Level) -> Self {
-        let blocks = level.blocks as f64;
+        let blocks = level.filled as f64;
         let mean = level.k / level.n;
         // Of equal batches nothing is left but a rounding, which may be below 0.
         let squares = (level.kk - 2.0 * mean * level.kn + mean * mean * level.nn).max(0.0);
         let squares = if squares <= 1e-12 * level.kk { 0.0 } else { squares };
         let error = (blocks / (blocks - 1.0) * squares).sqrt() / level.n;
-        Self { mean, error, batches: level.blocks }
+        Self { mean, error, batches: level.filled }
     }
 
     /// The probability of a mean so far on a side of a limit, if the true one were on the other: what α is compared with.
@@ -120,6 +125,15 @@ mod tests {
     fn three_seconds_say_nothing() {
         assert_eq!(Means::of(&blocks(&[1.0, 2.0, 3.0])), None);
         assert_eq!(Means::of(&BlockSums::default()), None);
+    }
+
+    #[test]
+    fn seconds_without_a_case_are_no_batches() {
+        let mut rare = BlockSums::default();
+        (0..60).for_each(|second| {
+            rare.push(f64::from(u8::from(second % 20 == 0)), if second % 20 == 0 { 300.0 } else { 0.0 })
+        });
+        assert_eq!(Means::of(&rare), None);
     }
 
     #[test]

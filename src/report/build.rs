@@ -4,8 +4,8 @@ use crate::exit::Ending;
 use crate::generator::Check;
 use crate::measure::counts::Times;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
-use crate::plan::GateTier;
-use crate::plan::model::{Load, Plan};
+use crate::plan::model::{Gate, Load, Plan};
+use crate::plan::{Decision, GateTier};
 use crate::report::causes::causes;
 use crate::report::model::{
     ArrivalsReport, CheckReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
@@ -27,8 +27,8 @@ pub struct Facts<'f> {
     pub length: Length,
     /// How it ended.
     pub ending: Ending,
-    /// The tier at which it was judged.
-    pub gate: GateTier,
+    /// How it was judged.
+    pub gate: &'f Gate,
     /// The phases that began.
     pub phases: &'f [PhaseRun],
     /// Why it ended before its time.
@@ -72,7 +72,12 @@ pub fn build(
         rehearsal: facts.length == Length::Rehearsed,
         verdict: facts.ending.word(),
         exit_code: facts.ending.code(),
-        gate: gate_word(facts.gate),
+        gate: gate_word(facts.gate.tier),
+        decision: match facts.gate.decision {
+            Decision::Proven => "proven",
+            Decision::Observed => "observed",
+        },
+        confidence_percent: rounded(100.0 * (1.0 - facts.gate.alpha)),
         objectives: objectives.map(|(objective, judged)| objective_report(plan, objective, judged)).collect(),
         phases,
         ended_early: facts.ended_early,
@@ -237,7 +242,9 @@ fn ms(time: std::time::Duration) -> f64 {
     rounded(time.as_secs_f64() * 1000.0)
 }
 
-/// To a thousandth: no measurement here is finer, and a report is read by people too.
+/// To a thousandth: no measurement here is finer, and a report is read by people too. Small ones, such as a limit of a few
+/// a day, to a thousandth of that.
 fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+    let parts = if value.abs() < 0.1 { 1e6 } else { 1e3 };
+    (value * parts).round() / parts
 }

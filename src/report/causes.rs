@@ -40,7 +40,8 @@ fn name(plan: &Plan, operation: OperationId) -> &str {
 /// Which failures there were most of.
 fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
     let kinds = counted.operations.iter().flat_map(|(id, operation)| {
-        let dropped = (operation.dropped > 0).then_some((ErrorKind::Dropped, operation.dropped));
+        let unserved = operation.dropped - operation.withdrawn;
+        let dropped = (unserved > 0).then_some((ErrorKind::Dropped, unserved));
         let errors = operation.errors.iter().map(|(kind, count)| (*kind, *count));
         errors.chain(dropped).map(move |(kind, count)| (count, *id, kind))
     });

@@ -146,7 +146,8 @@ fn verdict_line(report: &Report) -> String {
         true => format!("{assessed} of {} objectives assessed", report.objectives.len()),
         false => format!("{met} of {gated} gated objectives met at tier {}", report.gate),
     };
-    format!("verdict: {} ({told}; exit {})\n", report.verdict, report.exit_code)
+    let observed = if report.decision == "observed" { "; observed, not proven" } else { "" };
+    wrapped("verdict:", &format!("{} ({told}{observed}; exit {})", report.verdict, report.exit_code))
 }
 
 fn seconds(value: f64) -> String {

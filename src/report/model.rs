@@ -31,6 +31,10 @@ pub struct Report {
     pub exit_code: u8,
     /// The tier at which objectives were judged.
     pub gate: &'static str,
+    /// `proven`, or `observed` where values were only compared.
+    pub decision: &'static str,
+    /// How sure what is proven is.
+    pub confidence_percent: f64,
     /// Every objective in every phase that ran.
     pub objectives: Vec<ObjectiveReport>,
     /// Every phase that ran.

@@ -60,6 +60,14 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
             ));
         }
     }
+    let withdrawn: u64 = counted.operations.values().map(|operation| operation.withdrawn).sum();
+    if withdrawn > 0 {
+        told.push(format!(
+            "{withdrawn} arrivals of `{}` still waited for a user when the run was ended: they are among the dropped ones, \
+             but are no errors, and slow only where they had waited for longer than a limit",
+            phase.name
+        ));
+    }
     if times.clamped() > 0 {
         let count = times.clamped();
         told.push(format!(

@@ -2,6 +2,8 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use crate::units::short;
+
 /// No line is longer, whatever names the plan has.
 pub const WIDTH: u16 = 80;
 
@@ -23,17 +25,7 @@ pub fn light(headers: &[&str]) -> Table {
     table
 }
 
-/// A number in about three digits; a dash where there is none.
+/// A number as people read it; a dash where there is none.
 pub fn number(value: Option<f64>) -> String {
-    let Some(value) = value else { return "–".to_owned() };
-    let digits = match value.abs() {
-        v if v >= 100.0 => 0,
-        v if v >= 10.0 => 1,
-        _ => 2,
-    };
-    let text = format!("{value:.digits$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
+    value.map_or_else(|| "–".to_owned(), short)
 }

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// So long more than half of all requests must have failed.
+/// So long more than half of all requests must have failed, in either half of it: one bad moment is not enough.
 const SPAN: u64 = 60;
 /// Of fewer requests in that time nothing is said.
 const FEWEST: u64 = 10;
@@ -29,15 +29,25 @@ impl Breaker {
         while self.seconds.front().is_some_and(|(first, ..)| *first + SPAN <= second) {
             self.seconds.pop_front();
         }
-        let (ended, failed) =
-            self.seconds.iter().fold((0, 0), |sum, (_, ended, failed)| (sum.0 + ended, sum.1 + failed));
+        let middle = (second + 1).saturating_sub(SPAN / 2);
+        let (early, late): (Vec<_>, Vec<_>) = self.seconds.iter().partition(|(at, ..)| *at < middle);
+        let fails = |half: &[&(u64, u64, u64)]| {
+            let (ended, failed) = sums(half);
+            ended >= FEWEST / 2 && 2 * failed > ended
+        };
         let long_enough = self.since.is_some_and(|since| second >= since + SPAN);
-        (long_enough && ended >= FEWEST && 2 * failed > ended).then(|| {
+        (long_enough && fails(&early) && fails(&late)).then(|| {
+            let (ended, failed) = sums(&[early, late].concat());
             format!(
-                "{failed} of the {ended} requests of the last {SPAN} s failed or were dropped, more than half of them"
+                "{failed} of the {ended} requests of the last {SPAN} s failed or were dropped, more than half of them in \
+                 either half of this time"
             )
         })
     }
+}
+
+fn sums(seconds: &[&(u64, u64, u64)]) -> (u64, u64) {
+    seconds.iter().fold((0, 0), |sum, (_, ended, failed)| (sum.0 + ended, sum.1 + failed))
 }
 
 #[cfg(test)]
@@ -59,8 +69,15 @@ mod tests {
 
     #[test]
     fn half_a_minute_of_failures_in_a_good_run_is_not_enough() {
-        assert_eq!(falls(10, |second| if (70..100).contains(&second) { 10 } else { 0 }), None);
-        assert_eq!(falls(10, |second| if (70..102).contains(&second) { 10 } else { 0 }), Some(100));
+        let failing =
+            |from: u64, to: u64| falls(10, move |second| if (from..to).contains(&second) { 10 } else { 0 });
+        assert_eq!(failing(70, 115), None);
+        assert_eq!(failing(70, 130), Some(115));
+        // A bad moment after a quiet minute.
+        assert_eq!(falls(0, |_| 0), None);
+        let mut breaker = Breaker::default();
+        assert_eq!(breaker.take(Duration::ZERO, 10, 0), None);
+        assert_eq!(breaker.take(Duration::from_secs(90), 10, 10), None);
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub struct Terms<'t> {
     pub length: Length,
     /// By phase: why its numbers may be the generator's doing, where they may.
     pub invalid: &'t [Option<String>],
+    /// By phase: whether it is too short for its users to come round, so that its throughput is not yet the one that
+    /// they make.
+    pub unsteady: &'t [bool],
     /// The objective whose breach was proven while the run went on, and ended it.
     pub aborted: Option<usize>,
 }
@@ -160,6 +163,11 @@ impl<'c> Case<'c> {
         })
     }
 
+    /// What is said of its phase.
+    fn is(&self, by_phase: &[bool]) -> bool {
+        by_phase.get(self.objective.phase.index()).copied().unwrap_or(false)
+    }
+
     fn scale(&self) -> &Scale {
         &self.scales[self.at_gate].2
     }
@@ -213,8 +221,9 @@ impl<'c> Case<'c> {
     /// Whether a rehearsal cannot assess it. What was only observed needs as many samples as a proof.
     fn is_too_short(&self, verdict: Verdict, terms: Terms<'_>) -> bool {
         let fewest = why::fewest(self.scale(), terms.gate.alpha).unwrap_or(0);
-        let few = terms.gate.decision == Decision::Observed && self.samples() < fewest;
-        few || matches!(verdict, Verdict::NoData | Verdict::Inconclusive)
+        let few = terms.gate.decision == Decision::Observed && self.scale().cases() < fewest as f64;
+        let unsteady = self.objective.statistic == Statistic::Throughput && self.is(terms.unsteady);
+        few || unsteady || matches!(verdict, Verdict::NoData | Verdict::Inconclusive)
     }
 
     /// Whether what was observed is within the limit of a tier.
@@ -231,8 +240,12 @@ impl<'c> Case<'c> {
     fn has_data(&self) -> bool {
         let Tally { n, f, .. } = self.evidence.counts;
         match self.objective.statistic {
-            // What was sent before the judged window says nothing of it, and seconds pass without a request too.
-            Statistic::Throughput => n > 0.0 && (self.phase.send_lag.count() > 0 || self.phase.dropped() > 0),
+            // What was sent before the judged window says nothing of it, nor do users that never began, and seconds pass
+            // without a task too.
+            Statistic::Throughput => {
+                let tried = self.phase.health.draws.iter().any(|drawn| *drawn > 0);
+                n > 0.0 && (tried || self.phase.dropped() > 0)
+            }
             _ if self.objective.windows.is_some() => self.evidence.trials.judged > 0,
             Statistic::Mean => n > 0.0,
             _ => n - f > 0.0,

@@ -121,6 +121,15 @@ impl Scale {
         }
     }
 
+    /// How many cases there are: requests, windows or batches.
+    pub(in crate::slo) fn cases(&self) -> f64 {
+        match *self {
+            Self::Share { broken, .. } => broken.cases,
+            Self::Nothing { cases, .. } => cases,
+            Self::Mean { broken, .. } => broken.map_or(0.0, |mean| mean.batches as f64),
+        }
+    }
+
     /// How many independent cases, or batches, the decision rests on.
     pub(in crate::slo) fn effective(&self) -> Option<f64> {
         match *self {

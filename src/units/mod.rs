@@ -5,6 +5,7 @@
 
 mod rate;
 mod share;
+mod short;
 mod size;
 mod time_span;
 
@@ -12,6 +13,7 @@ use std::fmt;
 
 pub use rate::Rate;
 pub use share::Share;
+pub use short::short;
 pub use size::Size;
 pub use time_span::TimeSpan;
 

@@ -33,21 +33,32 @@ fn slow_by_chance(share: f64, seed: u64) -> Target {
 }
 
 /// A target that is slow in spells of ten seconds on average, in which half of the requests are slow; `rate` come a second.
-fn slow_in_spells(share: f64, rate: usize, seconds: usize, seed: u64) -> Target {
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+///
+/// Of all such targets it is the first that is slow for as much of the time as it is meant to be, to a twentieth.
+fn slow_in_spells(share: f64, rate: usize, seconds: usize) -> Target {
     let part = share / 0.5;
-    let mut in_spell = random.random::<f64>() < part;
-    let spells: Vec<bool> = (0..=seconds)
-        .map(|_| {
-            let change = if in_spell { 0.1 } else { 0.1 * part / (1.0 - part) };
-            in_spell ^= random.random::<f64>() < change;
-            in_spell
-        })
-        .collect();
+    let typical = |spells: &Vec<bool>| {
+        let slow = spells.iter().filter(|slow| **slow).count() as f64 / spells.len() as f64;
+        (slow / part - 1.0).abs() < 0.05
+    };
+    let (seed, spells) =
+        (1..).map(|seed| (seed, spells(part, seconds, seed))).find(|(_, spells)| typical(spells)).unwrap();
     Target::scripted(move |number, _| {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed << 32 | number as u64);
         answer(spells[(number / rate).min(seconds)] && random.random::<f64>() < 0.5)
     })
+}
+
+/// For each second whether it is in a spell; they are this part of all, on average.
+fn spells(part: f64, seconds: usize, seed: u64) -> Vec<bool> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut in_spell = random.random::<f64>() < part;
+    let seconds = (0..=seconds).map(|_| {
+        let change = if in_spell { 0.1 } else { 0.1 * part / (1.0 - part) };
+        in_spell ^= random.random::<f64>() < change;
+        in_spell
+    });
+    seconds.collect()
 }
 
 fn answer(slow: bool) -> Answer {
@@ -112,7 +123,7 @@ fn twice_what_is_allowed_is_never_a_pass_and_mostly_a_breach() {
 fn in_spells_of_ten_seconds_a_long_run_is_decided_as_well() {
     let runs = [(0.5, [0, 3]), (1.0, [3, 3]), (2.0, [1, 3])].map(|(times, allowed)| {
         std::thread::spawn(move || {
-            let target = slow_in_spells(times * ALLOWED, 20, 1000, 7);
+            let target = slow_in_spells(times * ALLOWED, 20, 1000);
             let run = plan("1000s", "20/s").against(&target).objectives(P95).with("--workers 1").run();
             say(&format!(
                 "{times} times what is allowed: exit {}: {}",
@@ -168,6 +179,40 @@ fn users_that_cannot_start_are_3() {
     let run = Runner::plan(plan).against(&target).objectives(P95).run().exits(3);
     assert_eq!(target.count_of("GET /"), 0);
     assert_eq!(run.objective("Fast")["verdict"], "no data");
+}
+
+#[test]
+fn users_that_never_begin_make_no_throughput_of_zero() {
+    let plan = "[[phases]]\nname = \"a\"\nduration = \"4s\"\nusers = 20\nmix = { any = 1 }\n[users.any]\n\
+                wait = \"100ms\"\non_start = [{ request = \"POST /login\" }]\n\
+                [[users.any.tasks]]\nrequest = \"GET /\"";
+    let some = "[[throughput]]\nname = \"Some\"\nscenarios = [\"a\"]\nminimum = \"10/s\"";
+    let target = Target::always(Answer::Status(503));
+    let run = Runner::plan(plan).against(&target).objectives(some).run().exits(3);
+    assert_eq!(run.objective("Some")["verdict"], "no data");
+}
+
+#[test]
+fn who_stops_a_run_does_not_breach_it() {
+    let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
+    let objectives = format!("{failed}\n{P95}");
+    let plan = "[[phases]]\nname = \"a\"\nduration = \"60s\"\nusers = 2\nmix = { any = 1 }\narrivals = \"20/s\"\n\
+                [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"";
+    let target = Target::always(Answer::Late(200, Duration::from_millis(500)));
+    let running =
+        Runner::plan(plan).against(&target).target("timeout = \"20s\"").objectives(&objectives).start();
+    target.wait_for(12);
+    running.signal(rustix::process::Signal::INT);
+    let run = running.end();
+    // What waited when the run was stopped had waited for longer than 200 ms, and is no error.
+    let run = run.exits(1);
+    assert!(count(&run.phase("a")["dropped"]) > 20, "{:#}", run.phase("a"));
+    assert_eq!(
+        (&run.objective("Fast")["verdict"], number(&run.objective("Failed")["observed"])),
+        (&"missed".into(), 0.0)
+    );
+    assert!(run.stdout.contains("still waited for a user when the run was ended"), "{}", run.stdout);
+    assert!(!run.stdout.contains("were never sent"), "{}", run.stdout);
 }
 
 fn ended_early(run: &Ran) -> serde_json::Value {

@@ -130,8 +130,11 @@ fn windows_read_from_disk_and_folded_are_the_report() {
         }
     }
     let gate = &Gate { decision: Decision::Observed, ..plan.gate };
-    let judged =
-        judge(&objectives, summary, Terms { gate, length: Length::Full, invalid: &[], aborted: None });
+    let judged = judge(
+        &objectives,
+        summary,
+        Terms { gate, length: Length::Full, invalid: &[], unsteady: &[], aborted: None },
+    );
     let reported = run.report()["objectives"].as_array().unwrap().clone();
     assert_eq!((judged.len(), reported.len()), (4, 4));
     for (judged, reported) in judged.iter().flatten().zip(&reported) {

@@ -4,7 +4,7 @@ use crate::app::check::model::{CheckedObjective, CheckedPhase, Totals, end, tota
 use crate::app::load::Ready;
 use crate::app::room::Room;
 use crate::report::table::light;
-use crate::units::TimeSpan;
+use crate::units::{TimeSpan, short};
 
 pub(super) fn render(ready: &Ready, phases: &[CheckedPhase], room: &Room, explained: &str) -> String {
     let mut text = format!("{}\n{}", headline(ready), outlook(ready, room));
@@ -73,10 +73,9 @@ fn objectives_table(objectives: &[CheckedObjective]) -> String {
         table.add_row([
             objective.name.clone(),
             objective.statistic.clone(),
-            objective
-                .tier
-                .zip(objective.limit)
-                .map_or("not judged".to_owned(), |(tier, limit)| format!("{tier} {limit}{space}{unit}")),
+            objective.tier.zip(objective.limit).map_or("not judged".to_owned(), |(tier, limit)| {
+                format!("{tier} {}{space}{unit}", short(limit))
+            }),
             counts(expected, of_expected),
             counts(needed, of_needed),
             match objective.can_decide {

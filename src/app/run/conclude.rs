@@ -19,7 +19,11 @@ impl Run<'_> {
         let Ready { plan, objectives, .. } = &self.ready;
         let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
         let invalid: Vec<Option<String>> = outcome.checks.iter().map(|of| generator::invalid(of)).collect();
-        let terms = Terms { gate: &plan.gate, length: self.length, invalid: &invalid, aborted };
+        let rounds = plan.phases.iter().zip(&self.ready.offers);
+        let unsteady: Vec<bool> =
+            rounds.map(|(phase, offer)| phase.judged_seconds() < offer.round_seconds).collect();
+        let terms =
+            Terms { gate: &plan.gate, length: self.length, invalid: &invalid, unsteady: &unsteady, aborted };
         let judged = judge(&objectives.all, &outcome.summary, terms);
         let contradictions = self.contradictions(outcome);
         let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
@@ -33,6 +37,10 @@ impl Run<'_> {
         self.notices.extend(report::notices(plan, &outcome.summary));
         let proves =
             plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
+        if !judged.iter().flatten().any(|judged| judged.gated) && plan.gate.tier != GateTier::Nothing {
+            self.notices
+                .push("no gated objective applies to what was run, so there is nothing to pass".to_owned());
+        }
         if proves && self.length == Length::Full {
             self.notices.extend(report::spells(plan, &outcome.summary));
         }
@@ -67,7 +75,7 @@ impl Run<'_> {
             ended_at: Timestamp::now(),
             length: self.length,
             ending,
-            gate: self.ready.plan.gate.tier,
+            gate: &self.ready.plan.gate,
             phases: &outcome.phases,
             ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
             checks: &outcome.checks,

@@ -15,7 +15,7 @@ use crate::measure::recorder::Recorder;
 use crate::measure::sample::{ErrorKind, Sample};
 use crate::plan::draw::{Draw, Occasion};
 use crate::plan::expect::Finding;
-use crate::plan::model::{Phase, Plan, Secrets, Target};
+use crate::plan::model::{OperationId, Phase, Plan, Secrets, Target};
 
 /// What the users of a worker share in a phase.
 pub(in crate::engine) struct Stage {
@@ -161,11 +161,22 @@ impl Stage {
 
     /// Records that an arrival was never sent, at the operation of the first request that it would have made.
     pub(in crate::engine) fn drop_arrival(&self, class: usize, number: u64, intended: Duration) {
-        let mut draw = self.draw(Occasion::Arrival(number));
-        let operation = self.behaviours[class].choose(&mut draw).1[0].operation;
+        let operation = self.first_operation(class, number);
         let mut recorder = self.recorder.borrow_mut();
         recorder.drop_arrival(operation, intended);
         recorder.example(operation, ErrorKind::Dropped, || "no user was idle in time".to_owned());
+    }
+
+    /// Takes back an arrival that waited for a user of a class until the run was told to stop.
+    pub(in crate::engine) fn withdraw_arrival(&self, class: usize, number: u64, intended: Duration) {
+        let operation = self.first_operation(class, number);
+        self.recorder.borrow_mut().withdraw(operation, intended, self.clock.now());
+    }
+
+    /// The operation of the first request that an arrival would have sent.
+    fn first_operation(&self, class: usize, number: u64) -> OperationId {
+        let mut draw = self.draw(Occasion::Arrival(number));
+        self.behaviours[class].choose(&mut draw).1[0].operation
     }
 }
 

@@ -5,6 +5,7 @@ use crate::diagnostic::Problems;
 use crate::measure::health::Health;
 use crate::measure::vitals::Pulse;
 use crate::measure::watch::{Rule, Windows};
+use crate::measure::window::Cell;
 use crate::plan::model::OperationId;
 use crate::plan::{Settings, World, load};
 
@@ -177,7 +178,10 @@ fn the_generators_health_is_that_of_the_judged_seconds() {
     let mut ledger = staged();
     let mut told = batch(0, 0..8, 8);
     for (second, window) in &mut told.windows {
-        window.vitals.workers.insert(0, Pulse::stall(ms(100 + u64::from(*second))));
+        window
+            .vitals
+            .workers
+            .insert(0, Pulse::stall(ms(100 + u64::from(*second)), ms(100 + u64::from(*second))));
         window.vitals.lost = if *second == 6 { 2000 } else { 1000 };
     }
     ledger.fold(&told);

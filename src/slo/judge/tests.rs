@@ -70,7 +70,7 @@ fn summary(evidence: Vec<Evidence>) -> Summary {
 const TIERS: Tiers = Tiers { target: Some(50.0), acceptable: Some(100.0), last: 200.0 };
 
 fn judge_with(objectives: &[Objective], summary: &Summary, gate: &Gate) -> Vec<Judged> {
-    let terms = Terms { gate, length: Length::Full, invalid: &[], aborted: None };
+    let terms = Terms { gate, length: Length::Full, invalid: &[], unsteady: &[], aborted: None };
     judge(objectives, summary, terms).into_iter().flatten().collect()
 }
 
@@ -163,7 +163,7 @@ fn a_phase_that_was_not_run_is_not_judged() {
     let mut none = summary(vec![evidence(0.0, 0.0, 0.0); 3]);
     none.phases[0].ran = None;
     let gate = gate(GateTier::Maximum);
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], aborted: None };
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], unsteady: &[], aborted: None };
     assert_eq!(judge(&[objective(Statistic::Mean, TIERS)], &none, terms), [None]);
 }
 
@@ -278,7 +278,7 @@ fn a_breach_that_stands_alone_may_be_chance_among_many() {
 fn a_phase_that_the_generator_shaped_decides_nothing() {
     let gate = gate(GateTier::Maximum);
     let why = [Some("it was stopped for 2 s".to_owned())];
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &why, aborted: None };
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &why, unsteady: &[], aborted: None };
     for k in [0.0, 4000.0] {
         let counts = summary(vec![evidence(5000.0, k, 0.0); 3]);
         let judged = judge(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, terms);
@@ -293,7 +293,8 @@ fn a_rehearsal_does_not_assess_what_it_cannot_decide_but_a_breach_is_one() {
     let objective = objective(Statistic::Quantile(0.95), TIERS);
     let verdict = |decision, n, k| {
         let gate = Gate { decision, ..gate(GateTier::Maximum) };
-        let terms = Terms { gate: &gate, length: Length::Rehearsed, invalid: &[], aborted: None };
+        let terms =
+            Terms { gate: &gate, length: Length::Rehearsed, invalid: &[], unsteady: &[], aborted: None };
         let counts = summary(vec![evidence(n, k, 0.0); 3]);
         judge(std::slice::from_ref(&objective), &counts, terms)[0].clone().unwrap().verdict
     };

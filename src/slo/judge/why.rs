@@ -2,11 +2,11 @@
 
 use crate::measure::watch::Tally;
 use crate::plan::Decision;
-use crate::proof::{Allowed, fewest_samples};
+use crate::proof::{Allowed, Share, fewest_samples};
 use crate::slo::judge::{Case, Terms, Verdict};
 use crate::slo::objective::{EveryWindow, Statistic, Tier};
 use crate::slo::scale::Scale;
-use crate::units::TimeSpan;
+use crate::units::{TimeSpan, short};
 
 /// Above this design effect it is told that requests came in bursts.
 const BURSTY: f64 = 1.5;
@@ -148,7 +148,8 @@ fn concluded(case: &Case<'_>, facts: &Facts<'_>) -> String {
         }
         _ => undecided(case, facts, &format!("neither {inside} nor {outside} {at_gate}")),
     };
-    text + told
+    // What ended the run was proven, whatever the gate asks of the others.
+    if case.aborted { text } else { text + told }
 }
 
 /// Why it is not decided, and what would help.
@@ -159,15 +160,21 @@ fn undecided(case: &Case<'_>, facts: &Facts<'_>, sides: &str) -> String {
         Scale::Nothing { .. } => {
             return "whether those that failed would have exceeded it is not known".to_owned();
         }
-        Scale::Mean { kept: None, .. } => ": at least 4 judged seconds are needed".to_owned(),
+        Scale::Mean { kept: None, .. } => {
+            ": requests in at least 16 seconds are needed, or in 4 of a shorter time".to_owned()
+        }
         scale if scale.risk_of_breach() <= alpha => {
             ": alone it would be proven, among all objectives of the gate it is not".to_owned()
         }
         Scale::Mean { .. } => String::new(),
         Scale::Share { kept, broken, allowed } => {
             let fewest = fewest(case.scale(), alpha).unwrap_or(0);
+            let within = |share: &Share| share.counted <= allowed * share.cases;
             match () {
                 () if kept.cases < fewest as f64 => format!(": at least {} are needed", Count(fewest as f64)),
+                () if within(broken) && !within(kept) => {
+                    ": those that failed might have been slow".to_owned()
+                }
                 () if !kept.resolved => {
                     format!(
                         ": slow spells are too long beside {:.0} judged seconds",
@@ -178,9 +185,6 @@ fn undecided(case: &Case<'_>, facts: &Facts<'_>, sides: &str) -> String {
                     ": they come in bursts, so that all tell no more than {} independent ones",
                     Count(kept.effective().round())
                 ),
-                () if broken.is_within(Allowed { share: *allowed, alpha }) => {
-                    ": those that failed might have been slow".to_owned()
-                }
                 () => String::new(),
             }
         }
@@ -226,13 +230,7 @@ struct Shown(f64, &'static str);
 impl std::fmt::Display for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self(value, unit) = self;
-        let digits = match value.abs() {
-            v if v >= 100.0 => 0,
-            v if v >= 10.0 => 1,
-            _ => 2,
-        };
-        let text = format!("{value:.digits$}");
-        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        let text = short(*value);
         match *unit {
             "ms" => write!(f, "{text} ms"),
             "%" => write!(f, "{text} %"),
