@@ -130,9 +130,10 @@ mod tests {
     #[test]
     fn seconds_without_a_case_are_no_batches() {
         let mut rare = BlockSums::default();
-        (0..60).for_each(|second| {
-            rare.push(f64::from(u8::from(second % 20 == 0)), if second % 20 == 0 { 300.0 } else { 0.0 })
-        });
+        for second in 0..60 {
+            let cases = f64::from(u8::from(second % 20 == 0));
+            rare.push(cases, cases * 300.0);
+        }
         assert_eq!(Means::of(&rare), None);
     }
 

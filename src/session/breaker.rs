@@ -71,7 +71,7 @@ mod tests {
     fn half_a_minute_of_failures_in_a_good_run_is_not_enough() {
         let failing =
             |from: u64, to: u64| falls(10, move |second| if (from..to).contains(&second) { 10 } else { 0 });
-        assert_eq!(failing(70, 115), None);
+        assert_eq!(failing(70, 100), None);
         assert_eq!(failing(70, 130), Some(115));
         // A bad moment after a quiet minute.
         assert_eq!(falls(0, |_| 0), None);

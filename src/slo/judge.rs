@@ -81,9 +81,9 @@ pub struct Terms<'t> {
     pub length: Length,
     /// By phase: why its numbers may be the generator's doing, where they may.
     pub invalid: &'t [Option<String>],
-    /// By phase: whether it is too short for its users to come round, so that its throughput is not yet the one that
-    /// they make.
-    pub unsteady: &'t [bool],
+    /// By phase: how long its users take to come round, in seconds. Before, its throughput is not yet the one that they
+    /// make, and proves nothing.
+    pub rounds: &'t [f64],
     /// The objective whose breach was proven while the run went on, and ended it.
     pub aborted: Option<usize>,
 }
@@ -163,9 +163,11 @@ impl<'c> Case<'c> {
         })
     }
 
-    /// What is said of its phase.
-    fn is(&self, by_phase: &[bool]) -> bool {
-        by_phase.get(self.objective.phase.index()).copied().unwrap_or(false)
+    /// Whether it was judged for less time than users take to come round.
+    fn is_unsteady(&self, terms: Terms<'_>) -> bool {
+        let round = terms.rounds.get(self.objective.phase.index()).copied().unwrap_or(0.0);
+        let proves = terms.gate.decision == Decision::Proven;
+        proves && self.objective.statistic == Statistic::Throughput && self.phase.judged_seconds < round
     }
 
     fn scale(&self) -> &Scale {
@@ -175,7 +177,8 @@ impl<'c> Case<'c> {
     fn judge(&self, breach_is_proven: bool, terms: Terms<'_>) -> Judged {
         let alpha = terms.gate.alpha;
         let has_data = self.has_data();
-        let trusted = has_data && self.invalid.is_none();
+        let unsteady = self.is_unsteady(terms);
+        let trusted = has_data && self.invalid.is_none() && !unsteady;
         let observed = self.observed();
         let holds = |index: usize| match terms.gate.decision {
             Decision::Proven => self.scales[index].2.is_kept(alpha),
@@ -192,13 +195,13 @@ impl<'c> Case<'c> {
         };
         let verdict = match best {
             _ if !has_data => Verdict::NoData,
-            _ if self.invalid.is_some() => Verdict::Inconclusive,
+            _ if self.invalid.is_some() || unsteady => Verdict::Inconclusive,
             _ if self.aborted || missed => Verdict::Missed,
             _ if holds(self.at_gate) => Verdict::Met,
             _ => Verdict::Inconclusive,
         };
         let interval = self.interval(alpha).filter(|_| has_data);
-        let why = why::why(self, &why::Facts { verdict, best, observed, interval, terms });
+        let why = why::why(self, &why::Facts { verdict, best, observed, interval, unsteady, terms });
         let (verdict, why) = match terms.length {
             Length::Rehearsed if self.is_too_short(verdict, terms) => {
                 (Verdict::NotAssessed, format!("a rehearsal does not decide it: {why}"))
@@ -222,8 +225,7 @@ impl<'c> Case<'c> {
     fn is_too_short(&self, verdict: Verdict, terms: Terms<'_>) -> bool {
         let fewest = why::fewest(self.scale(), terms.gate.alpha).unwrap_or(0);
         let few = terms.gate.decision == Decision::Observed && self.scale().cases() < fewest as f64;
-        let unsteady = self.objective.statistic == Statistic::Throughput && self.is(terms.unsteady);
-        few || unsteady || matches!(verdict, Verdict::NoData | Verdict::Inconclusive)
+        few || matches!(verdict, Verdict::NoData | Verdict::Inconclusive)
     }
 
     /// Whether what was observed is within the limit of a tier.

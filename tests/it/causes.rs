@@ -71,7 +71,7 @@ fn that_the_detailed_health_check_freezes_the_others_is_told_of_the_guides_peak(
 #[test]
 fn nobody_is_accused_where_all_are_slow_or_nothing_is_missed() {
     let (phase, text) = peak("--delay 300ms --jitter 600ms", 60, "6s");
-    assert!(text.contains("Peak load, missed"), "{text}");
+    assert!(text.contains("Single search, missed"), "{text}");
     assert_eq!(causes(&phase), Vec::<String>::new());
     assert!(!text.contains("likely cause"), "{text}");
 }

@@ -133,7 +133,7 @@ fn windows_read_from_disk_and_folded_are_the_report() {
     let judged = judge(
         &objectives,
         summary,
-        Terms { gate, length: Length::Full, invalid: &[], unsteady: &[], aborted: None },
+        Terms { gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None },
     );
     let reported = run.report()["objectives"].as_array().unwrap().clone();
     assert_eq!((judged.len(), reported.len()), (4, 4));

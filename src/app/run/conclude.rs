@@ -19,11 +19,9 @@ impl Run<'_> {
         let Ready { plan, objectives, .. } = &self.ready;
         let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
         let invalid: Vec<Option<String>> = outcome.checks.iter().map(|of| generator::invalid(of)).collect();
-        let rounds = plan.phases.iter().zip(&self.ready.offers);
-        let unsteady: Vec<bool> =
-            rounds.map(|(phase, offer)| phase.judged_seconds() < offer.round_seconds).collect();
+        let rounds: Vec<f64> = self.ready.offers.iter().map(|offer| offer.round_seconds).collect();
         let terms =
-            Terms { gate: &plan.gate, length: self.length, invalid: &invalid, unsteady: &unsteady, aborted };
+            Terms { gate: &plan.gate, length: self.length, invalid: &invalid, rounds: &rounds, aborted };
         let judged = judge(&objectives.all, &outcome.summary, terms);
         let contradictions = self.contradictions(outcome);
         let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];

@@ -64,13 +64,14 @@ fn summary(evidence: Vec<Evidence>) -> Summary {
     let mut sent = Counts::default();
     sent.record(Duration::ZERO);
     phase.send_lag.add(&sent);
+    phase.health.draws = vec![100];
     Summary { phases: vec![phase], evidence }
 }
 
 const TIERS: Tiers = Tiers { target: Some(50.0), acceptable: Some(100.0), last: 200.0 };
 
 fn judge_with(objectives: &[Objective], summary: &Summary, gate: &Gate) -> Vec<Judged> {
-    let terms = Terms { gate, length: Length::Full, invalid: &[], unsteady: &[], aborted: None };
+    let terms = Terms { gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
     judge(objectives, summary, terms).into_iter().flatten().collect()
 }
 
@@ -163,7 +164,7 @@ fn a_phase_that_was_not_run_is_not_judged() {
     let mut none = summary(vec![evidence(0.0, 0.0, 0.0); 3]);
     none.phases[0].ran = None;
     let gate = gate(GateTier::Maximum);
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], unsteady: &[], aborted: None };
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
     assert_eq!(judge(&[objective(Statistic::Mean, TIERS)], &none, terms), [None]);
 }
 
@@ -180,6 +181,21 @@ fn throughput_is_decided_by_batches() {
     let waves = of(|second| if second / 4 % 2 == 0 { 22.0 } else { 0.0 });
     assert_eq!((waves.verdict, waves.tier), (Verdict::Inconclusive, None), "{}", waves.why);
     assert_eq!(of(|second| f64::from(second % 2) * 10.0).verdict, Verdict::Missed);
+}
+
+#[test]
+fn throughput_proves_nothing_before_users_have_come_round() {
+    let gate = gate(GateTier::Maximum);
+    let objective = objective(Statistic::Throughput, Tiers { target: None, acceptable: None, last: 10.0 });
+    let verdict = |round: f64| {
+        let terms =
+            Terms { gate: &gate, length: Length::Full, invalid: &[], rounds: &[round], aborted: None };
+        let counts = summary(vec![per_second(|_| 5.0)]);
+        let judged =
+            judge(&[Objective { watches: vec![(Tier::Maximum, 0)], ..objective.clone() }], &counts, terms);
+        judged[0].as_ref().unwrap().verdict
+    };
+    assert_eq!((verdict(60.0), verdict(60.5)), (Verdict::Missed, Verdict::Inconclusive));
 }
 
 #[test]
@@ -226,6 +242,7 @@ fn seconds_in_which_nothing_was_tried_are_no_throughput_of_zero() {
     let mut idle = summary(vec![per_second(|_| 0.0); 3]);
     idle.phases[0].operations.clear();
     idle.phases[0].send_lag = Times::default();
+    idle.phases[0].health.draws.clear();
     let judged =
         judge_with(&[objective(Statistic::Throughput, TIERS)], &idle, &gate(GateTier::Maximum)).remove(0);
     assert_eq!(judged.verdict, Verdict::NoData);
@@ -278,7 +295,7 @@ fn a_breach_that_stands_alone_may_be_chance_among_many() {
 fn a_phase_that_the_generator_shaped_decides_nothing() {
     let gate = gate(GateTier::Maximum);
     let why = [Some("it was stopped for 2 s".to_owned())];
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &why, unsteady: &[], aborted: None };
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &why, rounds: &[], aborted: None };
     for k in [0.0, 4000.0] {
         let counts = summary(vec![evidence(5000.0, k, 0.0); 3]);
         let judged = judge(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, terms);
@@ -294,7 +311,7 @@ fn a_rehearsal_does_not_assess_what_it_cannot_decide_but_a_breach_is_one() {
     let verdict = |decision, n, k| {
         let gate = Gate { decision, ..gate(GateTier::Maximum) };
         let terms =
-            Terms { gate: &gate, length: Length::Rehearsed, invalid: &[], unsteady: &[], aborted: None };
+            Terms { gate: &gate, length: Length::Rehearsed, invalid: &[], rounds: &[], aborted: None };
         let counts = summary(vec![evidence(n, k, 0.0); 3]);
         judge(std::slice::from_ref(&objective), &counts, terms)[0].clone().unwrap().verdict
     };

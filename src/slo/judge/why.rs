@@ -18,6 +18,8 @@ pub(super) struct Facts<'f> {
     pub(super) best: Option<usize>,
     pub(super) observed: Option<f64>,
     pub(super) interval: Option<[f64; 2]>,
+    /// Whether users have not come round.
+    pub(super) unsteady: bool,
     pub(super) terms: Terms<'f>,
 }
 
@@ -36,6 +38,10 @@ pub(super) fn why(case: &Case<'_>, facts: &Facts<'_>) -> String {
     let told = format!("{}; {}", observed(case, facts), counted(case));
     match case.invalid {
         Some(invalid) => format!("{told}; the generator may have shaped this: {invalid}"),
+        None if facts.unsteady => format!(
+            "{told}; its users wait for longer than the {} s that it was judged, so this proves nothing",
+            short(case.phase.judged_seconds)
+        ),
         None => format!("{told}; {}", concluded(case, facts)),
     }
 }
