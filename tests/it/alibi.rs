@@ -142,6 +142,20 @@ fn a_generator_that_was_stopped_for_two_seconds_is_4() {
 }
 
 #[test]
+fn what_the_generator_shaped_ends_no_run() {
+    let target = Target::fast();
+    let max = format!("{FAST}\nstatistic = \"max\"\nabort = true");
+    let running = Runner::plan(&open("20/s", "6s", 4)).against(&target).objectives(&max).start();
+    target.wait_for(40);
+    running.signal(Signal::STOP);
+    std::thread::sleep(Duration::from_millis(1500));
+    running.signal(Signal::CONT);
+    let run = running.end().exits(4);
+    assert_eq!((&run.report()["ended_early"], target.count()), (&Value::Null, 120));
+    assert_not_blamed(&run, "stalls");
+}
+
+#[test]
 fn a_generator_starved_by_its_neighbours_is_4_and_says_what_it_lacked() {
     let target = Target::fast();
     let core = some_core();
