@@ -215,6 +215,20 @@ fn who_stops_a_run_does_not_breach_it() {
     assert!(!run.stdout.contains("were never sent"), "{}", run.stdout);
 }
 
+#[test]
+fn what_is_only_observed_says_so_also_where_it_passes() {
+    let target = Target::fast();
+    let run = plan("2s", "20/s")
+        .against(&target)
+        .objectives(P95)
+        .with("--set gate.decision=observed")
+        .run()
+        .exits(0);
+    assert!(run.stdout.contains("observed, not proven; exit 0)"), "{}", run.stdout);
+    assert_eq!((&run.report()["decision"], &run.report()["verdict"]), (&"observed".into(), &"passed".into()));
+    assert!(run.objective("Fast")["why"].as_str().unwrap().ends_with("within maximum; observed, not proven"));
+}
+
 fn ended_early(run: &Ran) -> serde_json::Value {
     run.report()["ended_early"].clone()
 }
