@@ -137,8 +137,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_the_phase_nothing_is_a_stall() {
-        assert_eq!(paused_for(2000, 3 * SECOND).await, []);
+    async fn in_the_drain_a_stall_is_one_too() {
+        let told = paused_for(1500, 3 * SECOND).await;
+        assert_eq!(told.iter().map(|(second, _)| *second).collect::<Vec<_>>(), [3, 4]);
     }
 
     #[tokio::test]

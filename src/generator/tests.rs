@@ -122,6 +122,8 @@ fn a_stall_is_told_and_a_long_one_or_many_condemn() {
     };
     assert_eq!([stalls(0, 0, 0), stalls(1, 51, 51)], [Fine, Notice]);
     assert_eq!([stalls(1, 1000, 1000), stalls(1, 1001, 1001)].map(|verdict| verdict == Invalid), [true; 2]);
+    // Outside of the judged window only a long one counts.
+    assert_eq!([stalls(0, 1000, 0), stalls(0, 1001, 0)], [Fine, Invalid]);
     // 0.5 % of 100 s are 500 ms.
     assert_eq!([stalls(9, 60, 500), stalls(9, 60, 501)], [Notice, Invalid]);
     let short = PhaseSummary {

@@ -62,22 +62,22 @@ pub(super) fn stalls(suspect: &Suspect<'_>) -> Check {
     let name = "stalls";
     let workers = || suspect.counted.health.workers.values();
     let seconds: u64 = workers().map(|worker| worker.stalls).sum();
-    if seconds == 0 {
+    let longest = workers().map(|worker| worker.longest).max().unwrap_or_default();
+    let in_ms = |time: Duration| ms(time.as_secs_f64() * 1000.0);
+    if seconds == 0 && longest <= LONGEST_STALL {
         let why = "no worker's heartbeat, due every 10 ms, was late by more than 50 ms";
         return Check::new(name, "none", CheckVerdict::Ok, why);
     }
-    let longest = workers().map(|worker| worker.longest).max().unwrap_or_default();
     let together = workers().map(|worker| worker.stalled).max().unwrap_or_default();
-    let in_ms = |time: Duration| ms(time.as_secs_f64() * 1000.0);
     let value = format!("in {seconds}, longest {}", in_ms(longest));
     let share = together.as_secs_f64() / suspect.window();
     let times = if seconds == 1 { "in one second".to_owned() } else { format!("in {seconds} seconds") };
     let told = format!(
-        "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times}, by {} at most and by {} \
-         together on the worker that it befell most, {} of the window",
-        in_ms(longest),
+        "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times} of the judged window, by {} \
+         together on the worker that it befell most, {} of the window; by {} at most in the whole phase",
         in_ms(together),
-        percent(share)
+        percent(share),
+        in_ms(longest)
     );
     if longest > LONGEST_STALL || (share > STALLED && together >= STALLED_AT_LEAST) {
         let why = format!(

@@ -38,7 +38,8 @@ pub struct WorkerHealth {
     pub stalls: u64,
     /// By how much, together.
     pub stalled: Duration,
-    /// The longest of them.
+    /// The longest of the whole phase: one before the judged window fills it with what it held up, and one in the drain
+    /// holds up what was intended in it.
     pub longest: Duration,
     /// Seconds in which its use of the processor was looked at.
     pub seconds: u64,
@@ -53,6 +54,14 @@ pub struct WorkerHealth {
 }
 
 impl Health {
+    /// Adds a second that is not judged: of it only how long a stall was counts.
+    pub fn add_unjudged(&mut self, window: &Window) {
+        for (worker, pulse) in &window.vitals.workers {
+            let longest = &mut self.workers.entry(*worker).or_default().longest;
+            *longest = (*longest).max(Duration::from_micros(pulse.longest));
+        }
+    }
+
     /// Adds a judged second.
     pub fn add(&mut self, window: &Window) {
         let Vitals { workers, machine, issued, lost, draws } = &window.vitals;

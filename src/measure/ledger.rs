@@ -190,6 +190,8 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
         summary.send_lag.add(send_lag);
         summary.user_wait.add(user_wait);
         summary.connect.add(connect);
+    } else {
+        summary.health.add_unjudged(window);
     }
 }
 

@@ -135,12 +135,10 @@ impl Recorder {
         }
     }
 
-    /// Records how the worker's thread fared at a moment, unless the phase was over.
+    /// Records how the worker's thread fared at a moment, also in the drain.
     pub fn feel(&mut self, at: Duration, pulse: &Pulse) {
-        if at < self.end {
-            let worker = self.scope.worker;
-            self.window(at).vitals.workers.entry(worker).or_default().merge(pulse);
-        }
+        let worker = self.scope.worker;
+        self.window(at).vitals.workers.entry(worker).or_default().merge(pulse);
     }
 
     /// Records a request that ended, one way or the other.

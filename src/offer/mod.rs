@@ -32,11 +32,15 @@ pub struct PhaseOffer {
     /// How many users each entry of the mix gets.
     pub users: Vec<u32>,
     /// How long the users of a closed phase take from one task to the next at least, those who take the longest: before,
-    /// its throughput is not the one that they make. 0 in an open phase.
+    /// its throughput is not the one that they make. In an open phase ten times their network latency: what is under way
+    /// at its ends then makes a tenth of it at most.
     pub round_seconds: f64,
     /// All requests of the phase, ramp included.
     pub requests: Option<f64>,
 }
+
+/// A phase is so many times longer than what is under way at its ends.
+const EDGES: f64 = 10.0;
 
 /// What each phase of a plan can offer.
 pub fn offer(plan: &Plan) -> Vec<PhaseOffer> {
@@ -74,10 +78,15 @@ fn phase_offer(plan: &Plan, phase: &Phase) -> PhaseOffer {
 }
 
 fn round_seconds(plan: &Plan, phase: &Phase) -> f64 {
-    match phase.load {
-        Load::Open(_) => 0.0,
-        Load::Closed => plan.classes_of(phase).map(|class| class.wait.mean()).fold(0.0, f64::max),
-    }
+    let of_class = |class: &UserClass| {
+        let away = class.mean_latency() * class.requests_per_task();
+        match (phase.load, class.wait) {
+            (Load::Open(_), _) => EDGES * away,
+            (Load::Closed, Wait::Pace(pace)) => pace.seconds().max(away),
+            (Load::Closed, wait) => wait.mean() + away,
+        }
+    };
+    plan.classes_of(phase).map(of_class).fold(0.0, f64::max)
 }
 
 /// How often each operation occurs in a task of a class.

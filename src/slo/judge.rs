@@ -165,9 +165,9 @@ impl<'c> Case<'c> {
 
     /// Whether it was judged for less time than users take to come round.
     fn is_unsteady(&self, terms: Terms<'_>) -> bool {
-        let round = terms.rounds.get(self.objective.phase.index()).copied().unwrap_or(0.0);
-        let proves = terms.gate.decision == Decision::Proven;
-        proves && self.objective.statistic == Statistic::Throughput && self.phase.judged_seconds < round
+        let away = terms.rounds.get(self.objective.phase.index()).copied().unwrap_or(0.0);
+        let answered = || self.times().quantile(0.5).unwrap_or_default().as_secs_f64();
+        self.objective.statistic == Statistic::Throughput && self.phase.judged_seconds < away + answered()
     }
 
     fn scale(&self) -> &Scale {
@@ -200,7 +200,8 @@ impl<'c> Case<'c> {
             _ if holds(self.at_gate) => Verdict::Met,
             _ => Verdict::Inconclusive,
         };
-        let interval = self.interval(alpha).filter(|_| has_data);
+        let proven = terms.gate.decision == Decision::Proven;
+        let interval = self.interval(alpha).filter(|_| has_data && proven);
         let why = why::why(self, &why::Facts { verdict, best, observed, interval, unsteady, terms });
         let (verdict, why) = match terms.length {
             Length::Rehearsed if self.is_too_short(verdict, terms) => {

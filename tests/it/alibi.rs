@@ -156,6 +156,19 @@ fn what_the_generator_shaped_ends_no_run() {
 }
 
 #[test]
+fn a_stop_in_the_warm_up_is_not_blamed_on_the_target_whose_backlog_it_makes() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(105)));
+    let plan = open("50/s", "9s", 6).replace("mix =", "warmup = \"3s\"\nmix =");
+    let running = Runner::plan(&plan).against(&target).objectives(FAST).start();
+    target.wait_for(50);
+    running.signal(Signal::STOP);
+    std::thread::sleep(Duration::from_millis(1500));
+    running.signal(Signal::CONT);
+    let run = running.end().exits(4);
+    assert_not_blamed(&run, "stalls");
+}
+
+#[test]
 fn a_generator_starved_by_its_neighbours_is_4_and_says_what_it_lacked() {
     let target = Target::fast();
     let core = some_core();

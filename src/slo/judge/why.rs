@@ -39,7 +39,7 @@ pub(super) fn why(case: &Case<'_>, facts: &Facts<'_>) -> String {
     match case.invalid {
         Some(invalid) => format!("{told}; the generator may have shaped this: {invalid}"),
         None if facts.unsteady => format!(
-            "{told}; its users wait for longer than the {} s that it was judged, so this proves nothing",
+            "{told}; its users have not come round in the {} s that it was judged, so this says nothing",
             short(case.phase.judged_seconds)
         ),
         None => format!("{told}; {}", concluded(case, facts)),
@@ -69,10 +69,10 @@ fn observed(case: &Case<'_>, facts: &Facts<'_>) -> String {
     let statistic = case.objective.statistic;
     let unit = statistic.unit();
     let between = match facts.interval {
-        Some([low, high]) if facts.terms.gate.decision == Decision::Proven => {
+        Some([low, high]) => {
             format!(" [{}, {}]", Shown(low, ""), Shown(high, ""))
         }
-        _ => String::new(),
+        None => String::new(),
     };
     match facts.observed {
         Some(observed) => format!("{statistic} is {}{between}", Shown(observed, unit)),
