@@ -53,8 +53,9 @@ fn causes(phase: &Value) -> Vec<String> {
 #[test]
 fn that_the_detailed_health_check_freezes_the_others_is_told_of_the_guides_peak() {
     // The real one blocks for a second. Shorter ones make as many silences in less time, of fewer users at first.
-    for (options, users) in [("--blocking-health=300ms", 80), ("--blocking-health=100ms", 200)] {
-        let (phase, text) = peak(options, users, "6s");
+    let services = [("--blocking-health=300ms", 80), ("--blocking-health=100ms", 200)];
+    let runs = services.map(|(options, users)| std::thread::spawn(move || peak(options, users, "15s")));
+    for (phase, text) in runs.map(|run| run.join().unwrap()) {
         let causes = causes(&phase);
         assert!(text.contains("likely cause: `health-detailed` freezes the others: "), "{text}");
         assert!(
