@@ -189,8 +189,10 @@ impl Transcript<'_> {
         }
         if let Some(answer) = &exchange.answer {
             line(&mut text, "<", &format!("{:?} {}", answer.version, answer.status));
-            self.headers(&mut text, "<", &answer.headers);
-            self.body(&mut text, "<", &answer.body);
+            if let Some(content) = &answer.content {
+                self.headers(&mut text, "<", &content.headers);
+                self.body(&mut text, "<", &content.body);
+            }
         }
         for finding in &exchange.findings {
             let told = match &finding.instead {
@@ -214,8 +216,8 @@ impl Transcript<'_> {
             let of_answer = |answer: &crate::engine::Answer| {
                 json!({
                     "status": answer.status.as_u16(),
-                    "headers": self.pairs(&answer.headers),
-                    "body": self.redacted(&String::from_utf8_lossy(&answer.body)),
+                    "headers": answer.content.as_ref().map(|content| self.pairs(&content.headers)),
+                    "body": self.redacted(&String::from_utf8_lossy(answer.body())),
                 })
             };
             json!({

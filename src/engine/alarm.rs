@@ -1,97 +1,185 @@
 //! Waking at a moment to some hundredths of a millisecond: the runtime's own timer ticks in whole ones.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::{Instant, Sleep, sleep};
 
-/// Wakes those who wait for a moment, on one thread.
-pub(super) enum Alarm {
-    /// By the runtime's timer, to a millisecond or two; where time is paused it is the only one.
-    Coarse,
-    /// By a timer of the system's, in the order of the moments.
-    Fine(Fine),
-}
+/// The last part of a wait that is to end exactly is spent looking at the clock: waking up takes about as long.
+const LOOK: Duration = Duration::from_micros(60);
 
-pub(super) struct Fine {
-    timer: timer::Timer,
+/// A wait that no one sits out.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// Wakes those who wait for a moment, on one thread, as long as someone lets it [ring](Self::ring).
+pub(super) struct Alarm {
+    timer: Timer,
     waiting: RefCell<BinaryHeap<Waiting>>,
+    /// When it rang last.
+    rung: Cell<Instant>,
+    /// When it last stopped looking at the clock.
+    looked: Cell<Option<Instant>>,
 }
 
-/// Someone who waits; the first to wake is the greatest.
+/// What rings.
+enum Timer {
+    /// A timer of the system's.
+    System(system::Timer),
+    /// The runtime's, to a millisecond or two; where time is paused it is the only one.
+    Runtime(RefCell<Pin<Box<Sleep>>>),
+}
+
+/// How well a moment is to be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meeting {
+    /// As well as can be, at the price of some processor time.
+    Exactly,
+    /// As well as the timer does it.
+    Closely,
+}
+
+/// Whoever waits; the first to be woken is the greatest.
 struct Waiting {
     at: Instant,
+    meeting: Meeting,
     waker: Waker,
 }
 
 impl Alarm {
     /// A fine one where the system has it; needs a runtime.
     pub(super) fn new() -> Self {
-        match timer::Timer::new() {
-            Ok(timer) => Self::Fine(Fine { timer, waiting: RefCell::default() }),
-            Err(_) => Self::Coarse,
-        }
+        system::Timer::new().map_or_else(|_| Self::of_the_runtime(), |timer| Self::with(Timer::System(timer)))
+    }
+
+    /// One that goes by the runtime's clock, which can be paused.
+    pub(super) fn of_the_runtime() -> Self {
+        Self::with(Timer::Runtime(RefCell::new(Box::pin(sleep(NEVER)))))
+    }
+
+    fn with(timer: Timer) -> Self {
+        let rung = Cell::new(Instant::now());
+        Self { timer, waiting: RefCell::default(), rung, looked: Cell::default() }
     }
 
     /// Returns at a moment, or at once where it has passed.
-    pub(super) async fn at(&self, moment: Instant) {
-        match self {
-            Self::Coarse if moment > Instant::now() => sleep_until(moment).await,
-            Self::Coarse => {}
-            Self::Fine(fine) => {
-                let mut waits = false;
-                poll_fn(|cx| fine.poll_at(moment, &mut waits, cx)).await;
+    pub(super) async fn at(&self, moment: Instant, meeting: Meeting) {
+        let mut waits = false;
+        poll_fn(|cx| {
+            if moment <= Instant::now() {
+                return Poll::Ready(());
             }
+            // Whoever waits stays on the list until the moment has come.
+            if !std::mem::replace(&mut waits, true) {
+                self.wake_at(moment, meeting, cx);
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Wakes a task at a moment, which cannot be taken back.
+    pub(super) fn wake_at(&self, moment: Instant, meeting: Meeting, cx: &Context<'_>) {
+        let mut waiting = self.waiting.borrow_mut();
+        let is_first = waiting.peek().is_none_or(|first| moment < first.at);
+        let waiter = Waiting { at: moment, meeting, waker: cx.waker().clone() };
+        if is_first {
+            self.timer.set(self.ring_at(&waiter));
+        }
+        waiting.push(waiter);
+    }
+
+    /// When it rang last: whoever was to be woken until then has been.
+    pub(super) fn rung(&self) -> Instant {
+        self.rung.get()
+    }
+
+    /// Does something that may wait for it.
+    pub(super) async fn while_it_rings<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::select! {
+            () = self.ring() => unreachable!("it never ends"),
+            done = work => done,
         }
     }
 
     /// Wakes whoever is to be woken, for ever.
-    pub(super) async fn ring(&self) {
-        match self {
-            Self::Coarse => std::future::pending().await,
-            Self::Fine(fine) => loop {
-                fine.timer.rings().await;
-                fine.wake_due();
-            },
-        }
-    }
-}
-
-impl Fine {
-    fn poll_at(&self, moment: Instant, waits: &mut bool, cx: &mut Context<'_>) -> Poll<()> {
-        if moment <= Instant::now() {
-            return Poll::Ready(());
-        }
-        // Whoever waits stays on the list until the moment has come.
-        if !std::mem::replace(waits, true) {
-            let mut waiting = self.waiting.borrow_mut();
-            let is_first = waiting.peek().is_none_or(|first| moment < first.at);
-            waiting.push(Waiting { at: moment, waker: cx.waker().clone() });
-            if is_first {
-                self.timer.set(moment);
+    async fn ring(&self) {
+        loop {
+            self.timer.rings().await;
+            while let Some(moment) = self.wake_due() {
+                if !self.may_look() {
+                    self.timer.set(moment);
+                    break;
+                }
+                // Whatever else there is to do gets its turn meanwhile.
+                while Instant::now() < moment {
+                    yield_now().await;
+                }
+                self.looked.set(Some(moment));
             }
         }
-        Poll::Pending
     }
 
-    fn wake_due(&self) {
+    /// Wakes those whose moment has come. Returns the next moment where it is too close for the timer.
+    fn wake_due(&self) -> Option<Instant> {
         let mut waiting = self.waiting.borrow_mut();
         let now = Instant::now();
+        self.rung.set(now);
         while let Some(first) = waiting.peek() {
             if first.at > now {
-                self.timer.set(first.at);
-                return;
+                let ring_at = self.ring_at(first);
+                if ring_at <= now {
+                    return Some(first.at);
+                }
+                self.timer.set(ring_at);
+                return None;
             }
             if let Some(due) = waiting.pop() {
                 due.waker.wake();
             }
         }
+        None
+    }
+
+    /// When the timer is to ring for someone who waits.
+    fn ring_at(&self, waiter: &Waiting) -> Instant {
+        match (&self.timer, waiter.meeting) {
+            (Timer::System(_), Meeting::Exactly) => waiter.at.checked_sub(LOOK).unwrap_or(waiter.at),
+            _ => waiter.at,
+        }
+    }
+
+    /// Whether the clock may be looked at until the next moment: no more than a third of the time.
+    fn may_look(&self) -> bool {
+        self.looked.get().is_none_or(|last| last.elapsed() >= 2 * LOOK)
     }
 }
 
+impl Timer {
+    /// It rings at this moment, and no longer at another one.
+    fn set(&self, moment: Instant) {
+        match self {
+            Self::System(timer) => timer.set(moment),
+            Self::Runtime(sleep) => sleep.borrow_mut().as_mut().reset(moment),
+        }
+    }
+
+    /// Returns when it rings.
+    async fn rings(&self) {
+        match self {
+            Self::System(timer) => timer.rings().await,
+            Self::Runtime(sleep) => {
+                poll_fn(|cx| sleep.borrow_mut().as_mut().poll(cx)).await;
+                self.set(Instant::now() + NEVER);
+            }
+        }
+    }
+}
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
         self.at == other.at
@@ -113,7 +201,7 @@ impl Ord for Waiting {
 }
 
 #[cfg(target_os = "linux")]
-mod timer {
+mod system {
     use std::os::fd::OwnedFd;
     use std::time::Duration;
 
@@ -161,7 +249,7 @@ mod timer {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod timer {
+mod system {
     use tokio::time::Instant;
 
     /// There is none.
@@ -184,8 +272,6 @@ mod timer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]
@@ -195,7 +281,7 @@ mod tests {
         let woken = RefCell::new(Vec::new());
         let wait = async |ms: u64| {
             let moment = start + Duration::from_millis(ms);
-            alarm.at(moment).await;
+            alarm.at(moment, Meeting::Closely).await;
             assert!(Instant::now() >= moment);
             woken.borrow_mut().push(ms);
         };
@@ -214,13 +300,13 @@ mod tests {
         tokio::select! {
             () = alarm.ring() => unreachable!("it never ends"),
             () = async {
-                let mut gone = Box::pin(alarm.at(start + Duration::from_millis(2)));
+                let mut gone = Box::pin(alarm.at(start + Duration::from_millis(2), Meeting::Exactly));
                 let polled = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx))).await;
                 assert!(polled.is_pending() || start.elapsed() >= Duration::from_millis(2));
                 drop(gone);
-                alarm.at(start + Duration::from_millis(4)).await;
+                alarm.at(start + Duration::from_millis(4), Meeting::Exactly).await;
             } => {}
-            () = alarm.at(long) => unreachable!("an hour has not passed"),
+            () = alarm.at(long, Meeting::Exactly) => unreachable!("an hour has not passed"),
         }
     }
 }

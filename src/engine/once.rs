@@ -61,7 +61,7 @@ pub async fn each_task_once(once: Once<'_>, mut show: impl FnMut(&Done)) -> Resu
     let end = Duration::from_secs(u32::MAX.into());
     let stage = Rc::new(Stage {
         clock: Clock::starting_at(Instant::now()),
-        alarm: Alarm::Coarse,
+        alarm: Alarm::new(),
         recorder: RefCell::new(Recorder::new(Arc::new(Limits::default()), scope, end, 0)),
         target: plan.target.clone(),
         dialer,
@@ -80,7 +80,7 @@ pub async fn each_task_once(once: Once<'_>, mut show: impl FnMut(&Done)) -> Resu
             of_class(&stage, *class, once.only, &mut show).await;
         }
     };
-    LocalSet::new().run_until(work).await;
+    LocalSet::new().run_until(stage.alarm.while_it_rings(work)).await;
     Ok(())
 }
 

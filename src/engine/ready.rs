@@ -6,6 +6,7 @@ use http_body_util::Full;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::engine::alarm::Alarm;
 use crate::engine::wire::connection::{Connection, Keep, Reading};
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::socket::Dialer;
@@ -30,14 +31,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub async fn wait_until_ready(target: &Target) -> Result<(), String> {
     let dialer = Dialer::new(target)?;
     // HTTP/2 has work to do beside requests, on this thread.
-    LocalSet::new().run_until(until_ready(target, &dialer)).await
+    let alarm = Alarm::new();
+    LocalSet::new().run_until(alarm.while_it_rings(until_ready(target, &dialer, &alarm))).await
 }
 
-async fn until_ready(target: &Target, dialer: &Dialer) -> Result<(), String> {
+async fn until_ready(target: &Target, dialer: &Dialer, alarm: &Alarm) -> Result<(), String> {
     let deadline = Instant::now() + target.ready_within.duration();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let Err(fault) = attempt(target, dialer, left).await else {
+        let Err(fault) = attempt(target, dialer, alarm, left).await else {
             return Ok(());
         };
         if Instant::now() + PAUSE >= deadline {
@@ -51,7 +53,7 @@ async fn until_ready(target: &Target, dialer: &Dialer) -> Result<(), String> {
     }
 }
 
-async fn attempt(target: &Target, dialer: &Dialer, within: Duration) -> Result<(), Fault> {
+async fn attempt(target: &Target, dialer: &Dialer, alarm: &Alarm, within: Duration) -> Result<(), Fault> {
     let connect_within = within.min(target.connect_timeout.duration());
     let (mut connection, _) = Connection::open(dialer, connect_within).await?;
     let Some((method, path)) = &target.ready else { return Ok(()) };
@@ -71,7 +73,7 @@ async fn attempt(target: &Target, dialer: &Dialer, within: Duration) -> Result<(
     *request.method_mut() = method.clone();
     *request.uri_mut() = format!("{origin}{}{path}", target.url.base_path).parse().map_err(unfit)?;
     let reading = Reading { keep: Keep::Nothing, most: None };
-    let (result, _) = connection.exchange(request, reading, within).await;
+    let (result, _) = connection.exchange(&mut request, reading, within, alarm).await;
     let status = result?.status;
     match status.is_success() {
         true => Ok(()),

@@ -9,14 +9,15 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, sleep_until};
 
-use crate::engine::alarm::Alarm;
+use crate::engine::alarm::{Alarm, Meeting};
 use crate::engine::clock::Clock;
 use crate::engine::heart::Heart;
 use crate::engine::job::Job;
 use crate::engine::pool::{Pool, Ticket};
-use crate::engine::user::life::{Life, User};
+use crate::engine::user::life::{Desk, Life, User};
 use crate::engine::user::prepared::Behaviour;
 use crate::engine::user::stage::{Numbering, Stage};
+use crate::engine::wire::connection::Pause;
 use crate::engine::wire::socket::Dialer;
 use crate::event::{RunEvent, StopSignal};
 use crate::measure::recorder::{Latency, Recorder, Scope};
@@ -68,7 +69,7 @@ impl Worker {
             let mut stop = stopper.stop.clone();
             tokio::select! {
                 () = stop.wait() => stopper.recorder.borrow_mut().end_at(stopper.clock.now()),
-                () = stopper.until(stopper.end) => {}
+                () = stopper.until(stopper.end, Meeting::Closely) => {}
             }
         }));
         let drained = local.run_until(async {
@@ -77,10 +78,7 @@ impl Worker {
                     task.await.expect("no task is aborted, and a panic ends the process");
                 }
             };
-            tokio::select! {
-                () = stage.alarm.ring() => {}
-                () = all => {}
-            }
+            stage.alarm.while_it_rings(all).await;
         });
         self.hand_over_until(drained, &stage).await;
     }
@@ -99,7 +97,7 @@ impl Worker {
         let events = self.events.clone();
         Stage {
             clock,
-            alarm: if self.job.real_time { Alarm::new() } else { Alarm::Coarse },
+            alarm: if self.job.real_time { Alarm::new() } else { Alarm::of_the_runtime() },
             recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_room)),
             target: plan.target.clone(),
             dialer: self.dialer.clone(),
@@ -136,7 +134,8 @@ impl Worker {
         let tasks = there.filter_map(|(Mine { number, class }, lives)| {
             stage.expect(lives.first()?.since);
             let wait = self.job.plan.classes[*class].wait;
-            Some(local.spawn_local(User::new(Rc::clone(stage), *number, *class).loop_closed(lives, wait)))
+            let user = Box::new(User::new(Rc::clone(stage), *number, *class));
+            Some(local.spawn_local(user.loop_closed(lives, wait)))
         });
         tasks.collect()
     }
@@ -155,9 +154,9 @@ impl Worker {
             stage.expect(life.since);
             let wait = self.job.plan.classes[*class].wait;
             let pool = Rc::clone(&pools[*class]);
-            let seat = pool.seat();
-            let user = User::new(Rc::clone(stage), *number, *class);
-            Some(local.spawn_local(user.serve_open(life, wait, pool, seat)))
+            let desk = Desk { seat: pool.seat(), pool, pause: usual_pause(phase) };
+            let user = Box::new(User::new(Rc::clone(stage), *number, *class));
+            Some(local.spawn_local(user.serve_open(life, wait, desk)))
         });
         let tasks = tasks.collect();
         (pools, tasks)
@@ -208,6 +207,13 @@ fn lives(phase: &Phase, user: u32) -> Vec<Life> {
         until: Duration::from_secs_f64(until),
     });
     lives.collect()
+}
+
+/// How long a user of an open phase is idle between two arrivals, more or less.
+fn usual_pause(phase: &Phase) -> Pause {
+    let Load::Open(load) = phase.load else { return Pause::Short };
+    let most_per_second = load.per_second_at(0.0).max(load.per_second_at(1.0));
+    if f64::from(phase.users) >= most_per_second { Pause::Long } else { Pause::Short }
 }
 
 /// The intended starts of an open phase, the same on every worker.
@@ -284,7 +290,7 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
         let stopped = tokio::select! {
             biased;
             () = stop.wait() => true,
-            () = stage.until(wake) => false,
+            () = stage.until(wake, Meeting::Exactly) => false,
             () = all_emptied(&pools), if next.is_none() => false,
         };
         let now = stage.clock.now();

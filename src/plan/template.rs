@@ -173,6 +173,12 @@ impl Template {
         (texts.sum(), lists)
     }
 
+    /// About how many bytes it comes to: its own texts, and some for each hole.
+    pub fn expected_length(&self) -> usize {
+        let length = |piece: &Piece| if let Piece::Text(text) = piece { text.len() } else { 40 };
+        self.pieces.iter().map(length).sum()
+    }
+
     /// How many `${seq()}` it has.
     pub fn sequences(&self) -> u64 {
         self.pieces.iter().filter(|piece| matches!(piece, Piece::Hole(Hole::Sequence(_)))).count() as u64

@@ -3,16 +3,18 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::engine::pool::Pool;
+use crate::engine::pool::{Pool, Ticket};
 use crate::engine::user::memory::Memory;
 use crate::engine::user::perform::{Made, Turn};
 use crate::engine::user::stage::Stage;
-use crate::engine::wire::connection::Connection;
+use crate::engine::wire::connection::{Connection, Pause};
 use crate::engine::wire::fault::Fault;
 use crate::measure::sample::Purpose;
 use crate::plan::draw::{Draw, Occasion};
 use crate::plan::model::Wait;
 
+/// A pause of this length is long.
+const LONG: Duration = Duration::from_millis(100);
 /// Between two attempts to start, where a user does not wait.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,27 @@ pub(in crate::engine) struct User {
     /// Whether its start has succeeded since it came.
     started: bool,
     left: u64,
+}
+
+/// Where a closed user is in its loop.
+struct Round {
+    task: u64,
+    draw: Draw,
+    wait: Wait,
+}
+
+/// Where a user of an open phase waits for arrivals.
+pub(in crate::engine) struct Desk {
+    pub(in crate::engine) pool: Rc<Pool>,
+    pub(in crate::engine) seat: usize,
+    /// How long it is usually idle.
+    pub(in crate::engine) pause: Pause,
+}
+
+impl Desk {
+    async fn next(&self, stage: &Stage) -> Option<Ticket> {
+        self.pool.next(self.seat, || stage.clock.now()).await
+    }
 }
 
 /// A stretch of time in which a user is there.
@@ -52,54 +75,104 @@ impl User {
 
     /// Loops through task and wait, once for each life. What it does first, at the start of its first life, is already
     /// expected.
-    pub(in crate::engine) async fn loop_closed(mut self, lives: Vec<Life>, wait: Wait) {
+    ///
+    /// What needs much memory is put into a box, which is gone while the user waits.
+    pub(in crate::engine) async fn loop_closed(mut self: Box<Self>, lives: Vec<Life>, wait: Wait) {
         let stage = Rc::clone(&self.stage);
-        let mut task = 0;
-        let mut draw = stage.draw(Occasion::User(self.number, 0));
+        let mut round = Round { task: 0, draw: stage.draw(Occasion::User(self.number, 0)), wait };
         for (index, life) in lives.into_iter().enumerate() {
             if index > 0 {
                 stage.expect(life.since);
             }
-            if let Some(mut intended) = self.start(life, wait).await {
-                while stage.reach(intended).await {
-                    let turn = Turn::task(Occasion::User(self.number, task), intended);
-                    let made = self.task(turn, &mut draw).await;
-                    stage.recorder.borrow_mut().lose(made.finished, lost(wait, intended, made));
-                    task += 1;
-                    draw = stage.draw(Occasion::User(self.number, task));
-                    intended = next_start(wait, intended, made.finished, &mut draw);
-                    // The next one is announced even where it will not be made: it is taken back below.
-                    stage.expect(intended);
+            if let Some(mut intended) = Box::pin(self.start(life, wait)).await {
+                while self.rest_until(intended).await {
+                    intended = Box::pin(self.loop_without_pause(&mut round, intended, life.until)).await;
                     if intended >= life.until {
                         break;
                     }
                 }
                 stage.forget(intended);
             }
-            self.leave(life.until).await;
+            Box::pin(self.leave(life.until)).await;
         }
         stage.tell(|| format!("user {} leaves", self.number));
     }
 
-    /// Carries out arrivals until there are no more. Starts first, or connects, so that the first of them need not wait
-    /// for it.
-    pub(in crate::engine) async fn serve_open(mut self, life: Life, wait: Wait, pool: Rc<Pool>, seat: usize) {
+    /// Performs tasks as long as there is no long pause between them; returns when the next one is intended, which is
+    /// expected.
+    async fn loop_without_pause(
+        &mut self,
+        round: &mut Round,
+        mut intended: Duration,
+        until: Duration,
+    ) -> Duration {
         let stage = Rc::clone(&self.stage);
-        if stage.behaviours[self.class].on_start.is_empty() && stage.reach(life.since).await {
-            let opened = Connection::open(&stage.dialer, stage.target.connect_timeout.duration()).await;
-            self.keep(opened.map(|(connection, _)| connection));
-        }
-        if let Some(ready) = self.start(life, wait).await {
-            stage.forget(ready);
-            while let Some(ticket) = pool.next(seat, || stage.clock.now()).await {
-                stage.recorder.borrow_mut().start(ticket.intended);
-                let occasion = Occasion::Arrival(ticket.number);
-                let turn = Turn { user_wait: ticket.user_wait, ..Turn::task(occasion, ticket.intended) };
-                self.task(turn, &mut stage.draw(occasion)).await;
+        loop {
+            let turn = Turn::task(Occasion::User(self.number, round.task), intended);
+            let made = self.task(turn, &mut round.draw).await;
+            stage.recorder.borrow_mut().lose(made.finished, lost(round.wait, intended, made));
+            round.task += 1;
+            round.draw = stage.draw(Occasion::User(self.number, round.task));
+            intended = next_start(round.wait, intended, made.finished, &mut round.draw);
+            // The next one is announced even where it will not be made: it is taken back later.
+            stage.expect(intended);
+            let pause = intended - made.finished;
+            if intended >= until || pause >= LONG || !self.rest_until(intended).await {
+                return intended;
             }
         }
-        self.leave(life.until).await;
+    }
+
+    /// Carries out arrivals until there are no more. Starts first, or connects, so that the first of them need not wait
+    /// for it.
+    pub(in crate::engine) async fn serve_open(mut self: Box<Self>, life: Life, wait: Wait, desk: Desk) {
+        let stage = Rc::clone(&self.stage);
+        if stage.behaviours[self.class].on_start.is_empty() && stage.reach(life.since).await {
+            let opening = Connection::open(&stage.dialer, stage.target.connect_timeout.duration());
+            let opened = Box::pin(opening).await;
+            self.keep(opened.map(|(connection, _)| connection));
+        }
+        if let Some(ready) = Box::pin(self.start(life, wait)).await {
+            stage.forget(ready);
+            self.rest(desk.pause);
+            while let Some(ticket) = desk.next(&stage).await {
+                Box::pin(self.serve_without_pause(ticket, &desk)).await;
+            }
+        }
+        Box::pin(self.leave(life.until)).await;
         stage.tell(|| format!("user {} leaves", self.number));
+    }
+
+    /// Carries out an arrival, and those that follow it where they are not far apart.
+    async fn serve_without_pause(&mut self, mut ticket: Ticket, desk: &Desk) {
+        let stage = Rc::clone(&self.stage);
+        loop {
+            stage.recorder.borrow_mut().start(ticket.intended);
+            let occasion = Occasion::Arrival(ticket.number);
+            let turn = Turn { user_wait: ticket.user_wait, ..Turn::task(occasion, ticket.intended) };
+            self.task(turn, &mut stage.draw(occasion)).await;
+            self.rest(desk.pause);
+            if desk.pause == Pause::Long {
+                return;
+            }
+            let Some(next) = desk.next(&stage).await else { return };
+            ticket = next;
+        }
+    }
+
+    /// Waits for an intended start; `false` means that the run stopped before it.
+    async fn rest_until(&mut self, intended: Duration) -> bool {
+        let pause = intended.saturating_sub(self.stage.clock.now());
+        if !pause.is_zero() {
+            self.rest(if pause < LONG { Pause::Short } else { Pause::Long });
+        }
+        self.stage.reach(intended).await
+    }
+
+    pub(super) fn rest(&mut self, pause: Pause) {
+        if let Some(connection) = &mut self.connection {
+            connection.rest(pause);
+        }
     }
 
     /// Performs one task.

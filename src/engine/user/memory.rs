@@ -1,10 +1,10 @@
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use http::{Request, Uri};
 use serde_json::Value;
-use url::Url;
 
 use crate::engine::wire::fault::Fault;
 use crate::measure::sample::ErrorKind;
-use crate::plan::model::{Capture, Cookies};
+use crate::plan::model::{Capture, Cookies, TargetUrl};
 
 /// A captured value may have at most so many bytes, as JSON.
 const LARGEST_VALUE: usize = 64 << 10;
@@ -55,27 +55,30 @@ impl Memory {
         Ok(())
     }
 
-    /// Adds the user's cookies for a URL to a request's headers.
-    pub(in crate::engine) fn send_cookies(&self, url: &Url, headers: &mut HeaderMap) {
+    /// Adds the user's cookies to a request to the target.
+    pub(in crate::engine) fn send_cookies<B>(&self, target: &TargetUrl, request: &mut Request<B>) {
         let Some(cookies) = &self.cookies else { return };
+        let url = target.url_of(request.uri());
         let mut pairs: Vec<String> =
-            cookies.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
+            cookies.get_request_values(&url).map(|(name, value)| format!("{name}={value}")).collect();
         if pairs.is_empty() {
             return;
         }
         pairs.sort_unstable();
+        let headers = request.headers_mut();
         pairs.splice(..0, headers.get(COOKIE).and_then(|own| own.to_str().ok()).map(str::to_owned));
         if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
             headers.insert(COOKIE, value);
         }
     }
 
-    /// Keeps the cookies that an answer sets.
-    pub(in crate::engine) fn keep_cookies(&mut self, url: &Url, headers: &HeaderMap) {
+    /// Keeps the cookies that the answer to a request sets.
+    pub(in crate::engine) fn keep_cookies(&mut self, target: &TargetUrl, asked: &Uri, headers: &HeaderMap) {
         let Some(cookies) = &mut self.cookies else { return };
+        let url = target.url_of(asked);
         for text in headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
             // A cookie that is none, or another site's, is left out, as browsers do.
-            let _ = cookies.parse(text, url);
+            let _ = cookies.parse(text, &url);
         }
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::engine::alarm::Meeting;
 use crate::engine::user::life::User;
 use crate::engine::user::prepared::{Hop, Outgoing, Prepared};
 use crate::engine::user::stage::Exchange;
-use crate::engine::wire::connection::{Answer, Connection, Keep, Reading};
+use crate::engine::wire::connection::{Answer, Connection, Keep, Pause, Reading};
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::socket::Opened;
 use crate::measure::sample::{Outcome, Purpose, Sample};
@@ -37,11 +38,17 @@ pub(in crate::engine) struct Made {
 /// The moments of an attempt, as far as it got.
 #[derive(Default)]
 struct Sent {
-    opened: Option<Opened>,
     connect: Option<Duration>,
     first_byte: Option<Instant>,
-    head: Option<Instant>,
-    /// The headers with the user's cookies, where these are kept to be looked at.
+    /// What is only kept to be looked at.
+    shown: Option<Box<Shown>>,
+}
+
+/// How a request was really sent.
+#[derive(Default)]
+struct Shown {
+    opened: Option<Opened>,
+    /// With the user's cookies; `None` where it was not sent.
     headers: Option<http::HeaderMap>,
 }
 
@@ -107,7 +114,7 @@ impl User {
         let mut hops = stage.target.redirects;
         let mut lag = Duration::ZERO;
         loop {
-            let (mut made, hop) = self.one(prepared, outgoing, hops, turn).await;
+            let (mut made, hop) = self.one(prepared, &mut outgoing, hops, turn).await;
             made.lag += lag;
             lag = made.lag;
             let Some(hop) = hop else { return made };
@@ -115,14 +122,15 @@ impl User {
             turn = Turn { intended: made.finished, user_wait: Duration::ZERO, ..turn };
             stage.expect(turn.intended);
             self.be_far_away(turn).await;
-            outgoing = Ok(hop.outgoing);
+            outgoing = Ok(*hop.outgoing);
         }
     }
 
     /// Sleeps the network latency of a request.
-    async fn be_far_away(&self, turn: Turn) {
+    async fn be_far_away(&mut self, turn: Turn) {
         if !self.latency.is_zero() {
-            self.stage.until(turn.intended + turn.user_wait + self.latency).await;
+            self.rest(Pause::Short);
+            self.stage.until(turn.intended + turn.user_wait + self.latency, Meeting::Closely).await;
         }
     }
 
@@ -130,22 +138,21 @@ impl User {
     async fn one(
         &mut self,
         prepared: &Prepared,
-        outgoing: Result<Outgoing, Fault>,
+        outgoing: &mut Result<Outgoing, Fault>,
         hops: u16,
         turn: Turn,
     ) -> (Made, Option<Hop>) {
         let stage = Rc::clone(&self.stage);
         let mut sent = Sent::default();
-        let mut found = Found::default();
-        let result = match &outgoing {
+        let kept = outgoing.as_ref().ok().filter(|_| self.keeps_requests()).cloned().map(Box::new);
+        let result = match outgoing {
             Ok(outgoing) => self.exchange(prepared, outgoing, &mut sent).await,
             Err(fault) => Err(fault.clone()),
         };
         let finished = Instant::now();
-        let result = match (result, &outgoing) {
-            (Ok(answer), Ok(outgoing)) => self.look(prepared, outgoing, (answer, hops), &mut found),
-            (result, _) => result.map(|answer| answer.bytes),
-        };
+        let mut found = Found::default();
+        let result =
+            result.and_then(|answer| self.look(prepared, kept.as_deref(), (answer, hops), &mut found));
         let sample = Sample {
             operation: prepared.operation,
             intended: turn.intended,
@@ -162,15 +169,17 @@ impl User {
         let made = Made { finished: sample.finished, succeeded: result.is_ok(), lag: sample.send_lag() };
         let hop = found.hop.take();
         if let Some(witness) = &stage.witness {
-            let mut request = outgoing.ok().map(Outgoing::shown);
-            if let (Some((request, _)), Some(headers)) = (&mut request, sent.headers) {
+            let mut request = kept.map(|outgoing| outgoing.shown());
+            let Shown { opened, headers } = sent.shown.map(|shown| *shown).unwrap_or_default();
+            if let (Some((request, _)), Some(headers)) = (&mut request, headers) {
                 *request.headers_mut() = headers;
             }
+            let head_at = found.answer.as_ref().and_then(|answer| answer.content.as_ref()?.head_at);
             witness.borrow_mut().push(Exchange {
                 request,
-                opened: sent.opened,
+                opened,
                 sample,
-                head_at: sent.head.map(|at| stage.clock.offset(at)),
+                head_at: head_at.map(|at| stage.clock.offset(at)),
                 answer: found.answer,
                 findings: found.findings,
                 captured: found.captured,
@@ -184,41 +193,48 @@ impl User {
     async fn exchange(
         &mut self,
         prepared: &Prepared,
-        outgoing: &Outgoing,
+        outgoing: &mut Outgoing,
         sent: &mut Sent,
     ) -> Result<Answer, Fault> {
         let stage = Rc::clone(&self.stage);
-        let began = Instant::now();
+        sent.shown = stage.witness.is_some().then(Box::default);
         if !self.reuse().await {
-            let opened = Connection::open(&stage.dialer, stage.target.connect_timeout.duration()).await;
+            let began = Instant::now();
+            let opening = Connection::open(&stage.dialer, stage.target.connect_timeout.duration());
+            // It takes more memory than all else that a user does, and is rare.
+            let opened = Box::pin(opening).await;
             sent.connect = Some(began.elapsed());
             let (connection, opened) = opened?;
             self.keep(Ok(connection));
-            sent.opened = Some(opened);
+            if let Some(shown) = &mut sent.shown {
+                shown.opened = Some(opened);
+            }
         }
-        let mut request = outgoing.request();
-        if self.memory.has_cookies() {
-            self.memory.send_cookies(&stage.target.url.url_of(outgoing.uri()), request.headers_mut());
+        let request = &mut outgoing.request;
+        self.memory.send_cookies(&stage.target.url, request);
+        if let Some(shown) = &mut sent.shown {
+            shown.headers = Some(request.headers().clone());
         }
-        if stage.witness.is_some() {
-            sent.headers = Some(request.headers().clone());
-        }
-        let keep = match prepared.looks_inside() || stage.witness.is_some() {
-            true => Keep::Whole,
+        let keep = match self.keeps_requests() {
+            _ if prepared.looks_inside() || stage.witness.is_some() => Keep::Whole,
+            true => Keep::Head,
             false => Keep::Nothing,
         };
         let reading = Reading { keep, most: prepared.expect.max_bytes };
         let connection = self.connection.as_mut().expect("it was just made");
-        let handed = Instant::now();
         let (result, first_byte) =
-            connection.exchange(request, reading, stage.target.timeout.duration()).await;
-        sent.first_byte = Some(first_byte.unwrap_or(handed));
-        match &result {
-            Ok(answer) => sent.head = Some(answer.head_at),
+            connection.exchange(request, reading, stage.target.timeout.duration(), &stage.alarm).await;
+        sent.first_byte = Some(first_byte);
+        if result.is_err() {
             // After a failure nobody knows what is still on the wire.
-            Err(_) => self.connection = None,
+            self.connection = None;
         }
         result
+    }
+
+    /// Whether requests are needed again when they have been sent.
+    fn keeps_requests(&self) -> bool {
+        self.stage.target.redirects > 0 || self.memory.has_cookies() || self.stage.witness.is_some()
     }
 
     /// Looks at an answer: whether it leads elsewhere, is the expected one, and what of it is to be kept. Returns the
@@ -226,20 +242,21 @@ impl User {
     fn look(
         &mut self,
         prepared: &Prepared,
-        outgoing: &Outgoing,
+        outgoing: Option<&Outgoing>,
         (answer, hops): (Answer, u16),
         found: &mut Found,
     ) -> Result<u64, Fault> {
         let target = &self.stage.target;
         let bytes = answer.bytes;
-        if self.memory.has_cookies() {
-            self.memory.keep_cookies(&target.url.url_of(outgoing.uri()), &answer.headers);
+        if let (Some(outgoing), Some(content)) = (outgoing, &answer.content) {
+            self.memory.keep_cookies(&target.url, outgoing.request.uri(), &content.headers);
         }
-        let result = if target.redirects > 0 && Hop::is_one(answer.status) {
+        let leads_on = target.redirects > 0 && Hop::is_one(answer.status);
+        let result = if let Some(outgoing) = outgoing.filter(|_| leads_on) {
             let hop = outgoing.redirected(&answer, &target.url, target.http, hops);
             hop.map(|hop| found.hop = Some(hop))
         } else {
-            let json = prepared.needs_json().then(|| serde_json::from_slice(&answer.body).ok()).flatten();
+            let json = prepared.needs_json().then(|| serde_json::from_slice(answer.body()).ok()).flatten();
             if self.stage.witness.is_some() {
                 found.findings = prepared.findings(&answer, json.as_ref());
             }

@@ -1,7 +1,7 @@
 //! Plan requests made ready for the wire: what is constant is built once, holes are rendered for every task.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION, USER_AGENT};
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
 use serde_json::Value;
@@ -35,32 +35,32 @@ pub(in crate::engine) struct Behaviour {
 /// A request, ready to be sent.
 pub(in crate::engine) struct Prepared {
     pub(in crate::engine) operation: OperationId,
-    method: Method,
-    version: Version,
-    uri: Part<Uri>,
-    headers: HeaderMap,
-    drawn_headers: Vec<(HeaderName, Template)>,
-    body: Part<Bytes>,
+    /// All that is constant: where there are no holes, it is the whole request.
+    constant: Outgoing,
+    drawn: Drawn,
     pub(super) expect: Expect,
     pub(super) captures: Vec<Capture>,
 }
 
-/// Built once, or rendered for every task.
-enum Part<T> {
-    Constant(T),
-    Drawn(Template),
+/// The parts of a request that are rendered for every task.
+#[derive(Default)]
+struct Drawn {
+    uri: Option<Template>,
+    headers: Vec<(HeaderName, Template)>,
+    body: Option<Template>,
 }
 
 /// A request with its holes filled.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
-    head: http::Request<()>,
+    pub(super) request: http::Request<Full<Bytes>>,
+    /// Its body once more: what is handed to a connection does not show it again.
     body: Bytes,
 }
 
 /// Where an answer leads.
 pub(super) struct Hop {
-    pub(super) outgoing: Outgoing,
+    pub(super) outgoing: Box<Outgoing>,
 }
 
 impl Behaviour {
@@ -117,36 +117,38 @@ impl Prepared {
         };
         let product = HeaderValue::from_static(concat!("runner/", env!("CARGO_PKG_VERSION")));
         headers.entry(USER_AGENT).or_insert(product);
-        let mut drawn_headers = Vec::new();
+        let mut drawn = Drawn::default();
         for (name, value) in &request.headers {
             match value.constant().map(HeaderValue::from_maybe_shared) {
                 Some(Ok(value)) => {
                     headers.insert(name, value);
                 }
-                _ => drawn_headers.push((name.clone(), value.clone())),
+                _ => drawn.headers.push((name.clone(), value.clone())),
             }
         }
         if let Some(kind) = request.content_type
-            && !drawn_headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
+            && !drawn.headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
         {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
         }
         path.push_text(target.url.base_path.as_bytes());
         path.append(request.path.clone());
+        let mut constant = http::Request::new(());
+        *constant.method_mut() = request.method.clone();
+        *constant.version_mut() = version;
+        *constant.headers_mut() = headers;
+        match path.constant().map(Uri::from_maybe_shared) {
+            Some(Ok(uri)) => *constant.uri_mut() = uri,
+            _ => drawn.uri = Some(path),
+        }
+        let body = request.body.as_ref().map_or_else(|| Some(Bytes::new()), Template::constant);
+        if body.is_none() {
+            drawn.body.clone_from(&request.body);
+        }
         Self {
             operation: request.operation,
-            method: request.method.clone(),
-            version,
-            uri: match path.constant().map(Uri::from_maybe_shared) {
-                Some(Ok(uri)) => Part::Constant(uri),
-                _ => Part::Drawn(path),
-            },
-            headers,
-            drawn_headers,
-            body: match &request.body {
-                None => Part::Constant(Bytes::new()),
-                Some(body) => body.constant().map_or_else(|| Part::Drawn(body.clone()), Part::Constant),
-            },
+            constant: Outgoing::new(constant, body.unwrap_or_default()),
+            drawn,
             expect: request.expect.clone(),
             captures: request.captures.clone(),
         }
@@ -154,39 +156,25 @@ impl Prepared {
 
     /// The request with its holes filled; drawn in the order path, headers, body.
     pub(super) fn render(&self, draw: &mut Draw, facts: &Facts<'_>) -> Result<Outgoing, Fault> {
-        let mut render = |template: &Template| {
-            let mut out = BytesMut::new();
-            match template.render(&mut out, draw, facts) {
-                Ok(()) => Ok(out.freeze()),
-                Err(missing) => {
-                    let text = format!("`{}` has not been captured", missing.0);
-                    Err(Fault::new(ErrorKind::Unexpected, text))
-                }
-            }
-        };
         // Lists and texts were looked at before the run: only a captured value can be unfit.
         let unfit = |what: &str| {
             Fault::new(ErrorKind::Unexpected, format!("a captured value does not fit into the {what}"))
         };
-        let uri = match &self.uri {
-            Part::Constant(uri) => uri.clone(),
-            Part::Drawn(path) => Uri::from_maybe_shared(render(path)?).map_err(|_| unfit("path"))?,
-        };
-        let mut headers = self.headers.clone();
-        for (name, value) in &self.drawn_headers {
-            let value = HeaderValue::from_maybe_shared(render(value)?).map_err(|_| unfit("header"))?;
-            headers.insert(name, value);
+        let mut outgoing = self.constant.clone();
+        let Drawn { uri, headers, body } = &self.drawn;
+        if let Some(uri) = uri {
+            let rendered = rendered(uri, draw, facts)?;
+            *outgoing.request.uri_mut() = Uri::from_maybe_shared(rendered).map_err(|_| unfit("path"))?;
         }
-        let body = match &self.body {
-            Part::Constant(body) => body.clone(),
-            Part::Drawn(body) => render(body)?,
-        };
-        let mut head = http::Request::new(());
-        *head.method_mut() = self.method.clone();
-        *head.version_mut() = self.version;
-        *head.uri_mut() = uri;
-        *head.headers_mut() = headers;
-        Ok(Outgoing { head, body })
+        for (name, value) in headers {
+            let rendered = rendered(value, draw, facts)?;
+            let value = HeaderValue::from_maybe_shared(rendered).map_err(|_| unfit("header"))?;
+            outgoing.request.headers_mut().insert(name, value);
+        }
+        if let Some(body) = body {
+            outgoing.set_body(rendered(body, draw, facts)?);
+        }
+        Ok(outgoing)
     }
 
     /// Whether the body of an answer is looked into.
@@ -210,7 +198,7 @@ impl Prepared {
             };
             return Err(Fault::new(kind, format!("HTTP status {status}")));
         }
-        match self.expect.mismatch(&answer.body, json) {
+        match self.expect.mismatch(answer.body(), json) {
             Some(why) => Err(Fault::new(ErrorKind::Unexpected, why)),
             None => Ok(()),
         }
@@ -223,24 +211,34 @@ impl Prepared {
             expected: format!("the status to be {}", self.expect.status),
             instead: (!accepted).then(|| answer.status.as_u16().to_string()),
         };
-        std::iter::once(status).chain(self.expect.findings(&answer.body, json)).collect()
+        std::iter::once(status).chain(self.expect.findings(answer.body(), json)).collect()
+    }
+}
+
+fn rendered(template: &Template, draw: &mut Draw, facts: &Facts<'_>) -> Result<Bytes, Fault> {
+    let mut out = BytesMut::with_capacity(template.expected_length());
+    match template.render(&mut out, draw, facts) {
+        Ok(()) => Ok(out.freeze()),
+        Err(missing) => {
+            let text = format!("`{}` has not been captured", missing.0);
+            Err(Fault::new(ErrorKind::Unexpected, text))
+        }
     }
 }
 
 impl Outgoing {
-    /// What is handed to a connection.
-    pub(super) fn request(&self) -> http::Request<Full<Bytes>> {
-        self.head.clone().map(|()| Full::new(self.body.clone()))
+    fn new(head: http::Request<()>, body: Bytes) -> Self {
+        Self { request: head.map(|()| Full::new(body.clone())), body }
     }
 
-    /// Where it goes.
-    pub(super) fn uri(&self) -> &Uri {
-        self.head.uri()
+    fn set_body(&mut self, body: Bytes) {
+        *self.request.body_mut() = Full::new(body.clone());
+        self.body = body;
     }
 
     /// What is shown of it.
-    pub(super) fn shown(self) -> (http::Request<()>, Bytes) {
-        (self.head, self.body)
+    pub(super) fn shown(&self) -> (http::Request<()>, Bytes) {
+        (self.request.clone().map(drop), self.body.clone())
     }
 
     /// The request that an answer leads to, as the Fetch standard has it: 303, and 301 and 302 after a POST, become a
@@ -257,9 +255,9 @@ impl Outgoing {
         if hops == 0 {
             return Err(blocked("no more redirects are followed".to_owned()));
         }
-        let location = answer.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let location = answer.header(&LOCATION).and_then(|location| location.to_str().ok());
         let location = location.ok_or_else(|| blocked("it does not say where to".to_owned()))?;
-        let here = target.url_of(self.uri());
+        let here = target.url_of(self.request.uri());
         let there = here.join(location).map_err(|error| blocked(format!("`{location}`: {error}")))?;
         if there.origin() != here.origin() {
             return Err(blocked(format!("`{location}` is at another origin")));
@@ -270,20 +268,20 @@ impl Outgoing {
             HttpVersion::Two => target.origin() + path,
         };
         let mut next = self.clone();
-        *next.head.uri_mut() =
+        *next.request.uri_mut() =
             uri.parse().map_err(|_| blocked(format!("`{location}` cannot be asked for")))?;
-        let method = self.head.method();
+        let method = self.request.method();
         let becomes_get = match answer.status {
             StatusCode::SEE_OTHER => *method != Method::GET && *method != Method::HEAD,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => *method == Method::POST,
             _ => false,
         };
         if becomes_get {
-            *next.head.method_mut() = Method::GET;
-            next.head.headers_mut().remove(CONTENT_TYPE);
-            next.body = Bytes::new();
+            *next.request.method_mut() = Method::GET;
+            next.request.headers_mut().remove(CONTENT_TYPE);
+            next.set_body(Bytes::new());
         }
-        Ok(Hop { outgoing: next })
+        Ok(Hop { outgoing: Box::new(next) })
     }
 }
 

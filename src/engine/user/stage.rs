@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::engine::alarm::Alarm;
+use crate::engine::alarm::{Alarm, Meeting};
 use crate::engine::clock::Clock;
 use crate::engine::user::prepared::Behaviour;
 use crate::engine::wire::connection::Answer;
@@ -112,8 +112,8 @@ impl Numbering {
 
 impl Stage {
     /// Returns at an offset from the phase's start, or at once where it has passed.
-    pub(in crate::engine) async fn until(&self, offset: Duration) {
-        self.alarm.at(self.clock.moment(offset)).await;
+    pub(in crate::engine) async fn until(&self, offset: Duration, meeting: Meeting) {
+        self.alarm.at(self.clock.moment(offset), meeting).await;
     }
 
     /// Waits for an intended start; `false` means that the run stopped before it.
@@ -121,10 +121,13 @@ impl Stage {
         if self.stop.is_set() {
             return false;
         }
+        if self.clock.now() >= intended {
+            return true;
+        }
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            () = self.until(intended) => true,
+            () = self.until(intended, Meeting::Closely) => true,
             () = stop.wait() => false,
         }
     }

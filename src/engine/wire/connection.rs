@@ -2,19 +2,21 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, timeout};
 
+use crate::engine::alarm::{Alarm, Meeting};
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::socket::{Dialer, FirstByte, Opened};
+use crate::engine::wire::socket::{Dialer, FirstByte, Opened, Socket};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::HttpVersion;
 
@@ -30,36 +32,52 @@ pub struct Answer {
     pub status: StatusCode,
     /// The version of HTTP that it was given in.
     pub version: Version,
-    /// Its headers.
-    pub headers: HeaderMap,
     /// How many bytes its body has.
     pub bytes: u64,
+    /// What is in it, where that is to be looked at.
+    pub content: Option<Box<Content>>,
+}
+
+/// What is in an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    /// Its headers.
+    pub headers: HeaderMap,
     /// The body, where it is to be looked into; empty elsewhere.
     pub body: Bytes,
     /// When its head had been read.
-    pub head_at: Instant,
+    pub head_at: Option<Instant>,
 }
 
-/// What is read of a body.
+impl Answer {
+    /// Its body; empty where it was not kept.
+    pub fn body(&self) -> &[u8] {
+        self.content.as_ref().map_or(&[], |content| &content.body)
+    }
+
+    /// A header, where they were kept.
+    pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.content.as_ref()?.headers.get(name)
+    }
+}
+
+/// What is read of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Reading {
-    /// Whether it is kept.
     pub(in crate::engine) keep: Keep,
-    /// The most bytes that it may have, if the plan says so.
+    /// The most bytes that its body may have, if the plan says so.
     pub(in crate::engine) most: Option<u64>,
 }
 
-/// Whether a body is kept.
+/// What is kept of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Keep {
+    /// Head and body.
     Whole,
+    /// Only the head.
+    Head,
+    /// The status and how long it is.
     Nothing,
-}
-
-/// What the requests of a connection are handed to.
-enum Sender {
-    One(http1::SendRequest<Full<Bytes>>),
-    Two(http2::SendRequest<Full<Bytes>>),
 }
 
 /// Runs what HTTP/2 does beside requests, on the thread of the user.
@@ -74,12 +92,49 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Beside {
 
 /// A connection that requests can be sent over, one after another.
 pub(in crate::engine) struct Connection {
-    sender: Sender,
-    driver: Pin<Box<dyn Future<Output = hyper::Result<()>>>>,
+    link: Link,
+    /// Whether nothing has looked at it for some time.
+    rested: bool,
     first_byte: FirstByte,
-    /// Reused for every request: making a timer costs more than moving one.
-    deadline: Pin<Box<Sleep>>,
-    ended: bool,
+    /// When an alarm will look after an answer that does not come: it is set anew only when it has rung.
+    alarmed: Option<Instant>,
+}
+
+/// How long a connection is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Pause {
+    Short,
+    /// Long enough for its memory to matter more than the work of setting it up again.
+    Long,
+}
+
+/// What a connection consists of at the moment.
+enum Link {
+    One(Box<One>),
+    Two(Box<Two>),
+    /// Only the socket, between two requests that are some time apart: all else takes three times its memory.
+    Parked(Socket),
+    Ended,
+}
+
+struct One {
+    /// Whether it has carried nothing yet.
+    fresh: bool,
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: http1::Connection<TokioIo<Socket>, Full<Bytes>>,
+}
+
+struct Two {
+    sender: http2::SendRequest<Full<Bytes>>,
+    driver: http2::Connection<TokioIo<Socket>, Full<Bytes>, Beside>,
+}
+
+/// How long an answer is waited for, and who wakes the one that waits.
+struct Patience<'a> {
+    within: Duration,
+    deadline: Instant,
+    alarm: &'a Alarm,
+    alarmed: &'a mut Option<Instant>,
 }
 
 impl Connection {
@@ -90,117 +145,196 @@ impl Connection {
             return Err(Fault::new(ErrorKind::ConnectTimeout, format!("no connection within {within:?}")));
         };
         let (socket, opened) = dialled?;
-        let socket = TokioIo::new(socket);
-        let (sender, driver): (_, Pin<Box<dyn Future<Output = _>>>) = match dialer.http {
-            HttpVersion::One => {
-                let made = http1::Builder::new().handshake(socket).await;
-                let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
-                (Sender::One(sender), Box::pin(driver))
-            }
-            HttpVersion::Two => {
-                let made = http2::Builder::new(Beside).handshake(socket).await;
-                let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
-                (Sender::Two(sender), Box::pin(driver))
-            }
+        let link = match dialer.http {
+            HttpVersion::One => Link::One(One::over(socket).await?),
+            HttpVersion::Two => Link::Two(Two::over(socket).await?),
         };
-        let deadline = Box::pin(sleep(Duration::ZERO));
-        Ok((Self { sender, driver, first_byte, deadline, ended: false }, opened))
+        Ok((Self { link, rested: true, first_byte, alarmed: None }, opened))
     }
 
-    /// Whether it can be used again: looks whether the server has closed it or said something unasked.
+    /// Nothing will be sent for some time, or for so long that no more than the socket is kept.
+    pub(in crate::engine) fn rest(&mut self, pause: Pause) {
+        self.rested = true;
+        if pause == Pause::Short || !matches!(&self.link, Link::One(one) if one.sender.is_ready()) {
+            return;
+        }
+        let Link::One(one) = std::mem::replace(&mut self.link, Link::Ended) else { return };
+        let parts = one.driver.into_parts();
+        // Whatever the server said unasked makes the connection unusable.
+        if parts.read_buf.is_empty() {
+            self.link = Link::Parked(parts.io.into_inner());
+        }
+    }
+
+    /// Whether it can be used again: looks whether the server has closed it or said something unasked while it rested.
     pub(in crate::engine) async fn is_usable(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.drive(cx);
-            Poll::Ready(!self.ended && !self.sender.is_closed())
-        })
-        .await
+        if std::mem::take(&mut self.rested) {
+            if let Link::Parked(socket) = &mut self.link {
+                let quiet = poll_fn(|cx| Poll::Ready(is_quiet(socket, cx))).await;
+                let parked = std::mem::replace(&mut self.link, Link::Ended);
+                // A handshake sends nothing.
+                if let Link::Parked(socket) = parked
+                    && quiet
+                    && let Ok(one) = One::over(socket).await
+                {
+                    self.link = Link::One(one);
+                }
+            } else {
+                let driven = poll_fn(|cx| {
+                    self.link.drive(cx);
+                    Poll::Ready(())
+                });
+                driven.await;
+            }
+        }
+        self.link.is_open()
     }
 
-    /// Sends a request and reads the answer to its end, within a time from the moment it is handed over.
+    /// Sends a request, which is taken, and reads the answer to its end, within a time from the moment it is handed over.
     ///
-    /// The second value is the moment at which its first byte went to the socket, if one did.
+    /// The second value is the moment at which its first byte went to the socket, or at which it was handed over if none
+    /// did.
     pub(in crate::engine) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: &mut Request<Full<Bytes>>,
         reading: Reading,
         within: Duration,
-    ) -> (Result<Answer, Fault>, Option<Instant>) {
-        self.first_byte.clear();
-        self.deadline.as_mut().reset(Instant::now() + within);
-        let Self { sender, driver, deadline, ended, first_byte } = self;
-        let mut end: Option<Fault> = None;
-        let result = {
-            let mut work = pin!(send_and_read(sender, request, reading));
-            poll_fn(|cx| {
-                if let Poll::Ready(result) = work.as_mut().poll(cx) {
-                    return Poll::Ready(result);
-                }
-                if !*ended && let Poll::Ready(result) = driver.as_mut().poll(cx) {
-                    *ended = true;
-                    end = result.err().map(|error| Fault::of_exchange(&error));
-                }
-                // What the connection just read may be all that the request waits for.
-                if let Poll::Ready(result) = work.as_mut().poll(cx) {
-                    return Poll::Ready(result);
-                }
-                if deadline.as_mut().poll(cx).is_ready() {
-                    let text = format!("no whole answer within {within:?}");
-                    return Poll::Ready(Err(Fault::new(ErrorKind::Timeout, text)));
-                }
-                Poll::Pending
-            })
-            .await
+        alarm: &Alarm,
+    ) -> (Result<Answer, Fault>, Instant) {
+        let Self { link, first_byte, alarmed, .. } = self;
+        first_byte.clear();
+        let handed = Instant::now();
+        let patience = Patience { within, deadline: handed + within, alarm, alarmed };
+        let (result, ended) = match link {
+            Link::One(one) => {
+                one.fresh = false;
+                let work = read(one.sender.send_request(std::mem::take(request)), reading);
+                together(work, |cx| one.driver.poll_without_shutdown(cx), patience).await
+            }
+            Link::Two(two) => {
+                let work = read(two.sender.send_request(std::mem::take(request)), reading);
+                together(work, |cx| Pin::new(&mut two.driver).poll(cx), patience).await
+            }
+            Link::Parked(_) | Link::Ended => {
+                (Err(Fault::new(ErrorKind::Eof, "the connection had ended")), true)
+            }
         };
-        let sent = first_byte.get();
-        // A connection that ended knows better why than the request that was cancelled with it.
-        let result = result.map_err(|fault| end.unwrap_or(fault));
-        if result.is_ok() {
-            // Lets hyper see the end of the answer, so that a connection to be closed is closed now.
-            self.is_usable().await;
-        } else {
-            self.ended = true;
+        // After a failure nobody knows what is still on the wire.
+        if ended || result.is_err() {
+            *link = Link::Ended;
         }
-        (result, sent)
+        (result, first_byte.get().unwrap_or(handed))
+    }
+}
+
+impl Link {
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        let ended = match self {
+            Self::One(one) => one.driver.poll_without_shutdown(cx).is_ready(),
+            Self::Two(two) => Pin::new(&mut two.driver).poll(cx).is_ready(),
+            Self::Parked(_) | Self::Ended => false,
+        };
+        if ended {
+            *self = Self::Ended;
+        }
     }
 
-    fn drive(&mut self, cx: &mut std::task::Context<'_>) {
-        if !self.ended && self.driver.as_mut().poll(cx).is_ready() {
-            self.ended = true;
+    fn is_open(&self) -> bool {
+        match self {
+            // It is not ready where the server answered before it had the whole request.
+            Self::One(one) => !one.sender.is_closed() && (one.fresh || one.sender.is_ready()),
+            Self::Two(two) => !two.sender.is_closed(),
+            Self::Parked(_) => true,
+            Self::Ended => false,
         }
     }
 }
 
-impl Sender {
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::One(sender) => sender.is_closed(),
-            Self::Two(sender) => sender.is_closed(),
-        }
-    }
-
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
-        match self {
-            Self::One(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await
-            }
-            Self::Two(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await
-            }
-        }
+impl One {
+    async fn over(socket: Socket) -> Result<Box<Self>, Fault> {
+        let made = http1::Builder::new().writev(false).handshake(TokioIo::new(socket)).await;
+        let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
+        Ok(Box::new(Self { fresh: true, sender, driver }))
     }
 }
 
-async fn send_and_read(
-    sender: &mut Sender,
-    request: Request<Full<Bytes>>,
+impl Two {
+    async fn over(socket: Socket) -> Result<Box<Self>, Fault> {
+        let made = http2::Builder::new(Beside).handshake(TokioIo::new(socket)).await;
+        let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
+        Ok(Box::new(Self { sender, driver }))
+    }
+}
+
+/// Polls the request and what carries it in turn, so that an answer is seen in the turn in which it came. The second
+/// value says whether the connection has ended.
+async fn together(
+    work: impl Future<Output = Result<Answer, Fault>>,
+    mut drive: impl FnMut(&mut Context<'_>) -> Poll<hyper::Result<()>>,
+    mut patience: Patience<'_>,
+) -> (Result<Answer, Fault>, bool) {
+    let mut ended = false;
+    let mut why: Option<Fault> = None;
+    let mut work = pin!(work);
+    let result = poll_fn(|cx| {
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if !ended && let Poll::Ready(result) = drive(cx) {
+            ended = true;
+            why = result.err().map(|error| Fault::of_exchange(&error));
+        }
+        // What the connection just read may be all that the request waits for.
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if patience.is_over(cx) {
+            let text = format!("no whole answer within {:?}", patience.within);
+            return Poll::Ready(Err(Fault::new(ErrorKind::Timeout, text)));
+        }
+        Poll::Pending
+    })
+    .await;
+    // A connection that ended knows better why than the request that was cancelled with it.
+    (result.map_err(|fault| why.unwrap_or(fault)), ended)
+}
+
+impl Patience<'_> {
+    /// Whether the deadline has passed; where it has not, the task is woken then. The alarm knows the time well enough.
+    fn is_over(&mut self, cx: &Context<'_>) -> bool {
+        let rung = self.alarm.rung();
+        if rung >= self.deadline {
+            return true;
+        }
+        if self.alarmed.is_none_or(|at| at <= rung) {
+            self.alarm.wake_at(self.deadline, Meeting::Closely, cx);
+            *self.alarmed = Some(self.deadline);
+        }
+        false
+    }
+}
+
+/// Whether a socket has nothing to say: neither its end, nor something unasked.
+fn is_quiet(socket: &mut Socket, cx: &mut Context<'_>) -> bool {
+    Pin::new(socket).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending()
+}
+
+async fn read(
+    sent: impl Future<Output = hyper::Result<Response<Incoming>>>,
     reading: Reading,
 ) -> Result<Answer, Fault> {
-    let response = sender.send(request).await.map_err(|error| Fault::of_exchange(&error))?;
-    let head_at = Instant::now();
-    let (head, mut incoming) = response.into_parts();
+    let response = sent.await.map_err(|error| Fault::of_exchange(&error))?;
+    let (status, version) = (response.status(), response.version());
     let Reading { keep, most } = reading;
+    let (mut content, mut incoming) = match keep {
+        // What is not kept goes at once, so that the connection can use its memory again.
+        Keep::Nothing => (None, response.into_body()),
+        Keep::Head | Keep::Whole => {
+            let (head, incoming) = response.into_parts();
+            let head_at = Some(Instant::now());
+            (Some(Box::new(Content { headers: head.headers, body: Bytes::new(), head_at })), incoming)
+        }
+    };
     let bound = if keep == Keep::Whole { LARGEST_KEPT } else { LARGEST_BODY };
     let largest = most.unwrap_or(bound).min(bound);
     let (mut bytes, mut body) = (0, BytesMut::new());
@@ -215,6 +349,8 @@ async fn send_and_read(
             body.extend_from_slice(data);
         }
     }
-    let (status, version, headers) = (head.status, head.version, head.headers);
-    Ok(Answer { status, version, headers, bytes, body: body.freeze(), head_at })
+    if let Some(content) = &mut content {
+        content.body = body.freeze();
+    }
+    Ok(Answer { status, version, bytes, content })
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
 
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::tls::Security;
@@ -35,13 +36,13 @@ enum Route {
     Memory(tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>),
 }
 
-/// A stream of bytes in both directions.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
-
 /// A connection's bytes.
-pub(super) type Socket = Box<dyn Stream>;
+pub(super) enum Socket {
+    Plain(Noted<TcpStream>),
+    Secured(Box<TlsStream<Noted<TcpStream>>>),
+    #[cfg(test)]
+    Memory(Noted<tokio::io::DuplexStream>),
+}
 
 /// How a connection came about.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ impl FirstByte {
 }
 
 /// Notes when a first byte is handed over.
-struct Noted<S> {
+pub(super) struct Noted<S> {
     stream: S,
     first_byte: FirstByte,
 }
@@ -105,12 +106,12 @@ impl Dialer {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
                 let refused = |_| Fault::new(ErrorKind::ConnectRefused, "the server is gone");
                 server.send(theirs).map_err(refused)?;
-                return Ok((Box::new(Noted { stream: ours, first_byte }), Opened::now(began)));
+                return Ok((Socket::Memory(Noted { stream: ours, first_byte }), Opened::now(began)));
             }
         };
         let mut opened = Opened::now(began);
         let noted = Noted { stream, first_byte };
-        let Some(security) = &self.security else { return Ok((Box::new(noted), opened)) };
+        let Some(security) = &self.security else { return Ok((Socket::Plain(noted), opened)) };
         let began = Instant::now();
         let secured = security.connector.connect(security.name.clone(), noted).await;
         let secured = secured.map_err(|error| Fault::of_tls(&error))?;
@@ -123,7 +124,7 @@ impl Dialer {
         let told =
             format!("{}, {}", version.replace("TLSv1_", "TLS 1."), agreed.as_deref().unwrap_or("no ALPN"));
         opened.tls = Some((began.elapsed(), told));
-        Ok((Box::new(secured), opened))
+        Ok((Socket::Secured(Box::new(secured)), opened))
     }
 }
 
@@ -153,6 +154,46 @@ async fn connect(url: &TargetUrl) -> Result<TcpStream, Fault> {
         }
     }
     Err(last)
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Secured(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Secured(stream) => Pin::new(stream).poll_write(cx, buf),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Secured(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Secured(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
