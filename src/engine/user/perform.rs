@@ -9,7 +9,7 @@ use crate::engine::alarm::Meeting;
 use crate::engine::user::life::User;
 use crate::engine::user::prepared::{Hop, Outgoing, Prepared};
 use crate::engine::user::stage::Exchange;
-use crate::engine::wire::connection::{Answer, Connection, Keep, Pause, Reading};
+use crate::engine::wire::connection::{Answer, Connection, Keep, Pause, Reading, Reused};
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::socket::Opened;
 use crate::measure::sample::{Outcome, Purpose, Sample};
@@ -110,7 +110,11 @@ impl User {
             sequence: stage.numbering.of(stage.phase, turn.occasion),
             now: &jiff::Timestamp::now,
         };
-        let mut outgoing = prepared.render(draw, &facts);
+        let reused = match &mut self.connection {
+            Some(connection) => &mut connection.reused,
+            None => &mut Reused::default(),
+        };
+        let mut outgoing = prepared.render(reused, draw, &facts);
         let mut hops = stage.target.redirects;
         let mut lag = Duration::ZERO;
         loop {

@@ -1,13 +1,13 @@
 //! Plan requests made ready for the wire: what is constant is built once, holes are rendered for every task.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
 use serde_json::Value;
 use url::Url;
 
-use crate::engine::wire::connection::Answer;
+use crate::engine::wire::connection::{Answer, Reused};
 use crate::engine::wire::fault::Fault;
 use crate::measure::sample::ErrorKind;
 use crate::plan::draw::Draw;
@@ -155,24 +155,29 @@ impl Prepared {
     }
 
     /// The request with its holes filled; drawn in the order path, headers, body.
-    pub(super) fn render(&self, draw: &mut Draw, facts: &Facts<'_>) -> Result<Outgoing, Fault> {
+    pub(super) fn render(
+        &self,
+        reused: &mut Reused,
+        draw: &mut Draw,
+        facts: &Facts<'_>,
+    ) -> Result<Outgoing, Fault> {
         // Lists and texts were looked at before the run: only a captured value can be unfit.
         let unfit = |what: &str| {
             Fault::new(ErrorKind::Unexpected, format!("a captured value does not fit into the {what}"))
         };
-        let mut outgoing = self.constant.clone();
+        let mut outgoing = self.constant.copy(&mut reused.headers);
         let Drawn { uri, headers, body } = &self.drawn;
         if let Some(uri) = uri {
-            let rendered = rendered(uri, draw, facts)?;
+            let rendered = rendered(uri, &mut reused.text, draw, facts)?;
             *outgoing.request.uri_mut() = Uri::from_maybe_shared(rendered).map_err(|_| unfit("path"))?;
         }
         for (name, value) in headers {
-            let rendered = rendered(value, draw, facts)?;
+            let rendered = rendered(value, &mut reused.text, draw, facts)?;
             let value = HeaderValue::from_maybe_shared(rendered).map_err(|_| unfit("header"))?;
             outgoing.request.headers_mut().insert(name, value);
         }
         if let Some(body) = body {
-            outgoing.set_body(rendered(body, draw, facts)?);
+            outgoing.set_body(rendered(body, &mut reused.text, draw, facts)?);
         }
         Ok(outgoing)
     }
@@ -215,20 +220,39 @@ impl Prepared {
     }
 }
 
-fn rendered(template: &Template, draw: &mut Draw, facts: &Facts<'_>) -> Result<Bytes, Fault> {
-    let mut out = BytesMut::with_capacity(template.expected_length());
-    match template.render(&mut out, draw, facts) {
-        Ok(()) => Ok(out.freeze()),
-        Err(missing) => {
-            let text = format!("`{}` has not been captured", missing.0);
-            Err(Fault::new(ErrorKind::Unexpected, text))
-        }
-    }
+fn rendered(
+    template: &Template,
+    text: &mut BytesMut,
+    draw: &mut Draw,
+    facts: &Facts<'_>,
+) -> Result<Bytes, Fault> {
+    text.reserve(template.expected_length());
+    let rendered = template.render(text, draw, facts);
+    let text = text.split().freeze();
+    rendered.map(|()| text).map_err(|missing| {
+        Fault::new(ErrorKind::Unexpected, format!("`{}` has not been captured", missing.0))
+    })
 }
 
 impl Outgoing {
     fn new(head: http::Request<()>, body: Bytes) -> Self {
         Self { request: head.map(|()| Full::new(body.clone())), body }
+    }
+
+    /// The same request, with the memory of the headers of another one that is gone.
+    fn copy(&self, headers: &mut HeaderMap) -> Self {
+        let mut request = http::Request::new(self.request.body().clone());
+        request.method_mut().clone_from(self.request.method());
+        *request.version_mut() = self.request.version();
+        request.uri_mut().clone_from(self.request.uri());
+        let mut headers = std::mem::take(headers);
+        headers.clear();
+        headers.reserve(self.request.headers().len());
+        for (name, value) in self.request.headers() {
+            headers.append(name, value.clone());
+        }
+        *request.headers_mut() = headers;
+        Self { request, body: self.body.clone() }
     }
 
     fn set_body(&mut self, body: Bytes) {

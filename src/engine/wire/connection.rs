@@ -96,8 +96,18 @@ pub(in crate::engine) struct Connection {
     /// Whether nothing has looked at it for some time.
     rested: bool,
     first_byte: FirstByte,
+    pub(in crate::engine) reused: Reused,
     /// When an alarm will look after an answer that does not come: it is set anew only when it has rung.
     alarmed: Option<Instant>,
+}
+
+/// Memory of a request and its answer, for the next request.
+#[derive(Default)]
+pub(in crate::engine) struct Reused {
+    /// What headers were kept in. hyper puts an answer's headers to where the request's were.
+    pub(in crate::engine) headers: HeaderMap,
+    /// What is rendered is split off from it.
+    pub(in crate::engine) text: BytesMut,
 }
 
 /// How long a connection is not used.
@@ -149,7 +159,7 @@ impl Connection {
             HttpVersion::One => Link::One(One::over(socket).await?),
             HttpVersion::Two => Link::Two(Two::over(socket).await?),
         };
-        Ok((Self { link, rested: true, first_byte, alarmed: None }, opened))
+        Ok((Self { link, rested: true, first_byte, reused: Reused::default(), alarmed: None }, opened))
     }
 
     /// Nothing will be sent for some time, or for so long that no more than the socket is kept.
@@ -159,6 +169,7 @@ impl Connection {
             return;
         }
         let Link::One(one) = std::mem::replace(&mut self.link, Link::Ended) else { return };
+        self.reused = Reused::default();
         let parts = one.driver.into_parts();
         // Whatever the server said unasked makes the connection unusable.
         if parts.read_buf.is_empty() {
@@ -201,18 +212,20 @@ impl Connection {
         within: Duration,
         alarm: &Alarm,
     ) -> (Result<Answer, Fault>, Instant) {
-        let Self { link, first_byte, alarmed, .. } = self;
+        let Self { link, first_byte, reused, alarmed, .. } = self;
         first_byte.clear();
         let handed = Instant::now();
         let patience = Patience { within, deadline: handed + within, alarm, alarmed };
         let (result, ended) = match link {
             Link::One(one) => {
                 one.fresh = false;
-                let work = read(one.sender.send_request(std::mem::take(request)), reading);
+                let work =
+                    read(one.sender.send_request(std::mem::take(request)), reading, &mut reused.headers);
                 together(work, |cx| one.driver.poll_without_shutdown(cx), patience).await
             }
             Link::Two(two) => {
-                let work = read(two.sender.send_request(std::mem::take(request)), reading);
+                let work =
+                    read(two.sender.send_request(std::mem::take(request)), reading, &mut reused.headers);
                 together(work, |cx| Pin::new(&mut two.driver).poll(cx), patience).await
             }
             Link::Parked(_) | Link::Ended => {
@@ -322,13 +335,19 @@ fn is_quiet(socket: &mut Socket, cx: &mut Context<'_>) -> bool {
 async fn read(
     sent: impl Future<Output = hyper::Result<Response<Incoming>>>,
     reading: Reading,
+    headers: &mut HeaderMap,
 ) -> Result<Answer, Fault> {
     let response = sent.await.map_err(|error| Fault::of_exchange(&error))?;
     let (status, version) = (response.status(), response.version());
     let Reading { keep, most } = reading;
     let (mut content, mut incoming) = match keep {
-        // What is not kept goes at once, so that the connection can use its memory again.
-        Keep::Nothing => (None, response.into_body()),
+        Keep::Nothing => {
+            let (head, incoming) = response.into_parts();
+            *headers = head.headers;
+            // The connection can use the memory of what was read again.
+            headers.clear();
+            (None, incoming)
+        }
         Keep::Head | Keep::Whole => {
             let (head, incoming) = response.into_parts();
             let head_at = Some(Instant::now());
