@@ -9,6 +9,10 @@ check:
 test *FILTER:
     cargo nextest run --locked {{FILTER}}
 
+# What the pieces of the hot path cost, or those whose name holds a word: `just bench-pieces recording`.
+bench-pieces *FILTER:
+    cargo bench --locked --bench pieces -- {{FILTER}}
+
 # A plan against the built-in target, shortened to a minute: `just run plans/smoke.toml`.
 run PLAN="plans/daily.toml":
     cargo run --release -- {{PLAN}} --stand-in --rehearse 60s

@@ -1,0 +1,249 @@
+//! What the pieces of the hot path cost, one by one. `cargo bench --bench pieces` measures all of them, with a word behind
+//! it those whose name holds it.
+//!
+//! Unless a piece says otherwise, its input is a second with 5000 requests that took 5 ms on average, exponentially
+//! distributed, each operation with three limits.
+
+#![expect(clippy::unwrap_used, reason = "an input that cannot be made ends the benchmark")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use runner::diagnostic::Problems;
+use runner::journal::format::{Record, frame};
+use runner::measure::counts::Times;
+use runner::measure::ledger::Ledger;
+use runner::measure::recorder::{Latency, Recorder, Scope};
+use runner::measure::sample::{Outcome, Purpose, Sample};
+use runner::measure::summary::Summary;
+use runner::measure::watch::{Limits, Watch, What};
+use runner::measure::window::{Batch, Window};
+use runner::plan::draw::{Draw, Occasion};
+use runner::plan::model::{OperationId, PhaseId, Plan};
+use runner::plan::template::{Facts, Hole, Template};
+use runner::plan::{self, Settings, World};
+use runner::schedule::{Arrivals, deal};
+use runner::slo::judge::{Length, Terms, judge};
+use runner::slo::{self, Objectives};
+
+const REQUESTS: u64 = 5000;
+const SECOND: Duration = Duration::from_secs(1);
+/// What takes nanoseconds is done so often between two looks at the clock.
+const MANY: u32 = 1000;
+
+fn main() {
+    divan::main();
+}
+
+/// The shipped day: three phases in 14 hours, and its objectives.
+fn day() -> (Plan, Objectives) {
+    let world = World { read: &|path| std::fs::read(path), variable: &|_| None };
+    let mut problems = Problems::default();
+    let loaded = plan::load(Path::new("plans/daily.toml"), &Settings::default(), &world, &mut problems);
+    let objectives = slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
+    (loaded.plan.unwrap(), objectives)
+}
+
+fn operations(count: u16) -> Vec<OperationId> {
+    (0..count).map(OperationId).collect()
+}
+
+/// Evenly spread over a second, the operations in turn.
+fn samples(operations: &[OperationId], requests: u64) -> Vec<Sample> {
+    let sample = |number: u64| {
+        let intended = SECOND.mul_f64(number as f64 / requests as f64);
+        let sent = intended + Duration::from_micros(20);
+        let took = Draw::new(1, 0, Occasion::Arrival(number)).exponential() * 0.005;
+        Sample {
+            operation: operations[number as usize % operations.len()],
+            intended,
+            sent,
+            finished: sent + Duration::from_secs_f64(took),
+            user_wait: Duration::ZERO,
+            latency: Duration::ZERO,
+            connect: None,
+            outcome: Outcome::Succeeded,
+            bytes: 512,
+            purpose: Purpose::Task,
+        }
+    };
+    (0..requests).map(sample).collect()
+}
+
+fn record(recorder: &mut Recorder, sample: &Sample) {
+    recorder.expect(sample.intended);
+    recorder.record(sample);
+}
+
+/// With so many requests of a second recorded.
+fn filled(operations: &[OperationId], requests: u64) -> Recorder {
+    let limits = [10, 20, 50].map(|ms| Watch {
+        phase: PhaseId(0),
+        operations: operations.to_vec(),
+        what: What::Slower(Duration::from_millis(ms)),
+        windows: None,
+    });
+    let known = operations.iter().map(|operation| operation.index() + 1).max().unwrap();
+    let limits = Arc::new(Limits::of(&limits, known));
+    let scope = Scope { phase: 0, worker: 0, latency: Latency::None };
+    let mut recorder = Recorder::new(limits, scope, 100 * SECOND, 0);
+    samples(operations, requests).iter().for_each(|sample| record(&mut recorder, sample));
+    recorder
+}
+
+fn window(operations: &[OperationId], requests: u64) -> Window {
+    filled(operations, requests).drain(SECOND).0.windows.remove(&0).unwrap()
+}
+
+/// The JSON body of a search, with these holes.
+fn render(bencher: Bencher<'_, '_>, holes: [Option<Hole>; 3]) {
+    let mut template = Template::default();
+    let names = [r#"{"query":"#, r#","top_k":"#, r#","similarity_threshold":"#];
+    for (name, hole) in names.into_iter().zip(holes) {
+        template.push_text(name.as_bytes());
+        match hole {
+            Some(hole) => template.push_hole(hole),
+            None => template.push_text(b"10"),
+        }
+    }
+    template.push_text(b"}");
+    let now = || jiff::Timestamp::UNIX_EPOCH;
+    let facts = Facts { user: 1, row: 1, captured: &[], sequence: (0, 1), now: &now };
+    let mut draw = Draw::new(1, 0, Occasion::User(1, 1));
+    bencher.bench_local(|| {
+        let mut out = BytesMut::new();
+        template.render(&mut out, &mut draw, &facts).unwrap();
+        out.freeze()
+    });
+}
+
+/// A word of a list, a whole number and a number.
+#[divan::bench(sample_size = MANY)]
+fn render_three_holes(bencher: Bencher<'_, '_>) {
+    let words = [r#""printer offline""#, r#""password reset""#, r#""nightly backup is slow""#];
+    let pick = Hole::Pick(Arc::new(words.into_iter().collect()));
+    render(bencher, [Some(pick), Some(Hole::Integer(5, 20)), Some(Hole::Float(0.6, 0.8))]);
+}
+
+/// The same without a hole. The engine renders such a one once for all requests.
+#[divan::bench(sample_size = MANY)]
+fn render_constant(bencher: Bencher<'_, '_>) {
+    render(bencher, [None, None, None]);
+}
+
+/// The chance of a user's next task, of six.
+#[divan::bench(sample_size = MANY)]
+fn draw_task(bencher: Bencher<'_, '_>) {
+    let mut task = 0;
+    bencher.bench_local(|| {
+        task += 1;
+        Draw::new(1, 0, Occasion::User(7, task)).weighted(&[10.0, 15.0, 18.0, 20.0, 21.0, 22.0])
+    });
+}
+
+/// A request more in a second that has many, while another one of it is under way.
+#[divan::bench(args = [1, 10], sample_size = MANY)]
+fn record_sample(bencher: Bencher<'_, '_>, count: u16) {
+    let mut recorder = filled(&operations(count), REQUESTS);
+    let samples = samples(&operations(count), REQUESTS);
+    let mut next = samples.iter().cycle();
+    recorder.expect(Duration::ZERO);
+    bencher.bench_local(|| record(&mut recorder, next.next().unwrap()));
+}
+
+/// What was recorded in a second.
+#[divan::bench(args = [1, 10], sample_size = 10)]
+fn drain_recorder(bencher: Bencher<'_, '_>, count: u16) {
+    let fill = || filled(&operations(count), REQUESTS);
+    bencher.with_inputs(fill).bench_local_values(|mut recorder| recorder.drain(SECOND));
+}
+
+/// The windows of two workers.
+#[divan::bench(args = [1, 10])]
+fn merge_windows(bencher: Bencher<'_, '_>, count: u16) {
+    let window = window(&operations(count), REQUESTS);
+    bencher.with_inputs(|| window.clone()).bench_local_refs(|mine| mine.merge(&window));
+}
+
+/// A second of two workers in the afternoon of the shipped day, with all its operations and objectives.
+#[divan::bench(sample_size = 8)]
+fn fold_ledger(bencher: Bencher<'_, '_>) {
+    let (plan, objectives) = day();
+    let all = operations(u16::try_from(plan.operations.len()).unwrap());
+    let mut ledger = Ledger::new(&plan, objectives.watches, 2);
+    let window = window(&all, REQUESTS);
+    let mut second = 0;
+    let next = || {
+        second += 1;
+        [0, 1].map(|worker| Batch {
+            phase: 1,
+            worker,
+            windows: [(second - 1, window.clone())].into(),
+            settled_before: second,
+            examples: Vec::new(),
+        })
+    };
+    bencher.with_inputs(next).bench_local_refs(|of_workers| {
+        of_workers.iter().for_each(|batch| ledger.fold(batch));
+    });
+}
+
+/// What one worker hands over, copied as the journal does.
+#[divan::bench(args = [1, 10])]
+fn encode_journal(bencher: Bencher<'_, '_>, count: u16) {
+    let (batch, _) = filled(&operations(count), REQUESTS).drain(SECOND);
+    bencher.bench_local(|| frame(&Record::Windows(batch.clone())));
+}
+
+/// Arrivals while a rate rises; what is told per second is for each of them.
+#[divan::bench]
+fn schedule_arrivals(bencher: Bencher<'_, '_>) {
+    let rates = ["10/s", "5000/s"].map(|rate| rate.parse().unwrap());
+    let arrivals = Arrivals::new(rates.into(), "10s".parse().unwrap(), "1h".parse().unwrap());
+    let spaced = || arrivals.clone().spaced(0.0, || 1.0).take(MANY as usize).max();
+    bencher.counter(ItemsCount::new(MANY)).bench_local(spaced);
+}
+
+/// Arrivals to three classes, told in the same way.
+#[divan::bench]
+fn deal_arrivals(bencher: Bencher<'_, '_>) {
+    bencher.counter(ItemsCount::new(MANY)).bench_local(|| deal(black_box(&[70.0, 20.0, 10.0]), MANY));
+}
+
+/// The shipped day, folded: 100 requests in each of its 50 400 seconds.
+fn summary(plan: &Plan, objectives: &Objectives) -> Summary {
+    let mut ledger = Ledger::new(plan, objectives.watches.clone(), 1);
+    for (number, phase) in (0..).zip(&plan.phases) {
+        let window = window(&plan.operations_of(phase), 100);
+        let seconds = phase.duration.seconds() as u32;
+        for second in 0..seconds {
+            let windows = [(second, window.clone())].into();
+            let (settled_before, examples) = (second + 1, Vec::new());
+            ledger.fold(&Batch { phase: number, worker: 0, windows, settled_before, examples });
+        }
+        ledger.finish(number, phase.duration.duration());
+    }
+    ledger.summary().clone()
+}
+
+/// All objectives of the day.
+#[divan::bench]
+fn judge_day(bencher: Bencher<'_, '_>) {
+    let (plan, objectives) = day();
+    let summary = summary(&plan, &objectives);
+    let gate = &plan.gate;
+    let terms = Terms { gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
+    bencher.bench_local(|| judge(&objectives.all, &summary, terms));
+}
+
+/// Of an operation's times.
+#[divan::bench(args = [0.5, 0.95, 0.999], sample_size = MANY)]
+fn quantile(bencher: Bencher<'_, '_>, part: f64) {
+    let mut times = Times::default();
+    times.add(&window(&operations(1), REQUESTS).cells[&OperationId(0)].response);
+    bencher.bench_local(|| times.quantile(part));
+}
