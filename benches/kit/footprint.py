@@ -1,0 +1,68 @@
+"""Whether memory grows with the number of requests, and how soon the runner begins."""
+
+import socket
+import subprocess
+import time
+from statistics import median
+
+from . import places, tools
+from .exactness import report
+from .processes import Generator, Server, cores, runs_folder
+
+STARTS = 15
+
+
+def measure_memory(options, _missing):
+    first, last = options.memory
+    print(f"memory: {last} s", flush=True)
+    with Server() as server:
+        with tools.runner(options.runner, "get", server.url, last + 2) as running:
+            server.await_count(1)
+            began, seen = time.monotonic(), []
+            for moment in (first, last):
+                time.sleep(max(began + moment - time.monotonic(), 0))
+                seen.append({"at_s": moment, "rss_kib": running.memory_kib(), "requests": server.count()})
+            running.wait()
+        served = server.count()
+    reported = report()["phases"][0]["requests"]
+    return {"seen": seen, "reported": reported, "served": served}
+
+
+def check_ms(binary):
+    """How long a check of the plan of a day takes."""
+    began = time.monotonic()
+    subprocess.run(
+        ["taskset", "-c", str(cores()[1]), str(binary), "check", "plans/daily.toml"],
+        cwd=places.ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    return 1000 * (time.monotonic() - began)
+
+
+def first_request_ms(binary):
+    """From the start of the process to the first bytes of its first request, at a socket of our own."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = [
+            binary, places.PLANS / "get.toml", "--target", url, "--quiet", "--out", runs_folder(),
+            "--set", "phases.load.users=1",
+        ]
+        began = time.monotonic()
+        with Generator("start", command):
+            while True:
+                # A connection without a request is the look whether anybody is there.
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(10)
+                    if connection.recv(1):
+                        return 1000 * (time.monotonic() - began)
+
+
+def measure_start(options, _missing):
+    print(f"start: {STARTS} times", flush=True)
+    checks = [check_ms(options.runner) for _ in range(STARTS)]
+    firsts = [first_request_ms(options.runner) for _ in range(STARTS)]
+    return {
+        "starts": STARTS,
+        "check_ms": [median(checks), min(checks), max(checks)],
+        "first_request_ms": [median(firsts), min(firsts), max(firsts)],
+    }

@@ -1,0 +1,109 @@
+"""Installs and builds what is measured. What cannot be had is named with the reason, and left out."""
+
+import os
+import re
+import shutil
+import subprocess
+
+from . import places
+
+OHA_VERSION = "1.16.0"
+# What a comparison would be good for, and why there is none.
+NOT_TO_BE_HAD = {
+    "k6": "not in the registries that the benchmark installs from",
+    "vegeta, wrk2": "not in Debian 12",
+}
+
+
+def told(command, **options):
+    """Runs it, and raises with the end of what it printed where it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if done.returncode != 0:
+        last = done.stdout.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+        raise RuntimeError(f"`{command[0]} {command[1]}` failed: {last[0]}")
+    return done.stdout
+
+
+def build(manifest, target=None):
+    environment = dict(os.environ)
+    if target is not None:
+        environment["CARGO_TARGET_DIR"] = str(target)
+    told(["nice", "cargo", "build", "--release", "--locked", "--manifest-path", str(manifest)], env=environment)
+
+
+def from_debian(package):
+    if shutil.which(package):
+        return
+    if not shutil.which("apt-get"):
+        raise RuntimeError("it is installed from Debian's packages, and there is no apt-get")
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    told([*as_root, "apt-get", "update", "-q"])
+    told([*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y",
+          "--no-install-recommends", package])
+
+
+def oha():
+    if not places.OHA.exists() or OHA_VERSION not in told([str(places.OHA), "--version"]):
+        environment = dict(os.environ, CARGO_TARGET_DIR=str(places.TARGETS / "oha"))
+        told(["nice", "cargo", "install", "--locked", "--root", str(places.CACHE / "oha"),
+              "--version", OHA_VERSION, "oha"], env=environment)
+
+
+def goose():
+    build(places.BENCHES / "goose" / "Cargo.toml", places.TARGETS / "goose")
+
+
+def locust():
+    if not places.LOCUST.exists():
+        told(["python3", "-m", "venv", str(places.CACHE / "venv")])
+    told([str(places.CACHE / "venv" / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check",
+          "--requirement", str(places.BENCHES / "requirements.txt")])
+
+
+PEERS = {
+    "wrk": lambda: from_debian("wrk"),
+    "hey": lambda: from_debian("hey"),
+    "oha": oha,
+    "goose": goose,
+    "locust": locust,
+    "valgrind": lambda: from_debian("valgrind"),
+}
+
+
+def install(wanted, runner):
+    """Builds what there is no benchmark without, then the peers. Returns what is missing, with the reason."""
+    places.CACHE.mkdir(exist_ok=True)
+    build(places.BENCHES / "responder" / "Cargo.toml", places.TARGETS / "responder")
+    if runner is None:
+        build(places.ROOT / "Cargo.toml")
+    missing = {}
+    for peer in wanted:
+        try:
+            PEERS[peer]()
+        except (RuntimeError, OSError) as error:
+            missing[peer] = str(error)
+    return missing
+
+
+def versions(runner):
+    """Of whatever is installed."""
+    def first(command, pattern):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError:
+            return None
+        found = re.search(pattern, done.stdout + done.stderr)
+        return found.group(1) if found else None
+
+    lock = (places.BENCHES / "goose" / "Cargo.lock").read_text()
+    commit = first(["git", "-C", str(places.ROOT), "rev-parse", "--short", "HEAD"], r"(\S+)")
+    found = {
+        "runner": f"{first([str(runner), '--version'], r'([0-9.]+)')} ({commit})",
+        "wrk": first(["wrk", "-v"], r"(\d+\.\d+\.\d+)"),
+        "oha": first([str(places.OHA), "--version"], r"([0-9.]+)"),
+        "hey": first(["dpkg-query", "-W", "-f", "${Version}", "hey"], r"([0-9.]+)"),
+        "goose": re.search(r'name = "goose"\nversion = "([^"]+)"', lock).group(1),
+        "locust": first([str(places.LOCUST), "--version"], r"locust ([0-9.]+)"),
+        "valgrind": first(["valgrind", "--version"], r"([0-9.]+)"),
+    }
+    return {name: version for name, version in found.items() if version}

@@ -1,0 +1,44 @@
+"""User instructions per request, counted by callgrind: unlike times they do not depend on what else the machine does."""
+
+import re
+import subprocess
+
+from . import places, tools
+from .processes import Server
+
+PROFILE = places.CACHE / "profile.txt"
+COUNTS = places.CACHE / "callgrind.out"
+
+
+def counted(load, seconds, binary):
+    """Instructions and requests of a run of that length."""
+    with Server() as server:
+        running = tools.runner(binary, load, server.url, seconds, "--workers", "1")
+        running.command[:0] = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={COUNTS}"]
+        with running:
+            running.wait()
+        found = re.search(r"^(?:summary|totals): (\d+)", COUNTS.read_text(), re.MULTILINE)
+        return int(found.group(1)), server.count()
+
+
+def profile():
+    """The most expensive functions of the last run."""
+    done = subprocess.run(
+        ["callgrind_annotate", "--auto=no", "--threshold=95", str(COUNTS)], capture_output=True, text=True, check=False,
+    )
+    PROFILE.write_text(done.stdout)
+
+
+def measure(options, missing):
+    """The difference of two runs, by which what happens once, at the start and the end, is left out. What happens once
+    a second is in it, and more so than without valgrind, under which a second has far fewer requests."""
+    if "valgrind" in missing:
+        return {"loads": {}, "left_out": {"valgrind": missing["valgrind"]}}
+    short, long = options.counted
+    loads = {}
+    for load in ("post", "get"):
+        print(f"instructions: {load}", flush=True)
+        (fewer, few), (more, many) = (counted(load, seconds, options.runner) for seconds in (short, long))
+        loads[load] = {"per_request": (more - fewer) / (many - few), "requests": [few, many]}
+    profile()
+    return {"loads": loads, "left_out": {}}

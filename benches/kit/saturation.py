@@ -1,0 +1,50 @@
+"""GET and POST as fast as 64 users without a wait are answered: who gets most out of one core."""
+
+import time
+from statistics import median
+
+from . import tools
+from .processes import Server
+
+ORDER = {
+    "get": ["runner", "wrk", "oha", "hey", "goose", "locust", "locust-plain"],
+    "post": ["runner", "wrk", "oha", "goose", "locust", "locust-plain"],
+}
+SETTLED_S = 1
+
+
+def once(name, load, seconds, binary):
+    """From a second after its first request on, so that how a tool starts does not matter."""
+    with Server() as server:
+        # More than is needed: it is stopped once it was measured.
+        generator = tools.saturating(name, load, server.url, seconds + SETTLED_S + 5, binary)
+        with generator:
+            server.await_count(1)
+            time.sleep(SETTLED_S)
+            count, cpu, began = server.count(), generator.cpu_s(), time.monotonic()
+            time.sleep(seconds)
+            count, cpu, took = server.count() - count, generator.cpu_s() - cpu, time.monotonic() - began
+            memory = generator.memory_kib("VmHWM")
+    if count == 0:
+        raise RuntimeError(f"{name} sent nothing; see {generator.output}")
+    return {"per_s": count / took, "cpu_us": 1e6 * cpu / count, "peak_mib": memory / 1024}
+
+
+def measure(load, options, missing):
+    """All tools in turn, several rounds; a ratio is of two runs of the same round."""
+    names, left_out = tools.available(ORDER[load], missing)
+    rounds = []
+    for number in range(options.rounds):
+        print(f"{load}: round {number + 1} of {options.rounds}", flush=True)
+        # Each round begins with another tool, so that none always follows the same one.
+        turn = names[number % len(names):] + names[:number % len(names)]
+        rounds.append({})
+        for name in turn:
+            rounds[-1][name] = once(name, load, options.seconds, options.runner)
+            print(f"  {tools.NAMES[name][0]}: {rounds[-1][name]['per_s']:.0f}/s", flush=True)
+    figures = {}
+    for name in names:
+        ratios = [one["runner"]["per_s"] / one[name]["per_s"] for one in rounds]
+        middle = {key: median(one[name][key] for one in rounds) for key in rounds[0][name]}
+        figures[name] = {**middle, "ratio": [median(ratios), min(ratios), max(ratios)]}
+    return {"figures": figures, "left_out": left_out, "rounds": rounds, "seconds": options.seconds}
