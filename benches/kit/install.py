@@ -85,7 +85,16 @@ def install(wanted, runner):
     return missing
 
 
-def versions(runner):
+def checkout():
+    """The commit that the runner was built from, and whether its sources were changed since."""
+    def git(*words):
+        return subprocess.run(["git", "-C", str(places.ROOT), *words], capture_output=True, text=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "src", "Cargo.toml", "Cargo.lock")
+    return git("rev-parse", "--short", "HEAD") + (" and changes" if changed else "")
+
+
+def versions(runner, given):
     """Of whatever is installed."""
     def first(command, pattern):
         try:
@@ -96,9 +105,9 @@ def versions(runner):
         return found.group(1) if found else None
 
     lock = (places.BENCHES / "goose" / "Cargo.lock").read_text()
-    commit = first(["git", "-C", str(places.ROOT), "rev-parse", "--short", "HEAD"], r"(\S+)")
+    built_from = "a binary that was given" if given else checkout()
     found = {
-        "runner": f"{first([str(runner), '--version'], r'([0-9.]+)')} ({commit})",
+        "runner": f"{first([str(runner), '--version'], r'([0-9.]+)')} ({built_from})",
         "wrk": first(["wrk", "-v"], r"(\d+\.\d+\.\d+)"),
         "oha": first([str(places.OHA), "--version"], r"([0-9.]+)"),
         "hey": first(["dpkg-query", "-W", "-f", "${Version}", "hey"], r"([0-9.]+)"),

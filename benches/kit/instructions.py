@@ -39,6 +39,8 @@ def measure(options, missing):
     for load in ("post", "get"):
         print(f"instructions: {load}", flush=True)
         (fewer, few), (more, many) = (counted(load, seconds, options.runner) for seconds in (short, long))
+        if few == 0 or many <= few:
+            raise RuntimeError(f"{few} and {many} requests under valgrind; see {places.LOGS / 'runner.txt'}")
         loads[load] = {"per_request": (more - fewer) / (many - few), "requests": [few, many]}
     profile()
     return {"loads": loads, "left_out": {}}

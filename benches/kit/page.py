@@ -4,7 +4,8 @@ import platform
 from pathlib import Path
 
 from . import places
-from .goals import goals, reached
+from .goals import goals, ratio, reached
+from .install import NOT_TO_BE_HAD
 from .tools import NAMES
 
 README_BEGIN, README_END = "<!-- speed -->", "<!-- /speed -->"
@@ -139,7 +140,7 @@ def compact(sections):
     rows = [
         [label, f"{number(found[0])} times wrk", f"{number(found[1])} times oha"]
         for load, label in (("get", "GET"), ("post", "POST with three drawn values"))
-        if all(found := [ratio_of(sections, load, peer) for peer in ("wrk", "oha")])
+        if all(found := [ratio(sections, load, peer) for peer in ("wrk", "oha")])
     ]
     text = table(["requests per second on one core", "", ""], rows) if rows else ""
     facts = [
@@ -152,14 +153,11 @@ def compact(sections):
     return "\n".join(part for part in (text, "\n".join(facts) + "\n" if facts else "", told) if part)
 
 
-def ratio_of(sections, load, peer):
-    found = sections.get(load, {}).get("data", {}).get("figures", {}).get(peer)
-    return found and found["ratio"][0]
-
-
 def page(sections):
+    absent = "; ".join(f"{tool} ({why})" for tool, why in NOT_TO_BE_HAD.items())
     parts = [
-        "# Results\n\nWritten by `benches/run`; what is measured and how: [README](README.md).\n",
+        "# Results\n\nWritten by `benches/run`; what is measured and how: [README](README.md). "
+        f"Not there for comparison: {absent}.\n",
         "## What was to be reached\n\n" + goal_table(sections),
     ]
     for name, (title, rendered) in SECTIONS.items():

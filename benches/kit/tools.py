@@ -3,7 +3,6 @@
 import random
 
 from . import places
-from .install import NOT_TO_BE_HAD
 from .processes import Generator, runs_folder
 
 USERS = 64
@@ -89,4 +88,4 @@ def available(names, missing):
     """Those that can be measured, and why the others cannot."""
     needed = {name: NAMES[name][1] for name in names}
     left_out = {NAMES[name][0]: missing[need] for name, need in needed.items() if need in missing}
-    return [name for name in names if needed[name] not in missing], {**left_out, **NOT_TO_BE_HAD}
+    return [name for name in names if needed[name] not in missing], left_out
