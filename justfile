@@ -17,6 +17,10 @@ bench-pieces *FILTER:
 run PLAN="plans/daily.toml":
     cargo run --release -- {{PLAN}} --stand-in --rehearse 60s
 
+# Measures the runner beside its peers, on a machine with nothing else to do: `just bench --only get,post`.
+bench *OPTIONS:
+    benches/run {{OPTIONS}}
+
 # Everything that must hold before a change is taken.
 ci:
     .ci/run

@@ -15,7 +15,8 @@ use toml::de::{DeTable, DeValue};
 
 /// README, `docs` and whatever else is written for people.
 fn pages() -> Vec<(PathBuf, String)> {
-    let mut folders: Vec<PathBuf> = [".", "docs", "docs/decisions", "reports"].map(PathBuf::from).to_vec();
+    let mut folders: Vec<PathBuf> =
+        [".", "benches", "docs", "docs/decisions", "reports"].map(PathBuf::from).to_vec();
     let mut pages = Vec::new();
     while let Some(folder) = folders.pop() {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

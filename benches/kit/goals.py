@@ -61,6 +61,7 @@ def goals(sections):
         Goal("GET, requests/s against wrk", 0.65, 0.85, more, ratio(sections, "get", "wrk")),
         Goal("GET, against oha", 1.25, 1.6, more, ratio(sections, "get", "oha")),
         Goal("GET, against Goose", 4.5, 6, more, ratio(sections, "get", "goose")),
+        Goal("GET, against k6", 7, 10, more, ratio(sections, "get", "k6")),
         Goal("GET, against Locust, FastHttpUser", 20, 27, more, ratio(sections, "get", "locust")),
         Goal("POST, against wrk with Lua", 1.0, 1.25, more, ratio(sections, "post", "wrk")),
         Goal("POST, against oha with lines", 1.0, 1.3, more, ratio(sections, "post", "oha")),

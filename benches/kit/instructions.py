@@ -1,4 +1,4 @@
-"""User instructions per request, counted by callgrind: unlike times they do not depend on what else the machine does."""
+"""User instructions per request, by callgrind: unlike times they do not depend on what else the machine does."""
 
 import re
 import subprocess

@@ -8,6 +8,8 @@ from .goals import goals, ratio, reached
 from .install import NOT_TO_BE_HAD
 from .tools import NAMES
 
+# The goals whose figures the README tells.
+FACTS = ("user instructions", "KiB per", "send lag", "server of 5 ms")
 README_BEGIN, README_END = "<!-- speed -->", "<!-- /speed -->"
 
 
@@ -53,11 +55,14 @@ def saturation(data):
 def waiting(data):
     rows = [
         [NAMES[row["tool"]][0], str(row["users"]), number(row["memory_kib"] / 1024), number(row["kib_per_user"]),
-         number(row["cpu_percent"]), number(row["per_s"])]
+         number(row["kib_per_user_later"]), number(row["cpu_percent"]), number(row["per_s"])]
         for row in data["rows"]
     ]
-    head = ["", "users", "memory, MiB", "KiB per user", "% of a core", "requests/s"]
-    return f"After each user's first request, and in the {data['watched']} s that follow.\n\n" + table(head, rows)
+    head = ["", "users", "memory, MiB", "KiB per user", "at the end", "% of a core", "requests/s"]
+    return (
+        "Memory after each user's first request, and at the end; processor time and requests of "
+        f"{data['watched']} s, from when half of the users have made their second.\n\n" + table(head, rows)
+    )
 
 
 def lag(data):
@@ -137,20 +142,34 @@ def goal_table(sections):
 
 def compact(sections):
     """What a reader of the README wants to know."""
-    rows = [
-        [label, f"{number(found[0])} times wrk", f"{number(found[1])} times oha"]
-        for load, label in (("get", "GET"), ("post", "POST with three drawn values"))
-        if all(found := [ratio(sections, load, peer) for peer in ("wrk", "oha")])
-    ]
-    text = table(["requests per second on one core", "", ""], rows) if rows else ""
+    def against(peer):
+        found = [ratio(sections, load, peer) for load in ("get", "post")]
+        return [NAMES[peer][0], *map(number, found)] if any(found) else None
+
+    rows = [row for peer in NAMES if peer != "runner" and (row := against(peer))]
     facts = [
         f"- {goal.figure}: {number(goal.measured)}"
         for goal in goals(sections)
-        if goal.measured is not None and not goal.figure.startswith(("GET, requests", "GET, against oha", "POST"))
+        if goal.measured is not None and goal.figure.startswith(FACTS)
     ]
-    date = max(section["date"] for section in sections.values())
-    told = f"Measured {date} by `just bench`; all of it, with the peers' figures: [benches/results.md](benches/results.md).\n"
-    return "\n".join(part for part in (text, "\n".join(facts) + "\n" if facts else "", told) if part)
+    parts = []
+    if rows:
+        head = ["requests per second, as a multiple of those of", "GET", "POST with three drawn values"]
+        parts.append(table(head, rows))
+    if facts:
+        parts.append("\n".join(facts) + "\n")
+    if sections:
+        date = max(section["date"] for section in sections.values())
+        parts.append(f"Measured {date} by `just bench`; all of it: [benches/results.md](benches/results.md).\n")
+    return "\n".join(parts)
+
+
+def body(rendered, data):
+    """What was measured by an older version may lack something."""
+    try:
+        return rendered(data)
+    except (KeyError, TypeError):
+        return "Measured by an older version of `benches/run`: to be measured anew.\n"
 
 
 def page(sections):
@@ -169,7 +188,7 @@ def page(sections):
             f"\nNot measured: {tool} ({why}).\n" for tool, why in section["data"].get("left_out", {}).items()
         )
         parts.append(
-            f"## {title}\n\n{rendered(section['data'])}{left_out}\n"
+            f"## {title}\n\n{body(rendered, section['data'])}{left_out}\n"
             f"{section['date']}, `{section['command']}`, on {section['machine']}. Versions: {versions}.\n"
         )
     return "\n".join(parts)

@@ -40,7 +40,14 @@ def measure(load, options, missing):
         turn = names[number % len(names):] + names[:number % len(names)]
         rounds.append({})
         for name in turn:
-            rounds[-1][name] = once(name, load, options.seconds, options.runner)
+            try:
+                rounds[-1][name] = once(name, load, options.seconds, options.runner)
+            except (RuntimeError, OSError) as error:
+                if name == "runner":
+                    raise
+                names.remove(name)
+                left_out[tools.NAMES[name][0]] = str(error)
+                continue
             print(f"  {tools.NAMES[name][0]}: {rounds[-1][name]['per_s']:.0f}/s", flush=True)
     figures = {}
     for name in names:

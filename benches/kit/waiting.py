@@ -26,13 +26,19 @@ def once(name, users, watched, binary):
     with Server() as server, generator(name, server.url, users, 600, binary) as running:
         server.await_count(users)
         time.sleep(SETTLED_S)
-        memory, cpu, count, began = running.memory_kib(), running.cpu_s(), server.count(), time.monotonic()
+        memory = running.memory_kib()
+        # For the first half a minute nobody has anything to do. With half of the users back, a mean wait from here on
+        # has as many requests as there are users.
+        server.await_count(users + users // 2)
+        cpu, count, began = running.cpu_s(), server.count(), time.monotonic()
         time.sleep(watched)
         cpu, count, took = running.cpu_s() - cpu, server.count() - count, time.monotonic() - began
+        later = running.memory_kib()
         return {
             "users": users,
             "memory_kib": memory,
             "kib_per_user": memory / users,
+            "kib_per_user_later": later / users,
             "cpu_percent": 100 * cpu / took,
             "per_s": count / took,
         }
