@@ -11,9 +11,16 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The last part of a wait that is to end exactly is spent looking at the clock: waking up takes about as long.
-const LOOK: Duration = Duration::from_micros(60);
+/// The last part of a wait that is to end exactly is spent looking at the clock: as long as waking up usually takes, as
+/// far as it lies between these.
+const SHORTEST_LOOK: Duration = Duration::from_micros(5);
+const LONGEST_LOOK: Duration = Duration::from_micros(60);
+/// By how much that is changed when waking up took longer, and when it did not: it is then enough nine times of ten.
+const LONGER: Duration = Duration::from_nanos(1800);
+const SHORTER: Duration = Duration::from_nanos(200);
 
+/// The distance of moments that many can share.
+const TICK: Duration = Duration::from_millis(250);
 /// A wait that no one sits out.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
@@ -21,8 +28,13 @@ const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 pub(super) struct Alarm {
     timer: Timer,
     waiting: RefCell<BinaryHeap<Waiting>>,
+    made: Instant,
     /// When it rang last.
     rung: Cell<Instant>,
+    /// When the timer was to ring.
+    set_to: Cell<Option<Instant>>,
+    /// How long before a moment it begins to look at the clock.
+    look: Cell<Duration>,
     /// When it last stopped looking at the clock.
     looked: Cell<Option<Instant>>,
 }
@@ -63,16 +75,27 @@ impl Alarm {
     }
 
     fn with(timer: Timer) -> Self {
-        let rung = Cell::new(Instant::now());
-        Self { timer, waiting: RefCell::default(), rung, looked: Cell::default() }
+        let made = Instant::now();
+        let (set_to, looked) = Default::default();
+        let (rung, look) = (Cell::new(made), Cell::new(LONGEST_LOOK));
+        Self { timer, waiting: RefCell::default(), made, rung, set_to, look, looked }
     }
 
     /// Returns at a moment, or at once where it has passed.
     pub(super) async fn at(&self, moment: Instant, meeting: Meeting) {
+        self.at_unless(moment, meeting, || false).await;
+    }
+
+    /// Returns at a moment with true, or with false where something is so before, which is looked at whenever
+    /// [`wake_all`](Self::wake_all) says so.
+    pub(super) async fn at_unless(&self, moment: Instant, meeting: Meeting, so: impl Fn() -> bool) -> bool {
         let mut waits = false;
         poll_fn(|cx| {
+            if so() {
+                return Poll::Ready(false);
+            }
             if moment <= Instant::now() {
-                return Poll::Ready(());
+                return Poll::Ready(true);
             }
             // Whoever waits stays on the list until the moment has come.
             if !std::mem::replace(&mut waits, true) {
@@ -80,7 +103,12 @@ impl Alarm {
             }
             Poll::Pending
         })
-        .await;
+        .await
+    }
+
+    /// Wakes everyone, who then waits on if there is reason to.
+    pub(super) fn wake_all(&self) {
+        self.waiting.borrow().iter().for_each(|waiter| waiter.waker.wake_by_ref());
     }
 
     /// Wakes a task at a moment, which cannot be taken back.
@@ -89,9 +117,15 @@ impl Alarm {
         let is_first = waiting.peek().is_none_or(|first| moment < first.at);
         let waiter = Waiting { at: moment, meeting, waker: cx.waker().clone() };
         if is_first {
-            self.timer.set(self.ring_at(&waiter));
+            self.set(self.ring_at(&waiter));
         }
         waiting.push(waiter);
+    }
+
+    /// The last of some common moments before this one.
+    pub(super) fn tick_before(&self, moment: Instant) -> Instant {
+        let passed = moment.saturating_duration_since(self.made).as_millis() / TICK.as_millis();
+        self.made + TICK * u32::try_from(passed).unwrap_or(u32::MAX)
     }
 
     /// When it rang last: whoever was to be woken until then has been.
@@ -108,12 +142,13 @@ impl Alarm {
     }
 
     /// Wakes whoever is to be woken, for ever.
-    async fn ring(&self) {
+    pub(super) async fn ring(&self) {
         loop {
             self.timer.rings().await;
+            self.learn();
             while let Some(moment) = self.wake_due() {
                 if !self.may_look() {
-                    self.timer.set(moment);
+                    self.set(moment);
                     break;
                 }
                 // Whatever else there is to do gets its turn meanwhile.
@@ -123,6 +158,21 @@ impl Alarm {
                 self.looked.set(Some(moment));
             }
         }
+    }
+
+    fn set(&self, moment: Instant) {
+        self.set_to.set(Some(moment));
+        self.timer.set(moment);
+    }
+
+    /// Looks how long it took to wake up.
+    fn learn(&self) {
+        let Some(set_to) = self.set_to.take() else { return };
+        let look = match set_to.elapsed() > self.look.get() {
+            true => self.look.get() + LONGER,
+            false => self.look.get() - SHORTER,
+        };
+        self.look.set(look.clamp(SHORTEST_LOOK, LONGEST_LOOK));
     }
 
     /// Wakes those whose moment has come. Returns the next moment where it is too close for the timer.
@@ -136,7 +186,7 @@ impl Alarm {
                 if ring_at <= now {
                     return Some(first.at);
                 }
-                self.timer.set(ring_at);
+                self.set(ring_at);
                 return None;
             }
             if let Some(due) = waiting.pop() {
@@ -149,14 +199,16 @@ impl Alarm {
     /// When the timer is to ring for someone who waits.
     fn ring_at(&self, waiter: &Waiting) -> Instant {
         match (&self.timer, waiter.meeting) {
-            (Timer::System(_), Meeting::Exactly) => waiter.at.checked_sub(LOOK).unwrap_or(waiter.at),
+            (Timer::System(_), Meeting::Exactly) => {
+                waiter.at.checked_sub(self.look.get()).unwrap_or(waiter.at)
+            }
             _ => waiter.at,
         }
     }
 
     /// Whether the clock may be looked at until the next moment: no more than a third of the time.
     fn may_look(&self) -> bool {
-        self.looked.get().is_none_or(|last| last.elapsed() >= 2 * LOOK)
+        self.looked.get().is_none_or(|last| last.elapsed() >= 2 * self.look.get())
     }
 }
 

@@ -18,6 +18,11 @@ impl Clock {
         self.offset(Instant::now())
     }
 
+    /// How long it takes until an offset, also before the start; zero where it has passed.
+    pub(super) fn until(self, offset: Duration) -> Duration {
+        self.moment(offset).saturating_duration_since(Instant::now())
+    }
+
     /// The moment of an offset.
     pub(super) fn moment(self, offset: Duration) -> Instant {
         self.start + offset

@@ -1,10 +1,13 @@
 //! Runs the phases one after another on all workers.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::spawn_local;
 use tokio::time::Instant;
 
 use crate::engine::job::Job;
@@ -48,9 +51,15 @@ pub fn start(job: Job) -> std::io::Result<(UnboundedReceiver<RunEvent>, StopHand
     Ok((receiver, stop))
 }
 
+const DESCRIPTORS: &str = "a runtime needs a few descriptors, which the preflight made sure of";
+
 fn runtime() -> tokio::runtime::Runtime {
-    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    built.expect("a runtime needs a few descriptors, which the preflight made sure of")
+    Builder::new_current_thread().enable_all().build().expect(DESCRIPTORS)
+}
+
+/// One whose tasks stay on its thread.
+fn local_runtime() -> LocalRuntime {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect(DESCRIPTORS)
 }
 
 /// What a worker is made of, on its own thread.
@@ -65,10 +74,13 @@ struct WorkerMaker {
 impl WorkerMaker {
     fn work(self, mut orders: UnboundedReceiver<Order>, done: &UnboundedSender<()>) {
         let Self { number, job, dialer, stop, events } = self;
-        let worker = Worker { number, job, dialer, stop, events };
-        let runtime = runtime();
+        let worker = Rc::new(Worker { number, job, dialer, stop, events });
         while let Some((phase, start)) = orders.blocking_recv() {
-            runtime.block_on(worker.run(phase, start));
+            let worker = Rc::clone(&worker);
+            // As a task of its own, for waking what is not one costs a system call.
+            let run = async move { spawn_local(async move { worker.run(phase, start).await }).await };
+            // What a phase leaves behind goes with its runtime.
+            local_runtime().block_on(run).expect("the phase is not aborted, and a panic ends the process");
             if done.send(()).is_err() {
                 return;
             }

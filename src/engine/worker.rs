@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine::alarm::{Alarm, Meeting};
@@ -46,41 +46,43 @@ struct Mine {
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Does this worker's part of a phase that starts at a moment, and returns when it has drained.
+    /// Does this worker's part of a phase that starts at a moment, and returns when it has drained. Needs a runtime of
+    /// one thread that tasks cannot leave.
     pub(super) async fn run(&self, id: PhaseId, start: Instant) {
         let plan = &self.job.plan;
         let phase = &plan.phases[id.index()];
         let stage = Rc::new(self.stage(id, Clock::starting_at(start)));
         let users = self.users(phase);
-        let local = LocalSet::new();
+        let ringing = spawn_local(ring(Rc::clone(&stage)));
         let mut tasks = match phase.load {
-            Load::Closed => self.start_closed(phase, &users, &stage, &local),
+            Load::Closed => self.start_closed(phase, &users, &stage),
             Load::Open(load) => {
-                let (pools, mut tasks) = self.seat_users(phase, &users, &stage, &local);
+                let (pools, mut tasks) = self.seat_users(phase, &users, &stage);
                 let starts = starts(phase, load, stage.draw(Occasion::Gaps));
                 let dealt = Dealt::new(plan, phase, starts, (self.number, self.job.workers));
                 // Users leave when nothing waits any more; where they left before, what waits is still to be dropped.
-                tasks.push(local.spawn_local(dispatch(Rc::clone(&stage), pools, dealt)));
+                tasks.push(spawn_local(dispatch(Rc::clone(&stage), pools, dealt)));
                 tasks
             }
         };
         let stopper = Rc::clone(&stage);
-        tasks.push(local.spawn_local(async move {
+        tasks.push(spawn_local(async move {
             let mut stop = stopper.stop.clone();
             tokio::select! {
-                () = stop.wait() => stopper.recorder.borrow_mut().end_at(stopper.clock.now()),
+                () = stop.wait() => {
+                    stopper.recorder.borrow_mut().end_at(stopper.clock.now());
+                    stopper.interrupt();
+                }
                 () = stopper.until(stopper.end, Meeting::Closely) => {}
             }
         }));
-        let drained = local.run_until(async {
-            let all = async {
-                for task in tasks {
-                    task.await.expect("no task is aborted, and a panic ends the process");
-                }
-            };
-            stage.alarm.while_it_rings(all).await;
-        });
+        let drained = async {
+            for task in tasks {
+                task.await.expect("no task is aborted, and a panic ends the process");
+            }
+        };
         self.hand_over_until(drained, &stage).await;
+        ringing.abort();
     }
 
     fn stage(&self, id: PhaseId, clock: Clock) -> Stage {
@@ -123,19 +125,13 @@ impl Worker {
         mine.map(|(number, class)| Mine { number, class }).collect()
     }
 
-    fn start_closed(
-        &self,
-        phase: &Phase,
-        users: &[Mine],
-        stage: &Rc<Stage>,
-        local: &LocalSet,
-    ) -> Vec<JoinHandle<()>> {
+    fn start_closed(&self, phase: &Phase, users: &[Mine], stage: &Rc<Stage>) -> Vec<JoinHandle<()>> {
         let there = users.iter().map(|mine| (mine, lives(phase, mine.number)));
         let tasks = there.filter_map(|(Mine { number, class }, lives)| {
             stage.expect(lives.first()?.since);
             let wait = self.job.plan.classes[*class].wait;
             let user = Box::new(User::new(Rc::clone(stage), *number, *class));
-            Some(local.spawn_local(user.loop_closed(lives, wait)))
+            Some(spawn_local(user.loop_closed(lives, wait)))
         });
         tasks.collect()
     }
@@ -146,7 +142,6 @@ impl Worker {
         phase: &Phase,
         users: &[Mine],
         stage: &Rc<Stage>,
-        local: &LocalSet,
     ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<()>>) {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
         let tasks = users.iter().filter_map(|Mine { number, class }| {
@@ -156,7 +151,7 @@ impl Worker {
             let pool = Rc::clone(&pools[*class]);
             let desk = Desk { seat: pool.seat(), pool, pause: usual_pause(phase) };
             let user = Box::new(User::new(Rc::clone(stage), *number, *class));
-            Some(local.spawn_local(user.serve_open(life, wait, desk)))
+            Some(spawn_local(user.serve_open(life, wait, desk)))
         });
         let tasks = tasks.collect();
         (pools, tasks)
@@ -273,6 +268,10 @@ impl Iterator for Dealt {
             }
         }
     }
+}
+
+async fn ring(stage: Rc<Stage>) {
+    stage.alarm.ring().await;
 }
 
 /// Gives every arrival to a user when it is intended, and drops those that waited for too long.

@@ -162,7 +162,7 @@ impl User {
 
     /// Waits for an intended start; `false` means that the run stopped before it.
     async fn rest_until(&mut self, intended: Duration) -> bool {
-        let pause = intended.saturating_sub(self.stage.clock.now());
+        let pause = self.stage.clock.until(intended);
         if !pause.is_zero() {
             self.rest(if pause < LONG { Pause::Short } else { Pause::Long });
         }

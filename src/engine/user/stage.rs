@@ -118,18 +118,12 @@ impl Stage {
 
     /// Waits for an intended start; `false` means that the run stopped before it.
     pub(in crate::engine) async fn reach(&self, intended: Duration) -> bool {
-        if self.stop.is_set() {
-            return false;
-        }
-        if self.clock.now() >= intended {
-            return true;
-        }
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            biased;
-            () = self.until(intended, Meeting::Closely) => true,
-            () = stop.wait() => false,
-        }
+        self.alarm.at_unless(self.clock.moment(intended), Meeting::Closely, || self.stop.is_set()).await
+    }
+
+    /// Lets those who wait for an intended start see that the run is to stop.
+    pub(in crate::engine) fn interrupt(&self) {
+        self.alarm.wake_all();
     }
 
     /// The chance of an occasion.

@@ -177,7 +177,7 @@ wait = ["60s", "120s"]
 tasks = [{ request = "GET /a", weight = 10 }, { request = "GET /b" }, { request = "POST /c", json = { id = "${uuid()}" } }]
 "#;
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn a_week_of_waiting_users_takes_the_memory_of_an_hour() {
     if !in_a_process_of_its_own("a_week_of_waiting_users_takes_the_memory_of_an_hour") {
         return;
@@ -194,7 +194,7 @@ async fn a_week_of_waiting_users_takes_the_memory_of_an_hour() {
     assert!(week.send_lag.max().unwrap() <= Duration::from_millis(1), "{:?}", week.send_lag.max());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn fourteen_hours_of_the_daily_plan_are_all_carried_out_in_the_memory_of_one() {
     if !in_a_process_of_its_own("fourteen_hours_of_the_daily_plan_are_all_carried_out_in_the_memory_of_one") {
         return;
