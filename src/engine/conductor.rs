@@ -14,7 +14,7 @@ use crate::engine::job::Job;
 use crate::engine::wire::socket::Dialer;
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopHandle, StopSignal};
-use crate::plan::model::PhaseId;
+use crate::plan::model::{Phase, PhaseId};
 
 /// An order to a worker: a phase and when it starts.
 type Order = (PhaseId, Instant);
@@ -107,12 +107,24 @@ impl Conductor {
         }
     }
 
+    /// Time for the workers to get their users ready, and for those who come at once to connect. More users take longer,
+    /// and a handshake of TLS much longer.
+    fn lead(&self, phase: &Phase) -> Duration {
+        let Job { plan, workers, .. } = &*self.job;
+        let of_a_user = match (phase.ramp().is_zero(), &plan.target.tls) {
+            (false, _) => Duration::ZERO,
+            (true, None) => Duration::from_micros(200),
+            (true, Some(_)) => Duration::from_millis(1),
+        };
+        let connecting = of_a_user * phase.users / u32::try_from(*workers).unwrap_or(1);
+        Duration::from_millis(20) + Duration::from_micros(5) * phase.users + connecting
+    }
+
     /// One phase on all workers, until all have drained; returns how long it ran.
     async fn phase(&mut self, id: PhaseId) -> Duration {
         let phase = &self.job.plan.phases[id.index()];
         let duration = phase.duration.duration();
-        // Time for the workers to get their users ready; more users take longer.
-        let lead = Duration::from_millis(20) + Duration::from_micros(5) * phase.users;
+        let lead = self.lead(phase);
         let start = Instant::now() + lead;
         let _ = self.events.send(RunEvent::PhaseStarted { phase: id, at: jiff::Timestamp::now() });
         for order in &self.orders {

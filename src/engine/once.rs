@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::engine::clock::Clock;
 use crate::engine::user::life::User;
 use crate::engine::user::perform::Turn;
 use crate::engine::user::prepared::{Behaviour, Prepared};
-use crate::engine::user::stage::{Exchange, Numbering, Stage};
+use crate::engine::user::stage::{CONNECTING, Exchange, Numbering, Stage};
 use crate::engine::wire::socket::Dialer;
 use crate::event::StopHandle;
 use crate::measure::recorder::{Latency, Recorder, Scope};
@@ -65,6 +66,7 @@ pub async fn each_task_once(once: Once<'_>, mut show: impl FnMut(&Done)) -> Resu
         recorder: RefCell::new(Recorder::new(Arc::new(Limits::default()), scope, end, 0)),
         target: plan.target.clone(),
         dialer,
+        connecting: Semaphore::new(CONNECTING),
         behaviours: Rc::new(Behaviour::of_classes(plan)),
         seed: once.seed,
         phase: once.phase.0,

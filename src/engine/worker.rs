@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +17,7 @@ use crate::engine::job::Job;
 use crate::engine::pool::{Pool, Ticket};
 use crate::engine::user::life::{Desk, Life, User};
 use crate::engine::user::prepared::Behaviour;
-use crate::engine::user::stage::{Numbering, Stage};
+use crate::engine::user::stage::{CONNECTING, Numbering, Stage};
 use crate::engine::wire::connection::Pause;
 use crate::engine::wire::socket::Dialer;
 use crate::event::{RunEvent, StopSignal};
@@ -103,6 +104,7 @@ impl Worker {
             recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_room)),
             target: plan.target.clone(),
             dialer: self.dialer.clone(),
+            connecting: Semaphore::new(CONNECTING),
             behaviours: Rc::new(Behaviour::of_classes(plan)),
             seed: self.job.seed,
             phase: id.0,
@@ -207,8 +209,7 @@ fn lives(phase: &Phase, user: u32) -> Vec<Life> {
 /// How long a user of an open phase is idle between two arrivals, more or less.
 fn usual_pause(phase: &Phase) -> Pause {
     let Load::Open(load) = phase.load else { return Pause::Short };
-    let most_per_second = load.per_second_at(0.0).max(load.per_second_at(1.0));
-    if f64::from(phase.users) >= most_per_second { Pause::Long } else { Pause::Short }
+    if f64::from(phase.users) >= load.most_per_second() { Pause::Long } else { Pause::Short }
 }
 
 /// The intended starts of an open phase, the same on every worker.

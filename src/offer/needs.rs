@@ -1,8 +1,12 @@
 use crate::offer::PhaseOffer;
-use crate::plan::model::{Phase, Plan};
+use crate::plan::model::{HttpVersion, Load, Phase, Plan};
 
-/// Bytes of a user with its connection, as measured with thousands of them over plain HTTP/1.1.
-const OF_A_USER: f64 = 40e3;
+/// Bytes of a user with its connection, as measured with thousands of them over plain HTTP/1.1: one that waits for its
+/// next request keeps little more than a socket, unless the target is so slow that all of them wait for answers.
+const OF_A_WAITING_USER: f64 = 2e3;
+const OF_A_BUSY_USER: f64 = 24e3;
+/// Of one that keeps what TLS or HTTP/2 need.
+const OF_A_SECURED_USER: f64 = 40e3;
 /// Bytes of a histogram of all times of a phase.
 const OF_A_HISTOGRAM: f64 = 190e3;
 /// Bytes of the program and of its reports.
@@ -30,11 +34,11 @@ pub fn needs<'p>(
     workers: u16,
     log_limit: usize,
 ) -> Needs {
-    let users = phases.clone().map(|(phase, _)| phase.users).max().unwrap_or(0);
+    let users = phases.clone().map(|(phase, _)| f64::from(phase.users) * of_a_user(plan, phase));
     let histograms: usize = phases.clone().map(|(phase, _)| histograms(plan, phase)).sum();
     let memory = OF_THE_PROGRAM
         + f64::from(workers) * OF_A_WORKER
-        + f64::from(users) * OF_A_USER
+        + users.fold(0.0, f64::max)
         + histograms as f64 * OF_A_HISTOGRAM
         + plan.held_bytes() as f64;
     let requests: Option<f64> = phases.clone().map(|(_, offer)| offer.requests).sum();
@@ -42,6 +46,19 @@ pub fn needs<'p>(
     let log = requests.map(|requests| requests.min(log_limit as f64) * OF_A_LINE);
     let disk = journal.zip(log).map(|(journal, log)| journal + log + OF_THE_REPORTS);
     Needs { disk, memory }
+}
+
+/// Bytes of a user of a phase.
+fn of_a_user(plan: &Plan, phase: &Phase) -> f64 {
+    let waits = match phase.load {
+        Load::Closed => plan.classes_of(phase).all(|class| class.wait.mean() >= 1.0),
+        Load::Open(load) => f64::from(phase.users) >= load.most_per_second(),
+    };
+    match plan.target.http {
+        HttpVersion::One if plan.target.tls.is_none() && waits => OF_A_WAITING_USER,
+        HttpVersion::One if plan.target.tls.is_none() => OF_A_BUSY_USER,
+        _ => OF_A_SECURED_USER,
+    }
 }
 
 /// The histograms that are kept for a phase: three of its own, and two or three of each operation.

@@ -80,6 +80,14 @@ impl User {
     pub(in crate::engine) async fn loop_closed(mut self: Box<Self>, lives: Vec<Life>, wait: Wait) {
         let stage = Rc::clone(&self.stage);
         let mut round = Round { task: 0, draw: stage.draw(Occasion::User(self.number, 0)), wait };
+        if lives.first().is_some_and(|life| life.since.is_zero()) {
+            // What has not connected until then does so when it needs to.
+            tokio::select! {
+                () = Box::pin(self.connect()) => {}
+                _ = stage.reach(Duration::ZERO) => {}
+            }
+            self.rest(Pause::Long);
+        }
         for (index, life) in lives.into_iter().enumerate() {
             if index > 0 {
                 stage.expect(life.since);
@@ -127,10 +135,9 @@ impl User {
     /// for it.
     pub(in crate::engine) async fn serve_open(mut self: Box<Self>, life: Life, wait: Wait, desk: Desk) {
         let stage = Rc::clone(&self.stage);
-        if stage.behaviours[self.class].on_start.is_empty() && stage.reach(life.since).await {
-            let opening = Connection::open(&stage.dialer, stage.target.connect_timeout.duration());
-            let opened = Box::pin(opening).await;
-            self.keep(opened.map(|(connection, _)| connection));
+        let at_once = life.since.is_zero();
+        if stage.behaviours[self.class].on_start.is_empty() && (at_once || stage.reach(life.since).await) {
+            Box::pin(self.connect()).await;
         }
         if let Some(ready) = Box::pin(self.start(life, wait)).await {
             stage.forget(ready);
@@ -141,6 +148,14 @@ impl User {
         }
         Box::pin(self.leave(life.until)).await;
         stage.tell(|| format!("user {} leaves", self.number));
+    }
+
+    /// Connects before it needs to. Not all who come at once do so at once: that would keep the worker from all else.
+    async fn connect(&mut self) {
+        let stage = Rc::clone(&self.stage);
+        let _turn = stage.connecting.acquire().await;
+        let opened = Connection::open(&stage.dialer, stage.target.connect_timeout.duration()).await;
+        self.keep(opened.map(|(connection, _)| connection));
     }
 
     /// Carries out an arrival, and those that follow it where they are not far apart.

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::engine::alarm::{Alarm, Meeting};
 use crate::engine::clock::Clock;
 use crate::engine::user::prepared::Behaviour;
@@ -17,6 +19,9 @@ use crate::plan::draw::{Draw, Occasion};
 use crate::plan::expect::Finding;
 use crate::plan::model::{OperationId, Phase, Plan, Secrets, Target};
 
+/// So many users connect at a time, where many come at once.
+pub(in crate::engine) const CONNECTING: usize = 64;
+
 /// What the users of a worker share in a phase.
 pub(in crate::engine) struct Stage {
     pub(in crate::engine) clock: Clock,
@@ -24,6 +29,8 @@ pub(in crate::engine) struct Stage {
     pub(in crate::engine) recorder: RefCell<Recorder>,
     pub(in crate::engine) target: Target,
     pub(in crate::engine) dialer: Dialer,
+    /// Lets some users at a time connect before they need to.
+    pub(in crate::engine) connecting: Semaphore,
     pub(in crate::engine) behaviours: Rc<Vec<Behaviour>>,
     pub(in crate::engine) seed: u64,
     pub(in crate::engine) phase: u16,

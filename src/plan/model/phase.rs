@@ -58,6 +58,11 @@ pub struct OpenLoad {
 }
 
 impl OpenLoad {
+    /// The highest rate, per second.
+    pub fn most_per_second(&self) -> f64 {
+        self.per_second_at(0.0).max(self.per_second_at(1.0))
+    }
+
     /// The rate at this part of the phase, per second.
     pub fn per_second_at(&self, part: f64) -> f64 {
         let (from, to) = (self.from.per_second(), self.to.per_second());
