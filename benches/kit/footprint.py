@@ -1,5 +1,7 @@
 """Whether memory grows with the number of requests, and how soon the runner begins."""
 
+import os
+import shutil
 import socket
 import subprocess
 import time
@@ -66,3 +68,19 @@ def measure_start(options, _missing):
         "check_ms": [median(checks), min(checks), max(checks)],
         "first_request_ms": [median(firsts), min(firsts), max(firsts)],
     }
+
+
+def measure_build(_options, _missing):
+    """A release build from nothing, with all cores."""
+    print("build: from nothing", flush=True)
+    target = places.TARGETS / "clean"
+    shutil.rmtree(target, ignore_errors=True)
+    began = time.monotonic()
+    subprocess.run(
+        ["cargo", "build", "--release", "--locked"], cwd=places.ROOT, check=True,
+        env=dict(os.environ, CARGO_TARGET_DIR=str(target)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    taken = time.monotonic() - began
+    size = (target / "release" / "runner").stat().st_size
+    shutil.rmtree(target)
+    return {"build_s": taken, "binary_bytes": size}

@@ -112,6 +112,13 @@ def start(data):
     return table([f"median of {data['starts']} (least to most)", "ms"], rows)
 
 
+def build(data):
+    return (
+        f"A release build from nothing takes {number(data['build_s'])} s with all cores; the binary has "
+        f"{number(data['binary_bytes'] / 1e6)} MB.\n"
+    )
+
+
 def instructions(data):
     rows = [
         [load.upper(), number(one["per_request"]), " · ".join(map(number, one["requests"]))]
@@ -129,6 +136,7 @@ SECTIONS = {
     "memory": ("Memory in a longer run", memory),
     "start": ("Start", start),
     "instructions": ("Instructions", instructions),
+    "build": ("Build", build),
 }
 
 

@@ -1,4 +1,4 @@
-use special::Beta;
+use statrs::function::beta::ln_beta;
 
 use crate::proof::Share;
 
@@ -41,7 +41,7 @@ impl Anytime {
             return Look { factor: f64::NEG_INFINITY, needed };
         }
         let (a, b) = (PRIOR * share, PRIOR * (1.0 - share));
-        let mixture = (a + k).ln_beta(b + n - k) - a.ln_beta(b);
+        let mixture = ln_beta(a + k, b + n - k) - ln_beta(a, b);
         Look { factor: mixture - k * share.ln() - (n - k) * (-share).ln_1p(), needed }
     }
 

@@ -45,7 +45,7 @@ fn users_that_never_wait_send_what_the_report_counts() {
         let target = closing();
         let run = Runner::plan(&plan("duration = \"6s\"\nusers = 20"))
             .against(&target)
-            .with(&format!("--seed {seed}"))
+            .with(&format!("--seed {seed} --workers {}", 1 + seed % 2))
             .run()
             .exits(0);
         assert_same_counts(&run, &target);
@@ -66,7 +66,7 @@ fn arrivals_send_what_the_report_counts() {
         let target = closing();
         let run = Runner::plan(&plan("duration = \"8s\"\nusers = 100\narrivals = \"2500/s\""))
             .against(&target)
-            .with(&format!("--seed {seed}"))
+            .with(&format!("--seed {seed} --workers {}", 1 + seed % 2))
             .run()
             .exits(0);
         assert_same_counts(&run, &target);

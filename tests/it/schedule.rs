@@ -15,10 +15,16 @@ fn open(duration: &str, users: u32, arrivals: &str) -> Runner {
 
 #[test]
 fn forty_thousand_arrivals_are_sent_on_an_even_grid() {
+    for workers in [1, 2] {
+        assert_an_even_grid(workers);
+    }
+}
+
+fn assert_an_even_grid(workers: u32) {
     let target = Target::fast();
     let run = open("20s", 200, "2000/s")
         .against(&target)
-        .with("--log-requests requests.jsonl --log-limit 50000")
+        .with(&format!("--workers {workers} --log-requests requests.jsonl --log-limit 50000"))
         .run()
         .exits(0);
     let phase = run.phase("a");
@@ -30,7 +36,8 @@ fn forty_thousand_arrivals_are_sent_on_an_even_grid() {
     intended.sort_unstable_by(f64::total_cmp);
     let grid: Vec<f64> = (0..40_000).map(|k| f64::from(k) * 0.5).collect();
     assert_eq!(intended, grid);
-    say(&format!("send lag of 2000/s for 20 s, in ms: {}", phase["generator"]["send_lag_ms"]));
+    let lag = &phase["generator"]["send_lag_ms"];
+    say(&format!("send lag of 2000/s for 20 s with {workers} workers, in ms: {lag}"));
 }
 
 #[expect(clippy::print_stderr, reason = "a figure that depends on the machine is told, not judged")]
@@ -40,11 +47,19 @@ fn say(text: &str) {
 
 #[test]
 fn one_freeze_shows_in_response_time_and_hides_in_service_time() {
+    std::thread::scope(|scope| {
+        for workers in [1, 2] {
+            scope.spawn(move || assert_a_freeze_shows(workers));
+        }
+    });
+}
+
+fn assert_a_freeze_shows(workers: u32) {
     let target = Target::scripted(|number, _| match number {
         1000 => Answer::Frozen(Duration::from_secs(2)),
         _ => Answer::Status(200),
     });
-    let run = open("20s", 1, "100/s").against(&target).run().exits(0);
+    let run = open("20s", 1, "100/s").against(&target).with(&format!("--workers {workers}")).run().exits(0);
     let phase = run.phase("a");
     assert_eq!(count(&phase["requests"]), 2000);
     let operation = named(&phase["operations"], "get");

@@ -165,7 +165,7 @@ impl Connection {
     /// Nothing will be sent for some time, or for so long that no more than the socket is kept.
     pub(in crate::engine) fn rest(&mut self, pause: Pause) {
         self.rested = true;
-        if pause == Pause::Short || !matches!(&self.link, Link::One(one) if one.sender.is_ready()) {
+        if pause == Pause::Short || !matches!(&self.link, Link::One(one) if one.is_idle()) {
             return;
         }
         let Link::One(one) = std::mem::replace(&mut self.link, Link::Ended) else { return };
@@ -254,8 +254,7 @@ impl Link {
 
     fn is_open(&self) -> bool {
         match self {
-            // It is not ready where the server answered before it had the whole request.
-            Self::One(one) => !one.sender.is_closed() && (one.fresh || one.sender.is_ready()),
+            Self::One(one) => !one.sender.is_closed() && one.is_idle(),
             Self::Two(two) => !two.sender.is_closed(),
             Self::Parked(_) => true,
             Self::Ended => false,
@@ -264,6 +263,11 @@ impl Link {
 }
 
 impl One {
+    /// Whether a request can be sent: not so where the server answered before it had the whole one before.
+    fn is_idle(&self) -> bool {
+        self.fresh || self.sender.is_ready()
+    }
+
     async fn over(socket: Socket) -> Result<Box<Self>, Fault> {
         let made = http1::Builder::new().writev(false).handshake(TokioIo::new(socket)).await;
         let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
