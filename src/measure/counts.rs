@@ -153,9 +153,10 @@ fn empty() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("the bounds are constants")
 }
 
-/// To the nearest microsecond.
+/// To the nearest microsecond. Done in parts, as a division of 128 bits costs more than all else in recording.
 fn micros(time: Duration) -> u64 {
-    u64::try_from((time.as_nanos() + 500) / 1000).unwrap_or(u64::MAX >> 24)
+    let whole = time.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(u64::from((time.subsec_nanos() + 500) / 1000)).min(u64::MAX >> 24)
 }
 
 /// The index of a value's bucket, as HdrHistogram numbers them.
