@@ -206,9 +206,9 @@ impl Alarm {
         }
     }
 
-    /// Whether the clock may be looked at until the next moment: no more than a third of the time.
+    /// Whether the clock may be looked at until the next moment: no more than a fifth of the time.
     fn may_look(&self) -> bool {
-        self.looked.get().is_none_or(|last| last.elapsed() >= 2 * self.look.get())
+        self.looked.get().is_none_or(|last| last.elapsed() >= 4 * self.look.get())
     }
 }
 

@@ -16,6 +16,9 @@ use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopHandle, StopSignal};
 use crate::plan::model::{Phase, PhaseId};
 
+/// Users have no more time than this to connect before a phase begins; the others connect in it.
+const LONGEST_LEAD: Duration = Duration::from_secs(10);
+
 /// An order to a worker: a phase and when it starts.
 type Order = (PhaseId, Instant);
 
@@ -111,13 +114,13 @@ impl Conductor {
     /// and a handshake of TLS much longer.
     fn lead(&self, phase: &Phase) -> Duration {
         let Job { plan, workers, .. } = &*self.job;
-        let of_a_user = match (phase.ramp().is_zero(), &plan.target.tls) {
-            (false, _) => Duration::ZERO,
-            (true, None) => Duration::from_micros(200),
-            (true, Some(_)) => Duration::from_millis(1),
+        let of_a_user = match plan.target.tls {
+            None => Duration::from_micros(200),
+            Some(_) => Duration::from_millis(1),
         };
-        let connecting = of_a_user * phase.users / u32::try_from(*workers).unwrap_or(1);
-        Duration::from_millis(20) + Duration::from_micros(5) * phase.users + connecting
+        let connecting = of_a_user * phase.users_at_once() / u32::try_from(*workers).unwrap_or(1);
+        let seating = Duration::from_micros(5) * phase.users;
+        Duration::from_millis(20) + seating + connecting.min(LONGEST_LEAD)
     }
 
     /// One phase on all workers, until all have drained; returns how long it ran.
@@ -126,10 +129,14 @@ impl Conductor {
         let duration = phase.duration.duration();
         let lead = self.lead(phase);
         let start = Instant::now() + lead;
-        let _ = self.events.send(RunEvent::PhaseStarted { phase: id, at: jiff::Timestamp::now() });
         for order in &self.orders {
             let _ = order.send((id, start));
         }
+        tokio::select! {
+            () = self.stop.wait() => {}
+            () = tokio::time::sleep_until(start) => {}
+        }
+        let _ = self.events.send(RunEvent::PhaseStarted { phase: id, at: jiff::Timestamp::now() });
         let stopped_at = tokio::select! {
             () = self.stop.wait() => Instant::now(),
             () = tokio::time::sleep_until(start + duration) => start + duration,

@@ -55,6 +55,7 @@ impl Worker {
         let stage = Rc::new(self.stage(id, Clock::starting_at(start)));
         let users = self.users(phase);
         let ringing = spawn_local(ring(Rc::clone(&stage)));
+        let beginning = spawn_local(let_all_connect(Rc::clone(&stage)));
         let mut tasks = match phase.load {
             Load::Closed => self.start_closed(phase, &users, &stage),
             Load::Open(load) => {
@@ -84,6 +85,7 @@ impl Worker {
         };
         self.hand_over_until(drained, &stage).await;
         ringing.abort();
+        beginning.abort();
     }
 
     fn stage(&self, id: PhaseId, clock: Clock) -> Stage {
@@ -273,6 +275,12 @@ impl Iterator for Dealt {
 
 async fn ring(stage: Rc<Stage>) {
     stage.alarm.ring().await;
+}
+
+/// When the phase begins, no one waits for others to connect.
+async fn let_all_connect(stage: Rc<Stage>) {
+    stage.reach(Duration::ZERO).await;
+    stage.connecting.close();
 }
 
 /// Gives every arrival to a user when it is intended, and drops those that waited for too long.

@@ -54,6 +54,8 @@ fn of_a_user(plan: &Plan, phase: &Phase) -> f64 {
         Load::Closed => plan.classes_of(phase).all(|class| class.wait.mean() >= 1.0),
         Load::Open(load) => f64::from(phase.users) >= load.most_per_second(),
     };
+    // Those who come at once are all busy at once.
+    let waits = waits && (phase.users_at_once() == 0 || matches!(phase.load, Load::Open(_)));
     match plan.target.http {
         HttpVersion::One if plan.target.tls.is_none() && waits => OF_A_WAITING_USER,
         HttpVersion::One if plan.target.tls.is_none() => OF_A_BUSY_USER,

@@ -14,8 +14,13 @@ const ELSEWHERE: &str = "kms.internal";
 
 /// A plan for a server over TLS whose certificate is of this authority, with keys of `tls` and of the target.
 fn plan(nginx: &Nginx, authority: &Authority, tls: &str, target: &str) -> Runner {
+    of(&open(4, "1s", "100/s"), nginx, authority, tls, target)
+}
+
+/// The same with this phase.
+fn of(phase: &str, nginx: &Nginx, authority: &Authority, tls: &str, target: &str) -> Runner {
     let keys = format!("ready = \"GET /ready\"\nready_within = \"300ms\"\ntls = {{ {tls} }}\n{target}");
-    Runner::plan(&(open(4, "1s", "100/s") + GET))
+    Runner::plan(&(phase.to_owned() + GET))
         .at(&format!("https://127.0.0.1:{}", nginx.port()))
         .target(&keys)
         .file("plans/certificates/ca.pem", authority.certificate())
@@ -71,6 +76,20 @@ fn without_tls_http_2_is_spoken_by_prior_knowledge() {
     assert!(load.iter().all(|access| access.tls == "-"), "{:?}", load[0]);
     let connections: BTreeSet<&str> = load.iter().map(|access| access.connection.as_str()).collect();
     assert_eq!(connections.len(), 4);
+}
+
+#[test]
+fn a_connection_that_the_server_ends_after_some_requests_is_replaced_and_nothing_fails() {
+    let authority = Authority::new("private");
+    for (http, spoken) in [("1.1", "HTTP/1.1"), ("2", "HTTP/2.0")] {
+        let nginx = Nginx::tls(&here(&authority), "http2", "keepalive_requests 20;", &[]);
+        // Users who do not wait: there is no pause in which the end would be seen.
+        let version = format!("http = \"{http}\"");
+        let run = of(&closed(4, "1s"), &nginx, &authority, TRUSTING, &version).run().exits(0);
+        let load = assert_same_counts(&run, &nginx.log(), spoken);
+        let connections: BTreeSet<&str> = load.iter().map(|access| access.connection.as_str()).collect();
+        assert!(load.len() > 200 && connections.len() >= load.len() / 20, "{} requests", load.len());
+    }
 }
 
 #[test]

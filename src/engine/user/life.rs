@@ -137,7 +137,10 @@ impl User {
         let stage = Rc::clone(&self.stage);
         let at_once = life.since.is_zero();
         if stage.behaviours[self.class].on_start.is_empty() && (at_once || stage.reach(life.since).await) {
-            Box::pin(self.connect()).await;
+            tokio::select! {
+                () = Box::pin(self.connect()) => {}
+                _ = stage.reach(stage.end) => {}
+            }
         }
         if let Some(ready) = Box::pin(self.start(life, wait)).await {
             stage.forget(ready);
@@ -150,7 +153,8 @@ impl User {
         stage.tell(|| format!("user {} leaves", self.number));
     }
 
-    /// Connects before it needs to. Not all who come at once do so at once: that would keep the worker from all else.
+    /// Connects before it needs to. Until the phase begins, not all who come at once do so at once: that would keep the
+    /// worker from all else.
     async fn connect(&mut self) {
         let stage = Rc::clone(&self.stage);
         let _turn = stage.connecting.acquire().await;

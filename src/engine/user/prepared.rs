@@ -18,6 +18,9 @@ use crate::plan::model::{
 use crate::plan::template::{Facts, Template};
 use crate::units::TimeSpan;
 
+/// Memory for texts up to this length is used again.
+const LARGEST_REUSED: usize = 64 << 10;
+
 /// A user class, ready to be performed.
 pub(in crate::engine) struct Behaviour {
     cumulative_weights: Vec<f64>,
@@ -228,7 +231,8 @@ fn rendered(
 ) -> Result<Bytes, Fault> {
     text.reserve(template.expected_length());
     let rendered = template.render(text, draw, facts);
-    let text = text.split().freeze();
+    // A large one is not kept: with many users that would be much.
+    let text = if text.len() > LARGEST_REUSED { std::mem::take(text) } else { text.split() }.freeze();
     rendered.map(|()| text).map_err(|missing| {
         Fault::new(ErrorKind::Unexpected, format!("`{}` has not been captured", missing.0))
     })

@@ -136,7 +136,8 @@ struct One {
 
 struct Two {
     sender: http2::SendRequest<Full<Bytes>>,
-    driver: http2::Connection<TokioIo<Socket>, Full<Bytes>, Beside>,
+    /// `None` when it has ended: what it has not handed on is then given back as an error.
+    driver: Option<http2::Connection<TokioIo<Socket>, Full<Bytes>, Beside>>,
 }
 
 /// How long an answer is waited for, and who wakes the one that waits.
@@ -179,7 +180,8 @@ impl Connection {
 
     /// Whether it can be used again: looks whether the server has closed it or said something unasked while it rested.
     pub(in crate::engine) async fn is_usable(&mut self) -> bool {
-        if std::mem::take(&mut self.rested) {
+        // Over HTTP/2 the server may have said goodbye at any time: that is read beside the requests.
+        if std::mem::take(&mut self.rested) || matches!(self.link, Link::Two(_)) {
             if let Link::Parked(socket) = &mut self.link {
                 let quiet = poll_fn(|cx| Poll::Ready(is_quiet(socket, cx))).await;
                 let parked = std::mem::replace(&mut self.link, Link::Ended);
@@ -226,7 +228,8 @@ impl Connection {
             Link::Two(two) => {
                 let work =
                     read(two.sender.send_request(std::mem::take(request)), reading, &mut reused.headers);
-                together(work, |cx| Pin::new(&mut two.driver).poll(cx), patience).await
+                let driver = &mut two.driver;
+                together(work, |cx| Two::drive(driver, cx), patience).await
             }
             Link::Parked(_) | Link::Ended => {
                 (Err(Fault::new(ErrorKind::Eof, "the connection had ended")), true)
@@ -244,7 +247,7 @@ impl Link {
     fn drive(&mut self, cx: &mut Context<'_>) {
         let ended = match self {
             Self::One(one) => one.driver.poll_without_shutdown(cx).is_ready(),
-            Self::Two(two) => Pin::new(&mut two.driver).poll(cx).is_ready(),
+            Self::Two(two) => Two::drive(&mut two.driver, cx).is_ready(),
             Self::Parked(_) | Self::Ended => false,
         };
         if ended {
@@ -279,7 +282,19 @@ impl Two {
     async fn over(socket: Socket) -> Result<Box<Self>, Fault> {
         let made = http2::Builder::new(Beside).handshake(TokioIo::new(socket)).await;
         let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
-        Ok(Box::new(Self { sender, driver }))
+        Ok(Box::new(Self { sender, driver: Some(driver) }))
+    }
+
+    fn drive(
+        driver: &mut Option<http2::Connection<TokioIo<Socket>, Full<Bytes>, Beside>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<hyper::Result<()>> {
+        let Some(running) = driver else { return Poll::Ready(Ok(())) };
+        let polled = Pin::new(running).poll(cx);
+        if polled.is_ready() {
+            *driver = None;
+        }
+        polled
     }
 }
 

@@ -148,6 +148,11 @@ impl Phase {
         lives
     }
 
+    /// How many users there are from the first moment on.
+    pub fn users_at_once(&self) -> u32 {
+        self.stages.first().filter(|stage| stage.over.seconds() <= 0.0).map_or(0, |stage| stage.users)
+    }
+
     /// How many users there are on average in the judged time.
     pub fn mean_users(&self) -> f64 {
         let holds: f64 = self.stages.iter().map(|stage| stage.hold.seconds()).sum();
