@@ -128,6 +128,7 @@ fn a_generator_that_was_stopped_for_two_seconds_is_4() {
     let running = Runner::plan(&open("100/s", "6s", 4)).against(&target).objectives(FAST).start();
     target.wait_for(100);
     running.signal(Signal::STOP);
+    // How long it is stopped is what is tested.
     std::thread::sleep(Duration::from_secs(2));
     running.signal(Signal::CONT);
     let run = running.end().exits(4);
@@ -148,6 +149,7 @@ fn what_the_generator_shaped_ends_no_run() {
     let running = Runner::plan(&open("20/s", "6s", 4)).against(&target).objectives(&max).start();
     target.wait_for(40);
     running.signal(Signal::STOP);
+    // As long as is tested.
     std::thread::sleep(Duration::from_millis(1500));
     running.signal(Signal::CONT);
     let run = running.end().exits(4);
@@ -162,6 +164,7 @@ fn a_stop_in_the_warm_up_is_not_blamed_on_the_target_whose_backlog_it_makes() {
     let running = Runner::plan(&plan).against(&target).objectives(FAST).start();
     target.wait_for(50);
     running.signal(Signal::STOP);
+    // As long as is tested.
     std::thread::sleep(Duration::from_millis(1500));
     running.signal(Signal::CONT);
     let run = running.end().exits(4);

@@ -128,6 +128,7 @@ impl Server {
         let Some((stall, every)) = self.stall else { return };
         let into = Duration::from_nanos((self.started.elapsed().as_nanos() % every.as_nanos()) as u64);
         if into >= every - stall {
+            // To do nothing at all is what it is told to.
             thread::sleep(every - into);
         }
     }
