@@ -395,3 +395,23 @@ async fn read(
     }
     Ok(Answer { status, version, bytes, content })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_pause_leaves_only_the_socket_and_whoever_closes_it_meanwhile_is_noticed() {
+        let (to_server, mut connections) = tokio::sync::mpsc::unbounded_channel();
+        let dialer = Dialer::memory(to_server);
+        let (mut connection, _) = Connection::open(&dialer, Duration::from_secs(1)).await.ok().unwrap();
+        connection.rest(Pause::Short);
+        assert!(matches!(connection.link, Link::One(_)) && connection.is_usable().await);
+        connection.rest(Pause::Long);
+        assert!(matches!(connection.link, Link::Parked(_)));
+        assert!(connection.is_usable().await && matches!(connection.link, Link::One(_)));
+        connection.rest(Pause::Long);
+        drop(connections.recv().await);
+        assert!(!connection.is_usable().await);
+    }
+}
