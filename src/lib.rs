@@ -16,6 +16,7 @@ pub mod offer;
 pub mod plan;
 pub mod proof;
 pub mod report;
+pub mod resources;
 pub mod schedule;
 pub mod session;
 pub mod slo;

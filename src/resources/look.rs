@@ -1,0 +1,91 @@
+//! What was counted at one moment.
+
+use std::collections::BTreeMap;
+
+use crate::resources::metric::Metric;
+
+/// What a source has counted up to one moment. What it does not count is not there, and `missing` says why.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Look {
+    /// When, in seconds, by the clock of whoever counted; only differences mean something.
+    pub at: f64,
+    /// Whose counters these are: after a reboot or a restart they belong to another life and begin at 0.
+    pub life: Life,
+    /// Processor time.
+    pub cpu: Option<Cpu>,
+    /// Seconds in which some task waited for a disk.
+    pub pressure: Option<f64>,
+    /// Each disk by its name.
+    pub disks: Option<BTreeMap<String, Disk>>,
+    /// Each network device by its name, without loopback.
+    pub network: Option<BTreeMap<String, Traffic>>,
+    /// What needs no second look.
+    pub levels: BTreeMap<Metric, Level>,
+    /// Why a metric that this kind of source gives cannot be had from this one.
+    pub missing: BTreeMap<Metric, String>,
+}
+
+/// Whose counters they are.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Life {
+    /// What began it, in words: `the machine was booted`, `process 1234 was started`.
+    pub began: String,
+    /// How long ago, in seconds; `None` where nobody says.
+    pub age: Option<f64>,
+}
+
+/// Processor time so far, in seconds of all cores together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cpu {
+    /// Of a machine, whose time is divided among what it does.
+    Machine {
+        /// All of it: user (guests are in it), nice, system, idle, iowait, irq, softirq and steal.
+        total: f64,
+        /// Nothing to do.
+        idle: f64,
+        /// Nothing to do but to wait for a disk. The kernel lets it go back.
+        iowait: f64,
+        /// Given to others by a hypervisor.
+        steal: f64,
+    },
+    /// Of a part of a machine.
+    Part {
+        /// Used.
+        used: f64,
+        /// How many cores it may use at a time: by its affinity and its limit.
+        cores: f64,
+        /// Periods with a limit, and those in which it was reached; `None` where there is no limit.
+        limited: Option<(f64, f64)>,
+    },
+}
+
+/// What a disk did so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Disk {
+    /// Seconds with a request under way; `None` where only bytes are counted.
+    pub busy: Option<f64>,
+    /// Seconds of all requests together, waiting or under way.
+    pub queued: Option<f64>,
+    /// Bytes read.
+    pub read: f64,
+    /// Bytes written.
+    pub written: f64,
+}
+
+/// What a network device did so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Traffic {
+    /// Bytes received.
+    pub received: f64,
+    /// Bytes sent.
+    pub sent: f64,
+}
+
+/// What is so at this moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    /// In the metric's unit.
+    pub value: f64,
+    /// The most that there can be, in the same unit.
+    pub most: Option<f64>,
+}
