@@ -47,6 +47,8 @@ pub enum Cpu {
         iowait: f64,
         /// Given to others by a hypervisor.
         steal: f64,
+        /// How many cores there are; where that changes, what was counted before and after does not compare.
+        cores: u32,
     },
     /// Of a part of a machine.
     Part {

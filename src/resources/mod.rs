@@ -1,8 +1,16 @@
 //! What machines, processes and control groups are found to use. Pure: a [`Look`](look::Look) is what was counted at one
 //! moment, whoever counted it; a [`Reading`](reading::Reading) is what two looks, one after the other, come to.
 
+pub mod cgroup;
+pub mod choice;
+pub mod difference;
+pub mod exporter;
+pub mod exposition;
 pub mod look;
+pub mod machine;
 pub mod metric;
+pub mod proc;
+pub mod process;
 pub mod reading;
 pub mod source;
 pub mod ticks;

@@ -1,0 +1,181 @@
+//! Prometheus' text format 0.0.4: lines of samples, with their names, labels and values.
+
+use std::borrow::Cow;
+
+/// One sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample<'a> {
+    /// The metric's name.
+    pub name: &'a str,
+    /// Its labels, as they stand there.
+    pub labels: Vec<(&'a str, Cow<'a, str>)>,
+    /// Its value; may be infinite or no number.
+    pub value: f64,
+}
+
+impl Sample<'_> {
+    /// A label's text; empty where there is none.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
+    }
+}
+
+/// The samples of a text, line by line; comments and timestamps are left out.
+///
+/// # Errors
+/// Each line that is neither is one, which names it.
+pub fn samples(text: &str) -> impl Iterator<Item = Result<Sample<'_>, String>> {
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|(number, line)| {
+        sample(line)
+            .ok_or_else(|| format!("line {number} is none of Prometheus' text format: `{}`", begin(line)))
+    })
+}
+
+/// As much of a line as helps to find it.
+fn begin(line: &str) -> String {
+    line.chars().take(60).collect()
+}
+
+fn sample(line: &str) -> Option<Sample<'_>> {
+    let end = line.find(|c: char| !is_of_name(c)).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (labels, rest) = match rest.trim_start().strip_prefix('{') {
+        Some(inside) => labels(inside)?,
+        None => (Vec::new(), rest),
+    };
+    let mut rest = rest.split_ascii_whitespace();
+    let value = number(rest.next()?)?;
+    let timestamp = rest.next().is_none_or(|time| time.parse::<i64>().is_ok());
+    (timestamp && rest.next().is_none()).then_some(Sample { name, labels, value })
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == ':'
+}
+
+/// What stands between the braces, and what is behind them.
+fn labels(inside: &str) -> Option<(Vec<(&str, Cow<'_, str>)>, &str)> {
+    let mut labels = Vec::new();
+    let mut rest = inside.trim_start();
+    loop {
+        if let Some(behind) = rest.strip_prefix('}') {
+            return Some((labels, behind));
+        }
+        let (name, quoted) = rest.split_once('=')?;
+        let name = name.trim();
+        if name.is_empty() || !name.chars().all(is_of_name) {
+            return None;
+        }
+        let (value, behind) = text_in_quotes(quoted.trim_start().strip_prefix('"')?)?;
+        labels.push((name, value));
+        rest = behind.trim_start();
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next.trim_start(),
+            None if rest.starts_with('}') => {}
+            None => return None,
+        }
+    }
+}
+
+/// A text up to its closing quote, and what is behind it.
+fn text_in_quotes(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let plain = text.find(['"', '\\'])?;
+    if text[plain..].starts_with('"') {
+        return Some((Cow::Borrowed(&text[..plain]), &text[plain + 1..]));
+    }
+    let mut unescaped = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((Cow::Owned(unescaped), &text[at + 1..])),
+            '\\' => match characters.next()?.1 {
+                'n' => unescaped.push('\n'),
+                known @ ('\\' | '"') => unescaped.push(known),
+                other => unescaped.extend(['\\', other]),
+            },
+            other => unescaped.push(other),
+        }
+    }
+    None
+}
+
+fn number(text: &str) -> Option<f64> {
+    match text {
+        "+Inf" | "Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        "NaN" => Some(f64::NAN),
+        _ => text.parse().ok().filter(|number: &f64| number.is_finite()),
+    }
+}
+
+/// Writes a sample as a line.
+pub fn line(name: &str, labels: &[(&str, &str)], value: f64) -> String {
+    let value = match value {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        _ => value.to_string(),
+    };
+    if labels.is_empty() {
+        return format!("{name} {value}\n");
+    }
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let labels: Vec<String> =
+        labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
+    format!("{name}{{{}}} {value}\n", labels.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(line: &str) -> Option<Sample<'_>> {
+        samples(line).next()?.ok()
+    }
+
+    #[test]
+    fn names_labels_values_and_timestamps_are_read() {
+        let found = one("http_requests_total{method=\"post\", code=\"200\",} 1027 1395066363000").unwrap();
+        assert_eq!((found.name, found.value), ("http_requests_total", 1027.0));
+        assert_eq!((found.label("method"), found.label("code"), found.label("x")), ("post", "200", ""));
+        assert_eq!(one("a:b 1.5e-05").map(|found| found.value), Some(1.5e-5));
+        assert_eq!(one("a{} +Inf").map(|found| found.value), Some(f64::INFINITY));
+        assert!(one("a NaN").is_some_and(|found| found.value.is_nan()));
+        let escaped = one(r#"a {path="C:\\DIR\n\"x\" }",b=""} -1"#).unwrap();
+        assert_eq!(escaped.label("path"), "C:\\DIR\n\"x\" }");
+        assert_eq!(samples("# HELP a b\n# TYPE a counter\n\n  # x\n").count(), 0);
+    }
+
+    #[test]
+    fn a_line_that_is_no_sample_is_named() {
+        let text = "# HELP x\na 1\n<html>\n";
+        let found: Vec<_> = samples(text).collect();
+        assert_eq!(found[1], Err("line 3 is none of Prometheus' text format: `<html>`".to_owned()));
+        for wrong in
+            ["a", "a{", "a{b}", "a{b=\"c} 1", "a{b=\"c\"", "a{b=\"c\"d=\"e\"} 1", "a 1 2 3", "a x", "1a 1"]
+        {
+            assert_eq!(one(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_on_any_text(text in "\\PC*|[a{}=\",\\\\ 1\n]*") {
+            samples(&text).for_each(drop);
+        }
+
+        #[test]
+        fn what_is_written_is_read_again(text in ".*", value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
+            prop_assume!(!text.contains('\r'));
+            let line = line("a", &[("b", &text)], value);
+            let found = samples(&line).next().unwrap().unwrap();
+            prop_assert_eq!((found.label("b"), found.value), (&*text, value));
+        }
+    }
+}

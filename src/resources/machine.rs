@@ -1,0 +1,159 @@
+//! What a machine counts, all of it, before it is chosen what matters.
+
+use std::collections::BTreeMap;
+
+use crate::resources::choice::{self, Mount};
+use crate::resources::look::{Cpu, Disk, Level, Life, Look, Traffic};
+use crate::resources::metric::Metric;
+use crate::resources::source::Parts;
+
+/// What a machine has counted up to one moment, by its own kernel or by an exporter on it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Machine {
+    /// When, in seconds, by the clock of whoever counted.
+    pub at: f64,
+    /// How long ago it was booted, in seconds.
+    pub age: Option<f64>,
+    /// Each core by its number.
+    pub cores: BTreeMap<String, Modes>,
+    /// Memory and swap space.
+    pub memory: Option<Memory>,
+    /// Seconds in which some task waited for a disk.
+    pub pressure: Option<f64>,
+    /// Each disk by its name, with partitions and what is no disk of its own.
+    pub disks: BTreeMap<String, Disk>,
+    /// Each network device by its name, without loopback.
+    pub network: BTreeMap<String, Traffic>,
+    /// What is mounted.
+    pub mounts: Vec<Mount>,
+    /// Files that are open.
+    pub files: Option<Level>,
+    /// Threads of all processes.
+    pub threads: Option<Level>,
+    /// TCP connections that are established.
+    pub connections: Option<f64>,
+    /// Why a metric cannot be had.
+    pub missing: BTreeMap<Metric, String>,
+}
+
+/// What a core did so far, in seconds. Guests are in `user` and `nice`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Modes {
+    /// Programs.
+    pub user: f64,
+    /// Programs that let others go first.
+    pub nice: f64,
+    /// The kernel.
+    pub system: f64,
+    /// Nothing.
+    pub idle: f64,
+    /// Nothing but to wait for a disk.
+    pub iowait: f64,
+    /// Interrupts.
+    pub irq: f64,
+    /// What interrupts left to do.
+    pub softirq: f64,
+    /// What a hypervisor gave to others.
+    pub steal: f64,
+}
+
+/// Memory and swap space, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Memory {
+    /// All memory.
+    pub total: f64,
+    /// What programs can still get, without swapping.
+    pub available: f64,
+    /// All swap space.
+    pub swap_total: f64,
+    /// Unused swap space.
+    pub swap_free: f64,
+}
+
+impl Modes {
+    /// Each with its name, as exporters call it.
+    pub fn named(&mut self) -> [(&'static str, &mut f64); 8] {
+        let Self { user, nice, system, idle, iowait, irq, softirq, steal } = self;
+        [
+            ("user", user),
+            ("nice", nice),
+            ("system", system),
+            ("idle", idle),
+            ("iowait", iowait),
+            ("irq", irq),
+            ("softirq", softirq),
+            ("steal", steal),
+        ]
+    }
+}
+
+impl Machine {
+    /// What of it counts.
+    pub fn look(self, parts: &Parts) -> Look {
+        let life = Life { began: "the machine was booted".to_owned(), age: self.age };
+        let mut look = Look { at: self.at, life, cpu: cpu(&self.cores), ..Look::default() };
+        look.pressure = self.pressure;
+        look.missing = self.missing;
+        if !self.disks.is_empty() {
+            match choice::disks(&self.disks, &parts.disks) {
+                Ok(disks) => look.disks = Some(disks),
+                Err(why) => say(
+                    &mut look,
+                    &[Metric::DiskIo, Metric::DiskQueue, Metric::DiskRead, Metric::DiskWrite],
+                    &why,
+                ),
+            }
+        }
+        look.network = Some(self.network).filter(|devices| !devices.is_empty());
+        if !self.mounts.is_empty() {
+            match choice::fullest(&self.mounts, &parts.mounts) {
+                Ok(share) => level(&mut look, Metric::DiskUsed, share, Some(100.0)),
+                Err(why) => say(&mut look, &[Metric::DiskUsed], &why),
+            }
+        }
+        if let Some(memory) = self.memory {
+            memory.tell(&mut look);
+        }
+        look.levels.extend(self.files.map(|files| (Metric::OpenFiles, files)));
+        look.levels.extend(self.threads.map(|threads| (Metric::Threads, threads)));
+        if let Some(connections) = self.connections {
+            level(&mut look, Metric::Connections, connections, None);
+        }
+        look
+    }
+}
+
+impl Memory {
+    fn tell(self, look: &mut Look) {
+        let used = (self.total - self.available).max(0.0);
+        if self.total > 0.0 {
+            level(look, Metric::Memory, used / self.total * 100.0, Some(100.0));
+            level(look, Metric::MemoryUsed, used, Some(self.total));
+        }
+        let swapped = (self.swap_total - self.swap_free).max(0.0);
+        let share = if self.swap_total > 0.0 { swapped / self.swap_total * 100.0 } else { 0.0 };
+        level(look, Metric::Swap, share, Some(100.0));
+    }
+}
+
+fn level(look: &mut Look, metric: Metric, value: f64, most: Option<f64>) {
+    look.levels.insert(metric, Level { value, most });
+}
+
+fn say(look: &mut Look, metrics: &[Metric], why: &str) {
+    look.missing.extend(metrics.iter().map(|metric| (*metric, why.to_owned())));
+}
+
+/// All cores together.
+fn cpu(cores: &BTreeMap<String, Modes>) -> Option<Cpu> {
+    let count = u32::try_from(cores.len()).ok().filter(|count| *count > 0)?;
+    let sum = |mode: fn(&Modes) -> f64| cores.values().map(mode).sum::<f64>();
+    let total = |core: &Modes| core.clone().named().into_iter().map(|(_, seconds)| *seconds).sum();
+    Some(Cpu::Machine {
+        total: sum(total),
+        idle: sum(|core| core.idle),
+        iowait: sum(|core| core.iowait),
+        steal: sum(|core| core.steal),
+        cores: count,
+    })
+}

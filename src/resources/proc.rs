@@ -1,0 +1,271 @@
+//! What the kernel's files below `/proc` say about a machine.
+//!
+//! Their texts come from whoever reads them; a file that cannot be had or makes no sense is a metric less, with the
+//! reason.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use procfs_core::net::InterfaceDeviceStatus;
+use procfs_core::{
+    DiskStats, ExplicitSystemInfo, FromBufRead, FromBufReadSI, FromRead, KernelStats, LoadAverage,
+};
+
+use crate::resources::choice::Mount;
+use crate::resources::look::{Disk, Level, Traffic};
+use crate::resources::machine::{Machine, Memory, Modes};
+use crate::resources::metric::Metric;
+
+/// Ticks in a second: the same on all machines on which this can run (`USER_HZ`).
+pub const TICKS: f64 = 100.0;
+/// The kernel counts a disk's bytes in sectors, of this size on all disks.
+const SECTOR: f64 = 512.0;
+/// A limit above is none: today's kernels allow as many open files as a number can hold.
+const NO_LIMIT: f64 = 1e15;
+/// What procfs-core wants to know; of what it parses here, nothing depends on it.
+const NO_MATTER: ExplicitSystemInfo =
+    ExplicitSystemInfo { boot_time_secs: 0, ticks_per_second: 100, page_size: 4096, is_little_endian: true };
+
+/// Gives the bytes of a file by its path below the root, such as `proc/stat`.
+pub type Read<'a> = dyn Fn(&str) -> io::Result<Vec<u8>> + 'a;
+
+/// All that the files below `/proc` say about a machine but what is mounted.
+///
+/// # Errors
+/// When there is no uptime: without it nobody knows when this was.
+pub fn machine(read: &Read<'_>) -> Result<Machine, String> {
+    let uptime = first_number(&text(read, "proc/uptime")?).ok_or("/proc/uptime holds no number")?;
+    let mut machine = Machine { at: uptime, age: Some(uptime), ..Machine::default() };
+    let mut asked = Asked { read, missing: BTreeMap::new() };
+    use Metric::{
+        Connections, Cpu, DiskIo, DiskPressure, DiskQueue, DiskRead, DiskWrite, MemoryUsed, NetworkIn,
+        NetworkOut, OpenFiles, Steal, Swap, Threads,
+    };
+    machine.cores = asked.about(&[Cpu, Steal], "proc/stat", cores).unwrap_or_default();
+    machine.memory = asked.about(&[Metric::Memory, MemoryUsed, Swap], "proc/meminfo", memory);
+    let of_disks = [DiskIo, DiskQueue, DiskRead, DiskWrite];
+    machine.disks = asked.about(&of_disks, "proc/diskstats", disks).unwrap_or_default();
+    machine.network = asked.about(&[NetworkIn, NetworkOut], "proc/net/dev", network).unwrap_or_default();
+    machine.pressure = asked.about(&[DiskPressure], "proc/pressure/io", pressure);
+    if let Some(why) = asked.missing.get_mut(&DiskPressure) {
+        why.push_str(" (pressure stall information needs Linux 4.20 and, on some, `psi=1` at boot)");
+    }
+    machine.files = asked.about(&[OpenFiles], "proc/sys/fs/file-nr", files);
+    machine.threads = asked.about(&[Threads], "proc/loadavg", threads);
+    if let (Some(threads), Ok(most)) = (&mut machine.threads, text(read, "proc/sys/kernel/threads-max")) {
+        threads.most = first_number(&most);
+    }
+    machine.connections = asked.about(&[Connections], "proc/net/snmp", connections);
+    machine.missing = asked.missing;
+    Ok(machine)
+}
+
+/// Files that are asked one after another, and what came of it.
+struct Asked<'a> {
+    read: &'a Read<'a>,
+    missing: BTreeMap<Metric, String>,
+}
+
+impl Asked<'_> {
+    fn about<T>(
+        &mut self,
+        metrics: &[Metric],
+        path: &str,
+        parse: fn(&[u8]) -> Result<T, String>,
+    ) -> Option<T> {
+        let bytes = (self.read)(path).map_err(|error| said(path, &error));
+        match bytes.and_then(|bytes| parse(&bytes).map_err(|why| format!("/{path}: {why}"))) {
+            Ok(found) => Some(found),
+            Err(why) => {
+                self.missing.extend(metrics.iter().map(|metric| (*metric, why.clone())));
+                None
+            }
+        }
+    }
+}
+
+/// Why a file cannot be had, in words.
+pub fn said(path: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no /{path}"),
+        io::ErrorKind::PermissionDenied => format!("not permitted to read /{path}"),
+        _ => format!("could not read /{path}: {error}"),
+    }
+}
+
+/// A file's text.
+///
+/// # Errors
+/// Says in words why it cannot be had.
+pub fn text(read: &Read<'_>, path: &str) -> Result<String, String> {
+    let bytes = read(path).map_err(|error| said(path, &error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The number with which a text begins.
+pub fn first_number(text: &str) -> Option<f64> {
+    text.split_ascii_whitespace().next()?.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// The number behind a key that begins a line, as in `MemTotal: 5 kB`; its unit is left out.
+pub fn keyed(text: &str, key: &str) -> Option<f64> {
+    let rest = |line: &str| {
+        let rest = line.strip_prefix(key)?;
+        rest.starts_with([' ', '\t', ':']).then(|| first_number(rest.trim_start_matches(':')))?
+    };
+    text.lines().find_map(rest)
+}
+
+fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
+    let stats = KernelStats::from_buf_read(bytes, &NO_MATTER).map_err(|_| "makes no sense".to_owned())?;
+    let seconds = |ticks: u64| ticks as f64 / TICKS;
+    let modes = stats.cpu_time.iter().map(|time| Modes {
+        user: seconds(time.user),
+        nice: seconds(time.nice),
+        system: seconds(time.system),
+        idle: seconds(time.idle),
+        iowait: seconds(time.iowait.unwrap_or(0)),
+        irq: seconds(time.irq.unwrap_or(0)),
+        softirq: seconds(time.softirq.unwrap_or(0)),
+        steal: seconds(time.steal.unwrap_or(0)),
+    });
+    let cores: BTreeMap<_, _> = (0..).map(|core: u32| core.to_string()).zip(modes).collect();
+    if cores.is_empty() { Err("no core is in it".to_owned()) } else { Ok(cores) }
+}
+
+fn memory(bytes: &[u8]) -> Result<Memory, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let bytes =
+        |key: &str| keyed(&text, key).map(|kib| kib * 1024.0).ok_or_else(|| format!("no {key} is in it"));
+    Ok(Memory {
+        total: bytes("MemTotal")?,
+        available: bytes("MemAvailable")?,
+        swap_total: bytes("SwapTotal").unwrap_or(0.0),
+        swap_free: bytes("SwapFree").unwrap_or(0.0),
+    })
+}
+
+fn disks(bytes: &[u8]) -> Result<BTreeMap<String, Disk>, String> {
+    let stats = DiskStats::from_buf_read(bytes).map_err(|_| "makes no sense".to_owned())?;
+    let disk = |disk: procfs_core::DiskStat| {
+        let counted = Disk {
+            busy: Some(disk.time_in_progress as f64 / 1000.0),
+            queued: Some(disk.weighted_time_in_progress as f64 / 1000.0),
+            read: disk.sectors_read as f64 * SECTOR,
+            written: disk.sectors_written as f64 * SECTOR,
+        };
+        (disk.name, counted)
+    };
+    let disks: BTreeMap<_, _> = stats.0.into_iter().map(disk).collect();
+    if disks.is_empty() { Err("no disk is in it".to_owned()) } else { Ok(disks) }
+}
+
+fn network(bytes: &[u8]) -> Result<BTreeMap<String, Traffic>, String> {
+    let devices = InterfaceDeviceStatus::from_buf_read(bytes).map_err(|_| "makes no sense".to_owned())?.0;
+    let others = devices.into_iter().filter(|(name, _)| name != "lo");
+    let traffic: BTreeMap<_, _> = others
+        .map(|(name, device)| {
+            (name, Traffic { received: device.recv_bytes as f64, sent: device.sent_bytes as f64 })
+        })
+        .collect();
+    if traffic.is_empty() { Err("no device but loopback is in it".to_owned()) } else { Ok(traffic) }
+}
+
+/// Seconds in which some task waited, of a file such as `pressure/io`.
+///
+/// # Errors
+/// When there is no such number.
+pub fn pressure(bytes: &[u8]) -> Result<f64, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let some = text.lines().find_map(|line| line.strip_prefix("some "));
+    let total = some.and_then(|some| some.split(' ').find_map(|part| part.strip_prefix("total=")));
+    let micros = total.and_then(first_number).ok_or("no `some … total=` is in it")?;
+    Ok(micros / 1e6)
+}
+
+fn files(bytes: &[u8]) -> Result<Level, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let numbers: Vec<f64> = text.split_ascii_whitespace().filter_map(|part| part.parse().ok()).collect();
+    let [allocated, free, most] = numbers[..] else { return Err("not three numbers".to_owned()) };
+    Ok(Level { value: allocated - free, most: some_limit(most) })
+}
+
+/// A limit, unless it is so high that it is none.
+pub fn some_limit(most: f64) -> Option<f64> {
+    (most < NO_LIMIT).then_some(most)
+}
+
+fn threads(bytes: &[u8]) -> Result<Level, String> {
+    let load = LoadAverage::from_read(bytes).map_err(|_| "makes no sense".to_owned())?;
+    Ok(Level { value: f64::from(load.max), most: None })
+}
+
+/// `CurrEstab` of the lines `Tcp:`: the first holds names, the second values. Both versions of IP are in it.
+fn connections(bytes: &[u8]) -> Result<f64, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines =
+        text.lines().filter_map(|line| line.strip_prefix("Tcp:")).map(str::split_ascii_whitespace);
+    let pair = lines.next().zip(lines.next());
+    let mut pairs = pair.into_iter().flat_map(|(names, values)| names.zip(values));
+    let established = pairs.find(|(name, _)| *name == "CurrEstab").and_then(|(_, value)| value.parse().ok());
+    established.ok_or_else(|| "no `CurrEstab` is in it".to_owned())
+}
+
+/// What is mounted, by `/proc/self/mountinfo`, without its sizes. Of what is mounted over one another, the last.
+pub fn mounts(bytes: &[u8]) -> Vec<Mount> {
+    let text = String::from_utf8_lossy(bytes);
+    let mount = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let point = before.split(' ').nth(4)?;
+        let mut after = after.split(' ');
+        let (kind, device) = (after.next()?.to_owned(), after.next()?.to_owned());
+        let point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
+        Some(Mount { point, kind, device, ..Mount::default() })
+    };
+    let all = text.lines().filter_map(mount);
+    // What is mounted over something hides it.
+    let last: BTreeMap<String, Mount> = all.map(|mount| (mount.point.clone(), mount)).collect();
+    last.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_those_established_of_both_versions() {
+        let text = b"Ip: Forwarding\nIp: 1\nTcp: RtoMin CurrEstab InSegs\nTcp: 200 17 5\n";
+        assert_eq!(connections(text), Ok(17.0));
+        assert!(connections(b"Tcp: RtoMin\nTcp: 1\n").is_err());
+        assert!(connections(b"").is_err());
+    }
+
+    #[test]
+    fn what_is_mounted_over_something_hides_it() {
+        let text = b"27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 254:0 /x /mnt/bind\\040it rw shared:1 - ext4 /dev/vda rw\n\
+            29 27 0:5 / /data rw - tmpfs none rw\n30 27 8:1 / /data rw - xfs /dev/sdb1 rw\nnonsense\n";
+        let found = mounts(text);
+        let found: Vec<_> = found.iter().map(|mount| (mount.point.as_str(), mount.kind.as_str())).collect();
+        assert_eq!(found, [("/", "ext4"), ("/data", "xfs"), ("/mnt/bind it", "ext4")]);
+    }
+
+    #[test]
+    fn open_files_are_those_in_use_and_no_limit_is_none() {
+        assert_eq!(files(b"525\t5\t1000\n"), Ok(Level { value: 520.0, most: Some(1000.0) }));
+        assert_eq!(files(b"525\t0\t9223372036854775807\n").map(|level| level.most), Ok(None));
+        assert!(files(b"x").is_err());
+    }
+
+    #[test]
+    fn whatever_the_files_hold_nothing_panics() {
+        let texts: [&[u8]; 8] =
+            [b"", b"some", b"some ", b":", b"cpu\ncpu0 1", b"\xff\xfe", b"a 5\n", b"Tcp:\nTcp:\n"];
+        for bytes in texts {
+            let read = |path: &str| {
+                if path == "proc/uptime" { Ok(b"1 1".to_vec()) } else { Ok(bytes.to_vec()) }
+            };
+            assert!(machine(&read).is_ok_and(|found| found.at == 1.0));
+            mounts(bytes);
+        }
+    }
+}
