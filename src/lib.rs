@@ -12,6 +12,7 @@ pub mod exit;
 pub mod generator;
 pub mod journal;
 pub mod measure;
+pub mod monitor;
 pub mod offer;
 pub mod plan;
 pub mod proof;

@@ -112,7 +112,9 @@ impl Difference {
             (Some(before @ Cpu::Machine { .. }), Some(now @ Cpu::Machine { .. })) => {
                 self.machine(before, now)
             }
-            (Some(before @ Cpu::Part { .. }), Some(now @ Cpu::Part { .. })) => self.part(before, now),
+            (Some(before @ Cpu::Part { .. }), Some(now @ Cpu::Part { .. })) => {
+                self.part(before, now);
+            }
             _ => self.missing(Metric::Cpu, NOT_BEFORE),
         }
     }

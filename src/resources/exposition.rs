@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
+/// Names of labels with their texts.
+pub type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
+
 /// One sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample<'a> {
     /// The metric's name.
     pub name: &'a str,
     /// Its labels, as they stand there.
-    pub labels: Vec<(&'a str, Cow<'a, str>)>,
+    pub labels: Labels<'a>,
     /// Its value; may be infinite or no number.
     pub value: f64,
 }
@@ -59,7 +62,7 @@ fn is_of_name(c: char) -> bool {
 }
 
 /// What stands between the braces, and what is behind them.
-fn labels(inside: &str) -> Option<(Vec<(&str, Cow<'_, str>)>, &str)> {
+fn labels(inside: &str) -> Option<(Labels<'_>, &str)> {
     let mut labels = Vec::new();
     let mut rest = inside.trim_start();
     loop {

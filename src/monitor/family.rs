@@ -1,0 +1,214 @@
+//! A process and its children, as the kernel counts them.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::monitor::finding::{all, find, inodes_of, stat};
+use crate::monitor::kernel::Kernel;
+use crate::resources::cgroup;
+use crate::resources::look::{Cpu, Disk, Level, Life, Look};
+use crate::resources::metric::Metric;
+use crate::resources::process::{self, Stat, State, sockets};
+use crate::resources::source::ProcessName;
+
+/// A process that is looked at with its children.
+pub struct Family {
+    name: ProcessName,
+    /// Which it was at the last look.
+    known: Option<Stat>,
+}
+
+impl Family {
+    /// The process of a name; it is looked for at the first look.
+    pub fn of(name: &ProcessName) -> Self {
+        Self { name: name.clone(), known: None }
+    }
+
+    /// Looks at all of them.
+    ///
+    /// # Errors
+    /// When the process is not there, or nobody says how many cores it may use.
+    pub fn look(&mut self, kernel: &Kernel) -> Result<Look, String> {
+        let first = find(kernel, &self.name, self.known)?;
+        self.known = Some(first);
+        let at = kernel.uptime()?;
+        let members = Members { kernel, pid: first.pid, all: members(kernel, first) };
+        let mut look = Look { at, ..Look::default() };
+        let began = format!("process {} was started", first.pid);
+        look.life = Life { began, age: Some((at - first.started).max(0.0)) };
+        let sum = |part: fn(&Stat) -> f64| members.all.iter().map(part).sum::<f64>();
+        look.cpu = Some(members.cpu(sum(|stat| stat.used))?);
+        let threads = kernel.text("proc/sys/kernel/threads-max").ok();
+        let most = threads.as_deref().and_then(crate::resources::proc::first_number);
+        look.levels.insert(Metric::Threads, Level { value: sum(|stat| stat.threads), most });
+        members.memory(&mut look, sum(|stat| stat.pages) * kernel.page());
+        members.files(&mut look);
+        members.connections(&mut look);
+        match members.bytes() {
+            Ok(disk) => look.disks = Some([("all".to_owned(), disk)].into()),
+            Err(error) => members.missing(&mut look, &[Metric::DiskRead, Metric::DiskWrite], "io", &error),
+        }
+        Ok(look)
+    }
+}
+
+/// A process and all that descend from it, without those that have ended.
+fn members(kernel: &Kernel, first: Stat) -> Vec<Stat> {
+    let mut members = vec![first];
+    let by_parent = if kernel.text(&format!("proc/{0}/task/{0}/children", first.pid)).is_ok() {
+        None
+    } else {
+        // A kernel without these files: everyone is asked for their parent.
+        let mut by_parent: BTreeMap<u32, Vec<Stat>> = BTreeMap::new();
+        for stat in all(kernel).into_iter().filter_map(|pid| stat(kernel, pid)) {
+            by_parent.entry(stat.parent).or_default().push(stat);
+        }
+        Some(by_parent)
+    };
+    let mut next = 0;
+    while let Some(parent) = members.get(next).copied() {
+        next += 1;
+        let children = match &by_parent {
+            Some(by_parent) => by_parent.get(&parent.pid).cloned().unwrap_or_default(),
+            None => children(kernel, parent.pid),
+        };
+        let new = children.into_iter().filter(|child| !members.iter().any(|known| known.pid == child.pid));
+        let new: Vec<Stat> = new.collect();
+        members.extend(new);
+    }
+    members
+}
+
+/// The children of all of a process' threads.
+fn children(kernel: &Kernel, pid: u32) -> Vec<Stat> {
+    let threads = kernel.names(&format!("proc/{pid}/task")).unwrap_or_default();
+    let lists =
+        threads.iter().filter_map(|thread| kernel.text(&format!("proc/{pid}/task/{thread}/children")).ok());
+    let pids: Vec<u32> = lists
+        .flat_map(|list| list.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect::<Vec<_>>())
+        .collect();
+    pids.into_iter().filter_map(|pid| stat(kernel, pid)).collect()
+}
+
+struct Members<'a> {
+    kernel: &'a Kernel,
+    /// The first of them.
+    pid: u32,
+    all: Vec<Stat>,
+}
+
+impl Members<'_> {
+    fn file(&self, name: &str) -> Option<String> {
+        self.kernel.text(&format!("proc/{}/{name}", self.pid)).ok()
+    }
+
+    /// Where the first one's control group is, and its path.
+    fn group(&self) -> Option<(&'static str, String)> {
+        let groups = self.file("cgroup")?;
+        Some((self.kernel.groups()?, process::group(&groups)?.trim_matches('/').to_owned()))
+    }
+
+    fn missing(&self, look: &mut Look, metrics: &[Metric], file: &str, error: &io::Error) {
+        let pid = self.pid;
+        let why = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                format!(
+                    "it is not permitted to read /proc/{pid}/{file}: run as the user of process {pid} or as root"
+                )
+            }
+            _ => format!("could not read /proc/{pid}/{file}: {error}"),
+        };
+        look.missing.extend(metrics.iter().map(|metric| (*metric, why.clone())));
+    }
+
+    fn cpu(&self, used: f64) -> Result<Cpu, String> {
+        let read = |path: &str| self.kernel.read(path);
+        let allowed = self.file("status").and_then(|status| process::cores_allowed(&status));
+        let quota = self.group().and_then(|(root, group)| cgroup::quota(&read, root, &group));
+        let cores = [allowed.or_else(|| cgroup::online(&read)), quota].into_iter().flatten().reduce(f64::min);
+        let cores = cores.ok_or("nobody says how many cores this machine has")?;
+        Ok(Cpu::Part { used, cores, limited: None })
+    }
+
+    fn memory(&self, look: &mut Look, value: f64) {
+        let read = |path: &str| self.kernel.read(path);
+        let limit = self.group().and_then(|(root, group)| cgroup::memory_limit(&read, root, &group));
+        let limit = [limit, cgroup::machine_memory(&read)].into_iter().flatten().reduce(f64::min);
+        look.levels.insert(Metric::ProcessMemory, Level { value, most: limit });
+        match limit.filter(|limit| *limit > 0.0) {
+            Some(limit) => {
+                let share = Level { value: value / limit * 100.0, most: Some(100.0) };
+                look.levels.insert(Metric::Memory, share);
+            }
+            None => {
+                look.missing
+                    .insert(Metric::Memory, "nobody says how much memory this machine has".to_owned());
+            }
+        }
+    }
+
+    fn files(&self, look: &mut Look) {
+        let mut value = 0;
+        for member in &self.all {
+            match self.kernel.names(&format!("proc/{}/fd", member.pid)) {
+                Ok(names) => value += names.len(),
+                // A child may have ended meanwhile.
+                Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
+                    return self.missing(look, &[Metric::OpenFiles], "fd", &error);
+                }
+                Err(_) => {}
+            }
+        }
+        let most = self.file("limits").and_then(|limits| process::open_files_limit(&limits));
+        look.levels.insert(Metric::OpenFiles, Level { value: value as f64, most });
+    }
+
+    /// Connections that are established, each once, whoever of them holds it.
+    fn connections(&self, look: &mut Look) {
+        let mut established = Vec::new();
+        for table in ["net/tcp", "net/tcp6"] {
+            let text = self.file(table).unwrap_or_default();
+            let theirs =
+                sockets(&text).filter(|socket| socket.state == State::Established && socket.inode != 0);
+            established.extend(theirs.map(|socket| socket.inode));
+        }
+        let mut held = Vec::new();
+        if !established.is_empty() {
+            established.sort_unstable();
+            for member in &self.all {
+                match inodes_of(self.kernel, member.pid) {
+                    Ok(inodes) => held.extend(inodes),
+                    Err(error)
+                        if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied =>
+                    {
+                        return self.missing(look, &[Metric::Connections], "fd", &error);
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        held.sort_unstable();
+        held.dedup();
+        let value = held.iter().filter(|inode| established.binary_search(inode).is_ok()).count();
+        look.levels.insert(Metric::Connections, Level { value: value as f64, most: None });
+    }
+
+    fn bytes(&self) -> io::Result<Disk> {
+        let mut disk = Disk::default();
+        for member in &self.all {
+            match self.kernel.read(&format!("proc/{}/io", member.pid)) {
+                Ok(bytes) => {
+                    let counted = process::disk_bytes(&String::from_utf8_lossy(&bytes));
+                    let (read, written) = counted.ok_or(io::ErrorKind::InvalidData)?;
+                    disk.read += read;
+                    disk.written += written;
+                }
+                Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(disk)
+    }
+}

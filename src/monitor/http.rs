@@ -1,0 +1,138 @@
+//! Asks over HTTP, on a connection that is kept.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+use crate::resources::source::Endpoint;
+
+/// No page is longer, in bytes.
+const LONGEST: usize = 16 << 20;
+
+/// Someone who answers over HTTP.
+pub struct Asker {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    url: String,
+    headers: HeaderMap,
+}
+
+/// An answer.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body.
+    pub body: String,
+}
+
+impl Asker {
+    /// Gets ready to ask; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the URL cannot be asked, or no certificates are there for a secure one.
+    pub fn of(endpoint: &Endpoint) -> Result<Self, String> {
+        let uri: Uri = endpoint.url.parse().map_err(|_| format!("{} is no URL", endpoint.shown))?;
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(format!("{} begins neither with http:// nor with https://", endpoint.shown)),
+        };
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls(secure)?).https_or_http().enable_http1().build();
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
+        Ok(Self { client, url: endpoint.url.clone(), headers: endpoint.headers.clone() })
+    }
+
+    /// The page at the URL itself.
+    ///
+    /// # Errors
+    /// When there is no answer within the limit, or another than 200; says in words why.
+    pub async fn page(&self, limit: Duration) -> Result<String, String> {
+        let answer = self.ask("", limit).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            StatusCode::NOT_FOUND => Err("HTTP status 404: is the path /metrics?".to_owned()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(format!(
+                "HTTP status {}: does it want an `authorization` header?",
+                answer.status.as_u16()
+            )),
+            other => Err(format!("HTTP status {}", other.as_u16())),
+        }
+    }
+
+    /// What is answered at the URL with something behind it.
+    ///
+    /// # Errors
+    /// When there is no answer within the limit; says in words why.
+    pub async fn ask(&self, behind: &str, limit: Duration) -> Result<Answer, String> {
+        match tokio::time::timeout(limit, self.answer(behind)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} s", limit.as_secs_f64())),
+        }
+    }
+
+    async fn answer(&self, behind: &str) -> Result<Answer, String> {
+        let url = if behind.is_empty() {
+            self.url.clone()
+        } else {
+            self.url.trim_end_matches('/').to_owned() + behind
+        };
+        let mut request = Request::get(url).body(Empty::new()).map_err(|_| "it is no URL".to_owned())?;
+        *request.headers_mut() = self.headers.clone();
+        let response = self.client.request(request).await.map_err(|error| said(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(|error| said(&*error))?.to_bytes();
+        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
+fn tls(secure: bool) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    if secure {
+        let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if added == 0 {
+            return Err("this machine has no trusted certificates".to_owned());
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Why there is no answer, in the words of whoever knows best: the innermost cause.
+fn said(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    let mut refused = false;
+    loop {
+        if innermost.is::<LengthLimitError>() {
+            return format!("the answer is longer than {} MiB", LONGEST >> 20);
+        }
+        if let Some(error) = innermost.downcast_ref::<rustls::Error>() {
+            return format!("TLS: {error}");
+        }
+        if let Some(error) = innermost.downcast_ref::<io::Error>() {
+            refused |= error.kind() == io::ErrorKind::ConnectionRefused;
+            // An error within one of these is not told by `source`.
+            if let Some(within) = error.get_ref() {
+                innermost = within;
+                continue;
+            }
+        }
+        match innermost.source() {
+            Some(source) => innermost = source,
+            None => break,
+        }
+    }
+    if refused { "connection refused".to_owned() } else { innermost.to_string() }
+}

@@ -1,0 +1,82 @@
+//! Looks at hosts. A [`Probe`] asks one of them: the kernel of this machine by its files, an exporter or a Prometheus over
+//! HTTP. What it finds is counters; what was used between two looks is worked out in `resources`.
+
+pub mod family;
+pub mod finding;
+pub mod http;
+pub mod kernel;
+pub mod prometheus;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use crate::monitor::family::Family;
+use crate::monitor::http::Asker;
+use crate::monitor::kernel::{Group, Kernel};
+use crate::resources::exporter;
+use crate::resources::look::Look;
+use crate::resources::metric::Metric;
+use crate::resources::source::{Parts, Source};
+
+/// Asks one host, as often as it is told to.
+pub struct Probe {
+    kind: Kind,
+    /// The clock of those that have none.
+    opened: Instant,
+}
+
+enum Kind {
+    Local(Kernel, Parts),
+    Process(Kernel, Family),
+    Cgroup(Kernel, Group),
+    NodeExporter(Asker, Parts),
+    Prometheus(Asker, Vec<(Metric, String)>),
+}
+
+impl Probe {
+    /// Gets ready to ask a host; asks nothing yet but whether a control group is there.
+    ///
+    /// # Errors
+    /// Says in words what cannot be used.
+    pub fn open(source: &Source) -> Result<Self, String> {
+        Self::below(source, Kernel::of_this_machine())
+    }
+
+    /// The same, with other files instead of this machine's.
+    ///
+    /// # Errors
+    /// Says in words what cannot be used.
+    pub fn below(source: &Source, kernel: Kernel) -> Result<Self, String> {
+        let kind = match source {
+            Source::Local(parts) => Kind::Local(kernel, parts.clone()),
+            Source::Process(name) => Kind::Process(kernel, Family::of(name)),
+            Source::Cgroup(path) => {
+                let group = kernel.group(path)?;
+                Kind::Cgroup(kernel, group)
+            }
+            Source::NodeExporter(endpoint, parts) => Kind::NodeExporter(Asker::of(endpoint)?, parts.clone()),
+            Source::Prometheus(endpoint, queries) => Kind::Prometheus(Asker::of(endpoint)?, queries.clone()),
+        };
+        Ok(Self { kind, opened: Instant::now() })
+    }
+
+    /// Looks once. Whoever is asked over HTTP must have answered within the limit; files are read at once.
+    ///
+    /// # Errors
+    /// When nothing could be had; says in words why.
+    pub async fn look(&mut self, limit: Duration) -> Result<Look, String> {
+        let at = self.opened.elapsed().as_secs_f64();
+        match &mut self.kind {
+            Kind::Local(kernel, parts) => Ok(kernel.machine(&parts.mounts)?.look(parts)),
+            Kind::Process(kernel, family) => family.look(kernel),
+            Kind::Cgroup(kernel, group) => group.look(kernel),
+            Kind::NodeExporter(asker, parts) => {
+                let text = asker.page(limit).await?;
+                Ok(exporter::machine(&text, at)?.look(parts))
+            }
+            Kind::Prometheus(asker, queries) => prometheus::look(asker, queries, at, limit).await,
+        }
+    }
+}

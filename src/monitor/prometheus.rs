@@ -1,0 +1,110 @@
+//! Asks a Prometheus, with a query for each metric.
+
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::monitor::http::{Answer, Asker};
+use crate::resources::look::{Level, Look};
+use crate::resources::metric::{Metric, Unit};
+
+/// So many series are shown where there should be one.
+const SHOWN: usize = 3;
+
+/// Asks the queries one after another; the limit holds for all of them together. A query that fails is a metric less.
+///
+/// # Errors
+/// When none is answered at all.
+pub async fn look(
+    asker: &Asker,
+    queries: &[(Metric, String)],
+    at: f64,
+    limit: Duration,
+) -> Result<Look, String> {
+    let mut look = Look { at, ..Look::default() };
+    let mut answered = queries.is_empty();
+    let mut silent = None;
+    let end = tokio::time::Instant::now() + limit;
+    for (metric, query) in queries {
+        let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        // One that is silent would be so for each query anew.
+        let answer = match &silent {
+            Some(why) => Err(String::clone(why)),
+            None => asker.ask(&format!("/api/v1/query?query={query}"), left).await,
+        };
+        let value = match answer {
+            Ok(answer) => {
+                answered = true;
+                value(&answer)
+            }
+            Err(why) => {
+                let why = if left.is_zero() || why.starts_with("no answer") {
+                    format!("no answer within {} s", limit.as_secs_f64())
+                } else {
+                    why
+                };
+                silent = Some(why.clone());
+                Err(why)
+            }
+        };
+        match value {
+            Ok(value) => {
+                let most = (metric.unit() == Unit::Percent).then_some(100.0);
+                look.levels.insert(*metric, Level { value, most });
+            }
+            Err(why) => {
+                look.missing.insert(*metric, why);
+            }
+        }
+    }
+    match silent {
+        Some(why) if !answered => Err(why),
+        _ => Ok(look),
+    }
+}
+
+/// The one number that an answer holds.
+///
+/// # Errors
+/// When it holds another number of series, or none that is a number.
+fn value(answer: &Answer) -> Result<f64, String> {
+    let status = answer.status.as_u16();
+    let Ok(body) = serde_json::from_str::<Value>(&answer.body) else {
+        return Err(match status {
+            200 => "the answer is no JSON: is it a Prometheus?".to_owned(),
+            404 => "HTTP status 404: the URL should end before /api/v1".to_owned(),
+            _ => format!("HTTP status {status}"),
+        });
+    };
+    if body["status"] != "success" {
+        return Err(match body["error"].as_str() {
+            Some(error) => format!("the query failed: {error}"),
+            None => format!("HTTP status {status}: is it a Prometheus?"),
+        });
+    }
+    let (kind, result) = (body["data"]["resultType"].as_str(), &body["data"]["result"]);
+    let pair = match (kind, result.as_array().map(Vec::as_slice)) {
+        (Some("scalar"), Some(_)) => result,
+        (Some("vector"), Some([one])) => &one["value"],
+        (Some("vector"), Some([])) => return Err("the query gives no series".to_owned()),
+        (Some("vector"), Some(many)) => return Err(too_many(many)),
+        (Some(other), _) => return Err(format!("the query gives a {other} and not one number")),
+        (None, _) => return Err("the answer is none of a Prometheus".to_owned()),
+    };
+    let text = pair[1].as_str().ok_or("the answer is none of a Prometheus")?;
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| format!("the query gives {text}, which is no number"))
+}
+
+fn too_many(series: &[Value]) -> String {
+    let name = |series: &Value| {
+        let labels = series["metric"].as_object().into_iter().flatten();
+        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{{{}}}", labels.join(","))
+    };
+    let shown: Vec<String> = series.iter().take(SHOWN).map(name).collect();
+    let more = if series.len() > SHOWN { ", …" } else { "" };
+    format!("the query gives {} series and not one: {}{more}", series.len(), shown.join(", "))
+}

@@ -1,0 +1,185 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::monitor::Probe;
+use crate::resources::difference::between;
+use crate::resources::look::{Cpu, Look};
+use crate::resources::metric::Metric;
+use crate::resources::source::{Endpoint, Parts, ProcessName, Source};
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Answers every request on every connection with the same, as long as the test lives; an empty answer is silence.
+fn server(status: &'static str, body: String) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            while stream.read(&mut request).is_ok_and(|read| read > 0) {
+                if !status.is_empty() {
+                    let length = body.len();
+                    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+                    let _ = stream.write_all(answer.as_bytes());
+                }
+            }
+        }
+    });
+    Endpoint { url: format!("http://{address}"), shown: "http://host".to_owned(), headers: HeaderMap::new() }
+}
+
+async fn exporter(status: &'static str, body: &str) -> Result<Look, String> {
+    let source = Source::NodeExporter(server(status, body.to_owned()), Parts::default());
+    Probe::open(&source).unwrap().look(LIMIT).await
+}
+
+async fn prometheus(status: &'static str, data: &str) -> Look {
+    let source =
+        Source::Prometheus(server(status, data.to_owned()), vec![(Metric::Cpu, "up{} > 0".to_owned())]);
+    Probe::open(&source).unwrap().look(LIMIT).await.unwrap()
+}
+
+async fn refused_because(status: &'static str, data: &str) -> String {
+    prometheus(status, data).await.missing[&Metric::Cpu].clone()
+}
+
+fn vector(series: &[&str]) -> String {
+    let series: Vec<String> = series
+        .iter()
+        .enumerate()
+        .map(|(index, value)| {
+            format!(r#"{{"metric":{{"instance":"{index}"}},"value":[1435781451.781,"{value}"]}}"#)
+        })
+        .collect();
+    let series = series.join(",");
+    format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#)
+}
+
+async fn process(name: ProcessName) -> Result<Look, String> {
+    Probe::open(&Source::Process(name)).unwrap().look(LIMIT).await
+}
+
+#[tokio::test]
+async fn this_machine_tells_of_processor_and_memory() {
+    let mut probe = Probe::open(&Source::Local(Parts::default())).unwrap();
+    let before = probe.look(LIMIT).await.unwrap();
+    assert!(matches!(before.cpu, Some(Cpu::Machine { total, .. }) if total > 0.0), "{before:?}");
+    // The kernel counts in hundredths of a second.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let values = between(&before, &probe.look(LIMIT).await.unwrap());
+    assert!(values.of(Metric::Memory).is_some_and(|share| share > 0.0 && share < 100.0), "{values:?}");
+    assert!(values.of(Metric::Threads).is_some_and(|threads| threads > 1.0), "{values:?}");
+    assert!(values.of(Metric::Cpu).is_some(), "{values:?}");
+    assert!(!values.anew, "{values:?}");
+}
+
+#[tokio::test]
+async fn a_process_is_found_by_its_number_by_a_file_and_by_its_port() {
+    let own = std::process::id();
+    let by_number = process(ProcessName::Pid(own)).await.unwrap();
+    assert_eq!(by_number.life.began, format!("process {own} was started"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{own}\n")).unwrap();
+    let by_file = process(ProcessName::File(file.path().display().to_string())).await.unwrap();
+    assert_eq!(by_file.life.began, by_number.life.began);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let by_port = process(ProcessName::Port(address.port())).await.unwrap();
+    assert_eq!(by_port.life.began, by_number.life.began);
+    let _both = (TcpStream::connect(address).unwrap(), listener.accept().unwrap());
+    let connected = process(ProcessName::Pid(own)).await.unwrap();
+    assert!(connected.levels[&Metric::Connections].value >= 2.0, "{connected:?}");
+    assert!(connected.levels[&Metric::OpenFiles].value >= 5.0, "{connected:?}");
+    assert!(connected.levels[&Metric::ProcessMemory].value > 1e6, "{connected:?}");
+    assert!(connected.missing.is_empty(), "{connected:?}");
+}
+
+#[tokio::test]
+async fn children_belong_to_their_parent() {
+    let before = process(ProcessName::Pid(std::process::id())).await.unwrap();
+    let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let with = process(ProcessName::Pid(std::process::id())).await.unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let threads = |look: &Look| look.levels[&Metric::Threads].value;
+    assert!(threads(&with) >= threads(&before) + 1.0, "{before:?} {with:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_there_or_gone_is_told_so() {
+    let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    let mut probe = Probe::open(&Source::Process(ProcessName::Pid(pid))).unwrap();
+    assert!(probe.look(LIMIT).await.is_ok());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(probe.look(LIMIT).await.map(drop), Err(format!("process {pid} is gone")));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = process(ProcessName::Port(port)).await.map(drop);
+    assert_eq!(nobody, Err(format!("no process listens on TCP port {port}")));
+}
+
+#[tokio::test]
+async fn an_exporter_is_read_and_its_errors_are_told_in_words() {
+    let look = exporter("200 OK", "node_time_seconds 5\nnode_filefd_allocated 7\n").await.unwrap();
+    assert_eq!((look.at, look.levels[&Metric::OpenFiles].value), (5.0, 7.0));
+    let missing = exporter("404 Not Found", "").await;
+    assert_eq!(missing.map(drop), Err("HTTP status 404: is the path /metrics?".to_owned()));
+    let garbage = exporter("200 OK", "<html>\n").await.map(drop).unwrap_err();
+    assert!(garbage.contains("line 1"), "{garbage}");
+    let other = exporter("200 OK", "go_threads 5\n").await.map(drop).unwrap_err();
+    assert!(other.contains("nothing of what a node_exporter tells"), "{other}");
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_on_and_one_that_is_silent_are_told_apart() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = Endpoint {
+        url: format!("http://{address}/metrics"),
+        shown: "shown".to_owned(),
+        headers: HeaderMap::new(),
+    };
+    let mut refused = Probe::open(&Source::NodeExporter(endpoint.clone(), Parts::default())).unwrap();
+    assert_eq!(refused.look(LIMIT).await.map(drop), Err("connection refused".to_owned()));
+    let queries = vec![(Metric::Cpu, "up".to_owned()), (Metric::Memory, "up".to_owned())];
+    let mut refused = Probe::open(&Source::Prometheus(endpoint, queries)).unwrap();
+    assert_eq!(refused.look(LIMIT).await.map(drop), Err("connection refused".to_owned()));
+    let mut silent = Probe::open(&Source::NodeExporter(server("", String::new()), Parts::default())).unwrap();
+    let silence = silent.look(Duration::from_millis(100)).await.map(drop);
+    assert_eq!(silence, Err("no answer within 0.1 s".to_owned()));
+}
+
+#[tokio::test]
+async fn one_series_or_a_scalar_is_a_value() {
+    let look = prometheus("200 OK", &vector(&["71.5"])).await;
+    assert_eq!(look.levels[&Metric::Cpu].value, 71.5);
+    let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[1435781451.781,"1"]}}"#;
+    assert_eq!(prometheus("200 OK", scalar).await.levels[&Metric::Cpu].value, 1.0);
+}
+
+#[tokio::test]
+async fn anything_but_one_number_is_a_metric_less_with_the_reason() {
+    assert_eq!(refused_because("200 OK", &vector(&[])).await, "the query gives no series");
+    let two = refused_because("200 OK", &vector(&["1", "2"])).await;
+    assert_eq!(two, "the query gives 2 series and not one: {instance=\"0\"}, {instance=\"1\"}");
+    assert!(refused_because("200 OK", &vector(&["1"; 9])).await.ends_with("{instance=\"2\"}, …"));
+    assert_eq!(refused_because("200 OK", &vector(&["NaN"])).await, "the query gives NaN, which is no number");
+    let wrong = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
+    assert_eq!(refused_because("400 Bad Request", wrong).await, "the query failed: parse error");
+    assert_eq!(refused_because("200 OK", "<html>").await, "the answer is no JSON: is it a Prometheus?");
+    assert!(refused_because("404 Not Found", "no").await.starts_with("HTTP status 404"));
+    let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+    assert_eq!(refused_because("200 OK", matrix).await, "the query gives a matrix and not one number");
+}
+
+#[test]
+fn a_url_that_cannot_be_asked_is_refused_without_being_shown() {
+    for url in ["ftp://secret@host/", "not a url", ""] {
+        let endpoint = Endpoint { url: url.to_owned(), shown: "shown".to_owned(), headers: HeaderMap::new() };
+        let refused = Probe::open(&Source::NodeExporter(endpoint, Parts::default())).map(drop).unwrap_err();
+        assert!(refused.starts_with("shown "), "{refused}");
+    }
+}

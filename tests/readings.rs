@@ -1,0 +1,110 @@
+//! Every folder of `tests/readings` holds what a host told at two moments, and what was used between them.
+//!
+//! `what.txt` says in its first line what is shown, and in the others what is looked at: `process 12`, `cgroup a/b`,
+//! `disks vda sdb`, `mounts /var`; else it is the machine. `before` and `after` are folders that look like a machine's
+//! root, or texts of a node_exporter. `UPDATE_EXPECTED=1` writes the answers anew.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use runner::monitor::Probe;
+use runner::monitor::kernel::Kernel;
+use runner::resources::difference::{between, covers};
+use runner::resources::exporter;
+use runner::resources::look::Look;
+use runner::resources::metric::Metric;
+use runner::resources::reading::Values;
+use runner::resources::source::{Parts, ProcessName, Source};
+
+const FOLDER: &str = "tests/readings";
+
+fn source(what: &str) -> Source {
+    let mut parts = Parts::default();
+    for line in what.lines().skip(1) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        match words[..] {
+            ["process", pid] => return Source::Process(ProcessName::Pid(pid.parse().unwrap())),
+            ["pid_file", file] => return Source::Process(ProcessName::File(file.to_owned())),
+            ["cgroup", path] => return Source::Cgroup(path.to_owned()),
+            ["disks", ref names @ ..] => parts.disks = owned(names),
+            ["mounts", ref points @ ..] => parts.mounts = owned(points),
+            _ => panic!("`{line}` is nothing that can be looked at"),
+        }
+    }
+    Source::Local(parts)
+}
+
+fn look(case: &Path, when: &str, source: &Source) -> Result<Look, String> {
+    let text = case.join(format!("{when}.prom"));
+    if let (Source::Local(parts), Ok(text)) = (source, std::fs::read_to_string(text)) {
+        return Ok(exporter::machine(&text, 0.0)?.look(parts));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut probe = Probe::below(source, Kernel::kept_in(&case.join(when)))?;
+    runtime.block_on(probe.look(Duration::from_secs(1)))
+}
+
+fn told(covers: f64, values: &Values) -> String {
+    let mut told = format!("{covers:.2} s{}\n", if values.anew { ", anew" } else { "" });
+    for trouble in &values.troubles {
+        writeln!(told, "trouble: {trouble}").unwrap();
+    }
+    for (metric, value) in &values.measured {
+        let unit = metric.unit().word();
+        write!(told, "{} {value:.2} {unit}", metric.word()).unwrap();
+        if let Some((_, most)) = values.most.iter().find(|(known, _)| known == metric) {
+            write!(told, " of {most:.0}").unwrap();
+        }
+        told.truncate(told.trim_end().len());
+        told.push('\n');
+    }
+    for (metric, why) in &values.missing {
+        writeln!(told, "no {}: {why}", metric.word()).unwrap();
+    }
+    told
+}
+
+fn answer(case: &Path) -> String {
+    let what = std::fs::read_to_string(case.join("what.txt")).unwrap();
+    let source = source(&what);
+    match (look(case, "before", &source), look(case, "after", &source)) {
+        (Ok(before), Ok(after)) => {
+            let values = between(&before, &after);
+            let silent = Metric::ALL.iter().map(|(_, metric)| *metric).filter(|metric| {
+                let known = values.of(*metric).is_some() || values.missing.iter().any(|(known, _)| known == metric);
+                source.gives(*metric) && !known && values.troubles.is_empty()
+            });
+            let silent: Vec<&str> = silent.map(Metric::word).collect();
+            assert!(silent.is_empty(), "{}: nothing is said about {silent:?}", case.display());
+            told(covers(&before, &after), &values)
+        }
+        (before, after) => {
+            let errors = [("before", before), ("after", after)];
+            let errors = errors.into_iter().filter_map(|(when, look)| Some(format!("{when}: {}\n", look.err()?)));
+            errors.collect()
+        }
+    }
+}
+
+#[test]
+fn two_looks_come_to_what_is_expected() {
+    let entries = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    cases.sort();
+    assert!(cases.len() >= 16, "only {} readings", cases.len());
+    let mut wrong = String::new();
+    for case in cases {
+        let answer = answer(&case);
+        let expected = case.join("expected.txt");
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            std::fs::write(&expected, &answer).unwrap();
+        }
+        let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+        if answer != expected {
+            writeln!(wrong, "{}: the answer is\n{answer}but expected is\n{expected}", case.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
