@@ -51,7 +51,13 @@ impl Means {
         } else {
             (blocks.levels().len(), FEWEST_BLOCKS)
         };
-        let enough = blocks.levels().iter().take(lengths).filter(|level| level.filled >= fewest);
+        Self::widest(&blocks.levels()[..lengths], fewest)
+    }
+
+    /// The batch means of the block length that makes the standard error the largest, among those with so many blocks with a
+    /// case, 2 at least.
+    pub(super) fn widest(levels: &[Level], fewest: u64) -> Option<Self> {
+        let enough = levels.iter().filter(|level| level.filled >= fewest);
         enough.map(Self::of_level).max_by(|a, b| a.error.total_cmp(&b.error))
     }
 

@@ -1,14 +1,16 @@
-//! What counts can prove, and at which risk: shares with bursts taken into account, means by batches, several decisions at
-//! once, and a decision that may be looked at while a run goes on.
+//! What counts can prove, and at which risk: shares with bursts taken into account, means by batches, growth in the course of
+//! a run, several decisions at once, and a decision that may be looked at while a run goes on.
 //!
 //! α is the risk of a wrong decision, 1 − confidence. Every number that decides is a probability to be compared with it.
 
 mod anytime;
+mod drift;
 mod holm;
 mod means;
 mod share;
 
 pub use anytime::{Anytime, Look};
+pub use drift::{Growth, Ratio, growth, ratio};
 pub use holm::holm;
 pub use means::{Means, Side};
 pub use share::{Allowed, Share, fewest_samples};
