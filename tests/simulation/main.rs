@@ -5,19 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a page or a number that is not there has failed the test")]
 #![expect(clippy::print_stdout, reason = "the tables of a larger simulation are for reading")]
 
+mod page;
+
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use runner::measure::blocks::BlockSums;
 use runner::proof::{Allowed, Anytime, Means, Share, Side, fewest_samples};
 
-const ALPHA: f64 = 0.05;
-
-/// The runs of each row of the tables in the docs.
-const RUNS: u32 = 2000;
-
-fn runs() -> u32 {
-    std::env::var("SIMULATED_RUNS").map_or(RUNS, |runs| runs.parse().unwrap())
-}
+use crate::page::{ALPHA, exponential, percent, publish, runs, table};
 
 /// Which samples of a run are slow; there is one each second.
 #[derive(Clone, Copy)]
@@ -157,36 +152,6 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
-}
-
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
-    rows.into_iter().for_each(|row| text += &format!("| {} |\n", row.join(" | ")));
-    text
-}
-
-/// Puts a table between its marks in the page, or compares it with what is there.
-fn publish(mark: &str, table: &str) {
-    println!("{table}");
-    if runs() != RUNS {
-        return;
-    }
-    // The tests of this file write to one page, each from a process of its own.
-    let lock = std::fs::File::open("docs/verdict.md").unwrap();
-    lock.lock().unwrap();
-    let page = std::fs::read_to_string("docs/verdict.md").unwrap();
-    let (begin, end) = (format!("<!-- table: {mark} -->\n"), "<!-- end of table -->");
-    let from = page.find(&begin).unwrap_or_else(|| panic!("no table `{mark}`")) + begin.len();
-    let to = from + page[from..].find(end).unwrap();
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        std::fs::write("docs/verdict.md", format!("{}\n{table}\n{}", &page[..from], &page[to..])).unwrap();
-    } else {
-        assert_eq!(page[from..to].trim(), table.trim(), "UPDATE_EXPECTED=1 writes it anew");
-    }
-}
-
 #[test]
 fn a_verdict_is_as_rarely_wrong_as_the_page_says() {
     let mut lines = Vec::new();
@@ -220,10 +185,6 @@ struct MeanRow {
     second: Second,
     /// The most passes, and breaches.
     most: (f64, f64),
-}
-
-fn exponential(random: &mut Xoshiro256PlusPlus) -> f64 {
-    -(1.0 - random.random::<f64>()).ln()
 }
 
 /// How many gaps of an exponential distribution begin in a second with this rate.
