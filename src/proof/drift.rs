@@ -5,8 +5,8 @@ use crate::proof::Means;
 
 /// How many windows the judged time is cut into.
 ///
-/// More of them would find a little more where windows are independent, and nothing where they are not; and the minimum of
-/// a window tells the trough of a saw-tooth only if the window is longer than a tooth.
+/// More of them would decide a little more where windows are independent, and hardly anything where they are not; and the
+/// minimum of a window is the trough of a saw-tooth only if the window is longer than a tooth.
 const WINDOWS: usize = 24;
 /// The part of the judged time at its beginning that is left out: caches fill and pools grow.
 const LEFT_OUT: f64 = 0.1;

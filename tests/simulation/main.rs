@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a page or a number that is not there has failed the test")]
 #![expect(clippy::print_stdout, reason = "the tables of a larger simulation are for reading")]
 
+mod drift;
 mod page;
 
 use rand::{RngExt, SeedableRng};

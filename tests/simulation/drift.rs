@@ -1,0 +1,272 @@
+//! Drift: readings of a quantity over three days, and response times at the beginning of a run and at its end, whose true
+//! growth is known. Readings are also judged by a straight line through all of them, as is usually done.
+
+use std::f64::consts::TAU;
+
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use runner::proof::{Growth, Ratio, growth, ratio};
+
+use crate::page::{ALPHA, exponential, percent, publish, runs, table};
+
+/// A reading a minute, for three days.
+const READINGS: u32 = 72 * 60;
+const MINUTE: f64 = 60.0;
+const LENGTH: f64 = READINGS as f64 * MINUTE;
+/// The growth over the whole length that is allowed, in percent.
+const ALLOWED: f64 = 5.0;
+/// The one-sided 5 % point of the normal distribution.
+const Z: f64 = 1.645;
+
+/// A series has thousands of readings, so there are not as many of them as of other runs.
+fn series() -> u32 {
+    runs() / 4
+}
+
+fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
+    (2.0 * exponential(random)).sqrt() * (TAU * random.random::<f64>()).cos()
+}
+
+/// Noise that remembers: an autoregressive process of this coefficient from one value to the next, with mean 0.
+struct Noise {
+    coefficient: f64,
+    deviation: f64,
+    at: f64,
+}
+
+impl Noise {
+    fn new(coefficient: f64, deviation: f64, random: &mut Xoshiro256PlusPlus) -> Self {
+        Self { coefficient, deviation, at: deviation * normal(random) }
+    }
+
+    fn next(&mut self, random: &mut Xoshiro256PlusPlus) -> f64 {
+        let fresh = self.deviation * (1.0 - self.coefficient.powi(2)).sqrt();
+        self.at = self.coefficient * self.at + fresh * normal(random);
+        self.at
+    }
+}
+
+/// What a quantity does that does not grow; its level is 100.
+#[derive(Clone, Copy)]
+enum Quantity {
+    /// Noise with a coefficient and a deviation.
+    Noise(f64, f64),
+    /// The same, told in whole steps of this size.
+    Steps(f64, f64, f64),
+    /// The same, with this many single readings, anywhere, that are 40 lower.
+    Dips(f64, f64, u32),
+    /// A saw-tooth with a period between these minutes, by its logarithm, and a height of 20 to 50, above a trough of 100
+    /// with noise.
+    Saw(f64, f64),
+    /// A wave with the period of a day and this height, and noise.
+    Day(f64),
+}
+
+/// The readings of a quantity that grows by so many percent, all of it.
+fn readings(quantity: Quantity, percent: f64, random: &mut Xoshiro256PlusPlus) -> Vec<(f64, f64)> {
+    let (coefficient, deviation) = match quantity {
+        Quantity::Noise(c, d) | Quantity::Steps(c, d, _) | Quantity::Dips(c, d, _) => (c, d),
+        Quantity::Saw(..) => (0.5, 1.0),
+        Quantity::Day(_) => (0.9, 2.0),
+    };
+    let mut noise = Noise::new(coefficient, deviation, random);
+    let (phase, period, height) = (random.random::<f64>(), random.random::<f64>(), random.random::<f64>());
+    let mut value = |minute: f64, random: &mut Xoshiro256PlusPlus| {
+        let noise = noise.next(random);
+        match quantity {
+            Quantity::Noise(..) | Quantity::Dips(..) => 100.0 + noise,
+            Quantity::Steps(_, _, step) => ((100.0 + noise) / step).round() * step,
+            Quantity::Saw(shortest, longest) => {
+                let period = shortest * (longest / shortest).powf(period);
+                100.0 + noise + (20.0 + 30.0 * height) * (minute / period + phase).fract()
+            }
+            Quantity::Day(wave) => 100.0 + noise + wave * (TAU * (minute / 1440.0 + phase)).sin(),
+        }
+    };
+    let minutes = (0..READINGS).map(f64::from);
+    let mut values: Vec<f64> = minutes.map(|minute| value(minute, random)).collect();
+    if let Quantity::Dips(_, _, dips) = quantity {
+        (0..dips).for_each(|_| values[random.random_range(0..READINGS as usize)] -= 40.0);
+    }
+    let grown = |minute: f64| 1.0 + percent / 100.0 * minute * MINUTE / LENGTH;
+    (0..).map(f64::from).zip(values).map(|(minute, value)| (minute * MINUTE, value * grown(minute))).collect()
+}
+
+/// The growth over the whole length by least squares through all readings, as if they were independent, in percent: at
+/// least, at risk α.
+fn by_least_squares(readings: &[(f64, f64)]) -> f64 {
+    let n = readings.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| readings.iter().map(of).sum::<f64>() / n;
+    let (time, value) = (mean(|reading| reading.0), mean(|reading| reading.1));
+    let sum =
+        |of: &dyn Fn(f64, f64) -> f64| readings.iter().map(|(t, v)| of(t - time, v - value)).sum::<f64>();
+    let squares = sum(&|t, _| t * t);
+    let slope = sum(&|t, v| t * v) / squares;
+    let error = (sum(&|t, v| (v - slope * t).powi(2)) / (n - 2.0) / squares).sqrt();
+    100.0 * (slope - Z * error) * LENGTH / (value - slope * time)
+}
+
+/// What one series adds to a rate.
+fn part(is: bool) -> f64 {
+    if is { 1.0 / f64::from(series()) } else { 0.0 }
+}
+
+/// How often each verdict came out.
+#[derive(Default)]
+struct Rates {
+    leaks: f64,
+    stays: f64,
+    compared_grows: f64,
+    compared_leaks: f64,
+}
+
+fn judged(row: &Row, number: u64) -> Rates {
+    let mut rates = Rates::default();
+    for run in 0..series() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(number << 32 | u64::from(run));
+        let readings = readings(row.quantity, row.percent, &mut random);
+        let [low, _, high] =
+            growth(&readings, (0.0, LENGTH), ALPHA).map(|growth: Growth| growth.over(LENGTH)).unwrap();
+        let compared = by_least_squares(&readings);
+        rates.leaks += part(low > ALLOWED);
+        rates.stays += part(high < ALLOWED);
+        rates.compared_grows += part(compared > 0.0);
+        rates.compared_leaks += part(compared > ALLOWED);
+    }
+    rates
+}
+
+/// A row of the table: what is simulated, and what must come out.
+struct Row {
+    told: &'static str,
+    quantity: Quantity,
+    percent: f64,
+    /// The fewest and the most leaks.
+    leaks: (f64, f64),
+    /// The most that stay.
+    stays: f64,
+}
+
+fn rows() -> Vec<Row> {
+    // What a leak of 20 % is found in, at least.
+    let kinds = [
+        ("noise of 3 %, coefficient 0.9", Quantity::Noise(0.9, 3.0), 0.98),
+        ("noise of 3 %, coefficient 0.99", Quantity::Noise(0.99, 3.0), 0.98),
+        ("the same in steps of 4 %", Quantity::Steps(0.99, 3.0, 4.0), 0.98),
+        ("the same with two dips", Quantity::Dips(0.99, 3.0, 2), 0.95),
+        ("saw-tooth of 5 min to 2 h", Quantity::Saw(5.0, 120.0), 0.98),
+        ("saw-tooth of 2 h to 4 h", Quantity::Saw(120.0, 240.0), 0.98),
+        ("daily wave of ±3 %", Quantity::Day(3.0), 0.95),
+    ];
+    let rows = |(told, quantity, found)| {
+        let row = |percent, leaks, stays| Row { told, quantity, percent, leaks, stays };
+        [row(0.0, (0.0, 0.005), 1.0), row(ALLOWED, (0.0, 0.08), 0.08), row(20.0, (found, f64::INFINITY), 0.0)]
+    };
+    kinds.into_iter().flat_map(rows).collect()
+}
+
+#[test]
+fn a_leak_is_as_rarely_missed_or_imagined_as_the_page_says() {
+    let mut lines = Vec::new();
+    for (number, row) in (300..).zip(rows()) {
+        let rates = judged(&row, number);
+        let told = format!("{}, {} %: {} {}", row.told, row.percent, rates.leaks, rates.stays);
+        assert!(rates.leaks >= row.leaks.0, "too few leaks: {told}");
+        assert!(rates.leaks <= row.leaks.1 && rates.stays <= row.stays, "too many: {told}");
+        let undecided = 1.0 - rates.leaks - rates.stays;
+        let rates =
+            [rates.stays, undecided.max(0.0), rates.leaks, rates.compared_grows, rates.compared_leaks];
+        lines.push(
+            [vec![row.told.to_owned(), format!("{} %", row.percent)], rates.map(percent).to_vec()].concat(),
+        );
+    }
+    let head = ["truth", "grows by", "no leak", "inconclusive", "leak", "compared: grows", "compared: leak"];
+    publish("drift", &table(&head, lines));
+}
+
+/// Response times of the first and the last tenth of a run.
+struct RatioRow {
+    told: &'static str,
+    /// How many stretches of 10 s a tenth has.
+    stretches: u32,
+    /// Requests in each, on average.
+    requests: f64,
+    /// The coefficient, from one stretch to the next, of the noise by whose exponential times are longer.
+    spells: f64,
+    /// The most wrong verdicts at the limit, either way.
+    most: f64,
+    /// The fewest that are kept at a ratio of 1, and exceeded at 1.3.
+    fewest: (f64, f64),
+}
+
+/// The limit of the ratio.
+const LIMIT: f64 = 1.10;
+
+/// Requests, and the sum of so many times of an exponential distribution, which of many is nearly normal.
+fn requests(mean: f64, random: &mut Xoshiro256PlusPlus) -> (f64, f64) {
+    if mean >= 100.0 {
+        return (mean, (mean + mean.sqrt() * normal(random)).max(0.0));
+    }
+    let (mut n, mut sum, mut at) = (0.0, 0.0, exponential(random));
+    while at < mean {
+        n += 1.0;
+        sum += exponential(random);
+        at += exponential(random);
+    }
+    (n, sum)
+}
+
+fn stretches(row: &RatioRow, mean: f64, random: &mut Xoshiro256PlusPlus) -> Vec<(f64, f64)> {
+    let deviation = if row.spells > 0.0 { 0.1 } else { 0.0 };
+    let mut spells = Noise::new(row.spells, deviation, random);
+    let stretch = |_| {
+        let (n, sum) = requests(row.requests, random);
+        (n, sum * mean * spells.next(random).exp())
+    };
+    (0..row.stretches).map(stretch).collect()
+}
+
+/// How often a ratio is kept, and how often it is exceeded.
+fn ratios(row: &RatioRow, truth: f64, number: u64) -> (f64, f64) {
+    let (mut kept, mut exceeded) = (0.0, 0.0);
+    for run in 0..series() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(number << 32 | u64::from(run));
+        let first = stretches(row, 1.0, &mut random);
+        let last = stretches(row, truth, &mut random);
+        let Some(Ratio { low, high, .. }) = ratio(&first, &last, ALPHA) else { continue };
+        kept += part(high < LIMIT);
+        exceeded += part(low > LIMIT);
+    }
+    (kept, exceeded)
+}
+
+fn ratio_rows() -> [RatioRow; 5] {
+    let row = |told, stretches, requests, spells| {
+        move |most, fewest| RatioRow { told, stretches, requests, spells, most, fewest }
+    };
+    [
+        row("an hour, 10 requests a second", 36, 100.0, 0.0)(0.06, (0.98, 0.99)),
+        row("an hour, one request in 5 s", 36, 2.0, 0.0)(0.06, (0.1, 0.1)),
+        row("an hour, 10 a second, slow spells of 30 s", 36, 100.0, 0.7)(0.14, (0.5, 0.9)),
+        row("eight hours, slow spells of 30 s", 288, 100.0, 0.7)(0.08, (0.98, 0.99)),
+        row("three days, slow spells of 5 min", 2592, 100.0, 0.967)(0.08, (0.98, 0.99)),
+    ]
+}
+
+#[test]
+fn slower_at_the_end_is_as_rarely_wrong_as_the_page_says() {
+    let mut lines = Vec::new();
+    for (number, row) in (400..).step_by(3).zip(ratio_rows()) {
+        let rates = [(0, 1.0), (1, LIMIT), (2, 1.3)].map(|(at, truth)| ratios(&row, truth, number + at));
+        let [same, limit, slower] = rates;
+        let told = format!("{}: {rates:?}", row.told);
+        assert!(limit.0 <= row.most && limit.1 <= row.most, "too many: {told}");
+        assert!(same.1 <= 0.02 && slower.0 <= 0.02, "too many: {told}");
+        assert!(same.0 >= row.fewest.0 && slower.1 >= row.fewest.1, "too few: {told}");
+        for (truth, (kept, exceeded)) in ["1.00", "1.10", "1.30"].into_iter().zip(rates) {
+            let rates = [kept, 1.0 - kept - exceeded, exceeded].map(|rate| percent(rate.max(0.0)));
+            lines.push([vec![row.told.to_owned(), truth.to_owned()], rates.to_vec()].concat());
+        }
+    }
+    publish("ratio", &table(&["truth", "ratio", "kept", "inconclusive", "exceeded"], lines));
+}
