@@ -136,7 +136,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn median_of_sorted(values: &[f64]) -> f64 {
     let half = values.len() / 2;
-    if values.len() % 2 == 0 { f64::midpoint(values[half - 1], values[half]) } else { values[half] }
+    if values.len().is_multiple_of(2) { f64::midpoint(values[half - 1], values[half]) } else { values[half] }
 }
 
 /// How many times as large the mean of last requests is as that of first ones.
