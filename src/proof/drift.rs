@@ -27,9 +27,9 @@ pub struct Growth {
 /// The growth of a quantity that should not grow.
 ///
 /// Points are (seconds since the phase's start, value), in order of time, at whatever distances; the span is the judged time,
-/// in the same seconds. Its first tenth is left out, and of each of 32 equal windows of the rest, or of 24, the minimum counts,
-/// at the time when it was read: what a garbage collector leaves, and not what it had not yet collected. `None` if even of 24
-/// one has no point.
+/// in the same seconds. Its first tenth is left out, and of each of 32 equal windows of the rest, or of 24, the minimum
+/// counts, at the time when it was read: what a garbage collector leaves, and not what it had not yet collected. `None` if
+/// even of 24 one has no point.
 ///
 /// The slope is the median of the slopes between all pairs (Theil 1950) with Sen's interval (1968). As neighbouring minima
 /// may depend on each other, the interval is stretched by what that does to Kendall's S (Hamed and Rao 1998).
@@ -67,8 +67,8 @@ impl Growth {
     }
 }
 
-/// The least point of each of so many windows, with its own time: at the windows' centres instead, values that come in coarse steps
-/// would give slopes in coarse steps, and the true one would lie between them.
+/// The least point of each of so many windows, with its own time: at the windows' centres instead, values that come in
+/// coarse steps would give slopes in coarse steps, and the true one would lie between them.
 fn minima(points: &[(f64, f64)], (from, to): (f64, f64), windows: usize) -> Option<Vec<(f64, f64)>> {
     let mut least: Vec<Option<(f64, f64)>> = vec![None; windows];
     for point in points.iter().filter(|(time, _)| (from..=to).contains(time)) {
@@ -109,9 +109,10 @@ fn variance_of_s(points: &[(f64, f64)]) -> f64 {
 /// `1 + 2/(n(n−1)(n−2)) · Σ (n−i)(n−i−1)(n−i−2)·ρᵢ` over the lags i (Hamed and Rao 1998), with ρᵢ of the ranks of what the
 /// line leaves.
 ///
-/// Theirs are estimated lag by lag, and the significant ones taken. Of so few minima hardly any is significant, so with their sum
-/// an AR(1) process of 0.99 a minute was still called a leak twice as often as α says. Here ρᵢ = ρⁱ, with ρ from the first
-/// lag, so that a slow wave counts in full; and ρ is freed of its bias, −(2+4ρ)/n beside a trend (van Giersbergen 2005).
+/// Theirs are estimated lag by lag, and the significant ones taken. Of so few minima hardly any is significant: with their
+/// sum readings of a minute with an autocorrelation of 0.99, over three days, were still called a leak about twice as often
+/// as α says. Here ρᵢ = ρⁱ, with ρ from the first lag, so that a slow wave counts in full; and ρ is freed of its bias,
+/// −(2+4ρ)/n beside a trend (van Giersbergen 2005).
 fn dependence(points: &[(f64, f64)], slope: f64) -> f64 {
     let left: Vec<f64> = points.iter().map(|(time, value)| value - slope * time).collect();
     let n = left.len() as f64;

@@ -33,7 +33,7 @@ pub(crate) fn publish(mark: &str, table: &str) {
     if runs() != RUNS {
         return;
     }
-    // The tests of this file write to one page, each from a process of its own.
+    // The tests write to one page, each from a process of its own.
     let lock = std::fs::File::open("docs/verdict.md").unwrap();
     lock.lock().unwrap();
     let page = std::fs::read_to_string("docs/verdict.md").unwrap();
