@@ -247,3 +247,40 @@ fn quantile(bencher: Bencher<'_, '_>, part: f64) {
     times.add(&window(&operations(1), REQUESTS).cells[&OperationId(0)].response);
     bencher.bench_local(|| times.quantile(part));
 }
+
+/// What a host costs at each look; the files are those of this machine.
+mod looks {
+    use runner::monitor::Probe;
+    use runner::resources::exporter;
+    use runner::resources::source::{Parts, ProcessName, Source};
+
+    use super::{Bencher, Duration, black_box};
+
+    fn look(bencher: Bencher<'_, '_>, source: &Source) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut probe = Probe::open(source).unwrap();
+        bencher.bench_local(|| black_box(runtime.block_on(probe.look(Duration::from_secs(5))).unwrap()));
+    }
+
+    #[divan::bench]
+    fn at_this_machine(bencher: Bencher<'_, '_>) {
+        look(bencher, &Source::Local(Parts::default()));
+    }
+
+    /// With 20 threads beside our own.
+    #[divan::bench]
+    fn at_a_process(bencher: Bencher<'_, '_>) {
+        for _ in 0..20 {
+            std::thread::spawn(std::thread::park);
+        }
+        look(bencher, &Source::Process(ProcessName::Pid(std::process::id())));
+    }
+
+    /// Only reading the text, as long as a real one is.
+    #[divan::bench]
+    fn in_the_text_of_an_exporter(bencher: Bencher<'_, '_>) {
+        let text = include_str!("../tests/readings/an-exporter-without-a-collector/before.prom");
+        let text = text.repeat(5);
+        bencher.bench_local(|| black_box(exporter::machine(black_box(&text), 0.0).unwrap()));
+    }
+}

@@ -4,6 +4,8 @@
 //! `disks vda sdb`, `mounts /var`; else it is the machine. `before` and `after` are folders that look like a machine's
 //! root, or texts of a node_exporter. `UPDATE_EXPECTED=1` writes the answers anew.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be read or written ends the test")]
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,7 +75,8 @@ fn answer(case: &Path) -> String {
         (Ok(before), Ok(after)) => {
             let values = between(&before, &after);
             let silent = Metric::ALL.iter().map(|(_, metric)| *metric).filter(|metric| {
-                let known = values.of(*metric).is_some() || values.missing.iter().any(|(known, _)| known == metric);
+                let known =
+                    values.of(*metric).is_some() || values.missing.iter().any(|(known, _)| known == metric);
                 source.gives(*metric) && !known && values.troubles.is_empty()
             });
             let silent: Vec<&str> = silent.map(Metric::word).collect();
@@ -82,7 +85,8 @@ fn answer(case: &Path) -> String {
         }
         (before, after) => {
             let errors = [("before", before), ("after", after)];
-            let errors = errors.into_iter().filter_map(|(when, look)| Some(format!("{when}: {}\n", look.err()?)));
+            let errors =
+                errors.into_iter().filter_map(|(when, look)| Some(format!("{when}: {}\n", look.err()?)));
             errors.collect()
         }
     }
@@ -103,7 +107,8 @@ fn two_looks_come_to_what_is_expected() {
         }
         let expected = std::fs::read_to_string(&expected).unwrap_or_default();
         if answer != expected {
-            writeln!(wrong, "{}: the answer is\n{answer}but expected is\n{expected}", case.display()).unwrap();
+            writeln!(wrong, "{}: the answer is\n{answer}but expected is\n{expected}", case.display())
+                .unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Instant;
 
 use crate::monitor::finding::{all, find, inodes_of, stat};
 use crate::monitor::kernel::Kernel;
 use crate::resources::cgroup;
 use crate::resources::look::{Cpu, Disk, Level, Life, Look};
 use crate::resources::metric::Metric;
+use crate::resources::proc::{first_number, keyed};
 use crate::resources::process::{self, Stat, State, sockets};
 use crate::resources::source::ProcessName;
 
@@ -16,12 +18,38 @@ pub struct Family {
     name: ProcessName,
     /// Which it was at the last look.
     known: Option<Stat>,
+    counted: Counted,
+}
+
+/// To find connections, the kernel walks through a table that has millions of places on a large machine. They are
+/// counted again only when so many times as long has passed as that took.
+const SPARING: u32 = 500;
+/// Tables of connections, and where it stands how many are in them.
+const TABLES: [(&str, &str, &str); 2] =
+    [("net/tcp", "net/sockstat", "TCP: inuse"), ("net/tcp6", "net/sockstat6", "TCP6: inuse")];
+
+/// The connections at the last count.
+#[derive(Default)]
+struct Counted(Option<(Instant, f64)>);
+
+impl Counted {
+    fn connections(&mut self, members: &Members<'_>) -> Result<f64, io::Error> {
+        let start = Instant::now();
+        match self.0 {
+            Some((until, value)) if start < until => Ok(value),
+            _ => {
+                let value = members.connections()?;
+                self.0 = Some((start + start.elapsed() * SPARING, value));
+                Ok(value)
+            }
+        }
+    }
 }
 
 impl Family {
     /// The process of a name; it is looked for at the first look.
     pub fn of(name: &ProcessName) -> Self {
-        Self { name: name.clone(), known: None }
+        Self { name: name.clone(), known: None, counted: Counted::default() }
     }
 
     /// Looks at all of them.
@@ -30,6 +58,9 @@ impl Family {
     /// When the process is not there, or nobody says how many cores it may use.
     pub fn look(&mut self, kernel: &Kernel) -> Result<Look, String> {
         let first = find(kernel, &self.name, self.known)?;
+        if self.known.is_some_and(|known| known.pid != first.pid || known.started != first.started) {
+            self.counted = Counted::default();
+        }
         self.known = Some(first);
         let at = kernel.uptime()?;
         let members = Members { kernel, pid: first.pid, all: members(kernel, first) };
@@ -39,11 +70,16 @@ impl Family {
         let sum = |part: fn(&Stat) -> f64| members.all.iter().map(part).sum::<f64>();
         look.cpu = Some(members.cpu(sum(|stat| stat.used))?);
         let threads = kernel.text("proc/sys/kernel/threads-max").ok();
-        let most = threads.as_deref().and_then(crate::resources::proc::first_number);
+        let most = threads.as_deref().and_then(first_number);
         look.levels.insert(Metric::Threads, Level { value: sum(|stat| stat.threads), most });
         members.memory(&mut look, sum(|stat| stat.pages) * kernel.page());
         members.files(&mut look);
-        members.connections(&mut look);
+        match self.counted.connections(&members) {
+            Ok(value) => {
+                look.levels.insert(Metric::Connections, Level { value, most: None });
+            }
+            Err(error) => members.missing(&mut look, &[Metric::Connections], "fd", &error),
+        }
         match members.bytes() {
             Ok(disk) => look.disks = Some([("all".to_owned(), disk)].into()),
             Err(error) => members.missing(&mut look, &[Metric::DiskRead, Metric::DiskWrite], "io", &error),
@@ -164,33 +200,34 @@ impl Members<'_> {
     }
 
     /// Connections that are established, each once, whoever of them holds it.
-    fn connections(&self, look: &mut Look) {
-        let mut established = Vec::new();
-        for table in ["net/tcp", "net/tcp6"] {
-            let text = self.file(table).unwrap_or_default();
-            let theirs =
-                sockets(&text).filter(|socket| socket.state == State::Established && socket.inode != 0);
-            established.extend(theirs.map(|socket| socket.inode));
-        }
+    fn connections(&self) -> Result<f64, io::Error> {
         let mut held = Vec::new();
-        if !established.is_empty() {
-            established.sort_unstable();
-            for member in &self.all {
-                match inodes_of(self.kernel, member.pid) {
-                    Ok(inodes) => held.extend(inodes),
-                    Err(error)
-                        if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied =>
-                    {
-                        return self.missing(look, &[Metric::Connections], "fd", &error);
-                    }
-                    Err(_) => {}
+        for member in &self.all {
+            match inodes_of(self.kernel, member.pid) {
+                Ok(inodes) => held.extend(inodes),
+                Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(error);
                 }
+                // A child may have ended meanwhile.
+                Err(_) => {}
             }
         }
         held.sort_unstable();
         held.dedup();
-        let value = held.iter().filter(|inode| established.binary_search(inode).is_ok()).count();
-        look.levels.insert(Metric::Connections, Level { value: value as f64, most: None });
+        if held.is_empty() {
+            return Ok(0.0);
+        }
+        let mut count = 0;
+        for (table, summary, key) in TABLES {
+            // The summary says at once where there is nothing to be found in the table.
+            let none = |text: String| keyed(&text, key).is_some_and(|inuse| inuse == 0.0);
+            if !self.file(summary).is_some_and(none) {
+                let text = self.file(table).unwrap_or_default();
+                let established = sockets(&text).filter(|socket| socket.state == State::Established);
+                count += established.filter(|socket| held.binary_search(&socket.inode).is_ok()).count();
+            }
+        }
+        Ok(count as f64)
     }
 
     fn bytes(&self) -> io::Result<Disk> {

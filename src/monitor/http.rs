@@ -119,7 +119,12 @@ fn said(error: &(dyn Error + 'static)) -> String {
             return format!("the answer is longer than {} MiB", LONGEST >> 20);
         }
         if let Some(error) = innermost.downcast_ref::<rustls::Error>() {
-            return format!("TLS: {error}");
+            return match error {
+                rustls::Error::InvalidMessage(_) => {
+                    "it does not speak TLS: is it http:// and not https://?".to_owned()
+                }
+                error => format!("TLS: {error}"),
+            };
         }
         if let Some(error) = innermost.downcast_ref::<io::Error>() {
             refused |= error.kind() == io::ErrorKind::ConnectionRefused;

@@ -74,7 +74,9 @@ impl Probe {
             Kind::Cgroup(kernel, group) => group.look(kernel),
             Kind::NodeExporter(asker, parts) => {
                 let text = asker.page(limit).await?;
-                Ok(exporter::machine(&text, at)?.look(parts))
+                // Whoever answers with a page for people has another for programs.
+                let hint = if text.starts_with('<') { "; is the path /metrics?" } else { "" };
+                Ok(exporter::machine(&text, at).map_err(|why| why + hint)?.look(parts))
             }
             Kind::Prometheus(asker, queries) => prometheus::look(asker, queries, at, limit).await,
         }

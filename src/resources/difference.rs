@@ -21,9 +21,13 @@ const SHRANK: f64 = 1.0;
 /// A clock was set where it and the age went on by times that differ by more, in seconds.
 const SET: f64 = 1.5;
 
-/// The time between two looks, in seconds; of a clock that was set in between, as the host's age tells it.
+/// The time between two looks, in seconds; of a clock that was set in between, as the host's age tells it. A clock that
+/// began anew tells of none.
 pub fn covers(before: &Look, now: &Look) -> f64 {
     let elapsed = now.at - before.at;
+    if is_new_life(before, now) {
+        return elapsed.max(0.0);
+    }
     match (before.life.age, now.life.age) {
         (Some(earlier), Some(later))
             if !is_new_life(before, now) && (later - earlier - elapsed).abs() > SET =>
@@ -110,7 +114,7 @@ impl Difference {
         match (before, now) {
             (_, None) => {}
             (Some(before @ Cpu::Machine { .. }), Some(now @ Cpu::Machine { .. })) => {
-                self.machine(before, now)
+                self.machine(before, now);
             }
             (Some(before @ Cpu::Part { .. }), Some(now @ Cpu::Part { .. })) => {
                 self.part(before, now);

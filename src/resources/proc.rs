@@ -47,7 +47,7 @@ pub fn machine(read: &Read<'_>) -> Result<Machine, String> {
     machine.disks = asked.about(&of_disks, "proc/diskstats", disks).unwrap_or_default();
     machine.network = asked.about(&[NetworkIn, NetworkOut], "proc/net/dev", network).unwrap_or_default();
     machine.pressure = asked.about(&[DiskPressure], "proc/pressure/io", pressure);
-    if let Some(why) = asked.missing.get_mut(&DiskPressure) {
+    if let Some(why) = asked.missing.get_mut(&DiskPressure).filter(|why| why.starts_with("there is no")) {
         why.push_str(" (pressure stall information needs Linux 4.20 and, on some, `psi=1` at boot)");
     }
     machine.files = asked.about(&[OpenFiles], "proc/sys/fs/file-nr", files);
@@ -256,16 +256,23 @@ mod tests {
         assert!(files(b"x").is_err());
     }
 
-    #[test]
-    fn whatever_the_files_hold_nothing_panics() {
-        let texts: [&[u8]; 8] =
-            [b"", b"some", b"some ", b":", b"cpu\ncpu0 1", b"\xff\xfe", b"a 5\n", b"Tcp:\nTcp:\n"];
-        for bytes in texts {
-            let read = |path: &str| {
-                if path == "proc/uptime" { Ok(b"1 1".to_vec()) } else { Ok(bytes.to_vec()) }
-            };
-            assert!(machine(&read).is_ok_and(|found| found.at == 1.0));
-            mounts(bytes);
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_files_hold_nothing_panics(
+            text in "(cpu|some|Tcp:|MemTotal:|full|eth0:|sda|1|-1|99999999999999999999|é|=|:|[()]| |\n| - ){0,60}",
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+        ) {
+            for bytes in [text.into_bytes(), bytes] {
+                let read = |path: &str| {
+                    if path == "proc/uptime" { Ok(b"1 1".to_vec()) } else { Ok(bytes.clone()) }
+                };
+                assert!(machine(&read).is_ok_and(|found| found.at == 1.0));
+                mounts(&bytes);
+                let _ = crate::resources::cgroup::look(&read, "c", "a", 0.0);
+                let text = String::from_utf8_lossy(&bytes);
+                crate::resources::process::sockets(&text).for_each(drop);
+                let _ = (crate::resources::process::stat(&text), crate::resources::process::cores_allowed(&text));
+            }
         }
     }
 }
