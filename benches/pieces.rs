@@ -86,6 +86,7 @@ fn filled(operations: &[OperationId], requests: u64) -> Recorder {
         operations: operations.to_vec(),
         what: What::Slower(Duration::from_millis(ms)),
         windows: None,
+        course: false,
     });
     let known = operations.iter().map(|operation| operation.index() + 1).max().unwrap();
     let limits = Arc::new(Limits::of(&limits, known));

@@ -129,12 +129,14 @@ fn run(plan: Plan) -> f64 {
         operations: vec![OperationId(0)],
         what: What::Slower(std::time::Duration::from_millis(ms)),
         windows: None,
+        course: false,
     };
     let limits = Arc::new(Limits::of(&[50, 100, 200].map(limit), plan.operations.len()));
     let plan = Arc::new(plan);
     let (phases, seed, workers, log_room) = (vec![PhaseId(0)], 1, 1, 0);
     let job = Job { plan, phases, seed, workers, limits, log_room, verbose: false, real_time: true };
-    let (mut events, _stop) = engine::start(job).unwrap();
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let _stop = engine::start(job, sender).unwrap();
     let mut requests = 0;
     while let Some(event) = events.blocking_recv() {
         let RunEvent::Recorded { batch, .. } = event else { continue };

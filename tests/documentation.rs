@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use runner::diagnostic::{Problems, render};
 use runner::exit::Ending;
 use runner::plan::{Settings, World};
+use runner::resources::metric::Metric;
+use runner::resources::source::{Endpoint, Parts, ProcessName, Source};
 use runner::{offer, plan, slo};
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
@@ -114,6 +116,10 @@ fn completed(part: &str) -> String {
                 format!("name = \"{name}\"\nduration = \"1h\"\nusers = 50\nmix = {{ {} }}", mix.join(", "));
             writeln!(after, "\n[[phases]]\n{phase}").unwrap();
         }
+    }
+    if has("thresholds") && !has("monitor") {
+        let hosts = "target = \"local\"\nservice = { process = \"port 8008\" }";
+        writeln!(after, "\n[monitor.hosts]\n{hosts}").unwrap();
     }
     // A part that includes a file has its other classes from there.
     let known = |class: &String| defined.contains(class) || has("include");
@@ -350,4 +356,51 @@ fn a_decision_fits_on_a_page_and_says_what_it_cost() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
+}
+
+/// A table as it is written when every cell is a text.
+fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let titles: Vec<String> = header.iter().map(|&title| title.to_owned()).collect();
+    let rule = format!("|{}\n", "---|".repeat(header.len()));
+    rows.fold(line(&titles) + &rule, |text, row| text + &line(&row))
+}
+
+#[test]
+fn metrics_and_who_gives_them_are_told_as_the_code_has_them() {
+    let page = "docs/resources.md";
+    let mut text = std::fs::read_to_string(page).unwrap();
+    let parts = Parts::default;
+    let endpoint = Endpoint { url: String::new(), shown: String::new(), headers: http::HeaderMap::new() };
+    let sources = [Source::Local(parts()), Source::Process(ProcessName::Pid(1)), Source::Cgroup("/".into())];
+    let exporter = Source::NodeExporter(endpoint, parts());
+    assert!(Metric::ALL.iter().all(|(_, metric)| exporter.gives(*metric) == sources[0].gives(*metric)));
+    let metrics = Metric::ALL.iter().map(|(word, metric)| {
+        let unit = match metric.unit().word() {
+            "B" => "bytes",
+            "B/s" => "bytes/s",
+            "count" => "number",
+            unit => unit,
+        };
+        vec![format!("`{word}`"), unit.to_owned(), metric.definition().to_owned()]
+    });
+    let given = Metric::ALL.iter().map(|(word, metric)| {
+        let gives = sources.iter().map(|source| if source.gives(*metric) { "yes" } else { "–" }.to_owned());
+        std::iter::once(format!("`{word}`")).chain(gives).collect()
+    });
+    let tables = [
+        table(&["metric", "unit", "what it is"], metrics),
+        table(&["metric", "this machine, node_exporter", "process", "control group"], given),
+    ];
+    for right in tables {
+        let header = right.lines().next().unwrap();
+        let start = text.find(header).unwrap_or_else(|| panic!("{page} has no table {header}"));
+        let end = start + text[start..].find("\n\n").unwrap() + 1;
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            text.replace_range(start..end, &right);
+            std::fs::write(page, &text).unwrap();
+        } else {
+            assert_eq!(text[start..end], right, "UPDATE_EXPECTED=1 writes it anew");
+        }
+    }
 }

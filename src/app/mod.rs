@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod hosts;
 mod load;
 mod output;
 mod preflight;

@@ -38,6 +38,11 @@ impl StandInProcess {
         Ok(Self { child, _lifeline: lifeline, port })
     }
 
+    /// Its number.
+    pub(in crate::app) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Points a plan's target at it, which speaks HTTP/1.1 without TLS.
     ///
     /// Returns what of the plan is not tried with it.

@@ -92,6 +92,12 @@ codes! {
     UnknownObjective = "P032",
     /// A gated objective needs more samples than the plan can give it to be proven.
     NeverProven = "P033",
+    /// A source of readings is not one, or tells of another machine than the one it is meant for.
+    BadSource = "P034",
+    /// A host is named that the plan does not look at.
+    UnknownHost = "P035",
+    /// The source of a host cannot give a metric.
+    NotGiven = "P036",
     /// Something written has no effect in this plan.
     NoEffect = "W001",
     /// More users may be needed than the phase has: then they, not the target, set the response times.

@@ -22,12 +22,11 @@ const LONGEST_LEAD: Duration = Duration::from_secs(10);
 /// An order to a worker: a phase and when it starts.
 type Order = (PhaseId, Instant);
 
-/// Starts the run. Its events end when it has ended; the handle stops it early.
+/// Starts the run, which tells its events until it has ended; the handle stops it early.
 ///
 /// # Errors
 /// When a thread cannot be started, or what the plan says about TLS cannot be used.
-pub fn start(job: Job) -> std::io::Result<(UnboundedReceiver<RunEvent>, StopHandle)> {
-    let (events, receiver) = unbounded_channel();
+pub fn start(job: Job, events: UnboundedSender<RunEvent>) -> std::io::Result<StopHandle> {
     let (stop, signal) = StopHandle::new();
     let dialer = Dialer::new(&job.plan.target).map_err(std::io::Error::other)?;
     let job = Arc::new(job);
@@ -51,7 +50,7 @@ pub fn start(job: Job) -> std::io::Result<(UnboundedReceiver<RunEvent>, StopHand
         let runtime = runtime();
         runtime.block_on(conductor.conduct());
     })?;
-    Ok((receiver, stop))
+    Ok(stop)
 }
 
 const DESCRIPTORS: &str = "a runtime needs a few descriptors, which the preflight made sure of";

@@ -8,6 +8,7 @@ use crate::measure::sample::Sample;
 use crate::measure::summary::Summary;
 use crate::measure::window::Batch;
 use crate::plan::model::PhaseId;
+use crate::resources::reading::Reading;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub enum RunEvent {
         /// Whole samples, if they were asked for.
         log: Vec<Sample>,
     },
+    /// A host was looked at.
+    Read(Reading),
     /// A phase has drained; nothing more comes of it.
     PhaseEnded {
         /// Which.

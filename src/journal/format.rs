@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::window::Batch;
+use crate::resources::reading::Reading;
 
 /// The first bytes of a file.
 pub const MAGIC: &[u8] = b"runner-windows/1\n";
@@ -31,6 +32,8 @@ pub enum Record {
         /// How long it ran, without the drain.
         ran: Duration,
     },
+    /// What was read of a host.
+    Reading(Reading),
 }
 
 /// Which run a file belongs to.
@@ -58,6 +61,7 @@ pub fn frame(record: &Record) -> Vec<u8> {
         Record::PhaseStarted { .. } => 1,
         Record::Windows(_) => 2,
         Record::PhaseEnded { .. } => 3,
+        Record::Reading(_) => 4,
     };
     let mut body = vec![kind];
     body = postcard::to_extend(record, body).expect("a record is plain data");
@@ -90,7 +94,7 @@ pub fn unframe(bytes: &[u8]) -> Unframed<'_> {
     if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {
         return Unframed::Broken;
     }
-    if body[0] > 3 {
+    if body[0] > 4 {
         return Unframed::Unknown(rest);
     }
     match postcard::from_bytes(&body[1..]) {

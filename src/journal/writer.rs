@@ -62,6 +62,7 @@ impl Observer for Writer {
             }
             RunEvent::Recorded { batch, .. } => Record::Windows(batch.clone()),
             RunEvent::PhaseEnded { phase, ran } => Record::PhaseEnded { phase: phase.0, ran: *ran },
+            RunEvent::Read(reading) => Record::Reading(reading.clone()),
             RunEvent::Told(_) => return,
         };
         self.write(&frame(&record));

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::measure::summary::{Evidence, PhaseSummary, Summary};
+use jiff::Timestamp;
+
+use crate::measure::hosts::PhaseReadings;
+use crate::measure::summary::{Evidence, Part, PhaseSummary, Summary};
 use crate::measure::watch::{Limits, Tally, Watch, What};
 use crate::measure::window::{Batch, Window};
 use crate::plan::model::{Judged, Load, Phase, Plan};
+use crate::resources::reading::Reading;
 
 /// Folds batches, in any order between workers, into a summary.
 ///
@@ -48,8 +52,12 @@ impl Ledger {
             duration: phase.duration.duration(),
             open: matches!(phase.load, Load::Open(_)),
         };
+        let of_phase = |phase: &Phase| PhaseSummary {
+            readings: plan.monitor.as_ref().map(|it| PhaseReadings::of(it, phase)).unwrap_or_default(),
+            ..PhaseSummary::default()
+        };
         let summary = Summary {
-            phases: vec![PhaseSummary::default(); plan.phases.len()],
+            phases: plan.phases.iter().map(of_phase).collect(),
             evidence: vec![Evidence::default(); watches.len()],
         };
         let limits = Limits::of(&watches, plan.operations.len());
@@ -70,6 +78,18 @@ impl Ledger {
     /// How many seconds wait for a worker to settle them.
     pub fn pending_seconds(&self) -> usize {
         self.pending.values().map(|pending| pending.windows.len()).sum()
+    }
+
+    /// A phase begins.
+    pub fn begin(&mut self, phase: u16, at: Timestamp) {
+        self.summary.phases[usize::from(phase)].readings.started_at = Some(at);
+    }
+
+    /// Takes a reading of a host.
+    pub fn read(&mut self, reading: &Reading) {
+        if let Some(phase) = self.summary.phases.get_mut(usize::from(reading.phase)) {
+            phase.readings.add(reading);
+        }
     }
 
     /// Takes a batch of one worker.
@@ -112,6 +132,8 @@ impl Ledger {
         let summary = &mut self.summary.phases[usize::from(phase)];
         summary.ran = Some(ran);
         summary.judged_seconds = judged_seconds;
+        summary.judged = self.phases[usize::from(phase)].judged.clone();
+        summary.readings.finish(&self.phases[usize::from(phase)].judged);
         for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
             if watch.phase.0 == phase && watch.what == What::Completed {
                 evidence.counts.n = judged_seconds;
@@ -159,6 +181,9 @@ impl Ledger {
                 }
                 let counts = count_second(watch, &self.limits, window);
                 evidence.add_second(watch, counts, whole);
+                if watch.course {
+                    evidence.course.push(f64::from(second), Part { n: counts.n, k: counts.k });
+                }
             }
         }
     }

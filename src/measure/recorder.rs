@@ -243,8 +243,13 @@ mod tests {
     }
 
     fn recorder(limit: Duration) -> Recorder {
-        let watch =
-            Watch { phase: PhaseId(0), operations: vec![SEARCH], what: What::Slower(limit), windows: None };
+        let watch = Watch {
+            phase: PhaseId(0),
+            operations: vec![SEARCH],
+            what: What::Slower(limit),
+            windows: None,
+            course: false,
+        };
         let scope = Scope { phase: 0, worker: 0, latency: Latency::None };
         Recorder::new(Arc::new(Limits::of(&[watch], 1)), scope, ms(10_500), 0)
     }

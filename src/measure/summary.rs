@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use crate::measure::blocks::BlockSums;
 use crate::measure::counts::Times;
 use crate::measure::health::Health;
+use crate::measure::hosts::PhaseReadings;
 use crate::measure::sample::ErrorKind;
+use crate::measure::stretches::{Join, Stretches};
 use crate::measure::traces::Traces;
 use crate::measure::watch::{Sides, Tally, Windows};
-use crate::plan::model::{OperationId, PhaseId};
+use crate::plan::model::{Judged, OperationId, PhaseId};
 
 /// A run, folded. Its size does not depend on the run's length.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,8 @@ pub struct PhaseSummary {
     pub ran: Option<Duration>,
     /// How far it has been folded.
     pub settled: Duration,
+    /// What of it is judged, when it has ended.
+    pub judged: Vec<Judged>,
     /// How many seconds of it were judged so far.
     pub judged_seconds: f64,
     /// The operations that occurred.
@@ -49,6 +53,8 @@ pub struct PhaseSummary {
     pub traces: Traces,
     /// How the generator fared over the judged window.
     pub health: Health,
+    /// What was read of hosts over the judged window.
+    pub readings: PhaseReadings,
     /// The first second whose numbers do not add up, and how.
     pub unbalanced: Option<(u32, String)>,
 }
@@ -135,6 +141,31 @@ pub struct Evidence {
     pub broken: BlockSums,
     /// The windows that were judged each, where they are.
     pub trials: Trials,
+    /// How the count went, where that is kept: cases and what was counted of them.
+    pub course: Stretches<Part>,
+}
+
+/// Cases of a stretch of time, and what was counted of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Part {
+    /// Cases.
+    pub n: f64,
+    /// Counted.
+    pub k: f64,
+}
+
+impl Join for Part {
+    fn join(&mut self, later: Self) {
+        self.n += later.n;
+        self.k += later.k;
+    }
+}
+
+/// The course of a count has at most so many stretches, of a second at first.
+impl Default for Stretches<Part> {
+    fn default() -> Self {
+        Self::new(1.0, 640)
+    }
 }
 
 /// Windows of one length, each judged by itself.

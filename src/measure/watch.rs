@@ -15,6 +15,8 @@ pub struct Watch {
     pub what: What,
     /// The windows that are judged each, if they are.
     pub windows: Option<Windows>,
+    /// Whether it is kept how the count went over the phase.
+    pub course: bool,
 }
 
 /// Windows that are judged each by itself.

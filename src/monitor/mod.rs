@@ -6,6 +6,9 @@ pub mod finding;
 pub mod http;
 pub mod kernel;
 pub mod prometheus;
+mod watch;
+
+pub use watch::{Watcher, first_looks};
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,10 @@ pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], probl
             Statistic::Quantile(_) | Statistic::Mean | Statistic::Max => {
                 check_timeout(plan, objective, problems);
             }
-            Statistic::ErrorRate => {}
+            Statistic::ErrorRate
+            | Statistic::Resource(_)
+            | Statistic::Growth(_)
+            | Statistic::Slowdown { .. } => {}
         }
         check_proof(plan, objective, phase, offer, problems);
         check_windows(objective, phase, problems);
@@ -167,13 +170,16 @@ fn check_proof(
             (Some(windows), _) => {
                 format!("at most {} of the windows may miss", Share::of_fraction(windows.allow))
             }
+            (None, _) if !proof.of.is_statistical() => "this objective".to_owned(),
             (None, statistic) => format!("{statistic}, at {confidence} confidence"),
         };
         let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, label);
         let placed = diagnostic.at(phase.span, format!("judged for {}", span(phase.judged_seconds())));
-        problems.report(placed.help(ways_to_a_proof(plan, objective, phase, &proof)).help(
-            "or only show it with `gate = false`, or compare what is observed: `decision = \"observed\"` under `[gate]`",
-        ));
+        let placed = placed.help(ways_to_a_proof(plan, objective, phase, &proof));
+        problems.report(placed.help(match proof.of.is_statistical() {
+            true => "or only show it with `gate = false`, or compare what is observed: `decision = \"observed\"` under `[gate]`",
+            false => "or only show it with `gate = false`",
+        }));
     } else if proof.needed_with_one.is_some_and(|needed| expected < needed as f64) {
         let message = format!("{can}, where {needed} are needed: a single bad one leaves it undecided");
         let help = "make the phase longer or its load greater: twice as many as are needed leave some room";
@@ -196,6 +202,11 @@ fn ways_to_a_proof(plan: &Plan, objective: &Objective, phase: &Phase, proof: &Pr
     if expected > 0.0 {
         let longer = phase.duration.seconds() + phase.judged_seconds() * (needed / expected - 1.0);
         ways.insert(0, format!("a phase of {}", span(longer.ceil())));
+    }
+    match proof.of {
+        Counted::Readings => ways.push("a shorter `every` under `[monitor]`".to_owned()),
+        Counted::Length => ways.push("a shorter `min_length`".to_owned()),
+        _ => {}
     }
     if proof.of == Counted::Samples && expected > 0.0 {
         ways.push(format!("{} times its load", hundredths_up(needed / expected)));

@@ -15,6 +15,11 @@ const OF_THE_PROGRAM: f64 = 12e6;
 const OF_A_WORKER: f64 = 1e6;
 /// Bytes of a line of the log of requests.
 const OF_A_LINE: f64 = 180.0;
+/// Bytes of a reading in the journal; of one in memory, where a minute of each metric takes some; and of a host, whose metrics
+/// are kept in stretches for their trends.
+const OF_A_READING: f64 = 350.0;
+const OF_A_READING_HELD: f64 = 90.0;
+const OF_A_HOST: f64 = 0.7e6;
 /// Bytes of the reports beside the journal.
 const OF_THE_REPORTS: f64 = 1e6;
 
@@ -42,9 +47,13 @@ pub fn needs<'p>(
         + histograms as f64 * OF_A_HISTOGRAM
         + plan.held_bytes() as f64;
     let requests: Option<f64> = phases.clone().map(|(_, offer)| offer.requests).sum();
+    let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len()) as f64;
+    let readings: f64 = phases.clone().map(|(_, offer)| offer.readings * hosts).sum();
+    let memory = memory + readings.mul_add(OF_A_READING_HELD, hosts * OF_A_HOST);
     let journal: Option<f64> = phases.map(|(phase, offer)| journal(plan, phase, offer, workers)).sum();
     let log = requests.map(|requests| requests.min(log_limit as f64) * OF_A_LINE);
-    let disk = journal.zip(log).map(|(journal, log)| journal + log + OF_THE_REPORTS);
+    let disk =
+        journal.zip(log).map(|(journal, log)| journal + log + readings * OF_A_READING + OF_THE_REPORTS);
     Needs { disk, memory }
 }
 

@@ -2,12 +2,18 @@ use crate::offer::PhaseOffer;
 use crate::plan::Decision;
 use crate::plan::model::{Gate, Judged, Phase};
 use crate::proof::{Allowed, fewest_samples};
+use crate::slo::judge::FEWEST_READINGS;
 use crate::slo::objective::{Objective, Statistic};
 
 /// The fewest judged seconds from which the spread of a rate or a mean can be told.
 const FEWEST_SECONDS: u64 = 4;
 /// The fewest seconds with a request from which that of a mean can be told, where there are as many.
 const FEWEST_BATCHES: u64 = 16;
+
+/// A trend is that of so many windows at least, without the first tenth.
+const DRIFT_WINDOWS: f64 = 24.0;
+/// A tenth of a phase has so many parts at least, of a second or more.
+const DRIFT_BATCHES: f64 = 8.0;
 
 /// What an objective needs to be proven in its phase, and what it can expect there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +37,10 @@ pub enum Counted {
     Seconds,
     /// Windows of `every`.
     Windows,
+    /// Readings of a host.
+    Readings,
+    /// Judged seconds, for what takes hours to show.
+    Length,
 }
 
 /// Whether an objective can be decided.
@@ -63,9 +73,15 @@ impl Counted {
     pub fn word(self) -> &'static str {
         match self {
             Self::Samples => "samples",
-            Self::Seconds => "judged seconds",
+            Self::Seconds | Self::Length => "judged seconds",
             Self::Windows => "windows",
+            Self::Readings => "readings",
         }
+    }
+
+    /// Whether so many are needed for a proof at the gate's confidence, and not for any statement at all.
+    pub fn is_statistical(self) -> bool {
+        !matches!(self, Self::Readings | Self::Length)
     }
 }
 
@@ -88,6 +104,8 @@ impl PhaseOffer {
         let seconds = stretches(phase, 1);
         let of = match (objective.windows, objective.statistic) {
             (Some(_), _) => Counted::Windows,
+            (None, Statistic::Resource(_)) => Counted::Readings,
+            (None, Statistic::Growth(_) | Statistic::Slowdown { .. }) => Counted::Length,
             (None, Statistic::Throughput) => Counted::Seconds,
             (None, Statistic::Mean) if seconds < FEWEST_SECONDS as f64 => Counted::Seconds,
             (None, _) => Counted::Samples,
@@ -95,17 +113,22 @@ impl PhaseOffer {
         let expected = match of {
             Counted::Samples => self.samples(objective, phase),
             Counted::Seconds => Some(seconds),
+            Counted::Readings => Some(self.readings),
+            Counted::Length => Some(phase.judged_seconds()),
             Counted::Windows => objective.windows.map(|windows| stretches(phase, windows.every)),
         };
-        let limit = objective.gated_limit(gate.tier).filter(|_| gate.decision == Decision::Proven);
+        let gated = objective.gated_limit(gate.tier);
+        let limit = gated.filter(|_| gate.decision == Decision::Proven);
         let share = limit.and_then(|(_, limit)| match (objective.windows, objective.statistic) {
             // That none may miss is seen by counting.
             (Some(windows), _) => Some(windows.allow).filter(|allow| *allow > 0.0),
             (None, Statistic::Quantile(part)) => Some(1.0 - part),
             (None, Statistic::ErrorRate) => Some(limit / 100.0),
-            (None, Statistic::Mean | Statistic::Max | Statistic::Throughput) => None,
+            (None, _) => None,
         });
         let needed = match of {
+            Counted::Readings => gated.map(|_| u64::from(FEWEST_READINGS)),
+            Counted::Length => gated.map(|_| self.least_length(objective.statistic)),
             Counted::Seconds => limit.map(|_| FEWEST_SECONDS.max(self.round_seconds.ceil() as u64)),
             Counted::Samples if objective.statistic == Statistic::Mean => {
                 limit.map(|_| if seconds < FEWEST_BATCHES as f64 { FEWEST_SECONDS } else { FEWEST_BATCHES })
@@ -114,6 +137,17 @@ impl PhaseOffer {
         };
         let needed_with_one = share.zip(needed).map(|(share, none)| with_one(share, gate.alpha, none));
         Proof { of, expected, needed, needed_with_one }
+    }
+}
+
+impl PhaseOffer {
+    /// The shortest judged time that shows a drift, in seconds: what the objective says, and what there must be to see it.
+    fn least_length(&self, statistic: Statistic) -> u64 {
+        let seen = match statistic {
+            Statistic::Growth(_) => DRIFT_WINDOWS * self.reading_seconds / 0.9,
+            _ => 10.0 * DRIFT_BATCHES,
+        };
+        statistic.min_length().unwrap_or(0.0).max(seen).ceil() as u64
     }
 }
 

@@ -1,5 +1,9 @@
 //! The files of a plan as they were written. Only `plan` sees these.
 
+mod monitor;
+
+pub(super) use monitor::{MonitorDocument, SourceDocument};
+
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::Problems;
@@ -31,7 +35,9 @@ document! {
         users: Map<ClassDocument>,
         /// How the verdict is reached.
         gate: GateDocument = implied,
-        reserved { monitor, resource, drift, baseline, capacity, recovery, start, timezone, pause, continuity }
+        /// The hosts whose resources are measured meanwhile.
+        monitor: MonitorDocument,
+        reserved { baseline, capacity, recovery, start, timezone, pause, continuity }
         rules [Rule::NotEmpty(&["phases"])]
     }
 }

@@ -143,6 +143,13 @@ impl<'w> Files<'w> {
         }
     }
 
+    /// Where a file is that a value of one of the documents names, without looking at it; `None` where it may not be there,
+    /// which is reported.
+    pub(super) fn path(&self, named: &Spanned<String>, problems: &mut Problems) -> Option<PathBuf> {
+        let base = self.paths.get(&named.span.file).unwrap_or(&self.plan);
+        self.resolve(base, named, problems)
+    }
+
     /// Where a file is that another one names; `None` where it may not be there, which is reported.
     fn resolve(&self, base: &Path, named: &Spanned<String>, problems: &mut Problems) -> Option<PathBuf> {
         let path = normalised(&base.parent().unwrap_or(Path::new("")).join(&named.value));

@@ -1,8 +1,10 @@
 //! What a plan means. Valid by construction: only `compile` makes one, and only from documents without a mistake.
 
+mod monitor;
 mod phase;
 mod target;
 
+pub use monitor::{Host, HostId, Monitor, TARGET};
 pub use phase::{Judged, Load, OpenLoad, Phase, Stage};
 pub use target::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 
@@ -71,6 +73,8 @@ pub struct Plan {
     pub classes: Vec<UserClass>,
     /// The operations' names, by [`OperationId`].
     pub operations: Vec<String>,
+    /// The hosts that are looked at meanwhile, if any.
+    pub monitor: Option<Monitor>,
     /// How the verdict is reached.
     pub gate: Gate,
     /// Values that no output may show.

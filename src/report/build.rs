@@ -11,6 +11,8 @@ use crate::report::model::{
     ArrivalsReport, CheckReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
     OperationReport, PhaseReport, PlanFacts, Report, TimesReport,
 };
+use crate::report::resources::{resources, shared_machine};
+use crate::resources::metric::Metric;
 use crate::slo::judge::{Judged, Length, Verdict};
 use crate::slo::objective::{Objective, Statistic, Tier};
 
@@ -35,6 +37,8 @@ pub struct Facts<'f> {
     pub ended_early: Option<EndedEarlyReport>,
     /// The generator's own checks, by phase of the plan.
     pub checks: &'f [Vec<Check>],
+    /// How many cores the generator may use.
+    pub cores: f64,
     /// What the reader should know.
     pub notices: Vec<String>,
 }
@@ -56,7 +60,9 @@ pub fn build(
         let counted = &summary.phases[run.phase.index()];
         let checks = facts.checks.get(run.phase.index()).map_or(&[][..], Vec::as_slice);
         let causes = if missed { causes(plan, counted) } else { Vec::new() };
-        PhaseReport { causes, ..phase_report(plan, run, counted, checks) }
+        let shared_machine =
+            plan.monitor.as_ref().and_then(|it| shared_machine(it, &counted.readings, run, facts.cores));
+        PhaseReport { causes, shared_machine, ..phase_report(plan, run, counted, checks) }
     });
     let phases = reports.collect();
     let judgements = objectives.iter().zip(judged);
@@ -80,6 +86,7 @@ pub fn build(
         confidence_percent: rounded(100.0 * (1.0 - facts.gate.alpha)),
         objectives: objectives.map(|(objective, judged)| objective_report(plan, objective, judged)).collect(),
         phases,
+        resources: resources(plan, summary, facts.phases),
         ended_early: facts.ended_early,
         notices: facts.notices,
     }
@@ -110,6 +117,8 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> Obje
         phase: plan.phases[objective.phase.index()].name.clone(),
         operations: objective.operations.iter().map(|id| plan.operations[id.index()].clone()).collect(),
         scenario: objective.scenario.clone(),
+        host: objective.host.as_ref().map(|(_, name)| name.clone()),
+        metric: statistic.metric().map(Metric::word),
         statistic: statistic.to_string(),
         unit: statistic.unit(),
         observed: judged.observed.map(rounded),
@@ -158,6 +167,7 @@ fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[C
         errors_by_kind: errors_by_kind(plan, counted),
         causes: Vec::new(),
         generator: generator_report(run, counted, checks),
+        shared_machine: None,
     }
 }
 
@@ -244,7 +254,7 @@ fn ms(time: std::time::Duration) -> f64 {
 
 /// To a thousandth: no measurement here is finer, and a report is read by people too. Small ones, such as a limit of a few
 /// a day, to a thousandth of that.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     let parts = if value.abs() < 0.1 { 1e6 } else { 1e3 };
     (value * parts).round() / parts
 }

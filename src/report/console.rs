@@ -1,7 +1,11 @@
 //! The report as a terminal shows it, readable at 80 columns.
 
-use crate::report::model::{ObjectiveReport, PhaseReport, Report};
+use crate::report::model::{HostReport, ObjectiveReport, PhaseReport, Report};
 use crate::report::table::{WIDTH, light, number};
+use crate::units::amount;
+
+/// So many events of a host are shown.
+const EVENTS: usize = 3;
 
 /// The whole report: a table of operations and one of objectives per phase, then the verdict.
 pub fn render(report: &Report) -> String {
@@ -47,8 +51,67 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     for cause in &phase.causes {
         text.push_str(&wrapped("  likely cause:", cause));
     }
+    text.push_str(&hosts_text(report, phase));
     text.push('\n');
     text.push_str(&generator_text(phase));
+    text
+}
+
+/// What hosts used, and what there is to say about it.
+fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
+    let hosts: Vec<&HostReport> = report.resources.iter().filter(|host| host.phase == phase.name).collect();
+    if hosts.is_empty() {
+        return String::new();
+    }
+    let titles = ["mean (highest) of", "cpu", "memory", "disk_io", "read", "written", "received", "sent"];
+    let mut table = light(&titles);
+    for host in &hosts {
+        let used = |name: &str| match host.metrics.get(name) {
+            Some(metric) => format!("{} ({})%", percent(metric.mean), percent(metric.max)),
+            None => "–".to_owned(),
+        };
+        let bytes = |total: Option<u64>| total.map_or("–".to_owned(), |total| amount(total as f64, "B"));
+        let totals = &host.totals;
+        table.add_row([
+            host.host.clone(),
+            used("cpu"),
+            used("memory"),
+            used("disk_io"),
+            bytes(totals.disk_read_bytes),
+            bytes(totals.disk_written_bytes),
+            bytes(totals.network_received_bytes),
+            bytes(totals.network_sent_bytes),
+        ]);
+    }
+    let mut text = format!("\n{table}\n");
+    for host in hosts {
+        text.push_str(&host_text(host));
+    }
+    if let Some(shared) = &phase.shared_machine {
+        text.push_str(&wrapped("  on this machine:", &shared.told));
+    }
+    text
+}
+
+/// A share as a table has room for it.
+fn percent(share: f64) -> String {
+    if share < 9.95 { format!("{share:.1}") } else { format!("{share:.0}") }
+}
+
+/// What was missing of a host, and what happened to it.
+fn host_text(host: &HostReport) -> String {
+    let mut text = String::new();
+    if host.readings < host.expected {
+        let told = format!("{} of {} readings are there", host.readings, host.expected);
+        text.push_str(&wrapped(&format!("  {}:", host.host), &told));
+    }
+    for event in host.events.iter().take(EVENTS) {
+        text.push_str(&wrapped(&format!("  {}, {}:", host.host, event.at), &event.what));
+    }
+    if host.events.len() > EVENTS {
+        let more = format!("and {} times more, see `events` in the report", host.events.len() - EVENTS);
+        text.push_str(&wrapped(&format!("  {}:", host.host), &more));
+    }
     text
 }
 
@@ -114,15 +177,18 @@ fn latency_table(phase: &PhaseReport) -> String {
 fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
     let mut table = light(&["objective", "observed", "target", "accept", "limit", "tier", "verdict"]);
     for objective in objectives {
-        let limit = |name: &str| number(objective.limits.get(name).copied());
+        // The unit of most limits is told beside what was observed; sizes have each its own.
+        let limit = |name: &str| match objective.limits.get(name) {
+            Some(limit) if objective.unit.starts_with('B') => amount(*limit, objective.unit),
+            limit => number(limit.copied()),
+        };
         let last = if objective.kind == "throughput" { "minimum" } else { "maximum" };
         let statistic = match objective.kind {
-            "response_time" => format!("{} ", objective.statistic),
-            _ => String::new(),
+            "throughput" | "error_rate" => String::new(),
+            _ => format!("{} ", objective.statistic),
         };
-        let unit = if objective.unit == "/s" { "/s".to_owned() } else { format!(" {}", objective.unit) };
         let observed = match objective.observed {
-            Some(_) => format!("{statistic}{}{unit}", number(objective.observed)),
+            Some(observed) => format!("{statistic}{}", amount(observed, objective.unit)),
             None => "–".to_owned(),
         };
         table.add_row([

@@ -5,7 +5,9 @@ mod causes;
 pub mod console;
 pub mod model;
 mod notices;
+mod resources;
 pub mod table;
 
 pub use build::{Facts, build};
 pub use notices::{insecure, notices, spells};
+pub use resources::notices_of_hosts;

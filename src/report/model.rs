@@ -2,6 +2,12 @@
 //!
 //! The unit is in a name or beside it: `_ms`, `_s`, `_per_s`, `_percent`, `_bytes`. What has no data is `null`, never 0.
 
+mod resources;
+
+pub use resources::{
+    HoleReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
+};
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -39,6 +45,8 @@ pub struct Report {
     pub objectives: Vec<ObjectiveReport>,
     /// Every phase that ran.
     pub phases: Vec<PhaseReport>,
+    /// What the hosts under `[monitor]` used, phase by phase.
+    pub resources: Vec<HostReport>,
     /// Where the runner ended the run before its time.
     pub ended_early: Option<EndedEarlyReport>,
     /// What the reader should know.
@@ -76,7 +84,7 @@ pub struct PlanFacts {
 pub struct ObjectiveReport {
     /// Its name.
     pub name: String,
-    /// `response_time`, `throughput` or `error_rate`.
+    /// `response_time`, `throughput`, `error_rate`, `resource` or `drift`.
     pub kind: &'static str,
     /// The phase.
     pub phase: String,
@@ -84,6 +92,10 @@ pub struct ObjectiveReport {
     pub operations: Vec<String>,
     /// For throughput the scenario.
     pub scenario: Option<String>,
+    /// For resources the host.
+    pub host: Option<String>,
+    /// For resources what is measured.
+    pub metric: Option<&'static str>,
     /// `p95`, `mean` …
     pub statistic: String,
     /// Of observed and limits.
@@ -92,10 +104,10 @@ pub struct ObjectiveReport {
     pub observed: Option<f64>,
     /// Between these the true value is, each end at the gate's confidence; `null` where one of them is unknown.
     pub interval: Option<[f64; 2]>,
-    /// Requests it is based on.
+    /// Requests, or readings, it is based on.
     pub samples: u64,
     /// How many independent requests would tell as much; for `mean` and throughput how many batches there are, with
-    /// `every` how many windows.
+    /// `every`, and for the growth of something, how many windows.
     pub effective_samples: Option<f64>,
     /// By tier.
     pub limits: BTreeMap<&'static str, f64>,
@@ -147,6 +159,8 @@ pub struct PhaseReport {
     pub causes: Vec<String>,
     /// How the generator did.
     pub generator: GeneratorReport,
+    /// Where the target is on the generator's machine, and that was looked at.
+    pub shared_machine: Option<SharedMachineReport>,
 }
 
 /// What became of a schedule.

@@ -65,7 +65,7 @@ impl Unit {
             Self::Percent => "%",
             Self::Bytes => "B",
             Self::BytesPerSecond => "B/s",
-            Self::Count => "",
+            Self::Count => "count",
         }
     }
 }
@@ -96,6 +96,42 @@ impl Metric {
     /// Its name in plans and reports.
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(_, metric)| *metric == self).map_or("", |(word, _)| *word)
+    }
+
+    /// What is measured, in a sentence: tools disagree.
+    pub fn definition(self) -> &'static str {
+        match self {
+            Self::Cpu => {
+                "1 − (idle + iowait) / total, with steal in the total and in use, and guests, who are in user, not added again; \
+                 of a process with its children, or a control group: of the cores that it may use"
+            }
+            Self::Steal => "steal / total, what a hypervisor gave to others",
+            Self::Throttled => "periods in which the limit of processor time was reached / periods",
+            Self::Memory => {
+                "1 − MemAvailable / MemTotal; of a process its resident set, of a control group its working set \
+                 (memory.current − inactive_file), of what it may have"
+            }
+            Self::MemoryUsed => "MemTotal − MemAvailable",
+            Self::ProcessMemory => {
+                "the resident set of a process and its children, or the working set of a control group"
+            }
+            Self::Swap => "swap in use / all swap; 0 where there is none",
+            Self::DiskIo => "time in which the busiest disk had a request under way / time",
+            Self::DiskPressure => {
+                "time in which some task waited for a disk / time (pressure stall information)"
+            }
+            Self::DiskQueue => "requests waiting or under way, on average, at the disk with the most",
+            Self::DiskRead => "bytes read from all disks / time",
+            Self::DiskWrite => "bytes written to all disks / time",
+            Self::DiskUsed => {
+                "space in use / (in use + available to ordinary users), of the fullest file system"
+            }
+            Self::NetworkIn => "bytes received by all devices but loopback / time",
+            Self::NetworkOut => "bytes sent by all devices but loopback / time",
+            Self::OpenFiles => "files that are open; of a process and its children their descriptors",
+            Self::Threads => "threads",
+            Self::Connections => "TCP connections, without listening sockets",
+        }
     }
 
     /// What it is measured in.

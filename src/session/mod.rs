@@ -63,6 +63,7 @@ impl Session<'_> {
         }
         match &mut event {
             RunEvent::PhaseStarted { phase, at } => {
+                self.ledger.begin(phase.0, *at);
                 // What happened between two phases is no one's.
                 let _ = self.self_use.machine();
                 self.phases.push(PhaseRun {
@@ -88,6 +89,7 @@ impl Session<'_> {
                     run.peak_memory_bytes = self.self_use.peak_memory();
                 }
             }
+            RunEvent::Read(reading) => self.ledger.read(reading),
             RunEvent::Told(_) => {}
         }
         for observer in &mut self.observers {

@@ -3,7 +3,8 @@
 use crate::measure::summary::{Evidence, Summary};
 use crate::plan::model::{Gate, PhaseId};
 use crate::proof::Anytime;
-use crate::slo::objective::Objective;
+use crate::slo::judge::readings;
+use crate::slo::objective::{Objective, Statistic};
 use crate::slo::scale::Scale;
 
 /// The design effect is an estimate itself, so nothing is proven before so many judged seconds.
@@ -52,6 +53,12 @@ impl<'o> Aborts<'o> {
     fn look_at(&mut self, index: usize, summary: &Summary) -> Option<String> {
         let objective = &self.objectives[index];
         let (tier, limit) = objective.gated_limit(self.gate.tier)?;
+        if let Statistic::Resource(resource) = objective.statistic {
+            let phase = &summary.phases[objective.phase.index()];
+            let certain = readings::certain_breach(objective, resource, phase, (limit, self.gate.alpha))?;
+            let tier = tier.word();
+            return Some(format!("it is certain that `{}` is beyond its {tier}: {certain}", objective.name));
+        }
         let (_, watch) = objective.watches.iter().find(|(watched, _)| *watched == tier)?;
         let evidence = &summary.evidence[*watch];
         let seconds = seconds(evidence);
@@ -100,6 +107,7 @@ impl<'o> Aborts<'o> {
             }
             Scale::Nothing { cases, counted, .. } => (counted > 0.0)
                 .then(|| format!("{counted:.0} of {cases:.0} count against it, where none may")),
+            Scale::Seen { .. } | Scale::Change { .. } => None,
             Scale::Mean { .. } => {
                 let (risk, allowed) = (scale.risk_of_breach(), self.test.risk_of_look(look));
                 (risk <= allowed).then(|| {
@@ -126,7 +134,7 @@ mod tests {
     use crate::measure::watch::Tally;
     use crate::plan::model::OperationId;
     use crate::plan::{Decision, GateTier, Inconclusive};
-    use crate::slo::objective::{Statistic, Tier, Tiers};
+    use crate::slo::objective::{Tier, Tiers};
 
     fn gate() -> Gate {
         let (tier, inconclusive, decision) = (GateTier::Maximum, Inconclusive::Fail, Decision::Proven);
@@ -140,6 +148,7 @@ mod tests {
             phase: PhaseId(0),
             operations: vec![OperationId(0)],
             scenario: None,
+            host: None,
             statistic,
             tiers: Tiers { target: None, acceptable: None, last: 10.0 },
             gated: true,

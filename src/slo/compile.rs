@@ -3,8 +3,9 @@ use std::collections::HashMap;
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::{Spanned, parse, read_root};
 use crate::measure::watch::{Watch, Windows};
-use crate::plan::model::{OperationId, Phase, PhaseId, Plan};
+use crate::plan::model::{HostId, OperationId, Phase, PhaseId, Plan};
 use crate::plan::{GateTier, Names, ThresholdsFile};
+use crate::resources::metric::Metric;
 use crate::slo::document::ThresholdsDocument;
 use crate::slo::draft::{Draft, Select, read_drafts};
 use crate::slo::objective::{EveryWindow, Objective};
@@ -59,9 +60,10 @@ pub fn load(
     let Some(plan) = plan.filter(|_| !problems.refused()) else { return Objectives::default() };
     let mut objectives = Objectives::default();
     for draft in &drafts {
+        check_host(draft, plan, problems);
         let before = objectives.all.len();
         objectives.all.extend(expand(draft, plan));
-        if objectives.all.len() == before {
+        if objectives.all.len() == before && !matches!(draft.select, Select::Host(..)) {
             report_never_sampled(draft, problems);
         }
     }
@@ -129,6 +131,7 @@ fn check_selectors(draft: &Draft, names: &Names, problems: &mut Problems) {
         Select::Scenarios(list) => {
             check_selector(list, &names.scenarios, Code::UnknownPhase, "scenario", &draft.name, problems);
         }
+        Select::Host(..) => {}
     }
     if let Some(phases) = &draft.phases {
         check_selector(phases, &names.phases, Code::UnknownPhase, "phase", &draft.name, problems);
@@ -181,11 +184,13 @@ fn expand(draft: &Draft, plan: &Plan) -> Vec<Objective> {
     });
     let in_phase = phases.filter_map(|(index, phase)| {
         let (operations, scenario) = selected(draft, plan, phase)?;
+        let host = draft_host(draft, plan);
         Some(Objective {
             name: draft.name.value.clone(),
             phase: PhaseId(u16::try_from(index).ok()?),
             operations,
             scenario,
+            host,
             statistic: draft.statistic,
             tiers: draft.tiers,
             gated: draft.gated,
@@ -211,6 +216,45 @@ fn selected(draft: &Draft, plan: &Plan, phase: &Phase) -> Option<(Vec<OperationI
             let found = list.iter().any(|entry| glob(&entry.value, &phase.scenario));
             found.then(|| (all, Some(phase.scenario.clone())))
         }
+        Select::Host(..) => draft_host(draft, plan).map(|_| (Vec::new(), None)),
+    }
+}
+
+fn draft_host(draft: &Draft, plan: &Plan) -> Option<(HostId, String)> {
+    let Select::Host(host, _) = &draft.select else { return None };
+    Some((plan.monitor.as_ref()?.host(&host.value)?, host.value.clone()))
+}
+
+/// What is read of a host needs a host that is looked at, and a source that can give it.
+fn check_host(draft: &Draft, plan: &Plan, problems: &mut Problems) {
+    let (Select::Host(host, metric_span), Some(metric)) = (&draft.select, draft.statistic.metric()) else {
+        return;
+    };
+    let hosts = || plan.monitor.iter().flat_map(|monitor| &monitor.hosts).filter(|host| host.span.is_some());
+    let names = || hosts().map(|host| host.name.as_str());
+    let Some(found) = hosts().find(|known| known.name == host.value) else {
+        let at = if host.is_written() { host.span } else { draft.name.span };
+        let diagnostic =
+            Diagnostic::new(Code::UnknownHost, format!("the plan looks at no host `{}`", host.value));
+        let diagnostic = diagnostic.at(at, "for this objective").suggest(&host.value, names());
+        let help = match names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ").as_str() {
+            "" => format!(
+                "add `[monitor]` to the plan, with `hosts = {{ {} = \"local\" }}` or another source",
+                host.value
+            ),
+            listed => format!("the hosts under `[monitor]` are {listed}"),
+        };
+        return problems.report(diagnostic.help(help));
+    };
+    if !found.source.gives(metric) {
+        let message = format!("`{}` cannot be had from {}", metric.word(), found.source.told());
+        let given = Metric::ALL.iter().filter(|(_, metric)| found.source.gives(*metric));
+        let given = given.map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let mut diagnostic = Diagnostic::new(Code::NotGiven, message).at(*metric_span, "not given");
+        if let Some(span) = found.span {
+            diagnostic = diagnostic.at(span, format!("the source of `{}`", found.name));
+        }
+        problems.report(diagnostic.help(format!("it gives {given}")));
     }
 }
 
@@ -218,7 +262,7 @@ fn add_watches(objectives: &mut Objectives, plan: &Plan) {
     let Objectives { all, watches } = objectives;
     for objective in all {
         for (tier, limit) in objective.tiers.all() {
-            let watch = objective.watch(limit, plan.target.timeout.duration());
+            let Some(watch) = objective.watch(limit, plan.target.timeout.duration()) else { continue };
             let known = watches.iter().position(|other| *other == watch).unwrap_or_else(|| {
                 watches.push(watch);
                 watches.len() - 1

@@ -1,6 +1,8 @@
 //! Objectives as they were written: their limits, statistics and windows, checked for themselves.
 
-use crate::diagnostic::{Code, Diagnostic, Problems};
+mod readings;
+
+use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::Spanned;
 use crate::slo::document::{ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument};
 use crate::slo::objective::{EveryWindow, Statistic, Tiers};
@@ -22,6 +24,8 @@ pub(super) struct Draft {
 pub(super) enum Select {
     Operations(Vec<Spanned<String>>),
     Scenarios(Vec<Spanned<String>>),
+    /// A host, and where its metric was written.
+    Host(Spanned<String>, Span),
 }
 
 /// The windows that are judged each, where `every` says so.
@@ -50,13 +54,17 @@ fn windows(
 
 /// The objectives of a file.
 pub(super) fn read_drafts(document: ThresholdsDocument, drafts: &mut Vec<Draft>, problems: &mut Problems) {
-    let ThresholdsDocument { response_time, throughput, error_rate } = document;
+    let ThresholdsDocument { response_time, throughput, error_rate, resource, drift } = document;
     let items = response_time.into_iter().flat_map(|items| items.value);
     drafts.extend(items.filter_map(|item| response_time_draft(item.value, problems)));
     let items = throughput.into_iter().flat_map(|items| items.value);
     drafts.extend(items.filter_map(|item| throughput_draft(item.value, problems)));
     let items = error_rate.into_iter().flat_map(|items| items.value);
     drafts.extend(items.filter_map(|item| error_rate_draft(item.value, problems)));
+    let items = resource.into_iter().flat_map(|items| items.value);
+    drafts.extend(items.filter_map(|item| readings::resource_draft(item.value, problems)));
+    let items = drift.into_iter().flat_map(|items| items.value);
+    drafts.extend(items.filter_map(|item| readings::drift_draft(item.value, problems)));
 }
 
 fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) -> Option<Draft> {

@@ -1,13 +1,19 @@
 //! From what was counted to a verdict on each objective.
 
+mod drift;
+pub(in crate::slo) mod readings;
+mod requests;
 mod why;
 
-use crate::measure::counts::Times;
+pub use readings::FEWEST as FEWEST_READINGS;
+
 use crate::measure::summary::{Evidence, PhaseSummary, Summary};
-use crate::measure::watch::Tally;
 use crate::plan::Decision;
 use crate::plan::model::Gate;
-use crate::proof::{Share, holm};
+use crate::proof::holm;
+use crate::slo::judge::drift::Drift;
+use crate::slo::judge::readings::{Holes, Readings};
+use crate::slo::judge::requests::Requests;
 use crate::slo::objective::{Objective, Statistic, Tier};
 use crate::slo::scale::Scale;
 
@@ -88,19 +94,27 @@ pub struct Terms<'t> {
     pub aborted: Option<usize>,
 }
 
-/// An objective with what was counted for it.
+/// An objective with what was found for it.
 struct Case<'c> {
     objective: &'c Objective,
     phase: &'c PhaseSummary,
+    found: Found<'c>,
     /// By tier, best first.
     scales: Vec<(Tier, f64, Scale)>,
     /// The place of the gate's tier among them.
     at_gate: usize,
-    /// Of the gate's tier.
-    evidence: &'c Evidence,
     gated: bool,
     invalid: Option<&'c str>,
+    /// Why it decides nothing, whatever it comes to.
+    unfit: Option<String>,
     aborted: bool,
+}
+
+/// What an objective looks at.
+enum Found<'c> {
+    Requests(Requests<'c>),
+    Readings(Readings<'c>),
+    Drift(Drift<'c>),
 }
 
 /// Judges every objective: exact counts decide, not histograms.
@@ -141,33 +155,27 @@ impl<'c> Case<'c> {
         let objective = &objectives[index];
         let phase = summary.phases.get(objective.phase.index()).filter(|phase| phase.ran.is_some())?;
         let of_tier = |tier: Tier| {
-            let (_, watch) =
-                objective.watches.iter().find(|(t, _)| *t == tier).expect("every tier is watched");
-            &summary.evidence[*watch]
+            let watched = objective.watches.iter().find(|(t, _)| *t == tier);
+            watched.map(|(_, watch)| &summary.evidence[*watch])
         };
-        let tiers = objective.tiers.all();
-        let scales: Vec<_> =
-            tiers.map(|(tier, limit)| (tier, limit, Scale::of(objective, limit, of_tier(tier)))).collect();
+        let tiers: Vec<(Tier, f64)> = objective.tiers.all().collect();
         let gate = objective.tiers.at_gate(terms.gate.tier);
-        let at = |(tier, _)| scales.iter().position(|(known, ..)| *known == tier);
-        let at_gate = gate.and_then(at).unwrap_or(scales.len() - 1);
+        let at_gate = gate.and_then(|(tier, _)| tiers.iter().position(|(known, _)| *known == tier));
+        let at_gate = at_gate.unwrap_or(tiers.len() - 1);
+        let at_gate_of = of_tier(tiers[at_gate].0);
+        let found = Found::of(objective, phase, at_gate_of, terms.gate.alpha);
+        let scale = |tier: Tier, limit: f64| found.scale(objective, limit, of_tier(tier));
         Some(Self {
-            evidence: of_tier(scales[at_gate].0),
+            scales: tiers.into_iter().map(|(tier, limit)| (tier, limit, scale(tier, limit))).collect(),
             gated: objective.gated && gate.is_some(),
             invalid: terms.invalid.get(objective.phase.index()).and_then(Option::as_deref),
+            unfit: found.unfit(objective, phase, terms),
             aborted: terms.aborted == Some(index),
             objective,
             phase,
-            scales,
+            found,
             at_gate,
         })
-    }
-
-    /// Whether it was judged for less time than users take to come round.
-    fn is_unsteady(&self, terms: Terms<'_>) -> bool {
-        let away = terms.rounds.get(self.objective.phase.index()).copied().unwrap_or(0.0);
-        let answered = || self.times().quantile(0.5).unwrap_or_default().as_secs_f64();
-        self.objective.statistic == Statistic::Throughput && self.phase.judged_seconds < away + answered()
     }
 
     fn scale(&self) -> &Scale {
@@ -177,8 +185,7 @@ impl<'c> Case<'c> {
     fn judge(&self, breach_is_proven: bool, terms: Terms<'_>) -> Judged {
         let alpha = terms.gate.alpha;
         let has_data = self.has_data();
-        let unsteady = self.is_unsteady(terms);
-        let trusted = has_data && self.invalid.is_none() && !unsteady;
+        let trusted = has_data && self.invalid.is_none() && self.unfit.is_none();
         let observed = self.observed();
         let holds = |index: usize| match terms.gate.decision {
             Decision::Proven => self.scales[index].2.is_kept(alpha),
@@ -195,14 +202,14 @@ impl<'c> Case<'c> {
         };
         let verdict = match best {
             _ if !has_data => Verdict::NoData,
-            _ if self.invalid.is_some() || unsteady => Verdict::Inconclusive,
+            _ if self.invalid.is_some() || self.unfit.is_some() => Verdict::Inconclusive,
             _ if self.aborted || missed => Verdict::Missed,
             _ if holds(self.at_gate) => Verdict::Met,
             _ => Verdict::Inconclusive,
         };
         let proven = terms.gate.decision == Decision::Proven;
         let interval = self.interval(alpha).filter(|_| has_data && proven);
-        let why = why::why(self, &why::Facts { verdict, best, observed, interval, unsteady, terms });
+        let why = why::why(self, &why::Facts { verdict, best, observed, interval, terms });
         let (verdict, why) = match terms.length {
             Length::Rehearsed if self.is_too_short(verdict, terms) => {
                 (Verdict::NotAssessed, format!("a rehearsal does not decide it: {why}"))
@@ -213,7 +220,7 @@ impl<'c> Case<'c> {
             observed,
             interval,
             samples: self.samples(),
-            effective_samples: self.scale().effective().filter(|_| has_data),
+            effective_samples: self.effective().filter(|_| has_data),
             tier: best.map(|index| self.scales[index].0),
             beyond_all: trusted && best.is_none() && broken(self.scales.len() - 1),
             verdict,
@@ -241,84 +248,96 @@ impl<'c> Case<'c> {
     }
 
     fn has_data(&self) -> bool {
-        let Tally { n, f, .. } = self.evidence.counts;
-        match self.objective.statistic {
-            // What was sent before the judged window says nothing of it, nor do users that never began, and seconds pass
-            // without a task too.
-            Statistic::Throughput => {
-                let tried = self.phase.health.draws.iter().any(|drawn| *drawn > 0);
-                n > 0.0 && (tried || self.phase.dropped() > 0)
-            }
-            _ if self.objective.windows.is_some() => self.evidence.trials.judged > 0,
-            Statistic::Mean => n > 0.0,
-            _ => n - f > 0.0,
+        match &self.found {
+            Found::Requests(requests) => requests.has_data(),
+            Found::Readings(readings) => readings.has_data(),
+            Found::Drift(drift) => drift.has_data(),
         }
     }
 
-    /// The requests that it is based on.
+    /// The requests or readings that it is based on.
     fn samples(&self) -> u64 {
-        match self.objective.statistic {
-            Statistic::Throughput => {
-                let operations = self.objective.operations.iter();
-                operations.filter_map(|id| self.phase.operations.get(id)).map(|o| o.completed).sum()
-            }
-            _ => self.evidence.counts.n as u64,
+        match &self.found {
+            Found::Requests(requests) => requests.samples(),
+            Found::Readings(readings) => u64::from(readings.coverage.seen),
+            Found::Drift(drift) => drift.samples,
         }
-    }
-
-    fn times(&self) -> Times {
-        let mut times = Times::default();
-        for operation in self.objective.operations.iter().filter_map(|id| self.phase.operations.get(id)) {
-            times.merge(&operation.response);
-        }
-        times
     }
 
     /// What was observed, for showing, in the statistic's unit.
     fn observed(&self) -> Option<f64> {
-        let Tally { n, k, .. } = self.evidence.counts;
-        match self.objective.statistic {
-            Statistic::Quantile(part) => self.quantile(&self.times(), part),
-            Statistic::Max => self.times().max().map(ms),
-            Statistic::Mean => (n > 0.0).then(|| k / n / 1000.0),
-            Statistic::Throughput => self.has_data().then(|| k / n),
-            Statistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),
+        match (&self.found, self.objective.statistic) {
+            (Found::Requests(requests), _) => requests.observed(),
+            (Found::Readings(readings), Statistic::Resource(resource)) => readings.observed(resource.of),
+            (Found::Readings(_), _) => None,
+            (Found::Drift(drift), _) => drift.change.map(|[_, estimate, _]| estimate),
         }
-    }
-
-    /// The time at a rank among answers and dropped arrivals, which have no time but are the slowest of all.
-    fn quantile(&self, times: &Times, rank: f64) -> Option<f64> {
-        let Tally { n, f, .. } = self.evidence.counts;
-        let rank = rank * (n - f) / (times.count().max(1) as f64);
-        times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
     }
 
     /// Between which values the true one is, each end at risk α.
     fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
-        let Evidence { counts: Tally { n, k, f }, broken, .. } = self.evidence;
-        let mean = |unit: f64| {
-            let (low, high) = crate::proof::Means::of(broken)?.interval(alpha);
-            Some([low.max(0.0) / unit, high / unit])
-        };
-        match self.objective.statistic {
-            Statistic::Quantile(part) => {
-                let (low, high) = Share::of(n - f, *k, broken).ranks(part, alpha);
-                let times = self.times();
-                Some([self.quantile(&times, low)?, self.quantile(&times, high?)?])
-            }
-            Statistic::ErrorRate => {
-                let (low, high) = Share::of(*n, *k, broken).interval(alpha);
-                Some([100.0 * low, 100.0 * high])
-            }
-            Statistic::Mean => mean(1000.0),
-            Statistic::Throughput => mean(1.0),
-            Statistic::Max => None,
+        match &self.found {
+            Found::Requests(requests) => requests.interval(alpha),
+            Found::Readings(_) => None,
+            Found::Drift(drift) => drift.change.map(|[low, _, high]| [low, high]),
+        }
+    }
+
+    /// How many independent cases the decision rests on.
+    fn effective(&self) -> Option<f64> {
+        match &self.found {
+            Found::Drift(drift) => drift.windows,
+            _ => self.scale().effective(),
         }
     }
 }
 
-fn ms(time: std::time::Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
+impl<'c> Found<'c> {
+    fn of(
+        objective: &'c Objective,
+        phase: &'c PhaseSummary,
+        evidence: Option<&'c Evidence>,
+        alpha: f64,
+    ) -> Self {
+        match (objective.statistic, evidence) {
+            (Statistic::Growth(growth), _) => {
+                Self::Drift(Drift::of_metric(objective, growth.metric, phase, alpha))
+            }
+            (Statistic::Resource(resource), _) => {
+                Self::Readings(Readings::of(objective, resource.metric, phase))
+            }
+            (Statistic::Slowdown { .. }, Some(evidence)) => {
+                Self::Drift(Drift::of_times(evidence, phase, alpha))
+            }
+            (_, evidence) => {
+                let evidence = evidence.expect("every tier of what is counted is watched");
+                Self::Requests(Requests { objective, phase, evidence })
+            }
+        }
+    }
+
+    /// How one of the limits is decided; `evidence` is what was counted against it.
+    fn scale(&self, objective: &Objective, limit: f64, evidence: Option<&Evidence>) -> Scale {
+        match (self, objective.statistic, evidence) {
+            (Self::Drift(drift), ..) => drift.scale(limit),
+            (Self::Readings(readings), Statistic::Resource(resource), _) => readings.scale(resource, limit),
+            (_, _, Some(evidence)) => Scale::of(objective, limit, evidence),
+            _ => Scale::Seen { cases: 0.0, within: None },
+        }
+    }
+
+    /// Why it decides nothing, whatever it comes to.
+    fn unfit(&self, objective: &Objective, phase: &PhaseSummary, terms: Terms<'_>) -> Option<String> {
+        match self {
+            Self::Requests(requests) => {
+                requests.unsteady(terms.rounds.get(objective.phase.index()).copied().unwrap_or(0.0))
+            }
+            Self::Readings(readings) => readings.unfit(Holes::Short),
+            Self::Drift(drift) => {
+                drift.unfit(phase.judged_seconds, objective.statistic.min_length().unwrap_or(0.0))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::diagnostic::Span;
 use crate::measure::watch::{Rule, Watch, What, Windows};
 use crate::plan::GateTier;
-use crate::plan::model::{OperationId, PhaseId};
+use crate::plan::model::{HostId, OperationId, PhaseId};
 use crate::proof::{Allowed, fewest_samples};
+use crate::resources::metric::Metric;
 
 /// An objective in a phase in which it applies.
 #[derive(Debug, Clone)]
@@ -16,10 +17,12 @@ pub struct Objective {
     pub name: String,
     /// The phase.
     pub phase: PhaseId,
-    /// The operations of this phase that it pools; for throughput all of them.
+    /// The operations of this phase that it pools; for throughput all of them, for what is read of a host none.
     pub operations: Vec<OperationId>,
     /// For throughput the scenario.
     pub scenario: Option<String>,
+    /// For what is read of a host, the host and its name.
+    pub host: Option<(HostId, String)>,
     /// What is looked at.
     pub statistic: Statistic,
     /// The limits, in the statistic's unit.
@@ -58,6 +61,44 @@ pub enum Statistic {
     Throughput,
     /// The share of requests that failed, in percent.
     ErrorRate,
+    /// What a host uses of a resource, in the metric's unit.
+    Resource(Resource),
+    /// How much a metric of a host grows over the phase, in percent of what it is in the beginning.
+    Growth(Growth),
+    /// The mean response time in the last tenth of the phase, as a multiple of that in the first.
+    Slowdown {
+        /// In seconds: a shorter phase decides nothing.
+        min_length: f64,
+    },
+}
+
+/// Which of the readings of a host are compared with the limits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resource {
+    /// What was measured.
+    pub metric: Metric,
+    /// What of the readings.
+    pub of: Typical,
+}
+
+/// One number for many readings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Typical {
+    /// Their mean.
+    Mean,
+    /// The highest.
+    Max,
+    /// What this part of their means over 60 s does not exceed.
+    Quantile(f64),
+}
+
+/// What of a host may grow only so much.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    /// What was measured.
+    pub metric: Metric,
+    /// In seconds: a shorter phase decides nothing.
+    pub min_length: f64,
 }
 
 /// How good something is.
@@ -154,7 +195,9 @@ impl Statistic {
         match self {
             Self::Quantile(_) | Self::Mean | Self::Max => "ms",
             Self::Throughput => "/s",
-            Self::ErrorRate => "%",
+            Self::ErrorRate | Self::Growth(_) => "%",
+            Self::Resource(resource) => resource.metric.unit().word(),
+            Self::Slowdown { .. } => "ratio",
         }
     }
 
@@ -164,27 +207,40 @@ impl Statistic {
             Self::Quantile(_) | Self::Mean | Self::Max => "response_time",
             Self::Throughput => "throughput",
             Self::ErrorRate => "error_rate",
+            Self::Resource(_) => "resource",
+            Self::Growth(_) | Self::Slowdown { .. } => "drift",
         }
     }
 
-    /// What has to be counted to decide about a limit; `failure` is the time at which failures enter a mean.
-    pub fn what(self, limit: f64, failure: Duration) -> What {
+    /// What has to be counted to decide about a limit, and when that is within it; `failure` is the time at which failures
+    /// enter a mean. `None` for what is read of a host.
+    pub fn counted(self, limit: f64, failure: Duration) -> Option<(What, Rule)> {
+        let slower = || What::Slower(Duration::from_nanos((limit * 1e6).round() as u64));
+        Some(match self {
+            Self::Quantile(part) => (slower(), Rule::Share(1.0 - part)),
+            Self::Max => (slower(), Rule::None),
+            Self::Mean => (What::Time(failure), Rule::Mean(limit * 1000.0)),
+            Self::Throughput => (What::Completed, Rule::Throughput(limit)),
+            Self::ErrorRate => (What::Failed, Rule::Share(limit / 100.0)),
+            // Its limit is none of a time: it only needs the times.
+            Self::Slowdown { .. } => (What::Time(failure), Rule::Mean(f64::INFINITY)),
+            Self::Resource(_) | Self::Growth(_) => return None,
+        })
+    }
+
+    /// What is measured of a host, where that is what it looks at.
+    pub fn metric(self) -> Option<Metric> {
         match self {
-            Self::Quantile(_) | Self::Max => What::Slower(Duration::from_nanos((limit * 1e6).round() as u64)),
-            Self::Mean => What::Time(failure),
-            Self::Throughput => What::Completed,
-            Self::ErrorRate => What::Failed,
+            Self::Resource(Resource { metric, .. }) | Self::Growth(Growth { metric, .. }) => Some(metric),
+            _ => None,
         }
     }
 
-    /// When what was counted is within a limit.
-    pub fn rule(self, limit: f64) -> Rule {
+    /// The shortest phase that decides it, in seconds, where it says so.
+    pub fn min_length(self) -> Option<f64> {
         match self {
-            Self::Quantile(part) => Rule::Share(1.0 - part),
-            Self::Max => Rule::None,
-            Self::Mean => Rule::Mean(limit * 1000.0),
-            Self::Throughput => Rule::Throughput(limit),
-            Self::ErrorRate => Rule::Share(limit / 100.0),
+            Self::Growth(Growth { min_length, .. }) | Self::Slowdown { min_length } => Some(min_length),
+            _ => None,
         }
     }
 
@@ -193,7 +249,7 @@ impl Statistic {
         let share = match self {
             Self::Quantile(part) => 1.0 - part,
             Self::ErrorRate => limit / 100.0,
-            Self::Mean | Self::Max | Self::Throughput => return None,
+            _ => return None,
         };
         fewest_samples(Allowed { share, alpha })
     }
@@ -202,10 +258,14 @@ impl Statistic {
 impl fmt::Display for Statistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // 0.999 · 100 is 99.9 only after rounding.
-            Self::Quantile(part) => write!(f, "p{}", (part * 1e6).round() / 1e4),
-            Self::Mean => f.write_str("mean"),
-            Self::Max => f.write_str("max"),
+            Self::Quantile(part) | Self::Resource(Resource { of: Typical::Quantile(part), .. }) => {
+                // 0.999 · 100 is 99.9 only after rounding.
+                write!(f, "p{}", (part * 1e6).round() / 1e4)
+            }
+            Self::Mean | Self::Resource(Resource { of: Typical::Mean, .. }) => f.write_str("mean"),
+            Self::Max | Self::Resource(Resource { of: Typical::Max, .. }) => f.write_str("max"),
+            Self::Growth(_) => f.write_str("growth"),
+            Self::Slowdown { .. } => f.write_str("ratio"),
             Self::Throughput => f.write_str("throughput"),
             Self::ErrorRate => f.write_str("error rate"),
         }
@@ -218,16 +278,16 @@ impl Objective {
         self.tiers.at_gate(gate).filter(|_| self.gated)
     }
 
-    /// What has to be counted to decide about its limits.
-    pub fn watch(&self, limit: f64, failure: Duration) -> Watch {
-        Watch {
+    /// What has to be counted to decide about one of its limits; `None` where nothing is counted for it.
+    pub fn watch(&self, limit: f64, failure: Duration) -> Option<Watch> {
+        let (what, rule) = self.statistic.counted(limit, failure)?;
+        Some(Watch {
             phase: self.phase,
             operations: self.operations.clone(),
-            what: self.statistic.what(limit, failure),
-            windows: self
-                .windows
-                .map(|windows| Windows { every: windows.every, rule: self.statistic.rule(limit) }),
-        }
+            what,
+            windows: self.windows.map(|windows| Windows { every: windows.every, rule }),
+            course: matches!(self.statistic, Statistic::Slowdown { .. }),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::measure::summary::Evidence;
+use crate::measure::summary::{Evidence, Trials};
 use crate::measure::watch::Tally;
 use crate::proof::{Allowed, Means, Share, Side};
 use crate::slo::objective::{EveryWindow, Objective, Statistic};
@@ -24,6 +24,22 @@ pub(in crate::slo) enum Scale {
         /// Those that may count: failures without a time.
         doubted: f64,
     },
+    /// What was seen is within the limit or is not.
+    Seen {
+        /// Readings.
+        cases: f64,
+        /// `None` where that cannot be said.
+        within: Option<bool>,
+    },
+    /// A change whose interval has to be on one side of the limit.
+    Change {
+        /// Low, estimate and high; `None` where it is not known.
+        change: Option<[f64; 3]>,
+        /// In the same unit.
+        limit: f64,
+        /// Readings or requests.
+        cases: f64,
+    },
     /// A mean has to be on one side of the limit.
     Mean {
         /// With failures without a time at the timeout.
@@ -40,7 +56,7 @@ pub(in crate::slo) enum Scale {
 impl Scale {
     pub(in crate::slo) fn of(objective: &Objective, limit: f64, evidence: &Evidence) -> Self {
         if let Some(windows) = objective.windows {
-            return Self::of_windows(windows, evidence);
+            return Self::of_trials(windows, &evidence.trials);
         }
         let Tally { n, k, f } = evidence.counts;
         let mean = |side, limit| Self::Mean {
@@ -55,6 +71,10 @@ impl Scale {
             Statistic::Max => Self::Nothing { cases: n - f, counted: k, doubted: f },
             Statistic::Mean => mean(Side::AtMost, limit * 1000.0),
             Statistic::Throughput => mean(Side::AtLeast, limit),
+            // These have no evidence of this kind.
+            Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => {
+                Self::Seen { cases: 0.0, within: None }
+            }
         }
     }
 
@@ -69,8 +89,7 @@ impl Scale {
     }
 
     /// Every window is one case.
-    fn of_windows(windows: EveryWindow, evidence: &Evidence) -> Self {
-        let trials = evidence.trials;
+    pub(in crate::slo) fn of_trials(windows: EveryWindow, trials: &Trials) -> Self {
         let (judged, missed, doubted) = (trials.judged as f64, trials.missed as f64, trials.doubted as f64);
         match windows.allow {
             allow if allow > 0.0 => Self::Share {
@@ -87,6 +106,8 @@ impl Scale {
         match *self {
             Self::Share { kept, allowed, .. } => kept.is_within(Allowed { share: allowed, alpha }),
             Self::Nothing { cases, counted, doubted } => cases > 0.0 && counted == 0.0 && doubted == 0.0,
+            Self::Seen { within, .. } => within == Some(true),
+            Self::Change { change, limit, .. } => change.is_some_and(|[_, _, high]| high < limit),
             Self::Mean { kept, side, limit, .. } => kept.is_some_and(|mean| mean.risk(side, limit) <= alpha),
         }
     }
@@ -96,6 +117,11 @@ impl Scale {
         match *self {
             Self::Share { broken, allowed, .. } => broken.beyond(allowed),
             Self::Nothing { counted, .. } => f64::from(u8::from(counted == 0.0)),
+            Self::Seen { within, .. } => f64::from(u8::from(within != Some(false))),
+            // Its interval was made for the gate's risk already.
+            Self::Change { change, limit, .. } => {
+                f64::from(u8::from(!change.is_some_and(|[low, ..]| low > limit)))
+            }
             Self::Mean { broken, side, limit, .. } => broken.map_or(1.0, |mean| match side {
                 // A mean at the limit itself keeps it.
                 _ if mean.error <= 0.0 && mean.risk(side, limit) == 0.0 => 1.0,
@@ -106,7 +132,7 @@ impl Scale {
 
     /// Whether it shares its risk with others: what is seen needs no proof and takes no risk.
     pub(in crate::slo) fn shares_risk(&self) -> bool {
-        !matches!(self, Self::Nothing { .. })
+        matches!(self, Self::Share { .. } | Self::Mean { .. })
     }
 
     /// Whether what was observed is within the limit; `None` where that cannot be said.
@@ -117,15 +143,17 @@ impl Scale {
             }
             Self::Nothing { counted, doubted, .. } if counted == 0.0 && doubted > 0.0 => None,
             Self::Nothing { cases, counted, .. } => (cases > 0.0).then_some(counted == 0.0),
+            Self::Seen { within, .. } => within,
+            Self::Change { change, limit, .. } => change.map(|[_, estimate, _]| estimate <= limit),
             Self::Mean { .. } => None,
         }
     }
 
-    /// How many cases there are: requests, windows or batches.
+    /// How many cases there are: requests, windows, batches or readings.
     pub(in crate::slo) fn cases(&self) -> f64 {
         match *self {
             Self::Share { broken, .. } => broken.cases,
-            Self::Nothing { cases, .. } => cases,
+            Self::Nothing { cases, .. } | Self::Seen { cases, .. } | Self::Change { cases, .. } => cases,
             Self::Mean { broken, .. } => broken.map_or(0.0, |mean| mean.batches as f64),
         }
     }
@@ -135,6 +163,7 @@ impl Scale {
         match *self {
             Self::Share { kept, .. } => Some(kept.effective()),
             Self::Nothing { cases, .. } => Some(cases),
+            Self::Seen { .. } | Self::Change { .. } => None,
             Self::Mean { kept, .. } => Some(kept?.batches as f64),
         }
     }

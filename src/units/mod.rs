@@ -3,6 +3,7 @@
 //! Each is a newtype that can only hold a sensible value; `FromStr` reads it, `Display` writes it back
 //! in the shortest form that reads to the same value.
 
+mod amount;
 mod rate;
 mod share;
 mod short;
@@ -11,6 +12,7 @@ mod time_span;
 
 use std::fmt;
 
+pub use amount::amount;
 pub use rate::Rate;
 pub use share::Share;
 pub use short::short;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use runner::plan::GateTier;
 use runner::plan::model::{Load, Phase, Plan, Request, Task, UserClass, Wait};
-use runner::slo::objective::Statistic;
+use runner::resources::metric::Metric;
+use runner::slo::objective::{Resource, Statistic, Typical};
 use runner::units::TimeSpan;
 
 use crate::answer::Answer;
@@ -93,9 +94,8 @@ fn every_shipped_plan_can_prove_each_of_its_limits_in_full_length() {
         let offers = runner::offer::offer(&plan);
         for objective in answer.objectives.all.iter().filter(|objective| objective.gated) {
             let phase = objective.phase.index();
-            let expected = offers[phase].samples(objective, &plan.phases[phase]).unwrap();
-            let fewest =
-                objective.statistic.fewest_samples(objective.tiers.last, plan.gate.alpha).unwrap_or(1) as f64;
+            let proof = offers[phase].proof(objective, &plan.phases[phase], &plan.gate);
+            let (expected, fewest) = (proof.expected.unwrap(), proof.needed.unwrap_or(1) as f64);
             // The target may be slow a few times.
             assert!(expected >= 1.5 * fewest, "{}: {}: {expected}", path.display(), objective.name);
         }
@@ -202,7 +202,11 @@ fn the_daily_plan_is_judged_by_the_limits_meant() {
     assert_eq!(limits("Peak load"), (1, Statistic::Throughput, [100.0, 75.0, 50.0]));
     assert_eq!(limits("Search-heavy"), (1, Statistic::Throughput, [50.0, 30.0, 20.0]));
     assert_eq!(limits("Failed requests"), (3, Statistic::ErrorRate, [0.1, 0.5, 1.0]));
-    assert_eq!(answer.objectives.all.len(), 17);
+    let mean = |metric| Statistic::Resource(Resource { metric, of: Typical::Mean });
+    assert_eq!(limits("CPU Usage"), (3, mean(Metric::Cpu), [50.0, 70.0, 85.0]));
+    assert_eq!(limits("Memory Usage"), (3, mean(Metric::Memory), [60.0, 80.0, 90.0]));
+    assert_eq!(limits("Disk I/O"), (3, mean(Metric::DiskIo), [50.0, 70.0, 85.0]));
+    assert_eq!(answer.objectives.all.len(), 26);
     let both = answer.objectives.all.iter().any(|objective| objective.operations.len() == 2);
     assert!(both, "`health` and `health-detailed` are judged together");
     assert_eq!(plan.operations.len(), 8);
@@ -252,7 +256,7 @@ fn the_peak_plan_is_two_hours_of_two_hundred_users_in_a_hurry() {
     assert_eq!(said(&plan, "peak"), "3s to 8s: 3 search, 2 health-detailed, 1 manual-sync, 1 scheduler-jobs");
     assert_eq!(
         said_objectives(&answer),
-        "Single search, Health check, Manual sync trigger, (Peak load), Failed requests"
+        "Single search, Health check, Manual sync trigger, (Peak load), CPU Usage, Memory Usage, Disk I/O, Failed requests"
     );
 }
 
@@ -265,7 +269,12 @@ fn the_soaks_are_the_same_users_for_three_days_and_for_a_week() {
         let (plan, answer) = shipped(file);
         assert_eq!(said_only_phase(&plan), phase);
         assert_eq!(said(&plan, "soak"), "1m to 2m: 10 search, 1 health-detailed, 1 performance-report");
-        assert_eq!(said_objectives(&answer), "Single search, Health check, Failed requests", "{file}");
+        assert_eq!(
+            said_objectives(&answer),
+            "Single search, Health check, CPU Usage, Memory Usage, Disk I/O, Memory growth, Growth of open files, \
+             Growth of connections, Disk growth, Slower searches, Failed requests",
+            "{file}"
+        );
     }
 }
 
@@ -281,7 +290,7 @@ fn the_mixed_plan_is_four_hours_of_three_kinds_of_users() {
     assert_eq!(said(&plan, "admin"), "2m to 5m: 3 health-detailed, 2 scheduler-jobs, 1 manual-sync");
     assert_eq!(
         said_objectives(&answer),
-        "Single search, Health check, Sync status, Manual sync trigger, (Search-heavy), Failed requests"
+        "Single search, Health check, Sync status, Manual sync trigger, (Search-heavy), CPU Usage, Memory Usage, Disk I/O, Failed requests"
     );
 }
 

@@ -71,7 +71,11 @@ fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Plan) {
         match record {
             Record::Windows(batch) => ledger.fold(batch),
             Record::PhaseEnded { phase, ran } => ledger.finish(*phase, *ran),
-            Record::PhaseStarted { .. } | Record::Run(_) => {}
+            Record::Reading(reading) => ledger.read(reading),
+            Record::PhaseStarted { phase, at } => {
+                ledger.begin(*phase, jiff::Timestamp::from_microsecond(*at).unwrap());
+            }
+            Record::Run(_) => {}
         }
     }
     (ledger, objectives.all, plan)

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use crate::app::arguments::{CheckArgs, Format};
 use crate::app::load::{load_with_sources, refuse};
 use crate::app::room::Room;
-use crate::app::{output, preflight};
+use crate::app::{hosts, output, preflight};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// Looks for everything that can be known without sending a request; refuses what a run would be refused for.
@@ -23,6 +23,9 @@ pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     };
     let workers = preflight::workers();
     preflight::connections(&mut ready, workers);
+    if !arguments.plan.stand_in {
+        hosts::check(&mut ready);
+    }
     if ready.problems.refused() {
         return Ok(refuse(&ready.problems, arguments.plan.format));
     }

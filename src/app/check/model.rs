@@ -49,6 +49,9 @@ pub(super) struct CheckedObjective {
     pub(super) expected: Option<u64>,
     pub(super) needed: Option<u64>,
     pub(super) can_decide: &'static str,
+    /// Whether it is about requests.
+    #[serde(skip)]
+    pub(super) requests: bool,
 }
 
 /// What the phases of a run are together.
@@ -122,11 +125,12 @@ fn checked_objective(ready: &Ready, objective: &Objective) -> CheckedObjective {
             _ => tier.word(),
         }),
         limit: at_gate.map(|(_, limit)| limit),
-        samples: offer.samples(objective, phase).map(count),
+        samples: offer.samples(objective, phase).map(count).filter(|_| objective.host.is_none()),
         counted: proof.of.word(),
         expected: proof.expected.map(count),
         needed: proof.needed,
         can_decide: at_gate.map_or("not judged", |_| proof.chance().word()),
+        requests: objective.statistic.metric().is_none() && objective.statistic.min_length().is_none(),
     }
 }
 

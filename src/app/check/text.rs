@@ -4,7 +4,7 @@ use crate::app::check::model::{CheckedObjective, CheckedPhase, Totals, end, tota
 use crate::app::load::Ready;
 use crate::app::room::Room;
 use crate::report::table::light;
-use crate::units::{TimeSpan, short};
+use crate::units::{TimeSpan, amount};
 
 pub(super) fn render(ready: &Ready, phases: &[CheckedPhase], room: &Room, explained: &str) -> String {
     let mut text = format!("{}\n{}", headline(ready), outlook(ready, room));
@@ -59,23 +59,28 @@ fn objectives_table(objectives: &[CheckedObjective]) -> String {
     let mut table = light(&["objective", "statistic", "judged at", "samples", "needed", "can decide"]);
     for objective in objectives {
         let CheckedObjective { unit, counted, expected, needed, samples, .. } = objective;
-        let space = if *unit == "/s" { "" } else { " " };
-        let of_windows = *counted == "windows";
-        let expected = if of_windows { expected } else { samples };
-        let counts = |number: &Option<u64>, unit: &str| {
-            number.map_or("–".to_owned(), |number| format!("{number}{unit}"))
+        let of_requests = matches!(*counted, "samples" | "judged seconds") && objective.requests;
+        let expected = if of_requests { samples } else { expected };
+        let counts = |number: &Option<u64>, unit: &str| match number {
+            None => "–".to_owned(),
+            Some(seconds) if unit == " s" && *seconds >= 3600 => {
+                TimeSpan::from(Duration::from_secs(seconds / 60 * 60)).to_string()
+            }
+            Some(number) => format!("{number}{unit}"),
         };
         let (of_expected, of_needed) = match *counted {
             "windows" => (" windows", " windows"),
+            "judged seconds" if !of_requests => (" s", " s"),
             "judged seconds" => ("", " s"),
             _ => ("", ""),
         };
         table.add_row([
             objective.name.clone(),
             objective.statistic.clone(),
-            objective.tier.zip(objective.limit).map_or("not judged".to_owned(), |(tier, limit)| {
-                format!("{tier} {}{space}{unit}", short(limit))
-            }),
+            objective
+                .tier
+                .zip(objective.limit)
+                .map_or("not judged".to_owned(), |(tier, limit)| format!("{tier} {}", amount(limit, unit))),
             counts(expected, of_expected),
             counts(needed, of_needed),
             match objective.can_decide {

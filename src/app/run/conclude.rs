@@ -8,6 +8,7 @@ use crate::app::run::{Outcome, Run, folder};
 use crate::exit::{self, Ending};
 use crate::generator;
 use crate::measure::summary::Summary;
+use crate::plan::model::PhaseId;
 use crate::plan::{Decision, GateTier, Inconclusive};
 use crate::report::model::EndedEarlyReport;
 use crate::report::{self, Facts};
@@ -33,6 +34,8 @@ impl Run<'_> {
         endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
         self.notices.extend(contradictions);
         self.notices.extend(report::notices(plan, &outcome.summary));
+        let ran: Vec<PhaseId> = outcome.phases.iter().map(|run| run.phase).collect();
+        self.notices.extend(report::notices_of_hosts(plan, &objectives.all, &ran));
         let proves =
             plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
         if !judged.iter().flatten().any(|judged| judged.gated) && plan.gate.tier != GateTier::Nothing {
@@ -77,6 +80,7 @@ impl Run<'_> {
             phases: &outcome.phases,
             ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
             checks: &outcome.checks,
+            cores: std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
             notices: self.notices.clone(),
         };
         report::build(&self.ready.plan, &self.ready.objectives.all, judged, &outcome.summary, facts)

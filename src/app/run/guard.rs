@@ -90,7 +90,7 @@ impl Observer for Guard<'_> {
                     self.watch(phase, batch, summary);
                 }
             }
-            RunEvent::Told(_) => {}
+            RunEvent::Read(_) | RunEvent::Told(_) => {}
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What the kernel tells of this process and of the machine it is on.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::measure::vitals::Machine;
-use crate::plan::model::TargetUrl;
 use crate::session::SelfUse;
 
 /// A clock that is set by less than this between two looks was not set: it is only kept right.
@@ -136,18 +134,6 @@ fn ahead(of: ClockId) -> i128 {
     tries.min_by_key(|(took, _)| *took).map_or(0, |(_, ahead)| ahead)
 }
 
-/// Whether a target is on this very machine: a socket can be bound to its address.
-pub(super) async fn is_home_of(url: &TargetUrl) -> bool {
-    let addresses: Vec<SocketAddr> = match url.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, 0)],
-        Err(_) => match tokio::net::lookup_host((url.host.as_str(), 0)).await {
-            Ok(found) => found.collect(),
-            Err(_) => Vec::new(),
-        },
-    };
-    addresses.into_iter().any(|address| UdpSocket::bind(address).is_ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,12 +157,5 @@ mod tests {
         assert_eq!(told(at(3_000_000, 3_000_010).since(&at(0, 0))), (3_000_000, 0, 0));
         assert_eq!(told(at(20, -60_000).since(&at(0, 0))), (0, 1, 60_020));
         assert_eq!(told(at(20, 49_000).since(&at(0, 0))), (0, 0, 0));
-    }
-
-    #[tokio::test]
-    async fn loopback_is_here_and_an_address_for_documentation_is_not() {
-        let url = |text: &str| TargetUrl { host: text.to_owned(), ..TargetUrl::loopback(1) };
-        assert!(is_home_of(&url("localhost")).await);
-        assert!(!is_home_of(&url("192.0.2.1")).await);
     }
 }

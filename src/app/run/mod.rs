@@ -12,10 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::app::arguments::RunArgs;
 use crate::app::check::{headline, outlook};
+use crate::app::hosts;
 use crate::app::load::{Ready, load, refuse};
 use crate::app::output;
 use crate::app::preflight;
@@ -23,18 +26,21 @@ use crate::app::room::Room;
 use crate::app::target::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Job};
-use crate::event::Observer;
+use crate::event::{Observer, RunEvent, StopHandle};
 use crate::exit::Ending;
 use crate::generator::{self, Check};
 use crate::journal::format::Manifest;
 use crate::journal::{self, writer::Writer};
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::{PhaseRun, Summary};
+use crate::measure::watch::Limits;
+use crate::monitor::Watcher;
 use crate::plan::model::{PhaseId, Plan};
 use crate::plan::rehearse;
 use crate::report;
 use crate::session::{Failpoint, Session};
 use crate::slo::judge::Length;
+use crate::slo::objective::Objective;
 use guard::{EndedEarly, Guard};
 use machine::ThisProcess;
 use progress::Progress;
@@ -50,6 +56,7 @@ struct Run<'r> {
     workers: u16,
     length: Length,
     started_at: Timestamp,
+    target_is_here: bool,
     /// Where its files go; `None` where the folder could not be made.
     folder: Option<PathBuf>,
     notices: Vec<String>,
@@ -87,15 +94,29 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     let length = shrink(&mut ready, arguments);
     preflight::connections(&mut ready, workers(arguments));
+    if !arguments.plan.stand_in {
+        hosts::check(&mut ready);
+    }
     if ready.problems.refused() {
         return Ok(refuse(&ready.problems, arguments.plan.format));
     }
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    let untried = stand_in.as_ref().and_then(|it| it.become_target_of(&mut ready.plan.target));
+    let untried = stand_in.as_ref().map(|it| stand_in_for(it, &mut ready.plan)).unwrap_or_default();
+    let target_is_here = hosts::is_here(&ready.plan.target.url) == Some(true);
+    if let Some(monitor) = ready.plan.monitor.as_mut().filter(|_| target_is_here) {
+        hosts::add(monitor, &ready.plan.target.url);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut run = Run::prepare(arguments, ready, length);
+    let mut run = Run { target_is_here, ..Run::prepare(arguments, ready, length) };
     run.notices.extend(untried);
     Ok(runtime.block_on(run.go()))
+}
+
+/// Points a plan at the stand-in, its target and its hosts; returns what of it is not tried.
+fn stand_in_for(stand_in: &StandInProcess, plan: &mut Plan) -> Vec<String> {
+    let unspoken = stand_in.become_target_of(&mut plan.target);
+    let elsewhere = plan.monitor.as_mut().and_then(|monitor| hosts::become_stand_in(monitor, stand_in));
+    unspoken.into_iter().chain(elsewhere).collect()
 }
 
 /// Threads that send: one per core, unless the command line says how many.
@@ -148,7 +169,18 @@ impl<'r> Run<'r> {
         };
         let room = Room::of(&ready, workers, &arguments.out, log_limit(arguments));
         notices.extend(room.shortages());
-        Self { arguments, ready, room, seed, workers, length, started_at, folder, notices }
+        Self {
+            arguments,
+            ready,
+            room,
+            seed,
+            workers,
+            length,
+            started_at,
+            target_is_here: false,
+            folder,
+            notices,
+        }
     }
 
     async fn go(mut self) -> ExitCode {
@@ -168,7 +200,11 @@ impl<'r> Run<'r> {
             self.talk(&format!("notice: {notice}\n"));
         }
         let mut signals = Signals::new();
-        let outcome = match self.wait_for_target(&mut signals).await {
+        let unready = match self.wait_for_target(&mut signals).await {
+            None => self.wait_for_hosts(&mut signals).await,
+            ending => ending,
+        };
+        let outcome = match unready {
             Some(ending) => Outcome::without_load(ending),
             None => match self.load_target(&mut signals).await {
                 Ok(outcome) => outcome,
@@ -200,23 +236,35 @@ impl<'r> Run<'r> {
         }
     }
 
+    /// Looks whether the hosts that are judged can be read; says how the run ends if they cannot.
+    async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<Ending> {
+        let Ready { plan, objectives, phases, .. } = &self.ready;
+        let monitor = plan.monitor.as_ref()?;
+        let judged = |objective: &&Objective| {
+            phases.contains(&objective.phase) && objective.gated_limit(plan.gate.tier).is_some()
+        };
+        let judged: Vec<&Objective> = objectives.all.iter().filter(judged).collect();
+        let unread = tokio::select! {
+            unread = hosts::cannot_be_read(monitor, &judged) => unread,
+            signal = signals.next() => return Some(Ending::Interrupted(signal)),
+        };
+        for why in &unread {
+            output::stderr(&format!("error: {why}\n"));
+        }
+        (!unread.is_empty()).then_some(Ending::Unavailable)
+    }
+
     async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<Outcome> {
         let plan = Arc::new(self.ready.plan.clone());
         let watches = self.ready.objectives.watches.clone();
         let ledger = Ledger::new(&plan, watches, usize::from(self.workers));
         let log_path = self.arguments.log_requests.as_deref();
-        let target_is_here = machine::is_home_of(&plan.target.url).await;
-        let (mut events, stop) = engine::start(Job {
-            plan: Arc::clone(&plan),
-            phases: self.ready.phases.clone(),
-            seed: self.seed,
-            workers: usize::from(self.workers),
-            limits: Arc::new(ledger.limits().clone()),
-            // One more than will be written, so that the log can say that it is not whole.
-            log_room: log_path.map_or(0, |_| self.arguments.log_limit.saturating_add(1)),
-            verbose: self.arguments.verbose,
-            real_time: true,
-        })?;
+        let target_is_here = self.target_is_here;
+        let (sender, mut events) = unbounded_channel();
+        let watched = plan.monitor.is_some();
+        let watcher = watched.then(|| Watcher::start(Arc::clone(&plan), sender.downgrade())).transpose();
+        let mut watcher = watcher.context("could not start to look at hosts")?;
+        let stop = engine::start(self.job(&plan, ledger.limits()), sender)?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut journal = self.journal();
         let mut log = self.request_log(log_path, &plan);
@@ -228,26 +276,13 @@ impl<'r> Run<'r> {
         let mut guard = Guard::new(&plan, &objectives, &alibi, stop.clone());
         let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut guard];
         observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
+        observers.extend(watcher.as_mut().map(|watcher| -> &mut dyn Observer { watcher }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
         let failpoint = self.arguments.failpoint.map(Failpoint::from);
         let this_process = ThisProcess::new();
         let mut session =
             Session { ledger, observers, self_use: &this_process, failpoint, phases: Vec::new() };
-        let mut interrupted = None;
-        loop {
-            tokio::select! {
-                () = session.follow(&mut events) => break,
-                signal = signals.next() => {
-                    if interrupted.is_some() {
-                        // Told twice: out at once. What was recorded so far is on disk.
-                        std::process::exit(Ending::Interrupted(signal).code().into());
-                    }
-                    output::stderr("stopping: what is under way drains; once more to leave at once\n");
-                    interrupted = Some(Ending::Interrupted(signal));
-                    stop.stop();
-                }
-            }
-        }
+        let interrupted = until_it_ends(&mut session, &mut events, signals, &stop).await;
         let summary = session.ledger.summary().clone();
         let phases = std::mem::take(&mut session.phases);
         drop(session);
@@ -258,6 +293,21 @@ impl<'r> Run<'r> {
         let phase_ids = (0..).map(PhaseId).take(summary.phases.len());
         let checks = phase_ids.map(|id| checks(id, &summary)).collect();
         Ok(Outcome { summary, phases, checks, ending: interrupted, ended_early: guard.into_ended() })
+    }
+
+    fn job(&self, plan: &Arc<Plan>, limits: &Limits) -> Job {
+        let logs = self.arguments.log_requests.is_some();
+        Job {
+            plan: Arc::clone(plan),
+            phases: self.ready.phases.clone(),
+            seed: self.seed,
+            workers: usize::from(self.workers),
+            limits: Arc::new(limits.clone()),
+            // One more than will be written, so that the log can say that it is not whole.
+            log_room: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
+            verbose: self.arguments.verbose,
+            real_time: true,
+        }
     }
 
     fn journal(&self) -> Option<Writer> {
@@ -287,6 +337,30 @@ impl<'r> Run<'r> {
                 self.talk(&format!("notice: {notice}\n"));
                 self.notices.push(notice);
                 None
+            }
+        }
+    }
+}
+
+/// Follows a run to its end; says whether it was interrupted.
+async fn until_it_ends(
+    session: &mut Session<'_>,
+    events: &mut UnboundedReceiver<RunEvent>,
+    signals: &mut Signals,
+    stop: &StopHandle,
+) -> Option<Ending> {
+    let mut interrupted = None;
+    loop {
+        tokio::select! {
+            () = session.follow(events) => return interrupted,
+            signal = signals.next() => {
+                if interrupted.is_some() {
+                    // Told twice: out at once. What was recorded so far is on disk.
+                    std::process::exit(Ending::Interrupted(signal).code().into());
+                }
+                output::stderr("stopping: what is under way drains; once more to leave at once\n");
+                interrupted = Some(Ending::Interrupted(signal));
+                stop.stop();
             }
         }
     }

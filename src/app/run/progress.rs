@@ -92,6 +92,7 @@ impl Observer for Progress<'_> {
                 self.advance();
             }
             RunEvent::PhaseEnded { .. } => self.phase = None,
+            RunEvent::Read(_) => {}
             RunEvent::Told(text) => self.say(&format!("{text}\n")),
         }
     }

@@ -128,7 +128,13 @@ fn watches(plan: &Plan) -> Vec<Watch> {
     let what = What::Slower(Duration::from_millis(50));
     let phases = plan.phases.iter().zip((0..).map(PhaseId));
     phases
-        .map(|(of, phase)| Watch { phase, operations: plan.operations_of(of), what, windows: None })
+        .map(|(of, phase)| Watch {
+            phase,
+            operations: plan.operations_of(of),
+            what,
+            windows: None,
+            course: false,
+        })
         .collect()
 }
 

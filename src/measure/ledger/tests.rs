@@ -20,7 +20,13 @@ fn ledger(what: What) -> Ledger {
     let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
     let mut problems = Problems::default();
     let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
-    let watch = Watch { phase: crate::plan::model::PhaseId(0), operations: vec![GET], what, windows: None };
+    let watch = Watch {
+        phase: crate::plan::model::PhaseId(0),
+        operations: vec![GET],
+        what,
+        windows: None,
+        course: false,
+    };
     Ledger::new(&plan, vec![watch], 2)
 }
 
@@ -124,7 +130,11 @@ fn staged() -> Ledger {
     let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
     let windows = Windows { every: 2, rule: Rule::None };
     let (phase, what) = (crate::plan::model::PhaseId(0), What::Slower(LIMIT));
-    Ledger::new(&plan, vec![Watch { phase, operations: vec![GET], what, windows: Some(windows) }], 1)
+    Ledger::new(
+        &plan,
+        vec![Watch { phase, operations: vec![GET], what, windows: Some(windows), course: false }],
+        1,
+    )
 }
 
 #[test]

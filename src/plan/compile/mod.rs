@@ -3,6 +3,7 @@
 mod class;
 mod holes;
 mod lists;
+mod monitor;
 mod phase;
 mod request;
 mod target;
@@ -70,6 +71,7 @@ pub(super) fn compile(
         document.phases.iter().flat_map(|phases| &phases.value).map(|phase| compiler.phase(phase)).collect();
     compiler.phase_names(document);
     let gate = document.gate.as_ref().and_then(|gate| compiler.gate(&gate.value));
+    let monitor = document.monitor.as_ref().map(|monitor| compiler.monitor(&monitor.value));
     compiler.check_counts(document);
     let names = Names { operations: compiler.operations.clone(), ..written_names(document) };
     let plan = || {
@@ -83,6 +85,10 @@ pub(super) fn compile(
             phases: phases.into_iter().collect::<Option<_>>()?,
             classes: classes.into_iter().collect::<Option<_>>()?,
             operations: std::mem::take(&mut compiler.operations),
+            monitor: match monitor {
+                Some(monitor) => Some(monitor?),
+                None => None,
+            },
             gate: gate?,
             secrets: Secrets::new(std::mem::take(&mut compiler.secrets)),
         })

@@ -136,7 +136,7 @@ impl Compiler<'_, '_> {
         Some((method, path))
     }
 
-    fn constant_headers(&mut self, headers: &Spanned<Map<String>>) -> HeaderMap {
+    pub(super) fn constant_headers(&mut self, headers: &Spanned<Map<String>>) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (key, value) in &headers.value.0 {
             let name = self.header_name(&key.name, key.span);

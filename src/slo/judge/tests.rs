@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::diagnostic::{Problems, Span};
-use crate::measure::counts::Counts;
+use crate::measure::counts::{Counts, Times};
 use crate::measure::summary::OperationSummary;
+use crate::measure::watch::Tally;
 use crate::plan::model::{OperationId, PhaseId};
 use crate::plan::{GateTier, Inconclusive};
 use crate::slo::objective::{EveryWindow, Tiers};
@@ -15,6 +16,7 @@ fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
         phase: PhaseId(0),
         operations: vec![OperationId(0)],
         scenario: None,
+        host: None,
         statistic,
         tiers,
         gated: true,

@@ -1,12 +1,16 @@
 //! Why a verdict is what it is, in one sentence.
 
+use crate::measure::hosts::Coverage;
+use crate::measure::summary::{Evidence, Trials};
 use crate::measure::watch::Tally;
 use crate::plan::Decision;
 use crate::proof::{Allowed, Share, fewest_samples};
-use crate::slo::judge::{Case, Terms, Verdict};
+use crate::slo::judge::drift::{Drift, Of};
+use crate::slo::judge::readings::Readings;
+use crate::slo::judge::{Case, Found, Terms, Verdict};
 use crate::slo::objective::{EveryWindow, Statistic, Tier};
 use crate::slo::scale::Scale;
-use crate::units::{TimeSpan, short};
+use crate::units::{TimeSpan, amount, short};
 
 /// Above this design effect it is told that requests came in bursts.
 const BURSTY: f64 = 1.5;
@@ -18,8 +22,6 @@ pub(super) struct Facts<'f> {
     pub(super) best: Option<usize>,
     pub(super) observed: Option<f64>,
     pub(super) interval: Option<[f64; 2]>,
-    /// Whether users have not come round.
-    pub(super) unsteady: bool,
     pub(super) terms: Terms<'f>,
 }
 
@@ -27,7 +29,7 @@ pub(super) struct Facts<'f> {
 pub(super) fn fewest(scale: &Scale, alpha: f64) -> Option<u64> {
     match *scale {
         Scale::Share { allowed, .. } => fewest_samples(Allowed { share: allowed, alpha }),
-        Scale::Nothing { .. } | Scale::Mean { .. } => None,
+        _ => None,
     }
 }
 
@@ -35,23 +37,33 @@ pub(super) fn why(case: &Case<'_>, facts: &Facts<'_>) -> String {
     if facts.verdict == Verdict::NoData {
         return no_data(case);
     }
-    let told = format!("{}; {}", observed(case, facts), counted(case));
-    match case.invalid {
-        Some(invalid) => format!("{told}; the generator may have shaped this: {invalid}"),
-        None if facts.unsteady => format!(
-            "{told}; its users have not come round in the {} s that it was judged, so this says nothing",
-            short(case.phase.judged_seconds)
-        ),
-        None => format!("{told}; {}", concluded(case, facts)),
+    let told = match &case.found {
+        Found::Requests(requests) => {
+            format!("{}; {}", observed(case, facts), counted(case, requests.evidence))
+        }
+        Found::Readings(readings) => format!("{}; {}", readings.told(facts.observed), read(case, readings)),
+        Found::Drift(drift) => format!("{}; {}", drift.told(), changed(case, drift)),
+    };
+    match (case.invalid, &case.unfit) {
+        (Some(invalid), _) => format!("{told}; the generator may have shaped this: {invalid}"),
+        (None, Some(unfit)) => format!("{told}; {unfit}"),
+        (None, None) => format!("{told}; {}", concluded(case, facts)),
     }
 }
 
 fn no_data(case: &Case<'_>) -> String {
-    let failed = case.evidence.counts.f;
     if case.phase.judged_seconds <= 0.0 {
         return "the phase ended before its judged window began".to_owned();
     }
-    if case.objective.windows.is_some() && case.evidence.counts.n > 0.0 {
+    let evidence = match &case.found {
+        Found::Requests(requests) => requests.evidence,
+        Found::Drift(Drift { of: Of::Requests(evidence), .. }) => evidence,
+        Found::Readings(readings) | Found::Drift(Drift { of: Of::Readings(readings), .. }) => {
+            return readings.why_nothing();
+        }
+    };
+    let failed = evidence.counts.f;
+    if case.objective.windows.is_some() && evidence.counts.n > 0.0 {
         return "no window of it was complete".to_owned();
     }
     if failed > 0.0 {
@@ -70,30 +82,30 @@ fn observed(case: &Case<'_>, facts: &Facts<'_>) -> String {
     let unit = statistic.unit();
     let between = match facts.interval {
         Some([low, high]) => {
-            format!(" [{}, {}]", Shown(low, ""), Shown(high, ""))
+            format!(" [{}, {}]", short(low), short(high))
         }
         None => String::new(),
     };
     match facts.observed {
-        Some(observed) => format!("{statistic} is {}{between}", Shown(observed, unit)),
+        Some(observed) => format!("{statistic} is {}{between}", amount(observed, unit)),
         None => format!("the {statistic} is an arrival that was never sent"),
     }
 }
 
 /// "5 % of 8 214 requests may exceed 200 ms and 312 did".
-fn counted(case: &Case<'_>) -> String {
-    let Tally { n, k, f } = case.evidence.counts;
+fn counted(case: &Case<'_>, evidence: &Evidence) -> String {
+    let Tally { n, k, f } = evidence.counts;
     let (tier, limit, _) = &case.scales[case.at_gate];
     let statistic = case.objective.statistic;
-    let shown = Shown(*limit, statistic.unit());
+    let shown = amount(*limit, statistic.unit());
     let failed = if f > 0.0 { format!(", and {} failed without a time", Count(f)) } else { String::new() };
     if let Some(windows) = case.objective.windows {
-        return of_windows(case, windows, &format!("{} of {shown}", name(statistic, *tier)));
+        return of_windows(&evidence.trials, windows, &format!("{} of {shown}", name(statistic, *tier)));
     }
     match statistic {
         Statistic::Quantile(part) => format!(
             "{} of {} requests may exceed {shown} and {} did{failed}",
-            Shown((1.0 - part) * 100.0, "%"),
+            amount((1.0 - part) * 100.0, "%"),
             Count(n - f),
             HowMany(k)
         ),
@@ -107,14 +119,43 @@ fn counted(case: &Case<'_>) -> String {
         Statistic::Throughput => {
             format!("{} succeeded in {n:.1} s and {shown} must", Count(k))
         }
+        Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => String::new(),
     }
 }
 
-fn of_windows(case: &Case<'_>, windows: EveryWindow, limit: &str) -> String {
+/// "85 % may be, by 360 of 360 readings".
+fn read(case: &Case<'_>, readings: &Readings<'_>) -> String {
+    let (tier, limit, scale) = &case.scales[case.at_gate];
+    let statistic = case.objective.statistic;
+    let shown = amount(*limit, statistic.unit());
+    let Coverage { expected, seen, .. } = &readings.coverage;
+    let by = format!("{} of {} readings", Count(f64::from(*seen)), Count(f64::from(*expected)));
+    match (case.objective.windows, statistic) {
+        (Some(windows), Statistic::Resource(resource)) => {
+            let trials = readings.trials(resource.of, windows, *limit);
+            let limit = format!("{} of {shown}", name(statistic, *tier));
+            format!("{}, by {by}", of_windows(&trials, windows, &limit))
+        }
+        _ if matches!(scale, Scale::Seen { within: None, .. }) => format!("there is no whole minute in {by}"),
+        _ => format!("it may be {shown}, by {by}"),
+    }
+}
+
+/// "it may be 5 %, by the trend of 48 windows".
+fn changed(case: &Case<'_>, drift: &Drift<'_>) -> String {
+    let (_, limit, _) = &case.scales[case.at_gate];
+    let by = match (&drift.of, drift.windows) {
+        (Of::Readings(_), Some(windows)) => format!(", by the lowest readings of {windows:.0} windows"),
+        _ => String::new(),
+    };
+    let beside = drift.beside.as_ref().map_or(String::new(), |beside| format!("; {beside}"));
+    format!("it may be {}{by}{beside}", amount(*limit, case.objective.statistic.unit()))
+}
+
+fn of_windows(trials: &Trials, windows: EveryWindow, limit: &str) -> String {
     let length = TimeSpan::from(std::time::Duration::from_secs(windows.every.into()));
-    let trials = case.evidence.trials;
     let may = match windows.allow {
-        allow if allow > 0.0 => Shown(100.0 * allow, "%").to_string(),
+        allow if allow > 0.0 => amount(100.0 * allow, "%"),
         _ => "none".to_owned(),
     };
     let doubted = match trials.doubted - trials.missed {
@@ -137,7 +178,7 @@ fn concluded(case: &Case<'_>, facts: &Facts<'_>) -> String {
     };
     let tier = |index: usize| name(statistic, case.scales[index].0);
     let at_gate = tier(case.at_gate);
-    let certain = matches!(case.scale(), Scale::Nothing { .. });
+    let certain = matches!(case.scale(), Scale::Nothing { .. } | Scale::Seen { .. });
     let (proven, told) = match facts.terms.gate.decision {
         Decision::Observed => ("", "; observed, not proven"),
         Decision::Proven if certain => ("", ""),
@@ -161,11 +202,15 @@ fn concluded(case: &Case<'_>, facts: &Facts<'_>) -> String {
 /// Why it is not decided, and what would help.
 fn undecided(case: &Case<'_>, facts: &Facts<'_>, sides: &str) -> String {
     let alpha = facts.terms.gate.alpha;
-    let confidence = Shown(100.0 * (1.0 - alpha), "%");
+    let confidence = amount(100.0 * (1.0 - alpha), "%");
     let because = match case.scale() {
         Scale::Nothing { .. } => {
             return "whether those that failed would have exceeded it is not known".to_owned();
         }
+        Scale::Seen { .. } => {
+            return "what cannot be compared with a limit is neither within it nor beyond".to_owned();
+        }
+        Scale::Change { .. } => String::new(),
         Scale::Mean { kept: None, .. } => {
             ": requests in at least 16 seconds are needed, or in 4 of a shorter time".to_owned()
         }
@@ -227,20 +272,5 @@ struct HowMany(f64);
 impl std::fmt::Display for HowMany {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0 > 0.0 { Count(self.0).fmt(f) } else { f.write_str("none") }
-    }
-}
-
-/// A value with its unit, in as many digits as people read.
-struct Shown(f64, &'static str);
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(value, unit) = self;
-        let text = short(*value);
-        match *unit {
-            "ms" => write!(f, "{text} ms"),
-            "%" => write!(f, "{text} %"),
-            unit => write!(f, "{text}{unit}"),
-        }
     }
 }

@@ -1,0 +1,330 @@
+//! What was read of hosts over the judged window of a phase.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use crate::measure::stretches::{Join, Stretches};
+use crate::plan::model::{Judged, Monitor, Phase};
+use crate::resources::metric::Metric;
+use crate::resources::reading::Reading;
+use crate::resources::ticks::Ticks;
+
+/// Readings are averaged over so many seconds before a percentile is taken of them.
+pub const MINUTE: f64 = 60.0;
+/// A trend is looked for in at most so many stretches, each by its lowest reading.
+const MOST_LOWS: usize = 1920;
+/// What happened to a host is told so many times at most.
+const MOST_TROUBLES: usize = 100;
+
+/// What was read in a phase.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PhaseReadings {
+    /// When the phase began.
+    pub started_at: Option<Timestamp>,
+    /// When hosts are looked at; `None` where none is.
+    pub ticks: Option<Ticks>,
+    /// The ticks whose readings are judged, a range for each judged stretch.
+    pub expected: Vec<Range<u32>>,
+    /// By host.
+    pub hosts: Vec<HostSummary>,
+}
+
+/// What was read of a host.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostSummary {
+    /// What was measured, over the judged window.
+    pub series: BTreeMap<Metric, Series>,
+    /// Why a metric was not, the last time that it was not.
+    pub missing: BTreeMap<Metric, String>,
+    /// The ticks with a reading, whatever was measured.
+    pub looked: Runs,
+    /// What happened, with the tick; the first hundred.
+    pub troubles: Vec<(u32, String)>,
+    /// The ticks at which its counters had begun anew.
+    pub anew: Vec<u32>,
+}
+
+/// One metric of a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// The ticks with a reading of it.
+    pub seen: Runs,
+    /// Σ of the readings.
+    pub sum: f64,
+    /// The lowest.
+    pub lowest: f64,
+    /// The highest.
+    pub highest: f64,
+    /// The last.
+    pub last: f64,
+    /// The most that there can be, as the last reading had it.
+    pub most: Option<f64>,
+    /// Σ of reading × seconds: of a rate what it comes to.
+    pub total: f64,
+    /// Minutes of the judged stretches, counted from where each begins.
+    pub minutes: Vec<Minute>,
+    /// The lowest reading of each stretch, with its second in the phase.
+    pub lows: Stretches<Low>,
+}
+
+/// A minute of readings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Minute {
+    /// The judged stretch.
+    pub stretch: u16,
+    /// Its place there.
+    pub place: u32,
+    /// How many readings.
+    pub readings: u32,
+    /// Their sum.
+    pub sum: f64,
+    /// The highest.
+    pub highest: f64,
+}
+
+/// The lowest reading of a stretch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Low {
+    /// When, in seconds from the phase's start.
+    pub at: f64,
+    /// In the metric's unit.
+    pub value: f64,
+}
+
+impl Join for Low {
+    fn join(&mut self, later: Self) {
+        if later.value < self.value {
+            *self = later;
+        }
+    }
+}
+
+/// Numbers that mostly follow one another, as runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Runs(Vec<Range<u32>>);
+
+/// How much of what was expected is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Readings that were expected.
+    pub expected: u32,
+    /// Of these, those that are there.
+    pub seen: u32,
+    /// Those that are not, in runs.
+    pub holes: Vec<Range<u32>>,
+}
+
+impl Runs {
+    fn push(&mut self, number: u32) {
+        match self.0.last_mut().filter(|last| last.end == number) {
+            Some(last) => last.end += 1,
+            None => self.0.push(number..number + 1),
+        }
+    }
+
+    /// How much of some ranges is there.
+    pub fn coverage(&self, expected: &[Range<u32>]) -> Coverage {
+        let mut coverage = Coverage::default();
+        for range in expected {
+            let mut next = range.start;
+            for run in self.0.iter().filter(|run| run.end > range.start && run.start < range.end) {
+                let inside = run.start.max(range.start)..run.end.min(range.end);
+                coverage.seen += inside.end - inside.start;
+                coverage.holes.extend((next < inside.start).then_some(next..inside.start));
+                next = inside.end;
+            }
+            coverage.expected += range.end - range.start;
+            coverage.holes.extend((next < range.end).then_some(next..range.end));
+        }
+        coverage
+    }
+}
+
+impl PhaseReadings {
+    /// Nothing was read yet of the hosts of a phase.
+    pub fn of(monitor: &Monitor, phase: &Phase) -> Self {
+        Self {
+            started_at: None,
+            ticks: Some(monitor.ticks(phase)),
+            expected: monitor.expected(phase),
+            hosts: vec![HostSummary::default(); monitor.hosts.len()],
+        }
+    }
+
+    /// Adds a reading. What is not judged only leaves what happened to the host.
+    pub fn add(&mut self, reading: &Reading) {
+        let Some(ticks) = self.ticks else { return };
+        let Some(host) = self.hosts.get_mut(usize::from(reading.host)) else { return };
+        let stretch = self.expected.iter().position(|range| range.contains(&reading.tick));
+        let values = &reading.values;
+        let room = MOST_TROUBLES.saturating_sub(host.troubles.len());
+        host.troubles.extend(values.troubles.iter().take(room).map(|told| (reading.tick, told.clone())));
+        host.anew.extend(values.anew.then_some(reading.tick));
+        host.missing.extend(values.missing.iter().cloned());
+        let Some(stretch) = stretch else { return };
+        if values.measured.is_empty() {
+            return;
+        }
+        host.looked.push(reading.tick);
+        let begins = self.expected[stretch].start;
+        let place = (f64::from(reading.tick - begins) * ticks.every / MINUTE) as u32;
+        let at = Place { tick: reading.tick, second: ticks.at(reading.tick), stretch: stretch as u16, place };
+        for (metric, value) in &values.measured {
+            let new = || Series::new(ticks.every);
+            let series = host.series.entry(*metric).or_insert_with(new);
+            series.add(at, *value, reading.covers);
+            let most = values.most.iter().find(|(known, _)| known == metric);
+            series.most = most.map(|(_, most)| *most).or(series.most);
+        }
+    }
+
+    /// The phase has ended; only this much of it is judged.
+    pub fn finish(&mut self, judged: &[Judged]) {
+        let Some(ticks) = self.ticks else { return };
+        for (range, judged) in self.expected.iter_mut().zip(judged) {
+            let within = ticks.within(f64::from(judged.from), judged.to);
+            range.end = range.end.min(within.end).max(range.start);
+        }
+    }
+
+    /// When a tick was by the clock.
+    pub fn time_of(&self, tick: u32) -> Option<Timestamp> {
+        let offset = jiff::SignedDuration::from_secs_f64(self.ticks?.at(tick));
+        self.started_at?.checked_add(offset).ok()
+    }
+
+    /// The readings of a minute, if all of it is judged.
+    pub fn whole(&self, minute: &Minute) -> bool {
+        let Some(ticks) = self.ticks else { return false };
+        let range = &self.expected[usize::from(minute.stretch)];
+        f64::from(range.end - range.start) * ticks.every + 1e-6 >= f64::from(minute.place + 1) * MINUTE
+    }
+}
+
+/// Where a reading lies.
+#[derive(Clone, Copy)]
+struct Place {
+    tick: u32,
+    second: f64,
+    stretch: u16,
+    place: u32,
+}
+
+impl Series {
+    fn new(every: f64) -> Self {
+        Self {
+            seen: Runs::default(),
+            sum: 0.0,
+            lowest: f64::INFINITY,
+            highest: f64::NEG_INFINITY,
+            last: 0.0,
+            most: None,
+            total: 0.0,
+            minutes: Vec::new(),
+            lows: Stretches::new(every, MOST_LOWS),
+        }
+    }
+
+    fn add(&mut self, at: Place, value: f64, covers: f64) {
+        self.seen.push(at.tick);
+        self.sum += value;
+        self.lowest = self.lowest.min(value);
+        self.highest = self.highest.max(value);
+        self.last = value;
+        self.total += value * covers;
+        self.lows.push(at.second, Low { at: at.second, value });
+        let same = |minute: &&mut Minute| (minute.stretch, minute.place) == (at.stretch, at.place);
+        match self.minutes.last_mut().filter(same) {
+            Some(minute) => {
+                minute.readings += 1;
+                minute.sum += value;
+                minute.highest = minute.highest.max(value);
+            }
+            None => self.minutes.push(Minute {
+                stretch: at.stretch,
+                place: at.place,
+                readings: 1,
+                sum: value,
+                highest: value,
+            }),
+        }
+    }
+
+    /// How many readings there are.
+    pub fn count(&self) -> u32 {
+        self.seen.0.iter().map(|run| run.end - run.start).sum()
+    }
+
+    /// The mean of all readings.
+    pub fn mean(&self) -> f64 {
+        self.sum / f64::from(self.count().max(1))
+    }
+}
+
+impl Minute {
+    /// The mean of its readings.
+    pub fn mean(&self) -> f64 {
+        self.sum / f64::from(self.readings.max(1))
+    }
+}
+
+/// What this part of some values does not exceed: the smallest of which at least that part is at most as large.
+pub fn quantile(values: &mut [f64], part: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let rank = (part * values.len() as f64 - 1e-9).ceil().max(1.0) as usize;
+    values.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::reading::Values;
+
+    fn readings() -> PhaseReadings {
+        PhaseReadings {
+            ticks: Some(Ticks { first: 0.0, every: 10.0 }),
+            expected: vec![7..13, 19..25],
+            hosts: vec![HostSummary::default()],
+            ..PhaseReadings::default()
+        }
+    }
+
+    fn reading(tick: u32, value: f64) -> Reading {
+        let values = Values { measured: vec![(Metric::Cpu, value)], ..Values::default() };
+        Reading { phase: 0, host: 0, tick, covers: 10.0, values }
+    }
+
+    #[test]
+    fn what_is_not_judged_is_not_counted_and_what_is_missing_is_known() {
+        let mut readings = readings();
+        for tick in (1..30).filter(|tick| ![9, 10, 24].contains(tick)) {
+            readings.add(&reading(tick, f64::from(tick)));
+        }
+        let series = &readings.hosts[0].series[&Metric::Cpu];
+        let coverage = series.seen.coverage(&readings.expected);
+        assert_eq!((coverage.expected, coverage.seen), (12, 9));
+        assert_eq!(coverage.holes, [9..11, 24..25]);
+        assert_eq!(series.sum, f64::from(7 + 8 + 11 + 12 + 19 + 20 + 21 + 22 + 23));
+        assert_eq!(series.total, series.sum * 10.0);
+    }
+
+    #[test]
+    fn no_minute_spans_two_stretches_and_one_that_is_cut_short_is_not_whole() {
+        let mut readings = readings();
+        (1..30).for_each(|tick| readings.add(&reading(tick, f64::from(tick))));
+        let judged = [Judged { from: 60, to: 120.0 }, Judged { from: 180, to: 230.0 }];
+        readings.finish(&judged);
+        let minutes = &readings.hosts[0].series[&Metric::Cpu].minutes;
+        let told: Vec<_> = minutes.iter().map(|m| (m.stretch, m.mean(), readings.whole(m))).collect();
+        assert_eq!(told, [(0, 9.5, true), (1, 21.5, false)]);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let of = |part| quantile(&mut [5.0, 1.0, 4.0, 2.0, 3.0], part);
+        assert_eq!([of(0.5), of(0.6), of(0.8), of(0.99)], [Some(3.0), Some(3.0), Some(4.0), Some(5.0)]);
+        assert_eq!(quantile(&mut [], 0.5), None);
+    }
+}

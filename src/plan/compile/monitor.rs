@@ -1,0 +1,231 @@
+//! The hosts that are looked at, and who is asked about each.
+
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::{FileOr, Key, Map, Spanned};
+use crate::plan::compile::Compiler;
+use crate::plan::document::{MonitorDocument, SourceDocument};
+use crate::plan::encoding::Encoding;
+use crate::plan::model::{Host, Monitor, Secrets};
+use crate::resources::metric::Metric;
+use crate::resources::source::{Endpoint, Parts, ProcessName, Source};
+
+/// The most hosts of a plan.
+const MOST_HOSTS: usize = 1000;
+/// Readings are at least and at most so many seconds apart.
+const EVERY: std::ops::RangeInclusive<f64> = 1.0..=60.0;
+const SOURCES: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, `{ cgroup = \"/system.slice/kms.service\" }`, \
+                       `{ node_exporter = \"http://kms:9100/metrics\" }` and \
+                       `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
+
+impl Compiler<'_, '_> {
+    pub(super) fn monitor(&mut self, document: &MonitorDocument) -> Option<Monitor> {
+        let MonitorDocument { every, hosts } = document;
+        let every = every.as_ref()?;
+        if !EVERY.contains(&every.value.seconds()) {
+            let message = format!("hosts cannot be looked at every `{}`", every.value);
+            self.report(Code::OutOfRange, message, every.span, "write a duration from \"1s\" to \"60s\"");
+        }
+        let hosts = hosts.as_ref()?;
+        if hosts.value.0.is_empty() || hosts.value.0.len() > MOST_HOSTS {
+            let message = format!("the plan has {} hosts", hosts.value.0.len());
+            let help = format!("name 1 to {MOST_HOSTS} hosts, such as `hosts = {{ target = \"local\" }}`");
+            self.report(Code::OutOfRange, message, hosts.span, help);
+        }
+        let hosts: Vec<_> = hosts.value.0.iter().map(|(key, source)| self.host(key, source)).collect();
+        Some(Monitor { every: every.value, hosts: hosts.into_iter().collect::<Option<_>>()? })
+    }
+
+    fn host(&mut self, key: &Key, written: &Spanned<FileOr<String, SourceDocument>>) -> Option<Host> {
+        let source = match &written.value {
+            FileOr::Plain(text) => self.source_by_text(&Spanned::new(text.clone(), written.span)),
+            FileOr::Table(table) => self.source(table, written.span),
+        };
+        Some(Host { name: key.name.clone(), source: source?, span: Some(written.span) })
+    }
+
+    /// `local`, or where a node_exporter is.
+    fn source_by_text(&mut self, text: &Spanned<String>) -> Option<Source> {
+        let read = self.constant(text, Encoding::Raw)?;
+        if read == "local" {
+            return Some(Source::Local(Parts::default()));
+        }
+        if read.starts_with("http://") || read.starts_with("https://") {
+            return Some(Source::NodeExporter(self.endpoint(text, None)?, Parts::default()));
+        }
+        let diagnostic = Diagnostic::new(Code::BadSource, "this is no source of readings");
+        self.problems.report(diagnostic.at(text.span, "here").suggest(&read, ["local"]).help(SOURCES));
+        None
+    }
+
+    fn source(&mut self, document: &SourceDocument, span: Span) -> Option<Source> {
+        self.check_source_keys(document, span)?;
+        let SourceDocument {
+            local,
+            process,
+            cgroup,
+            node_exporter,
+            prometheus,
+            query,
+            headers,
+            disks,
+            mounts,
+        } = document;
+        let names = |list: &Option<Spanned<Vec<Spanned<String>>>>| {
+            list.iter().flat_map(|list| &list.value).map(|name| name.value.clone()).collect()
+        };
+        let parts = Parts { disks: names(disks), mounts: names(mounts) };
+        if let Some(url) = node_exporter {
+            return Some(Source::NodeExporter(self.endpoint(url, headers.as_ref())?, parts));
+        }
+        if let (Some(url), Some(query)) = (prometheus, query) {
+            let endpoint = self.endpoint(url, headers.as_ref());
+            return Some(Source::Prometheus(endpoint?, self.queries(query)?));
+        }
+        if let Some(process) = process {
+            return self.process(process).map(Source::Process);
+        }
+        if let Some(path) = cgroup {
+            return self.cgroup(path);
+        }
+        let local = local.as_ref()?;
+        if !local.value {
+            self.report(Code::BadSource, "`local = false` asks nobody", local.span, SOURCES);
+        }
+        Some(Source::Local(parts))
+    }
+
+    /// Exactly one source, and beside it only what belongs to it.
+    fn check_source_keys(&mut self, document: &SourceDocument, span: Span) -> Option<()> {
+        let SourceDocument {
+            local,
+            process,
+            cgroup,
+            node_exporter,
+            prometheus,
+            query,
+            headers,
+            disks,
+            mounts,
+        } = document;
+        let given = [
+            local.is_some(),
+            process.is_some(),
+            cgroup.is_some(),
+            node_exporter.is_some(),
+            prometheus.is_some() || query.is_some(),
+        ];
+        if given.iter().filter(|given| **given).count() != 1 {
+            self.report(Code::ExactlyOne, "a host has exactly one source", span, SOURCES);
+            return None;
+        }
+        if prometheus.is_some() != query.is_some() {
+            let help = "give both: `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
+            self.report(
+                Code::ExactlyOne,
+                "a Prometheus needs its queries, and queries a Prometheus",
+                span,
+                help,
+            );
+            return None;
+        }
+        let over_http = node_exporter.is_some() || prometheus.is_some();
+        let of_a_machine = node_exporter.is_some() || local.is_some();
+        let unused = [
+            ("headers", headers.as_ref().map(|headers| headers.span), over_http),
+            ("disks", disks.as_ref().map(|disks| disks.span), of_a_machine),
+            ("mounts", mounts.as_ref().map(|mounts| mounts.span), of_a_machine),
+        ];
+        for (key, span, used) in unused {
+            if let Some(span) = span.filter(|_| !used) {
+                let message = format!("`{key}` has no effect on this source");
+                self.report(Code::NoEffect, message, span, "take it out");
+            }
+        }
+        Some(())
+    }
+
+    fn endpoint(
+        &mut self,
+        url: &Spanned<String>,
+        headers: Option<&Spanned<Map<String>>>,
+    ) -> Option<Endpoint> {
+        let headers = headers.map(|headers| self.constant_headers(headers)).unwrap_or_default();
+        let text = self.constant(url, Encoding::Raw)?;
+        let wrong = match url::Url::parse(&text) {
+            Ok(url) if !["http", "https"].contains(&url.scheme()) => {
+                "it does not start with `http://` or `https://`".to_owned()
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "it holds a user name; send `authorization` as a header".to_owned()
+            }
+            Ok(url) if url.host_str().is_none() => "it has no host".to_owned(),
+            Ok(_) => {
+                let shown = Secrets::new(self.secrets.clone()).redact(&text);
+                return Some(Endpoint { url: text, shown, headers });
+            }
+            Err(url::ParseError::RelativeUrlWithoutBase) => {
+                "it does not start with `http://` or `https://`".to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        let help =
+            "write an address such as `http://kms:9100/metrics` or, of a Prometheus, `http://prom:9090`";
+        self.report(Code::BadUrl, format!("this address cannot be used: {wrong}"), url.span, help);
+        None
+    }
+
+    fn queries(&mut self, written: &Spanned<Map<String>>) -> Option<Vec<(Metric, String)>> {
+        let queries: Vec<_> = written.value.0.iter().map(|(key, query)| self.query(key, query)).collect();
+        if queries.is_empty() {
+            let help = "write a query for each metric: `query = { cpu = \"…\" }`";
+            self.report(Code::BadSource, "a Prometheus without a query gives nothing", written.span, help);
+        }
+        queries.into_iter().collect()
+    }
+
+    fn query(&mut self, key: &Key, query: &Spanned<String>) -> Option<(Metric, String)> {
+        let words = || Metric::ALL.iter().map(|(word, _)| *word);
+        let metric = Metric::ALL.iter().find(|(word, _)| *word == key.name).map(|(_, metric)| *metric);
+        if metric.is_none() {
+            let diagnostic = Diagnostic::new(Code::OutOfRange, format!("unknown metric `{}`", key.name));
+            let listed = words().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            let diagnostic = diagnostic.at(key.span, "not a metric").suggest(&key.name, words());
+            self.problems.report(diagnostic.help(format!("the metrics are {listed}")));
+        }
+        let text = self.constant(query, Encoding::Raw)?;
+        Some((metric?, text))
+    }
+
+    fn process(&mut self, written: &Spanned<String>) -> Option<ProcessName> {
+        let text = self.constant(written, Encoding::Raw)?;
+        let name = match text.trim().split_once(' ').map(|(kind, name)| (kind, name.trim())) {
+            Some(("pid", pid)) => pid.parse().ok().filter(|pid| *pid > 0).map(ProcessName::Pid),
+            Some(("port", port)) => port.parse().ok().filter(|port| *port > 0).map(ProcessName::Port),
+            Some(("file", file)) => {
+                let file = Spanned::new(file.to_owned(), written.span);
+                let path = self.files.path(&file, self.problems)?;
+                Some(ProcessName::File(path.display().to_string()))
+            }
+            _ => None,
+        };
+        if name.is_none() {
+            let message = format!("`{text}` names no process");
+            let help =
+                "write `\"pid 1234\"`, `\"file kms.pid\"` or `\"port 8008\"`, the port on which it listens";
+            self.report(Code::BadSource, message, written.span, help);
+        }
+        name
+    }
+
+    fn cgroup(&mut self, written: &Spanned<String>) -> Option<Source> {
+        let path = self.constant(written, Encoding::Raw)?;
+        if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            let message = format!("`{path}` is no control group");
+            let help = "write its path from the root of all, such as `/system.slice/kms.service`; \
+                        `cat /proc/PID/cgroup` shows that of a process behind `0::`";
+            self.report(Code::BadSource, message, written.span, help);
+            return None;
+        }
+        Some(Source::Cgroup(path))
+    }
+}

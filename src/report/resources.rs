@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, quantile};
+use crate::measure::summary::{PhaseRun, Summary};
+use crate::plan::model::{Host, Monitor, PhaseId, Plan, TARGET};
+use crate::report::build::rounded;
+use crate::report::model::{
+    HoleReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
+};
+use crate::resources::metric::Metric;
+use crate::resources::source::Source;
+use crate::slo::objective::Objective;
+use crate::units::short;
+
+/// Whoever uses this much of its cores has no more to give.
+const FULL: f64 = 90.0;
+
+/// What hosts used in the phases that ran.
+pub(super) fn resources(plan: &Plan, summary: &Summary, runs: &[PhaseRun]) -> Vec<HostReport> {
+    let Some(monitor) = &plan.monitor else { return Vec::new() };
+    let of_run = |run: &PhaseRun| -> Vec<HostReport> {
+        let readings = &summary.phases[run.phase.index()].readings;
+        let hosts = monitor.hosts.iter().zip(&readings.hosts);
+        let phase = &plan.phases[run.phase.index()].name;
+        hosts.map(|(host, found)| host_report(phase, host, found, readings)).collect()
+    };
+    runs.iter().flat_map(of_run).collect()
+}
+
+fn host_report(phase: &str, host: &Host, found: &HostSummary, readings: &PhaseReadings) -> HostReport {
+    let coverage = found.looked.coverage(&readings.expected);
+    let every = readings.ticks.map_or(0.0, |ticks| ticks.every);
+    let time = |tick: u32| readings.time_of(tick).map_or(String::new(), shown);
+    let hole = |hole: &std::ops::Range<u32>| HoleReport {
+        from: time(hole.start.saturating_sub(1)),
+        to: time(hole.end - 1),
+    };
+    let event = |(tick, what): &(u32, String)| HostEventReport { at: time(*tick), what: what.clone() };
+    HostReport {
+        host: host.name.clone(),
+        source: host.source.told(),
+        added: host.span.is_none(),
+        phase: phase.to_owned(),
+        every_s: rounded(every),
+        duration_s: rounded(f64::from(coverage.seen) * every),
+        expected: coverage.expected,
+        readings: coverage.seen,
+        holes: coverage.holes.iter().map(hole).collect(),
+        events: found.troubles.iter().map(event).collect(),
+        metrics: found.series.iter().map(|(metric, it)| metric_report(*metric, it, readings)).collect(),
+        missing: found.missing.iter().map(|(metric, why)| (metric.word(), why.clone())).collect(),
+        totals: totals(&found.series),
+    }
+}
+
+fn shown(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn metric_report(metric: Metric, series: &Series, readings: &PhaseReadings) -> (&'static str, MetricReport) {
+    let whole = series.minutes.iter().filter(|minute| readings.whole(minute));
+    let mut means: Vec<f64> = whole.map(Minute::mean).collect();
+    let mut at = |part: f64| quantile(&mut means, part).map(rounded);
+    let report = MetricReport {
+        unit: metric.unit().word(),
+        definition: metric.definition(),
+        mean: rounded(series.mean()),
+        min: rounded(series.lowest),
+        max: rounded(series.highest),
+        p50: at(0.5),
+        p95: at(0.95),
+        p99: at(0.99),
+        last: rounded(series.last),
+        most: series.most.map(rounded),
+    };
+    (metric.word(), report)
+}
+
+fn totals(series: &BTreeMap<Metric, Series>) -> TotalsReport {
+    let total = |metric| series.get(&metric).map(|series: &Series| series.total.max(0.0).round() as u64);
+    TotalsReport {
+        disk_read_bytes: total(Metric::DiskRead),
+        disk_written_bytes: total(Metric::DiskWrite),
+        network_received_bytes: total(Metric::NetworkIn),
+        network_sent_bytes: total(Metric::NetworkOut),
+    }
+}
+
+/// Target, generator and machine side by side in a phase, where all three are known; the generator may use so many cores.
+pub(super) fn shared_machine(
+    monitor: &Monitor,
+    readings: &PhaseReadings,
+    run: &PhaseRun,
+    cores: f64,
+) -> Option<SharedMachineReport> {
+    let cpu = |wanted: fn(&Source) -> bool| {
+        let hosts = monitor.hosts.iter().zip(&readings.hosts);
+        let mut of_kind = hosts.filter(|(host, _)| wanted(&host.source));
+        of_kind.find_map(|(_, found)| found.series.get(&Metric::Cpu)).map(Series::mean)
+    };
+    let machine = cpu(|source| matches!(source, Source::Local(_)))?;
+    let target = cpu(|source| matches!(source, Source::Process(_) | Source::Cgroup(_)))?;
+    let wall = run.wall.as_secs_f64();
+    let generator = 100.0 * run.cpu.as_secs_f64() / wall.max(f64::MIN_POSITIVE) / cores.max(1.0);
+    let (limit, concluded) = match () {
+        () if target >= FULL => (Some("target"), "the target is the limit"),
+        () if generator >= FULL => (Some("generator"), "the generator is the limit, not the target"),
+        () if machine >= FULL => (Some("machine"), "the machine is the limit, which both share"),
+        () => (None, "none of them is at its limit"),
+    };
+    Some(SharedMachineReport {
+        target_cpu_percent: rounded(target),
+        generator_cpu_percent: rounded(generator),
+        machine_cpu_percent: rounded(machine),
+        limit,
+        told: format!(
+            "target CPU {} %, generator {} %, this machine {} %: {concluded}",
+            short(target),
+            short(generator),
+            short(machine)
+        ),
+    })
+}
+
+/// What a reader of the readings should know.
+pub fn notices_of_hosts(plan: &Plan, objectives: &[Objective], ran: &[PhaseId]) -> Vec<String> {
+    let Some(monitor) = &plan.monitor else { return Vec::new() };
+    let mut told = Vec::new();
+    let local =
+        monitor.hosts.iter().find(|host| host.name == TARGET && matches!(host.source, Source::Local(_)));
+    if local.is_some() {
+        told.push(format!("`{TARGET}` is this machine: what the generator uses is in its resources"));
+    }
+    let of_disks = |objective: &&Objective| objective.statistic.metric() == Some(Metric::DiskIo);
+    if objectives.iter().filter(|objective| ran.contains(&objective.phase)).any(|o| of_disks(&o)) {
+        told.push(
+            "disk_io is the time in which a disk was busy. A solid-state disk serves many requests at once, so it may be busy \
+             all the time and still be far from its limit: disk_pressure and disk_queue tell whether anyone waits"
+                .to_owned(),
+        );
+    }
+    told
+}

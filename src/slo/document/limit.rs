@@ -1,0 +1,112 @@
+use serde_json::{Value as Json, json};
+
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::document::{Choice, Definitions, Node, Quantity, Read, Value, one_of_words, read_choice};
+use crate::resources::metric::{Metric, Unit};
+use crate::units::{Share, Size};
+
+/// A limit of a resource: in which of its units depends on the metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::slo) struct Limit {
+    /// In the unit's own terms: percent, bytes, bytes per second or a number.
+    pub(in crate::slo) value: f64,
+    pub(in crate::slo) unit: Unit,
+}
+
+impl Read for Limit {
+    fn expected() -> String {
+        "a limit such as `\"85%\"`, `\"2GiB\"`, `\"50MiB/s\"` or `10000`".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let read = match &node.value {
+            Value::Integer(number) => Some(Self { value: *number as f64, unit: Unit::Count }),
+            Value::Float(number) if number.is_finite() => Some(Self { value: *number, unit: Unit::Count }),
+            Value::Text(text) => limit(text.trim()),
+            _ => None,
+        };
+        if read.is_none() {
+            let shown = match &node.value {
+                Value::Text(text) => format!("`\"{text}\"`"),
+                other => other.kind().to_owned(),
+            };
+            let message = format!("expected {}, found {shown}", Self::expected());
+            let diagnostic = Diagnostic::new(Code::BadQuantity, message).at(node.span, "not a limit");
+            problems.report(diagnostic.help(format!("write {}", Self::expected())));
+        }
+        read
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        // A rate of bytes is a size and `/s`.
+        let per_second = format!(r"{}\s*/\s*s\s*$", Size::PATTERN.trim_end_matches(r"\s*$"));
+        let pattern = format!("(?:{})|(?:{})|(?:{per_second})", Share::PATTERN, Size::PATTERN);
+        json!({ "anyOf": [{ "type": "number" }, { "type": "string", "pattern": pattern }] })
+    }
+}
+
+fn limit(text: &str) -> Option<Limit> {
+    let size = |text: &str| text.trim().parse::<Size>().ok().map(|size| size.bytes() as f64);
+    if let Ok(share) = text.parse::<Share>() {
+        return Some(Limit { value: share.percent(), unit: Unit::Percent });
+    }
+    if let Some(bytes) =
+        text.strip_suffix('s').and_then(|text| text.trim_end().strip_suffix('/')).and_then(size)
+    {
+        return Some(Limit { value: bytes, unit: Unit::BytesPerSecond });
+    }
+    size(text).map(|value| Limit { value, unit: Unit::Bytes })
+}
+
+impl Choice for Metric {
+    const WORDS: &'static [(&'static str, Self)] = Self::ALL;
+}
+
+impl Read for Metric {
+    fn expected() -> String {
+        "a metric such as `\"cpu\"`, `\"memory\"` or `\"disk_io\"`".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        read_choice(node, problems)
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        one_of_words::<Self>()
+    }
+}
+
+/// What may drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::slo) enum Drifting {
+    /// Something of a host.
+    Metric(Metric),
+    /// How long requests take.
+    ResponseTime,
+}
+
+impl Choice for Drifting {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("process_memory", Self::Metric(Metric::ProcessMemory)),
+        ("memory_used", Self::Metric(Metric::MemoryUsed)),
+        ("open_files", Self::Metric(Metric::OpenFiles)),
+        ("threads", Self::Metric(Metric::Threads)),
+        ("connections", Self::Metric(Metric::Connections)),
+        ("disk_used", Self::Metric(Metric::DiskUsed)),
+        ("response_time", Self::ResponseTime),
+    ];
+}
+
+impl Read for Drifting {
+    fn expected() -> String {
+        "what may drift, such as `\"process_memory\"` or `\"response_time\"`".into()
+    }
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        read_choice(node, problems)
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        one_of_words::<Self>()
+    }
+}

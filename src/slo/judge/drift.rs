@@ -1,0 +1,171 @@
+//! How something changed over a phase, and what that comes to.
+
+use crate::measure::summary::{Evidence, Part, PhaseSummary};
+use crate::proof;
+use crate::resources::metric::Metric;
+use crate::slo::judge::readings::{Holes, Readings};
+use crate::slo::objective::Objective;
+use crate::slo::scale::Scale;
+use crate::units::{TimeSpan, amount, short};
+
+/// A change, with each end of its interval at risk α.
+pub(super) struct Drift<'c> {
+    pub(super) of: Of<'c>,
+    /// In percent of the beginning, or as a multiple of it: low, estimate, high.
+    pub(super) change: Option<[f64; 3]>,
+    pub(super) samples: u64,
+    /// Windows of which it is the trend, or batches.
+    pub(super) windows: Option<f64>,
+    /// Why it decides nothing, whatever it comes to.
+    pub(super) unfit: Option<String>,
+    /// What there is to say beside.
+    pub(super) beside: Option<String>,
+}
+
+/// What changed.
+pub(super) enum Of<'c> {
+    /// Something of a host.
+    Readings(Readings<'c>),
+    /// How long requests take.
+    Requests(&'c Evidence),
+}
+
+impl<'c> Drift<'c> {
+    /// How much a metric of a host grew.
+    pub(super) fn of_metric(
+        objective: &'c Objective,
+        metric: Metric,
+        phase: &'c PhaseSummary,
+        alpha: f64,
+    ) -> Self {
+        let readings = Readings::of(objective, metric, phase);
+        let span = span(phase);
+        let lows = readings.series().into_iter().flat_map(|series| series.lows.iter());
+        let lows: Vec<(f64, f64)> = lows.map(|(_, low)| (low.at, low.value)).collect();
+        let growth = span.and_then(|span| proof::growth(&lows, span, alpha));
+        let length = span.map_or(0.0, |(from, to)| to - from);
+        let beside = growth.as_ref().and_then(|growth| full_in(&readings, growth));
+        Self {
+            change: growth.as_ref().map(|growth| growth.over(length)),
+            samples: u64::from(readings.coverage.seen),
+            windows: growth.as_ref().map(|growth| growth.windows as f64),
+            unfit: unfit(&readings),
+            beside,
+            of: Of::Readings(readings),
+        }
+    }
+
+    /// How much slower answers came in the last tenth of a phase than in the first.
+    pub(super) fn of_times(evidence: &'c Evidence, phase: &PhaseSummary, alpha: f64) -> Self {
+        let ratio = span(phase).and_then(|(from, to)| {
+            let tenth = (to - from) / 10.0;
+            let within = |low: f64, high: f64| -> Vec<(f64, f64)> {
+                let width = evidence.course.width();
+                let inside = |(at, _): &(f64, &Part)| *at >= low - 1e-6 && at + width <= high + 1e-6;
+                evidence.course.iter().filter(inside).map(|(_, part)| (part.n, part.k)).collect()
+            };
+            proof::ratio(&within(from, from + tenth), &within(to - tenth, to), alpha)
+        });
+        Self {
+            of: Of::Requests(evidence),
+            change: ratio.map(|ratio| [ratio.low, ratio.estimate, ratio.high]),
+            samples: evidence.counts.n as u64,
+            windows: None,
+            unfit: None,
+            beside: None,
+        }
+    }
+
+    pub(super) fn has_data(&self) -> bool {
+        match &self.of {
+            Of::Readings(readings) => readings.has_data(),
+            Of::Requests(evidence) => evidence.counts.n > 0.0,
+        }
+    }
+
+    pub(super) fn scale(&self, limit: f64) -> Scale {
+        Scale::Change { change: self.change, limit, cases: self.samples as f64 }
+    }
+
+    /// Why it decides nothing, if it does not.
+    pub(super) fn unfit(&self, judged: f64, min_length: f64) -> Option<String> {
+        if judged < min_length - 1e-6 {
+            let span = |seconds: f64| TimeSpan::from(std::time::Duration::from_secs_f64(seconds.round()));
+            return Some(format!(
+                "{} are judged, and less than {} say nothing of drift",
+                span(judged),
+                span(min_length)
+            ));
+        }
+        self.unfit.clone().or_else(|| {
+            self.change.is_none().then(|| match self.of {
+                Of::Readings(_) => "there are not readings in each of 24 equal windows".to_owned(),
+                Of::Requests(_) => {
+                    "there are not requests in 8 parts of the first and the last tenth".to_owned()
+                }
+            })
+        })
+    }
+
+    /// "growth of process_memory of `target` is 21 % [17, 25]".
+    pub(super) fn told(&self) -> String {
+        let value = |unit: &str| match self.change {
+            Some([low, estimate, high]) => {
+                format!("{} [{}, {}]", amount(estimate, unit), short(low), short(high))
+            }
+            None => "not known".to_owned(),
+        };
+        match &self.of {
+            Of::Readings(readings) => {
+                format!(
+                    "growth of {} of `{}` is {}",
+                    readings.metric.word(),
+                    readings.host_name(),
+                    value("%")
+                )
+            }
+            Of::Requests(_) => {
+                format!("the mean in the last tenth is that in the first times {}", value("ratio"))
+            }
+        }
+    }
+}
+
+/// From the first judged second to the end of the last.
+fn span(phase: &PhaseSummary) -> Option<(f64, f64)> {
+    let from = phase.judged.first()?.from;
+    let to = phase.judged.iter().map(|judged| judged.to).fold(0.0, f64::max);
+    (to > f64::from(from)).then_some((f64::from(from), to))
+}
+
+fn unfit(readings: &Readings<'_>) -> Option<String> {
+    let anew = || {
+        let (at, told) = readings.anew()?;
+        let clock = at.strftime("%H:%M:%S UTC");
+        Some(format!("{told} at {clock}: what it had before and what it has since are not one trend"))
+    };
+    readings.unfit(Holes::Any).or_else(anew)
+}
+
+/// When what grows will be as much as there can be.
+fn full_in(readings: &Readings<'_>, growth: &proof::Growth) -> Option<String> {
+    let series = readings.series()?;
+    let [soonest, estimate, latest] = growth.full_in(series.last, series.most?)?;
+    let unit = readings.metric.unit().word();
+    let latest = if latest.is_finite() { hours(latest) } else { "never".to_owned() };
+    Some(format!(
+        "at this pace full ({}) in {} [{}, {latest}]",
+        amount(series.most?, unit),
+        hours(estimate),
+        hours(soonest)
+    ))
+}
+
+/// In hours, in minutes below two of them, and in days from two weeks on.
+fn hours(seconds: f64) -> String {
+    match seconds {
+        s if s < 7200.0 => format!("{} min", short((s / 60.0).round())),
+        s if s < 14.0 * 86_400.0 => format!("{} h", short((s / 360.0).round() / 10.0)),
+        s => format!("{} days", short((s / 86_400.0).round())),
+    }
+}

@@ -1,0 +1,242 @@
+//! What was read of a host, and what that comes to.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use crate::measure::hosts::{Coverage, HostSummary, MINUTE, Minute, PhaseReadings, Series, quantile};
+use crate::measure::summary::{PhaseSummary, Trials};
+use crate::proof::Share;
+use crate::resources::metric::Metric;
+use crate::slo::objective::{EveryWindow, Objective, Resource, Statistic, Typical};
+use crate::slo::scale::Scale;
+use crate::units::amount;
+
+/// Fewer readings decide nothing.
+pub const FEWEST: u32 = 6;
+/// Nor do readings of which more than this share is missing.
+const MISSING: f64 = 0.05;
+/// Nor those with a hole of more than so many seconds.
+const LONGEST_HOLE: f64 = 60.0;
+/// So many holes are told.
+const HOLES: usize = 3;
+
+/// The readings of an objective.
+pub(super) struct Readings<'c> {
+    pub(super) objective: &'c Objective,
+    pub(super) metric: Metric,
+    all: &'c PhaseReadings,
+    host: Option<&'c HostSummary>,
+    series: Option<&'c Series>,
+    pub(super) coverage: Coverage,
+}
+
+impl<'c> Readings<'c> {
+    /// Those of a metric of the objective's host.
+    pub(super) fn of(objective: &'c Objective, metric: Metric, phase: &'c PhaseSummary) -> Self {
+        let all = &phase.readings;
+        let host = objective.host.as_ref().and_then(|(host, _)| all.hosts.get(host.index()));
+        let series = host.and_then(|host| host.series.get(&metric));
+        let none = Default::default();
+        let coverage = series.map_or(&none, |series| &series.seen).coverage(&all.expected);
+        Self { objective, metric, all, host, series, coverage }
+    }
+
+    pub(super) fn has_data(&self) -> bool {
+        self.coverage.seen > 0
+    }
+
+    /// Seconds between two readings.
+    fn every(&self) -> f64 {
+        self.all.ticks.map_or(0.0, |ticks| ticks.every)
+    }
+
+    pub(super) fn series(&self) -> Option<&'c Series> {
+        self.series
+    }
+
+    /// What was observed, in the metric's unit.
+    pub(super) fn observed(&self, of: Typical) -> Option<f64> {
+        let series = self.series.filter(|_| self.has_data())?;
+        match of {
+            Typical::Mean => Some(series.mean()),
+            Typical::Max => Some(series.highest),
+            Typical::Quantile(part) => {
+                let whole = series.minutes.iter().filter(|minute| self.all.whole(minute));
+                quantile(&mut whole.map(Minute::mean).collect::<Vec<_>>(), part)
+            }
+        }
+    }
+
+    /// How a limit is decided: what was read is compared with it, or of windows a share may miss.
+    pub(super) fn scale(&self, resource: Resource, limit: f64) -> Scale {
+        match self.objective.windows {
+            Some(windows) => Scale::of_trials(windows, &self.trials(resource.of, windows, limit)),
+            None => Scale::Seen {
+                cases: f64::from(self.coverage.seen),
+                within: self.observed(resource.of).map(|observed| observed <= limit),
+            },
+        }
+    }
+
+    /// The windows of whole minutes in each judged stretch.
+    pub(super) fn trials(&self, of: Typical, windows: EveryWindow, limit: f64) -> Trials {
+        self.trials_of(self.series.map_or(&[], |series| &series.minutes), of, windows, limit)
+    }
+
+    fn trials_of(&self, minutes: &[Minute], of: Typical, windows: EveryWindow, limit: f64) -> Trials {
+        let each = (windows.every / MINUTE as u32).max(1);
+        let mut trials = Trials::default();
+        let whole: Vec<&Minute> = minutes.iter().filter(|minute| self.all.whole(minute)).collect();
+        let place = |minute: &Minute| (minute.stretch, minute.place / each);
+        for window in whole.chunk_by(|one, other| place(one) == place(other)) {
+            if window.len() < each as usize {
+                continue;
+            }
+            let value = match of {
+                Typical::Max => window.iter().map(|minute| minute.highest).fold(f64::MIN, f64::max),
+                _ => {
+                    let readings: u32 = window.iter().map(|minute| minute.readings).sum();
+                    window.iter().map(|minute| minute.sum).sum::<f64>() / f64::from(readings.max(1))
+                }
+            };
+            trials.judged += 1;
+            trials.missed += u64::from(value > limit);
+            trials.doubted += u64::from(value > limit);
+        }
+        trials
+    }
+
+    /// Why the readings decide nothing, if they do not.
+    pub(super) fn unfit(&self, holes: Holes) -> Option<String> {
+        let Coverage { expected, seen, .. } = self.coverage;
+        let every = self.every();
+        let missing = expected.saturating_sub(seen);
+        let longest = self.coverage.holes.iter().map(|hole| f64::from(hole.end - hole.start + 1) * every);
+        let longest = longest.fold(0.0, f64::max);
+        if seen < FEWEST {
+            let told = self.no_data().map_or(String::new(), |told| format!(": {told}"));
+            return Some(format!("{seen} readings say nothing, {FEWEST} are needed{told}"));
+        }
+        let too_many = f64::from(missing) > MISSING * f64::from(expected);
+        let too_long = holes == Holes::Short && longest > LONGEST_HOLE;
+        (too_many || too_long).then(|| {
+            let told = self.no_data().unwrap_or_default();
+            format!("{missing} of {expected} readings are missing, so this says nothing: {told}")
+        })
+    }
+
+    /// "no data 12:03:10–12:09:20 UTC (connection refused)".
+    fn no_data(&self) -> Option<String> {
+        let mut holes: Vec<&Range<u32>> = self.coverage.holes.iter().collect();
+        holes.sort_by_key(|hole| std::cmp::Reverse(hole.end - hole.start));
+        let more = holes.len().saturating_sub(HOLES);
+        holes.truncate(HOLES);
+        holes.sort_by_key(|hole| hole.start);
+        let told: Vec<String> = holes.into_iter().filter_map(|hole| self.hole(hole)).collect();
+        let more = if more > 0 { format!(" and {more} shorter ones") } else { String::new() };
+        (!told.is_empty()).then(|| format!("no data {}{more}", told.join(", ")))
+    }
+
+    fn hole(&self, hole: &Range<u32>) -> Option<String> {
+        let clock = |tick: u32| Some(self.all.time_of(tick)?.strftime("%H:%M:%S").to_string());
+        let (from, to) = (clock(hole.start.saturating_sub(1))?, clock(hole.end - 1)?);
+        let why = self.why_none(hole).map_or(String::new(), |why| format!(" ({why})"));
+        Some(format!("{from}–{to} UTC{why}"))
+    }
+
+    /// What happened to the host in a hole, or why this metric of it could not be had.
+    fn why_none(&self, hole: &Range<u32>) -> Option<&'c str> {
+        let host = self.host?;
+        let trouble = host.troubles.iter().find(|(tick, _)| hole.contains(tick)).map(|(_, told)| told);
+        trouble.or_else(|| host.missing.get(&self.metric)).map(String::as_str)
+    }
+
+    /// Why there is none at all.
+    pub(super) fn why_nothing(&self) -> String {
+        let told = self.no_data().unwrap_or_else(|| "nothing was read in the judged window".to_owned());
+        format!("{} of `{}`: {told}", self.metric.word(), self.host_name())
+    }
+
+    /// When its counters began anew in the phase, by the clock and in words.
+    pub(super) fn anew(&self) -> Option<(Timestamp, &'c str)> {
+        let host = self.host?;
+        let tick = *host.anew.first()?;
+        let told = host.troubles.iter().find(|(at, _)| *at == tick).map_or("it began anew", |(_, told)| told);
+        Some((self.all.time_of(tick)?, told))
+    }
+
+    /// The host's name.
+    pub(super) fn host_name(&self) -> &'c str {
+        self.objective.host.as_ref().map_or("", |(_, name)| name)
+    }
+
+    /// "mean cpu of `target` is 97.3 %".
+    pub(super) fn told(&self, observed: Option<f64>) -> String {
+        let (statistic, unit) = (self.objective.statistic, self.objective.statistic.unit());
+        let what = match statistic {
+            Statistic::Resource(Resource { of: Typical::Quantile(_), .. }) => {
+                format!("{statistic} of the minutes' mean")
+            }
+            _ => statistic.to_string(),
+        };
+        let value = observed.map_or("not known".to_owned(), |observed| amount(observed, unit));
+        format!("{what} {} of `{}` is {value}", self.metric.word(), self.host_name())
+    }
+}
+
+/// Whether a host is beyond a limit whatever it does for the rest of the phase, in words: nothing that is measured is below
+/// 0. Of windows of which some may miss, so many must have missed that it would be proven at this risk.
+pub(in crate::slo) fn certain_breach(
+    objective: &Objective,
+    resource: Resource,
+    phase: &PhaseSummary,
+    (limit, alpha): (f64, f64),
+) -> Option<String> {
+    let readings = Readings::of(objective, resource.metric, phase);
+    let series = readings.series.filter(|_| readings.coverage.seen >= FEWEST)?;
+    let (unit, host) = (objective.statistic.unit(), readings.host_name());
+    let (what, shown) = (resource.metric.word(), |value: f64| amount(value, unit));
+    let minutes = || readings.all.expected.iter().map(|range| range.len() as f64 * readings.every() / MINUTE);
+    if let Some(windows) = objective.windows {
+        // The minute under way may still get better.
+        let past = &series.minutes[..series.minutes.len() - 1];
+        let trials = readings.trials_of(past, resource.of, windows, limit);
+        let all = minutes().map(|minutes| (minutes * MINUTE / f64::from(windows.every) + 1e-9).floor()).sum();
+        let certain = match windows.allow {
+            allow if allow > 0.0 => Share::independent(all, trials.missed as f64).beyond(allow) <= alpha,
+            _ => trials.missed > 0,
+        };
+        let told = format!("{} of {all} windows are, and {} have passed", trials.missed, trials.judged);
+        return certain.then(|| format!("{what} of `{host}` is above {} in them: {told}", shown(limit)));
+    }
+    let expected = f64::from(readings.coverage.expected);
+    match resource.of {
+        Typical::Max => (series.highest > limit).then(|| {
+            format!("{what} of `{host}` was {}, where {} is the most", shown(series.highest), shown(limit))
+        }),
+        Typical::Mean => (series.sum / expected > limit).then(|| {
+            let so_far = shown(series.mean());
+            let told =
+                format!("over {} of {expected} readings {what} of `{host}` is {so_far}", series.count());
+            format!("{told}, so that the mean of all is above {} whatever follows", shown(limit))
+        }),
+        Typical::Quantile(part) => {
+            let all: f64 = minutes().map(|minutes| (minutes + 1e-9).floor()).sum();
+            let past = &series.minutes[..series.minutes.len() - 1];
+            let over = past.iter().filter(|minute| minute.mean() > limit).count() as f64;
+            (over > all - (part * all - 1e-9).ceil()).then(|| {
+                format!("{what} of `{host}` was above {} in {over} of {all} minutes already", shown(limit))
+            })
+        }
+    }
+}
+
+/// Which holes make readings unfit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holes {
+    /// Those of over a minute.
+    Short,
+    /// None: what is looked for takes hours.
+    Any,
+}

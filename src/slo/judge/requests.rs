@@ -1,0 +1,114 @@
+//! What was counted of requests, and what that comes to.
+
+use std::time::Duration;
+
+use crate::measure::counts::Times;
+use crate::measure::summary::{Evidence, PhaseSummary};
+use crate::measure::watch::Tally;
+use crate::proof::Share;
+use crate::slo::objective::{Objective, Statistic};
+
+/// The requests of an objective.
+pub(super) struct Requests<'c> {
+    pub(super) objective: &'c Objective,
+    pub(super) phase: &'c PhaseSummary,
+    /// What was counted at the gate's tier.
+    pub(super) evidence: &'c Evidence,
+}
+
+impl Requests<'_> {
+    pub(super) fn has_data(&self) -> bool {
+        let Tally { n, f, .. } = self.evidence.counts;
+        match self.objective.statistic {
+            // What was sent before the judged window says nothing of it, nor do users that never began, and seconds pass
+            // without a task too.
+            Statistic::Throughput => {
+                let tried = self.phase.health.draws.iter().any(|drawn| *drawn > 0);
+                n > 0.0 && (tried || self.phase.dropped() > 0)
+            }
+            _ if self.objective.windows.is_some() => self.evidence.trials.judged > 0,
+            Statistic::Mean => n > 0.0,
+            _ => n - f > 0.0,
+        }
+    }
+
+    /// The requests that it is based on.
+    pub(super) fn samples(&self) -> u64 {
+        match self.objective.statistic {
+            Statistic::Throughput => {
+                let operations = self.objective.operations.iter();
+                operations.filter_map(|id| self.phase.operations.get(id)).map(|o| o.completed).sum()
+            }
+            _ => self.evidence.counts.n as u64,
+        }
+    }
+
+    pub(super) fn times(&self) -> Times {
+        let mut times = Times::default();
+        for operation in self.objective.operations.iter().filter_map(|id| self.phase.operations.get(id)) {
+            times.merge(&operation.response);
+        }
+        times
+    }
+
+    /// What was observed, for showing, in the statistic's unit.
+    pub(super) fn observed(&self) -> Option<f64> {
+        let Tally { n, k, .. } = self.evidence.counts;
+        match self.objective.statistic {
+            Statistic::Quantile(part) => self.quantile(&self.times(), part),
+            Statistic::Max => self.times().max().map(ms),
+            Statistic::Mean => (n > 0.0).then(|| k / n / 1000.0),
+            Statistic::Throughput => self.has_data().then(|| k / n),
+            Statistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),
+            Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => None,
+        }
+    }
+
+    /// The time at a rank among answers and dropped arrivals, which have no time but are the slowest of all.
+    fn quantile(&self, times: &Times, rank: f64) -> Option<f64> {
+        let Tally { n, f, .. } = self.evidence.counts;
+        let rank = rank * (n - f) / (times.count().max(1) as f64);
+        times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
+    }
+
+    /// Between which values the true one is, each end at risk α.
+    pub(super) fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
+        let Evidence { counts: Tally { n, k, f }, broken, .. } = self.evidence;
+        let mean = |unit: f64| {
+            let (low, high) = crate::proof::Means::of(broken)?.interval(alpha);
+            Some([low.max(0.0) / unit, high / unit])
+        };
+        match self.objective.statistic {
+            Statistic::Quantile(part) => {
+                let (low, high) = Share::of(n - f, *k, broken).ranks(part, alpha);
+                let times = self.times();
+                Some([self.quantile(&times, low)?, self.quantile(&times, high?)?])
+            }
+            Statistic::ErrorRate => {
+                let (low, high) = Share::of(*n, *k, broken).interval(alpha);
+                Some([100.0 * low, 100.0 * high])
+            }
+            Statistic::Mean => mean(1000.0),
+            Statistic::Throughput => mean(1.0),
+            _ => None,
+        }
+    }
+
+    /// Why it decides nothing, if it was judged for less time than users take to come round, which is `round` without the
+    /// target's answers.
+    pub(super) fn unsteady(&self, round: f64) -> Option<String> {
+        let judged = self.phase.judged_seconds;
+        let answered = || self.times().quantile(0.5).unwrap_or_default().as_secs_f64();
+        let unsteady = self.objective.statistic == Statistic::Throughput && judged < round + answered();
+        unsteady.then(|| {
+            format!(
+                "its users have not come round in the {} s that it was judged, so this says nothing",
+                crate::units::short(judged)
+            )
+        })
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
