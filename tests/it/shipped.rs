@@ -328,7 +328,7 @@ fn the_monitored_plan_does_nothing_but_search() {
     let (plan, answer) = shipped("monitored.toml");
     assert_eq!(said_only_phase(&plan), "monitored (monitored): 1h, 50 users in 5s, closed, watched 1");
     assert_eq!(said(&plan, "watched"), "1s to 3s: 1 search");
-    assert_eq!(said_objectives(&answer), "Single search, Failed requests");
+    assert_eq!(said_objectives(&answer), "Single search, CPU Usage, Memory Usage, Disk I/O, Failed requests");
 }
 
 #[test]
