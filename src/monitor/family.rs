@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Instant;
 
-use crate::monitor::finding::{all, find, inodes_of, stat};
+use crate::monitor::finding::{all, find, inodes_of, stat_even_if_ended};
 use crate::monitor::kernel::Kernel;
 use crate::resources::cgroup;
 use crate::resources::look::{Cpu, Disk, Level, Life, Look};
@@ -71,7 +71,8 @@ impl Family {
         look.cpu = Some(members.cpu(sum(|stat| stat.used))?);
         let threads = kernel.text("proc/sys/kernel/threads-max").ok();
         let most = threads.as_deref().and_then(first_number);
-        look.levels.insert(Metric::Threads, Level { value: sum(|stat| stat.threads), most });
+        let threads = members.alive().map(|stat| stat.threads).sum();
+        look.levels.insert(Metric::Threads, Level { value: threads, most });
         members.memory(&mut look, sum(|stat| stat.pages) * kernel.page());
         members.files(&mut look);
         match self.counted.connections(&members) {
@@ -88,7 +89,7 @@ impl Family {
     }
 }
 
-/// A process and all that descend from it, without those that have ended.
+/// A process and all that descend from it, with those that have ended and were not waited for yet.
 fn members(kernel: &Kernel, first: Stat) -> Vec<Stat> {
     let mut members = vec![first];
     let by_parent = if kernel.text(&format!("proc/{0}/task/{0}/children", first.pid)).is_ok() {
@@ -96,7 +97,7 @@ fn members(kernel: &Kernel, first: Stat) -> Vec<Stat> {
     } else {
         // A kernel without these files: everyone is asked for their parent.
         let mut by_parent: BTreeMap<u32, Vec<Stat>> = BTreeMap::new();
-        for stat in all(kernel).into_iter().filter_map(|pid| stat(kernel, pid)) {
+        for stat in all(kernel).into_iter().filter_map(|pid| stat_even_if_ended(kernel, pid)) {
             by_parent.entry(stat.parent).or_default().push(stat);
         }
         Some(by_parent)
@@ -123,7 +124,7 @@ fn children(kernel: &Kernel, pid: u32) -> Vec<Stat> {
     let pids: Vec<u32> = lists
         .flat_map(|list| list.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect::<Vec<_>>())
         .collect();
-    pids.into_iter().filter_map(|pid| stat(kernel, pid)).collect()
+    pids.into_iter().filter_map(|pid| stat_even_if_ended(kernel, pid)).collect()
 }
 
 struct Members<'a> {
@@ -134,6 +135,10 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
+    fn alive(&self) -> impl Iterator<Item = &Stat> {
+        self.all.iter().filter(|member| !member.ended)
+    }
+
     fn file(&self, name: &str) -> Option<String> {
         self.kernel.text(&format!("proc/{}/{name}", self.pid)).ok()
     }
@@ -185,7 +190,7 @@ impl Members<'_> {
 
     fn files(&self, look: &mut Look) {
         let mut value = 0;
-        for member in &self.all {
+        for member in self.alive() {
             match self.kernel.names(&format!("proc/{}/fd", member.pid)) {
                 Ok(names) => value += names.len(),
                 // A child may have ended meanwhile.
@@ -202,7 +207,7 @@ impl Members<'_> {
     /// Connections that are established, each once, whoever of them holds it.
     fn connections(&self) -> Result<f64, io::Error> {
         let mut held = Vec::new();
-        for member in &self.all {
+        for member in self.alive() {
             match inodes_of(self.kernel, member.pid) {
                 Ok(inodes) => held.extend(inodes),
                 Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
@@ -232,7 +237,7 @@ impl Members<'_> {
 
     fn bytes(&self) -> io::Result<Disk> {
         let mut disk = Disk::default();
-        for member in &self.all {
+        for member in self.alive() {
             match self.kernel.read(&format!("proc/{}/io", member.pid)) {
                 Ok(bytes) => {
                     let counted = process::disk_bytes(&String::from_utf8_lossy(&bytes));

@@ -8,8 +8,12 @@ use crate::resources::source::ProcessName;
 
 /// What `/proc/PID/stat` says of a process that has not ended.
 pub fn stat(kernel: &Kernel, pid: u32) -> Option<Stat> {
-    let text = kernel.text(&format!("proc/{pid}/stat")).ok()?;
-    process::stat(&text).filter(|stat| !stat.ended)
+    stat_even_if_ended(kernel, pid).filter(|stat| !stat.ended)
+}
+
+/// The same of one that may have ended, but was not waited for yet: until then its time is nobody else's.
+pub fn stat_even_if_ended(kernel: &Kernel, pid: u32) -> Option<Stat> {
+    process::stat(&kernel.text(&format!("proc/{pid}/stat")).ok()?)
 }
 
 /// The process of a name; `known` is the one that it was before.

@@ -99,8 +99,9 @@ impl Kernel {
                 let counts = |mount: &Mount| choice::is_real(mount) || named.contains(&mount.point);
                 let mounts = proc::mounts(&bytes).into_iter().filter(counts);
                 machine.mounts = mounts.filter_map(|mount| self.measured(mount)).collect();
-                if machine.mounts.is_empty() {
-                    let why = "no file system on a disk is mounted here; name one".to_owned();
+                if machine.mounts.is_empty()
+                    && let Err(why) = choice::fullest(&[], named)
+                {
                     machine.missing.insert(Metric::DiskUsed, why);
                 }
             }

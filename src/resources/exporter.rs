@@ -157,7 +157,8 @@ impl Found {
     }
 }
 
-/// Writes what a machine counts as node_exporter does; what is not counted is left out.
+/// Writes what a machine counts as node_exporter does; what is not counted is left out. Others that read it take the
+/// machine's `at` for the time of day, in seconds since 1970.
 pub fn text(machine: &Machine) -> String {
     let mut pages = Pages::default();
     for (core, modes) in &machine.cores {
