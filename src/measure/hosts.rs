@@ -40,10 +40,19 @@ pub struct HostSummary {
     pub missing: BTreeMap<Metric, String>,
     /// The ticks with a reading, whatever was measured.
     pub looked: Runs,
-    /// What happened, with the tick; the first hundred.
-    pub troubles: Vec<(u32, String)>,
-    /// The ticks at which its counters had begun anew.
+    /// What happened; the first hundred.
+    pub troubles: Vec<Trouble>,
+    /// The ticks at which its counters had begun anew, since judging began.
     pub anew: Vec<u32>,
+}
+
+/// Something that happened to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The ticks at which it was so.
+    pub ticks: Range<u32>,
+    /// What, in words.
+    pub told: String,
 }
 
 /// One metric of a host.
@@ -159,9 +168,9 @@ impl PhaseReadings {
         let Some(host) = self.hosts.get_mut(usize::from(reading.host)) else { return };
         let stretch = self.expected.iter().position(|range| range.contains(&reading.tick));
         let values = &reading.values;
-        let room = MOST_TROUBLES.saturating_sub(host.troubles.len());
-        host.troubles.extend(values.troubles.iter().take(room).map(|told| (reading.tick, told.clone())));
-        host.anew.extend(values.anew.then_some(reading.tick));
+        values.troubles.iter().for_each(|told| host.trouble(reading.tick, told));
+        let begun = self.expected.first().is_some_and(|range| reading.tick >= range.start);
+        host.anew.extend((values.anew && begun).then_some(reading.tick));
         host.missing.extend(values.missing.iter().cloned());
         let Some(stretch) = stretch else { return };
         if values.measured.is_empty() {
@@ -200,6 +209,18 @@ impl PhaseReadings {
         let Some(ticks) = self.ticks else { return false };
         let range = &self.expected[usize::from(minute.stretch)];
         f64::from(range.end - range.start) * ticks.every + 1e-6 >= f64::from(minute.place + 1) * MINUTE
+    }
+}
+
+impl HostSummary {
+    /// What goes on is told once.
+    fn trouble(&mut self, tick: u32, told: &str) {
+        let goes_on = |before: &Trouble| before.ticks.end == tick && before.told == told;
+        if let Some(place) = self.troubles.iter().rposition(goes_on) {
+            self.troubles[place].ticks.end += 1;
+        } else if self.troubles.len() < MOST_TROUBLES {
+            self.troubles.push(Trouble { ticks: tick..tick + 1, told: told.to_owned() });
+        }
     }
 }
 
@@ -319,6 +340,17 @@ mod tests {
         let minutes = &readings.hosts[0].series[&Metric::Cpu].minutes;
         let told: Vec<_> = minutes.iter().map(|m| (m.stretch, m.mean(), readings.whole(m))).collect();
         assert_eq!(told, [(0, 9.5, true), (1, 21.5, false)]);
+    }
+
+    #[test]
+    fn what_goes_on_is_told_once_and_what_happens_again_is_told_again() {
+        let mut readings = readings();
+        for tick in [3, 4, 5, 9, 10] {
+            let values = Values::nothing(if tick == 4 { "timeout" } else { "refused" });
+            readings.add(&Reading { values, ..reading(tick, 0.0) });
+        }
+        let told: Vec<_> = readings.hosts[0].troubles.iter().map(|t| (t.ticks.clone(), &*t.told)).collect();
+        assert_eq!(told, [(3..4, "refused"), (4..5, "timeout"), (5..6, "refused"), (9..11, "refused")]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::event::{Observer, RunEvent};
 use crate::measure::summary::Summary;
 use crate::monitor::Probe;
 use crate::plan::model::{Host, Monitor, PhaseId, Plan};
-use crate::resources::difference::between;
+use crate::resources::difference::{between, covers};
 use crate::resources::look::Look;
 use crate::resources::reading::{Reading, Values};
 use crate::resources::ticks::Ticks;
@@ -186,7 +186,7 @@ impl OneHost {
                 None
             }
             (Ok(now), Some(last)) => {
-                let (covers, values) = (now.at - last.at, between(&last, &now));
+                let (covers, values) = (covers(&last, &now), between(&last, &now));
                 *before = Some(now);
                 reading(covers, values)
             }

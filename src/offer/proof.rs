@@ -1,9 +1,10 @@
+use crate::measure::hosts::MINUTE;
 use crate::offer::PhaseOffer;
 use crate::plan::Decision;
 use crate::plan::model::{Gate, Judged, Phase};
 use crate::proof::{Allowed, fewest_samples};
 use crate::slo::judge::FEWEST_READINGS;
-use crate::slo::objective::{Objective, Statistic};
+use crate::slo::objective::{Objective, Resource, Statistic, Typical};
 
 /// The fewest judged seconds from which the spread of a rate or a mean can be told.
 const FEWEST_SECONDS: u64 = 4;
@@ -127,7 +128,7 @@ impl PhaseOffer {
             (None, _) => None,
         });
         let needed = match of {
-            Counted::Readings => gated.map(|_| u64::from(FEWEST_READINGS)),
+            Counted::Readings => gated.map(|_| self.fewest_readings(objective.statistic)),
             Counted::Length => gated.map(|_| self.least_length(objective.statistic)),
             Counted::Seconds => limit.map(|_| FEWEST_SECONDS.max(self.round_seconds.ceil() as u64)),
             Counted::Samples if objective.statistic == Statistic::Mean => {
@@ -141,6 +142,15 @@ impl PhaseOffer {
 }
 
 impl PhaseOffer {
+    /// Six, and of percentiles those of a minute.
+    fn fewest_readings(&self, statistic: Statistic) -> u64 {
+        let minute = match statistic {
+            Statistic::Resource(Resource { of: Typical::Quantile(_), .. }) => MINUTE / self.reading_seconds,
+            _ => 0.0,
+        };
+        u64::from(FEWEST_READINGS).max(minute.ceil() as u64)
+    }
+
     /// The shortest judged time that shows a drift, in seconds: what the objective says, and what there must be to see it.
     fn least_length(&self, statistic: Statistic) -> u64 {
         let seen = match statistic {

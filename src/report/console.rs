@@ -106,7 +106,12 @@ fn host_text(host: &HostReport) -> String {
         text.push_str(&wrapped(&format!("  {}:", host.host), &told));
     }
     for event in host.events.iter().take(EVENTS) {
-        text.push_str(&wrapped(&format!("  {}, {}:", host.host, event.at), &event.what));
+        let time = |at: &str| at.get(11..19).unwrap_or(at).to_owned();
+        let when = match event.from == event.to {
+            true => format!("{} UTC", time(&event.from)),
+            false => format!("{}–{} UTC", time(&event.from), time(&event.to)),
+        };
+        text.push_str(&wrapped(&format!("  {}, {when}:", host.host), &event.what));
     }
     if host.events.len() > EVENTS {
         let more = format!("and {} times more, see `events` in the report", host.events.len() - EVENTS);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, quantile};
+use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, Trouble, quantile};
 use crate::measure::summary::{PhaseRun, Summary};
 use crate::plan::model::{Host, Monitor, PhaseId, Plan, TARGET};
 use crate::report::build::rounded;
@@ -37,7 +37,11 @@ fn host_report(phase: &str, host: &Host, found: &HostSummary, readings: &PhaseRe
         from: time(hole.start.saturating_sub(1)),
         to: time(hole.end - 1),
     };
-    let event = |(tick, what): &(u32, String)| HostEventReport { at: time(*tick), what: what.clone() };
+    let event = |trouble: &Trouble| HostEventReport {
+        from: time(trouble.ticks.start),
+        to: time(trouble.ticks.end - 1),
+        what: trouble.told.clone(),
+    };
     HostReport {
         host: host.name.clone(),
         source: host.source.told(),

@@ -1,5 +1,8 @@
 /// A number in as many digits as people read: three, two after the point at most, and of small ones two that are not 0.
 pub fn short(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
+    }
     let digits = match value.abs() {
         v if v >= 100.0 || v == 0.0 => 0,
         v if v >= 10.0 => 1,

@@ -45,8 +45,10 @@ pub struct HoleReport {
 /// Something that happened to a host.
 #[derive(Debug, Clone, Serialize)]
 pub struct HostEventReport {
-    /// RFC 3339, UTC.
-    pub at: String,
+    /// When it was first so: RFC 3339, UTC.
+    pub from: String,
+    /// When it was last so: RFC 3339, UTC.
+    pub to: String,
     /// In words.
     pub what: String,
 }

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use crate::measure::hosts::{Coverage, HostSummary, MINUTE, Minute, PhaseReadings, Series, quantile};
+use crate::measure::hosts::{
+    Coverage, HostSummary, MINUTE, Minute, PhaseReadings, Series, Trouble, quantile,
+};
 use crate::measure::summary::{PhaseSummary, Trials};
 use crate::proof::Share;
 use crate::resources::metric::Metric;
@@ -148,7 +150,8 @@ impl<'c> Readings<'c> {
     /// What happened to the host in a hole, or why this metric of it could not be had.
     fn why_none(&self, hole: &Range<u32>) -> Option<&'c str> {
         let host = self.host?;
-        let trouble = host.troubles.iter().find(|(tick, _)| hole.contains(tick)).map(|(_, told)| told);
+        let within = |it: &&Trouble| it.ticks.start < hole.end && hole.start < it.ticks.end;
+        let trouble = host.troubles.iter().find(within).map(|trouble| &trouble.told);
         trouble.or_else(|| host.missing.get(&self.metric)).map(String::as_str)
     }
 
@@ -162,7 +165,8 @@ impl<'c> Readings<'c> {
     pub(super) fn anew(&self) -> Option<(Timestamp, &'c str)> {
         let host = self.host?;
         let tick = *host.anew.first()?;
-        let told = host.troubles.iter().find(|(at, _)| *at == tick).map_or("it began anew", |(_, told)| told);
+        let trouble = host.troubles.iter().find(|trouble| trouble.ticks.contains(&tick));
+        let told = trouble.map_or("it began anew", |trouble| &trouble.told);
         Some((self.all.time_of(tick)?, told))
     }
 
@@ -240,3 +244,6 @@ pub(super) enum Holes {
     /// None: what is looked for takes hours.
     Any,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+use std::ops::Range;
+use std::time::Duration;
+
+use super::*;
+use crate::diagnostic::{Problems, Span};
+use crate::measure::summary::{Evidence, Part, Summary};
+use crate::measure::watch::Tally;
+use crate::plan::model::{Gate, HostId, Judged as Stretch, OperationId, PhaseId};
+use crate::plan::{Decision, GateTier, Inconclusive};
+use crate::resources::reading::{Reading, Values};
+use crate::resources::ticks::Ticks;
+use crate::slo::judge::{Judged, Length, Terms, Verdict, judge};
+use crate::slo::objective::{Growth, Tier, Tiers};
+
+const EVERY: f64 = 10.0;
+const METRIC: Metric = Metric::ProcessMemory;
+
+fn gate() -> Gate {
+    let (tier, inconclusive, decision) = (GateTier::Maximum, Inconclusive::Fail, Decision::Proven);
+    Gate { tier, inconclusive, decision, alpha: 0.05, breaker: true }
+}
+
+fn objective(statistic: Statistic, last: f64) -> Objective {
+    let file = Problems::default().add_source("x", "");
+    Objective {
+        name: "x".into(),
+        phase: PhaseId(0),
+        operations: Vec::new(),
+        scenario: None,
+        host: Some((HostId(0), "kms".into())),
+        statistic,
+        tiers: Tiers { target: None, acceptable: Some(last / 2.0), last },
+        gated: true,
+        windows: None,
+        abort: false,
+        span: Span { file, start: 0, end: 0 },
+        watches: Vec::new(),
+    }
+}
+
+fn cpu(of: Typical) -> Statistic {
+    Statistic::Resource(Resource { metric: Metric::Cpu, of })
+}
+
+/// A phase of so many seconds, read every ten; what is read at a tick is told, `None` where nobody answers.
+fn phase(seconds: f64, read: impl Fn(u32) -> Option<Values>) -> PhaseSummary {
+    let expected: Vec<Range<u32>> = vec![Ticks { first: 0.0, every: EVERY }.within(0.0, seconds)];
+    let mut readings = PhaseReadings {
+        started_at: Some("2026-03-01T12:00:00Z".parse().unwrap()),
+        ticks: Some(Ticks { first: 0.0, every: EVERY }),
+        expected: expected.clone(),
+        hosts: vec![HostSummary::default()],
+    };
+    for tick in expected[0].clone() {
+        let values = read(tick).unwrap_or_else(|| Values::nothing("connection refused"));
+        readings.add(&Reading { phase: 0, host: 0, tick, covers: EVERY, values });
+    }
+    PhaseSummary {
+        ran: Some(Duration::from_secs_f64(seconds)),
+        judged: vec![Stretch { from: 0, to: seconds }],
+        judged_seconds: seconds,
+        readings,
+        ..PhaseSummary::default()
+    }
+}
+
+fn value(metric: Metric, value: f64) -> Values {
+    Values { measured: vec![(metric, value)], ..Values::default() }
+}
+
+fn judged_in(phase: PhaseSummary, objective: Objective, evidence: Vec<Evidence>) -> Judged {
+    let summary = Summary { phases: vec![phase], evidence };
+    let gate = gate();
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
+    judge(&[objective], &summary, terms).pop().unwrap().unwrap()
+}
+
+fn judged(phase: PhaseSummary, objective: Objective) -> Judged {
+    judged_in(phase, objective, Vec::new())
+}
+
+/// Processor use in each of so many readings.
+fn of_cpu(readings: u32, read: impl Fn(u32) -> Option<f64>) -> PhaseSummary {
+    phase(f64::from(readings) * EVERY, |tick| Some(value(Metric::Cpu, read(tick)?)))
+}
+
+#[test]
+fn readings_are_compared_with_the_tiers_and_the_sentence_says_which_host_and_how_much() {
+    let high = judged(
+        of_cpu(60, |tick| Some(if tick <= 30 { 95.0 } else { 99.0 })),
+        objective(cpu(Typical::Mean), 85.0),
+    );
+    assert_eq!((high.verdict, high.tier, high.beyond_all), (Verdict::Missed, None, true));
+    assert_eq!(high.why, "mean cpu of `kms` is 97 %; it may be 85 %, by 60 of 60 readings; beyond maximum");
+    let low = judged(of_cpu(60, |_| Some(42.0)), objective(cpu(Typical::Mean), 85.0));
+    assert_eq!((low.verdict, low.tier, low.samples), (Verdict::Met, Some(Tier::Acceptable), 60));
+    let one = judged(
+        of_cpu(60, |tick| Some(if tick == 9 { 86.0 } else { 1.0 })),
+        objective(cpu(Typical::Max), 85.0),
+    );
+    assert_eq!((one.verdict, one.observed), (Verdict::Missed, Some(86.0)));
+}
+
+#[test]
+fn too_few_readings_are_neither_a_pass_nor_a_miss() {
+    for (read, limit) in [(5.0, 85.0), (99.0, 85.0)] {
+        let few = judged(of_cpu(5, |_| Some(read)), objective(cpu(Typical::Mean), limit));
+        assert_eq!((few.verdict, few.tier, few.beyond_all), (Verdict::Inconclusive, None, false));
+        assert!(few.why.contains("5 readings say nothing, 6 are needed"), "{}", few.why);
+    }
+    let none = judged(of_cpu(60, |_| None), objective(cpu(Typical::Mean), 85.0));
+    assert_eq!((none.verdict, none.observed), (Verdict::NoData, None));
+    assert_eq!(none.why, "cpu of `kms`: no data 12:00:00–12:10:00 UTC (connection refused)");
+}
+
+#[test]
+fn a_hole_of_over_a_minute_and_more_than_a_twentieth_missing_decide_nothing() {
+    let with_hole = |hole: Range<u32>| {
+        let read = move |tick| (!hole.contains(&tick)).then_some(99.0);
+        judged(of_cpu(360, read), objective(cpu(Typical::Mean), 85.0))
+    };
+    // Between the readings around five that are missing lies a minute.
+    assert_eq!(with_hole(20..25).verdict, Verdict::Missed);
+    let long = with_hole(20..26);
+    assert_eq!(long.verdict, Verdict::Inconclusive);
+    assert!(long.why.ends_with("no data 12:03:10–12:04:10 UTC (connection refused)"), "{}", long.why);
+    let scattered = |of: u32| {
+        let read = move |tick| (tick % of != 0).then_some(1.0);
+        judged(of_cpu(360, read), objective(cpu(Typical::Mean), 85.0)).verdict
+    };
+    assert_eq!((scattered(20), scattered(19)), (Verdict::Met, Verdict::Met));
+    assert_eq!(scattered(18), Verdict::Inconclusive);
+}
+
+#[test]
+fn percentiles_are_of_the_means_of_whole_minutes() {
+    // Each minute has one reading of 60 and five of 0; the last three minutes have 24 in all.
+    let read = |tick: u32| {
+        Some(if tick > 42 {
+            24.0
+        } else if tick % 6 == 0 {
+            60.0
+        } else {
+            0.0
+        })
+    };
+    let p50 = judged(of_cpu(60, read), objective(cpu(Typical::Quantile(0.5)), 20.0));
+    assert_eq!((p50.verdict, p50.observed), (Verdict::Met, Some(10.0)));
+    let p95 = judged(of_cpu(60, read), objective(cpu(Typical::Quantile(0.95)), 20.0));
+    assert_eq!((p95.verdict, p95.observed), (Verdict::Missed, Some(24.0)));
+}
+
+#[test]
+fn of_windows_some_may_miss_and_an_incomplete_one_does_not_count() {
+    let windows = |allow| {
+        let limited = objective(cpu(Typical::Mean), 50.0);
+        Objective { windows: Some(EveryWindow { every: 120, allow }), ..limited }
+    };
+    // The fifth of thirty windows, and a last one that is cut short.
+    let read = |tick: u32| Some(if (49..=60).contains(&tick) || tick > 360 { 90.0 } else { 10.0 });
+    assert_eq!(judged(of_cpu(363, read), windows(0.0)).verdict, Verdict::Missed);
+    let some = judged(of_cpu(363, read), windows(0.2));
+    assert_eq!((some.verdict, some.effective_samples), (Verdict::Met, Some(30.0)), "{}", some.why);
+    assert!(
+        some.why.contains("20 % of 30 windows of 2m may miss the maximum of 50 % and 1 did"),
+        "{}",
+        some.why
+    );
+}
+
+#[test]
+fn what_the_generator_may_have_shaped_is_not_blamed_on_the_host() {
+    let summary = Summary { phases: vec![of_cpu(60, |_| Some(99.0))], ..Summary::default() };
+    let gate = gate();
+    let invalid = [Some("stalls".to_owned())];
+    let terms = Terms { gate: &gate, length: Length::Full, invalid: &invalid, rounds: &[], aborted: None };
+    let judged = judge(&[objective(cpu(Typical::Mean), 85.0)], &summary, terms).pop().unwrap().unwrap();
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
+    assert!(judged.why.contains("the generator may have shaped this: stalls"), "{}", judged.why);
+}
+
+#[test]
+fn a_run_is_ended_only_by_what_nothing_that_follows_can_change() {
+    // Of sixty readings so many have come.
+    let certain = |read: fn(u32) -> f64, come: u32, of: Typical, windows: Option<EveryWindow>| {
+        let mut phase = of_cpu(come, |tick| Some(read(tick)));
+        phase.readings.expected = vec![1..61];
+        let objective = Objective { windows, ..objective(cpu(of), 50.0) };
+        let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
+        certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
+    };
+    let mean = |come| certain(|_| 100.0, come, Typical::Mean, None);
+    assert_eq!((mean(30), mean(31)), (false, true));
+    let highest = |come| certain(|tick| if tick == 2 { 51.0 } else { 0.0 }, come, Typical::Max, None);
+    // One of fewer than six readings says nothing.
+    assert_eq!((highest(5), highest(6)), (false, true));
+    // Of ten minutes five may be above, and one that goes on is not counted.
+    let middle = |come| certain(|_| 100.0, come, Typical::Quantile(0.5), None);
+    assert_eq!((middle(36), middle(37)), (false, true));
+    let none = Some(EveryWindow { every: 60, allow: 0.0 });
+    let window = |come| certain(|tick| if tick > 5 { 60.0 } else { 0.0 }, come, Typical::Max, none);
+    assert_eq!((window(6), window(7)), (false, true));
+}
+
+/// Memory of a service that collects its garbage every ten minutes, with what it keeps growing by a share.
+fn memory(hours: f64, growth: f64) -> impl Fn(u32) -> Values {
+    move |tick| {
+        let seconds = f64::from(tick) * EVERY;
+        let kept = 1e9 * (1.0 + growth * seconds / (hours * 3600.0));
+        let noise = f64::from(tick.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
+        let most = vec![(METRIC, 2e9)];
+        Values { most, ..value(METRIC, kept * (1.0 + 0.3 * (seconds / 600.0).fract() + 0.01 * noise)) }
+    }
+}
+
+fn growth(min_length: f64) -> Objective {
+    let growth = Statistic::Growth(Growth { metric: METRIC, min_length });
+    Objective { tiers: Tiers { target: None, acceptable: None, last: 5.0 }, ..objective(growth, 5.0) }
+}
+
+#[test]
+fn a_leak_is_told_from_garbage_and_when_it_will_be_full() {
+    let read = memory(8.0, 0.2);
+    let leak = judged(phase(8.0 * 3600.0, |tick| Some(read(tick))), growth(4.0 * 3600.0));
+    assert_eq!(leak.verdict, Verdict::Missed, "{}", leak.why);
+    assert!((leak.observed.unwrap() - 20.0).abs() < 1.0, "{}", leak.why);
+    assert!(leak.why.starts_with("growth of process_memory of `kms` is "), "{}", leak.why);
+    // 2 GB less some 1.3 GB, at 25 MB an hour.
+    assert!(leak.why.contains("at this pace full (1.9GiB) in "), "{}", leak.why);
+    let read = memory(8.0, 0.0);
+    let healthy = judged(phase(8.0 * 3600.0, |tick| Some(read(tick))), growth(4.0 * 3600.0));
+    assert_eq!(healthy.verdict, Verdict::Met, "{}", healthy.why);
+}
+
+#[test]
+fn a_phase_that_is_too_short_or_a_process_that_was_started_again_says_nothing_of_growth() {
+    let read = memory(3.0, 0.5);
+    let short = judged(phase(3.0 * 3600.0, |tick| Some(read(tick))), growth(4.0 * 3600.0));
+    assert_eq!(short.verdict, Verdict::Inconclusive);
+    assert!(short.why.ends_with("3h are judged, and less than 4h say nothing of drift"), "{}", short.why);
+    let again = |tick: u32| {
+        let values = value(METRIC, 1e9);
+        let told = vec!["process 7 was started 4 s ago".to_owned()];
+        Some(if tick == 900 { Values { anew: true, troubles: told, ..values } } else { values })
+    };
+    let again = judged(phase(8.0 * 3600.0, again), growth(4.0 * 3600.0));
+    assert_eq!(again.verdict, Verdict::Inconclusive);
+    assert!(again.why.contains("process 7 was started 4 s ago at 14:30:00 UTC"), "{}", again.why);
+}
+
+#[test]
+fn a_minute_without_a_reading_does_no_harm_to_growth_but_a_window_without_one_does() {
+    let read = memory(8.0, 0.0);
+    let with_hole = |hole: Range<u32>| {
+        let phase = phase(8.0 * 3600.0, |tick| (!hole.contains(&tick)).then(|| read(tick)));
+        judged(phase, growth(4.0 * 3600.0)).verdict
+    };
+    assert_eq!(with_hole(1000..1010), Verdict::Met);
+    assert_eq!(with_hole(1000..1200), Verdict::Inconclusive);
+}
+
+#[test]
+fn response_times_of_the_last_tenth_are_compared_with_those_of_the_first() {
+    let slower = |by: f64| {
+        let mut evidence =
+            Evidence { counts: Tally { n: 20_000.0, ..Tally::default() }, ..Evidence::default() };
+        for second in 0..20_000_u32 {
+            let noise = f64::from(second.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
+            let time = 1000.0 * (1.0 + by * f64::from(second) / 20_000.0 + 0.1 * noise);
+            evidence.course.push(f64::from(second), Part { n: 1.0, k: time });
+        }
+        let statistic = Statistic::Slowdown { min_length: 14_400.0 };
+        let tiers = Tiers { target: None, acceptable: None, last: 1.1 };
+        let operations = vec![OperationId(0)];
+        let objective = Objective {
+            host: None,
+            operations,
+            tiers,
+            watches: vec![(Tier::Maximum, 0)],
+            ..objective(statistic, 1.1)
+        };
+        judged_in(phase(20_000.0, |_| None), objective, vec![evidence])
+    };
+    let even = slower(0.0);
+    assert_eq!(even.verdict, Verdict::Met, "{}", even.why);
+    let slow = slower(0.5);
+    assert_eq!(slow.verdict, Verdict::Missed, "{}", slow.why);
+    assert!((slow.observed.unwrap() - 1.45 / 1.05).abs() < 0.05, "{}", slow.why);
+}
