@@ -1,5 +1,7 @@
 //! The course of a phase: throughput and requests under way, in a fixed number of stretches.
 
+use crate::measure::stretches::{Join, Stretches};
+
 /// More stretches are merged two by two.
 const MOST: usize = 64;
 /// A plateau has at least so many stretches and seconds.
@@ -13,16 +15,11 @@ const ALONG: f64 = 0.8;
 const FLAT: f64 = 0.1;
 
 /// Equal stretches of a phase, at most 64 of them: the longer the phase, the longer each.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Course {
-    stretches: Vec<Stretch>,
-    /// How many seconds each has; 0 before the first.
-    width: u32,
-}
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course(Stretches<Stretch>);
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Stretch {
-    from: u32,
     seconds: u32,
     completed: u64,
     /// Σ of requests under way, over its seconds.
@@ -37,12 +34,20 @@ impl Stretch {
     fn under_way(self) -> f64 {
         self.under_way / f64::from(self.seconds)
     }
+}
 
-    fn add(&mut self, other: Self) {
-        let Self { from: _, seconds, completed, under_way } = other;
+impl Join for Stretch {
+    fn join(&mut self, later: Self) {
+        let Self { seconds, completed, under_way } = later;
         self.seconds += seconds;
         self.completed += completed;
         self.under_way += under_way;
+    }
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self(Stretches::new(1.0, MOST))
     }
 }
 
@@ -64,44 +69,31 @@ pub struct Plateau {
 impl Course {
     /// Adds the next second, with the mean number of requests under way in it.
     pub fn add_second(&mut self, second: u32, completed: u64, under_way: f64) {
-        self.width = self.width.max(1);
-        let next = Stretch { from: second, seconds: 1, completed, under_way };
-        if let Some(last) = self.stretches.last_mut().filter(|last| last.seconds < self.width) {
-            return last.add(next);
-        }
-        if self.stretches.len() == MOST {
-            self.stretches = self.stretches.chunks(2).map(|pair| merged(pair[0], pair[1])).collect();
-            self.width *= 2;
-        }
-        self.stretches.push(next);
+        self.0.push(f64::from(second), Stretch { seconds: 1, completed, under_way });
     }
 
     /// The longest part of the phase that is one, if there is any.
     pub fn plateau(&self) -> Option<Plateau> {
-        let whole = self.stretches.iter().filter(|stretch| stretch.seconds == self.width).count();
-        let stretches = &self.stretches[..whole];
-        let parts = (FEWEST..=whole).rev().flat_map(|length| stretches.windows(length));
+        let whole = |(_, stretch): &(u32, Stretch)| f64::from(stretch.seconds) >= self.0.width();
+        let stretches = self.0.iter().map(|(from, stretch)| (from as u32, *stretch));
+        let stretches: Vec<(u32, Stretch)> = stretches.take_while(whole).collect();
+        let parts = (FEWEST..=stretches.len()).rev().flat_map(|length| stretches.windows(length));
         parts.filter_map(plateau).next()
     }
 }
 
-fn merged(mut first: Stretch, second: Stretch) -> Stretch {
-    first.add(second);
-    first
-}
-
-fn plateau(part: &[Stretch]) -> Option<Plateau> {
-    let under_way: Vec<f64> = part.iter().map(|stretch| stretch.under_way()).collect();
-    let throughput: Vec<f64> = part.iter().map(|stretch| stretch.throughput()).collect();
+fn plateau(part: &[(u32, Stretch)]) -> Option<Plateau> {
+    let under_way: Vec<f64> = part.iter().map(|(_, stretch)| stretch.under_way()).collect();
+    let throughput: Vec<f64> = part.iter().map(|(_, stretch)| stretch.throughput()).collect();
     let (before, after) = ends(&under_way);
     let (early, late) = ends(&throughput);
     let grows = after >= GROWTH * before.max(1.0) && after - before >= LEAST_MORE;
     // Its trend and its ends must agree: a trend overlooks a step, and ends overlook what is between them.
     let flat = late <= early * (1.0 + FLAT) && trend(&throughput) <= FLAT;
-    let (first, last) = (part.first()?, part.last()?);
+    let ((first, _), (from, last)) = (part.first()?, part.last()?);
     (grows && flat && early > 0.0 && correlation_with_time(&under_way) >= ALONG).then(|| Plateau {
-        from: first.from,
-        to: last.from + last.seconds,
+        from: *first,
+        to: from + last.seconds,
         under_way: (before, after),
         throughput: (early, late),
         mean_throughput: mean(&throughput),
@@ -179,8 +171,8 @@ mod tests {
     #[test]
     fn a_week_takes_the_memory_of_a_minute() {
         let course = course(604_800, |t| (61.0, t / 1000.0));
-        assert!(course.stretches.len() <= MOST);
-        let seconds: u32 = course.stretches.iter().map(|stretch| stretch.seconds).sum();
+        assert!(course.0.iter().count() <= MOST);
+        let seconds: u32 = course.0.iter().map(|(_, stretch)| stretch.seconds).sum();
         assert_eq!(seconds, 604_800);
         let plateau = course.plateau().unwrap();
         assert!(plateau.mean_throughput == 61.0 && plateau.under_way.1 > 400.0, "{plateau:?}");

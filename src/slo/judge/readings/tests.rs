@@ -138,7 +138,7 @@ fn percentiles_are_of_the_means_of_whole_minutes() {
     let read = |tick: u32| {
         Some(if tick > 42 {
             24.0
-        } else if tick % 6 == 0 {
+        } else if tick.is_multiple_of(6) {
             60.0
         } else {
             0.0
@@ -184,7 +184,7 @@ fn a_run_is_ended_only_by_what_nothing_that_follows_can_change() {
     // Of sixty readings so many have come.
     let certain = |read: fn(u32) -> f64, come: u32, of: Typical, windows: Option<EveryWindow>| {
         let mut phase = of_cpu(come, |tick| Some(read(tick)));
-        phase.readings.expected = vec![1..61];
+        phase.readings.expected[0].end = 61;
         let objective = Objective { windows, ..objective(cpu(of), 50.0) };
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
         certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
