@@ -41,7 +41,7 @@ pub enum Metric {
     OpenFiles,
     /// Threads.
     Threads,
-    /// TCP connections, listening sockets left out.
+    /// TCP connections that are established, or closed by the other end only.
     Connections,
 }
 
@@ -130,7 +130,7 @@ impl Metric {
             Self::NetworkOut => "bytes sent by all devices but loopback / time",
             Self::OpenFiles => "files that are open; of a process and its children their descriptors",
             Self::Threads => "threads",
-            Self::Connections => "TCP connections, without listening sockets",
+            Self::Connections => "TCP connections that are established, or closed by the other end only",
         }
     }
 
