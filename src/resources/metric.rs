@@ -124,7 +124,8 @@ impl Metric {
             Self::DiskRead => "bytes read from all disks / time",
             Self::DiskWrite => "bytes written to all disks / time",
             Self::DiskUsed => {
-                "space in use / (in use + available to ordinary users), of the fullest file system"
+                "space in use / (in use + available to ordinary users), of the fullest file system; one on the network only \
+                 where it is named"
             }
             Self::NetworkIn => "bytes received by all devices but loopback / time",
             Self::NetworkOut => "bytes sent by all devices but loopback / time",
