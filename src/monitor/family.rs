@@ -175,17 +175,7 @@ impl Members<'_> {
         let read = |path: &str| self.kernel.read(path);
         let limit = self.group().and_then(|(root, group)| cgroup::memory_limit(&read, root, &group));
         let limit = [limit, cgroup::machine_memory(&read)].into_iter().flatten().reduce(f64::min);
-        look.levels.insert(Metric::ProcessMemory, Level { value, most: limit });
-        match limit.filter(|limit| *limit > 0.0) {
-            Some(limit) => {
-                let share = Level { value: value / limit * 100.0, most: Some(100.0) };
-                look.levels.insert(Metric::Memory, share);
-            }
-            None => {
-                look.missing
-                    .insert(Metric::Memory, "nobody says how much memory this machine has".to_owned());
-            }
-        }
+        look.hold_memory(value, limit);
     }
 
     fn files(&self, look: &mut Look) {

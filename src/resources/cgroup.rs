@@ -148,17 +148,7 @@ impl Files<'_> {
         // What was read from files and not used for a while is given back as soon as anyone wants memory.
         let value = (current - keyed(&stat, "inactive_file").unwrap_or(0.0)).max(0.0);
         let limit = memory_limit(self.read, self.root, self.group).or_else(|| machine_memory(self.read));
-        look.levels.insert(Metric::ProcessMemory, Level { value, most: limit });
-        match limit.filter(|limit| *limit > 0.0) {
-            Some(limit) => {
-                let share = Level { value: value / limit * 100.0, most: Some(100.0) };
-                look.levels.insert(Metric::Memory, share);
-            }
-            None => {
-                let why = "nobody says how much memory this machine has".to_owned();
-                look.missing.insert(Metric::Memory, why);
-            }
-        }
+        look.hold_memory(value, limit);
     }
 
     /// The bytes of `io.stat`, of disks that lie on no others.

@@ -25,6 +25,23 @@ pub struct Look {
     pub missing: BTreeMap<Metric, String>,
 }
 
+impl Look {
+    /// Notes the memory that a part of a machine holds, in bytes, of as much as it may.
+    pub fn hold_memory(&mut self, value: f64, limit: Option<f64>) {
+        self.levels.insert(Metric::ProcessMemory, Level { value, most: limit });
+        match limit.filter(|limit| *limit > 0.0) {
+            Some(limit) => {
+                let share = Level { value: value / limit * 100.0, most: Some(100.0) };
+                self.levels.insert(Metric::Memory, share);
+            }
+            None => {
+                let why = "nobody says how much memory this machine has";
+                self.missing.insert(Metric::Memory, why.to_owned());
+            }
+        }
+    }
+}
+
 /// Whose counters they are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Life {

@@ -82,12 +82,8 @@ fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) 
         abort,
     } = document;
     let statistic = read_statistic(&statistic?, problems)?;
-    let ms = |span: TimeSpan| span.seconds() * 1000.0;
-    let written = [
-        target.map(|limit| Spanned::new(ms(limit.value), limit.span)),
-        acceptable.map(|limit| Spanned::new(ms(limit.value), limit.span)),
-        maximum.map(|limit| Spanned::new(ms(limit.value), limit.span)),
-    ];
+    let written = [target, acceptable, maximum]
+        .map(|limit| limit.map(|limit| Spanned::new(limit.value.seconds() * 1000.0, limit.span)));
     Some(Draft {
         tiers: tiers(statistic, &written, problems)?,
         name: name?,
