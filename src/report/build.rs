@@ -12,6 +12,7 @@ use crate::report::model::{
     OperationReport, PhaseReport, PlanFacts, Report, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
+use crate::report::rounded::rounded;
 use crate::resources::metric::Metric;
 use crate::slo::judge::{Judged, Length, Verdict};
 use crate::slo::objective::{Objective, Statistic, Tier};
@@ -250,11 +251,4 @@ fn lag_report(times: &Times) -> LagReport {
 
 fn ms(time: std::time::Duration) -> f64 {
     rounded(time.as_secs_f64() * 1000.0)
-}
-
-/// To a thousandth: no measurement here is finer, and a report is read by people too. Small ones, such as a limit of a few
-/// a day, to a thousandth of that.
-pub(super) fn rounded(value: f64) -> f64 {
-    let parts = if value.abs() < 0.1 { 1e6 } else { 1e3 };
-    (value * parts).round() / parts
 }

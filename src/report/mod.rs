@@ -6,6 +6,7 @@ pub mod console;
 pub mod model;
 mod notices;
 mod resources;
+mod rounded;
 pub mod table;
 
 pub use build::{Facts, build};

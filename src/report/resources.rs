@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, Trouble, quantile};
 use crate::measure::summary::{PhaseRun, Summary};
 use crate::plan::model::{Host, Monitor, PhaseId, Plan, TARGET};
-use crate::report::build::rounded;
 use crate::report::model::{
     HoleReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
+use crate::report::rounded::rounded;
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
 use crate::slo::objective::Objective;
