@@ -60,8 +60,8 @@ pub struct Trouble {
 pub struct Series {
     /// The ticks with a reading of it.
     pub seen: Runs,
-    /// Σ of the readings.
-    pub sum: f64,
+    /// Σ of the seconds that the readings cover.
+    pub seconds: f64,
     /// The lowest.
     pub lowest: f64,
     /// The highest.
@@ -70,7 +70,7 @@ pub struct Series {
     pub last: f64,
     /// The most that there can be, as the last reading had it.
     pub most: Option<f64>,
-    /// Σ of reading × seconds: of a rate what it comes to.
+    /// Σ of reading × seconds that it covers: of a rate what it comes to.
     pub total: f64,
     /// Minutes of the judged stretches, counted from where each begins.
     pub minutes: Vec<Minute>,
@@ -85,10 +85,10 @@ pub struct Minute {
     pub stretch: u16,
     /// Its place there.
     pub place: u32,
-    /// How many readings.
-    pub readings: u32,
-    /// Their sum.
-    pub sum: f64,
+    /// Σ of the seconds that its readings cover.
+    pub seconds: f64,
+    /// Σ of reading × seconds.
+    pub total: f64,
     /// The highest.
     pub highest: f64,
 }
@@ -179,11 +179,18 @@ impl PhaseReadings {
         host.looked.push(reading.tick);
         let begins = self.expected[stretch].start;
         let place = (f64::from(reading.tick - begins) * ticks.every / MINUTE) as u32;
-        let at = Place { tick: reading.tick, second: ticks.at(reading.tick), stretch: stretch as u16, place };
+        let covers = if reading.covers > 0.0 { reading.covers } else { ticks.every };
+        let at = Place {
+            tick: reading.tick,
+            second: ticks.at(reading.tick),
+            stretch: stretch as u16,
+            place,
+            covers,
+        };
         for (metric, value) in &values.measured {
             let new = || Series::new(ticks.every);
             let series = host.series.entry(*metric).or_insert_with(new);
-            series.add(at, *value, reading.covers);
+            series.add(at, *value, covers >= ticks.every / 2.0);
             let most = values.most.iter().find(|(known, _)| known == metric);
             series.most = most.map(|(_, most)| *most).or(series.most);
         }
@@ -231,13 +238,14 @@ struct Place {
     second: f64,
     stretch: u16,
     place: u32,
+    covers: f64,
 }
 
 impl Series {
     fn new(every: f64) -> Self {
         Self {
             seen: Runs::default(),
-            sum: 0.0,
+            seconds: 0.0,
             lowest: f64::INFINITY,
             highest: f64::NEG_INFINITY,
             last: 0.0,
@@ -248,28 +256,27 @@ impl Series {
         }
     }
 
-    fn add(&mut self, at: Place, value: f64, covers: f64) {
+    /// Adds a reading. One that a late look cut short has its weight in the mean, but is no peak.
+    fn add(&mut self, at: Place, value: f64, whole: bool) {
         self.seen.push(at.tick);
-        self.sum += value;
+        self.seconds += at.covers;
+        self.total += value * at.covers;
         self.lowest = self.lowest.min(value);
-        self.highest = self.highest.max(value);
         self.last = value;
-        self.total += value * covers;
         self.lows.push(at.second, Low { at: at.second, value });
+        let highest = if whole { value } else { f64::NEG_INFINITY };
+        self.highest = self.highest.max(highest);
+        let (seconds, total) = (at.covers, value * at.covers);
         let same = |minute: &&mut Minute| (minute.stretch, minute.place) == (at.stretch, at.place);
         match self.minutes.last_mut().filter(same) {
             Some(minute) => {
-                minute.readings += 1;
-                minute.sum += value;
-                minute.highest = minute.highest.max(value);
+                minute.seconds += seconds;
+                minute.total += total;
+                minute.highest = minute.highest.max(highest);
             }
-            None => self.minutes.push(Minute {
-                stretch: at.stretch,
-                place: at.place,
-                readings: 1,
-                sum: value,
-                highest: value,
-            }),
+            None => {
+                self.minutes.push(Minute { stretch: at.stretch, place: at.place, seconds, total, highest });
+            }
         }
     }
 
@@ -278,16 +285,16 @@ impl Series {
         self.seen.0.iter().map(|run| run.end - run.start).sum()
     }
 
-    /// The mean of all readings.
+    /// The mean of all readings, each with the time that it covers.
     pub fn mean(&self) -> f64 {
-        self.sum / f64::from(self.count().max(1))
+        self.total / self.seconds
     }
 }
 
 impl Minute {
     /// The mean of its readings.
     pub fn mean(&self) -> f64 {
-        self.sum / f64::from(self.readings.max(1))
+        self.total / self.seconds
     }
 }
 
@@ -327,8 +334,18 @@ mod tests {
         let coverage = series.seen.coverage(&readings.expected);
         assert_eq!((coverage.expected, coverage.seen), (12, 9));
         assert_eq!(coverage.holes, [9..11, 24..25]);
-        assert_eq!(series.sum, f64::from(7 + 8 + 11 + 12 + 19 + 20 + 21 + 22 + 23));
-        assert_eq!(series.total, series.sum * 10.0);
+        assert_eq!(series.total, 10.0 * f64::from(7 + 8 + 11 + 12 + 19 + 20 + 21 + 22 + 23));
+        assert_eq!((series.seconds, series.count()), (90.0, 9));
+    }
+
+    #[test]
+    fn a_reading_that_a_late_look_cut_short_weighs_little_and_is_no_peak() {
+        let mut readings = readings();
+        let of = |tick, value, covers| Reading { covers, ..reading(tick, value) };
+        [of(7, 10.0, 19.9), of(8, 100.0, 0.1)].iter().for_each(|reading| readings.add(reading));
+        let series = &readings.hosts[0].series[&Metric::Cpu];
+        assert!((series.mean() - 10.45).abs() < 1e-9, "{}", series.mean());
+        assert_eq!((series.highest, series.count()), (10.0, 2));
     }
 
     #[test]

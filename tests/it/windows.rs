@@ -150,6 +150,39 @@ fn windows_read_from_disk_and_folded_are_the_report() {
 }
 
 #[test]
+fn readings_judged_anew_give_the_same_verdicts_and_reasons() {
+    let target = Target::fast();
+    let monitored = "[monitor]\nevery = \"1s\"\nhosts = { target = \"local\" }\n";
+    let phase = "[[phases]]\nname = \"closed\"\nduration = \"8s\"\nwarmup = \"1s\"\nusers = 2\nmix = { any = 1 }\n\
+                 [users.any]\nwait = \"100ms\"\n[[users.any.tasks]]\nrequest = \"GET /\"\n";
+    let objective = |name: &str, metric: &str, statistic: &str, maximum: &str| {
+        format!(
+            "[[resource]]\nname = \"{name}\"\nmetric = \"{metric}\"\nstatistic = \"{statistic}\"\n\
+             maximum = {maximum}\n"
+        )
+    };
+    let objectives = objective("CPU", "cpu", "mean", "\"100%\"")
+        + &objective("Memory", "memory_used", "max", "\"1MiB\"")
+        + &objective("Threads", "threads", "mean", "1000000");
+    let run =
+        Runner::plan(&(monitored.to_owned() + phase)).against(&target).objectives(&objectives).run().exits(1);
+    let (ledger, objectives, plan) = fold(&run);
+    let terms = Terms { gate: &plan.gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
+    let judged = judge(&objectives, ledger.summary(), terms);
+    let reported = run.report()["objectives"].as_array().unwrap().clone();
+    assert_eq!((judged.len(), reported.len()), (3, 3));
+    for (judged, reported) in judged.iter().flatten().zip(&reported) {
+        assert_eq!(
+            (judged.verdict.word(), &*judged.why),
+            (reported["verdict"].as_str().unwrap(), reported["why"].as_str().unwrap())
+        );
+        assert_eq!(judged.samples, 7, "{}", judged.why);
+    }
+    let verdicts: Vec<&str> = judged.iter().flatten().map(|judged| judged.verdict.word()).collect();
+    assert_eq!(verdicts, ["met", "missed", "met"]);
+}
+
+#[test]
 fn a_run_that_was_killed_leaves_the_windows_until_then() {
     let target = Target::fast();
     let plan = PLAN.replace("2500ms", "60s");

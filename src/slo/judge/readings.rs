@@ -62,7 +62,7 @@ impl<'c> Readings<'c> {
         let series = self.series.filter(|_| self.has_data())?;
         match of {
             Typical::Mean => Some(series.mean()),
-            Typical::Max => Some(series.highest),
+            Typical::Max => Some(series.highest).filter(|highest| highest.is_finite()),
             Typical::Quantile(part) => {
                 let whole = series.minutes.iter().filter(|minute| self.all.whole(minute));
                 quantile(&mut whole.map(Minute::mean).collect::<Vec<_>>(), part)
@@ -96,12 +96,15 @@ impl<'c> Readings<'c> {
                 continue;
             }
             let value = match of {
-                Typical::Max => window.iter().map(|minute| minute.highest).fold(f64::MIN, f64::max),
+                Typical::Max => window.iter().map(|minute| minute.highest).fold(f64::NEG_INFINITY, f64::max),
                 _ => {
-                    let readings: u32 = window.iter().map(|minute| minute.readings).sum();
-                    window.iter().map(|minute| minute.sum).sum::<f64>() / f64::from(readings.max(1))
+                    let seconds: f64 = window.iter().map(|minute| minute.seconds).sum();
+                    window.iter().map(|minute| minute.total).sum::<f64>() / seconds
                 }
             };
+            if !value.is_finite() {
+                continue;
+            }
             trials.judged += 1;
             trials.missed += u64::from(value > limit);
             trials.doubted += u64::from(value > limit);
@@ -219,7 +222,7 @@ pub(in crate::slo) fn certain_breach(
         Typical::Max => (series.highest > limit).then(|| {
             format!("{what} of `{host}` was {}, where {} is the most", shown(series.highest), shown(limit))
         }),
-        Typical::Mean => (series.sum / expected > limit).then(|| {
+        Typical::Mean => (series.total / (expected * readings.every()) > limit).then(|| {
             let so_far = shown(series.mean());
             let told =
                 format!("over {} of {expected} readings {what} of `{host}` is {so_far}", series.count());
