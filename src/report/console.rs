@@ -63,25 +63,11 @@ fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
     if hosts.is_empty() {
         return String::new();
     }
-    let titles = ["mean (highest) of", "cpu", "memory", "disk_io", "read", "written", "received", "sent"];
-    let mut table = light(&titles);
+    let mut table = light(&["host", "cpu %", "peak", "memory %", "peak", "disk_io %", "peak"]);
     for host in &hosts {
-        let used = |name: &str| match host.metrics.get(name) {
-            Some(metric) => format!("{} ({})%", percent(metric.mean), percent(metric.max)),
-            None => "–".to_owned(),
-        };
-        let bytes = |total: Option<u64>| total.map_or("–".to_owned(), |total| amount(total as f64, "B"));
-        let totals = &host.totals;
-        table.add_row([
-            host.host.clone(),
-            used("cpu"),
-            used("memory"),
-            used("disk_io"),
-            bytes(totals.disk_read_bytes),
-            bytes(totals.disk_written_bytes),
-            bytes(totals.network_received_bytes),
-            bytes(totals.network_sent_bytes),
-        ]);
+        let shares = ["cpu", "memory", "disk_io"].map(|name| host.metrics.get(name));
+        let shares = shares.into_iter().flat_map(|it| [it.map(|it| it.mean), it.map(|it| it.max)]);
+        table.add_row(std::iter::once(host.host.clone()).chain(shares.map(number)));
     }
     let mut text = format!("\n{table}\n");
     for host in hosts {
@@ -93,14 +79,28 @@ fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
     text
 }
 
-/// A share as a table has room for it.
-fn percent(share: f64) -> String {
-    if share < 9.95 { format!("{share:.1}") } else { format!("{share:.0}") }
+/// Its memory in bytes, and what it read, wrote, received and sent.
+fn used(host: &HostReport) -> String {
+    let memory = ["process_memory", "memory_used"].into_iter().find_map(|name| host.metrics.get(name));
+    let memory = memory.map(|memory| format!("{} of memory", amount(memory.mean, memory.unit)));
+    let totals = [
+        (host.totals.disk_read_bytes, "read"),
+        (host.totals.disk_written_bytes, "written"),
+        (host.totals.network_received_bytes, "received"),
+        (host.totals.network_sent_bytes, "sent"),
+    ];
+    let totals = totals
+        .into_iter()
+        .filter_map(|(total, what)| total.map(|total| format!("{} {what}", amount(total as f64, "B"))));
+    memory.into_iter().chain(totals).collect::<Vec<_>>().join(", ")
 }
 
 /// What was missing of a host, and what happened to it.
 fn host_text(host: &HostReport) -> String {
-    let mut text = String::new();
+    let mut text = match used(host).as_str() {
+        "" => String::new(),
+        used => wrapped(&format!("  {}, {}:", host.host, host.source), used),
+    };
     if host.readings < host.expected {
         let told = format!("{} of {} readings are there", host.readings, host.expected);
         text.push_str(&wrapped(&format!("  {}:", host.host), &told));

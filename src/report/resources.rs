@@ -111,6 +111,9 @@ pub(super) fn shared_machine(
     let (limit, concluded) = match () {
         () if target >= FULL => (Some("target"), "the target is the limit"),
         () if generator >= FULL => (Some("generator"), "the generator is the limit, not the target"),
+        () if machine >= FULL && target + generator < machine / 2.0 => {
+            (Some("machine"), "the machine is the limit, and most of it is used by others")
+        }
         () if machine >= FULL => (Some("machine"), "the machine is the limit, which both share"),
         () => (None, "none of them is at its limit"),
     };
