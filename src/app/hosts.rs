@@ -4,15 +4,16 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use crate::app::load::Ready;
 use crate::app::target::StandInProcess;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::monitor;
-use crate::plan::model::{Host, Monitor, TARGET, TargetUrl};
+use crate::plan::model::{Host, HostId, Monitor, Secrets, TARGET, TargetUrl};
+use crate::resources::look::Look;
 use crate::resources::source::{Parts, ProcessName, Source};
 use crate::slo::objective::Objective;
 
-/// What the run calls the hosts that it adds.
-const PROCESS: &str = "target's process";
-const MACHINE: &str = "this machine";
+/// What the run calls the hosts that it adds; none of a plan can be called so.
+const PROCESS: &str = "(target's process)";
+const MACHINE: &str = "(this machine)";
 
 /// Whether a target is on this very machine: a socket can be bound to its address. `None` where its name is not known.
 pub(super) fn is_here(url: &TargetUrl) -> Option<bool> {
@@ -29,7 +30,7 @@ pub(super) fn check(ready: &mut Ready) {
     let target = monitor.hosts.iter().find(|host| host.name == TARGET && host.source.is_here());
     let Some(span) = target.and_then(|host| host.span) else { return };
     if is_here(&ready.plan.target.url) != Some(false) {
-        return;
+        return check_port(ready, span);
     }
     let message = format!("the target, {}, is not on this machine", ready.plan.target.url);
     let diagnostic = Diagnostic::new(Code::BadSource, message).at(span, "this would be read on this machine");
@@ -38,64 +39,105 @@ pub(super) fn check(ready: &mut Ready) {
     ready.problems.report(diagnostic.help(help));
 }
 
-/// With the stand-in every host is where that is: what the plan says of them would be read of something else.
+/// Warns of a process that may not be the one that answers.
+fn check_port(ready: &mut Ready, span: Span) {
+    let monitor = ready.plan.monitor.as_ref();
+    let target = monitor.and_then(|monitor| monitor.hosts.iter().find(|host| host.name == TARGET));
+    let (url, Some(Source::Process(ProcessName::Port(port)))) =
+        (&ready.plan.target.url, target.map(|it| &it.source))
+    else {
+        return;
+    };
+    if *port != url.port {
+        let message =
+            format!("`{TARGET}` is the process at port {port}, and the load goes to port {}", url.port);
+        let help = "name the process that does the work behind that port, or take this for what it is";
+        let diagnostic = Diagnostic::new(Code::OtherProcess, message).at(span, "another one may answer");
+        ready.problems.report(diagnostic.help(help));
+    }
+}
+
+/// With the stand-in every host is where that is: what the plan says of them would be read of something else. What that
+/// does not give is not judged.
 ///
 /// Returns what of the plan is not tried.
-pub(super) fn become_stand_in(monitor: &mut Monitor, stand_in: &StandInProcess) -> Option<String> {
+pub(super) fn become_stand_in(ready: &mut Ready, stand_in: &StandInProcess) -> Vec<String> {
+    let Some(monitor) = &mut ready.plan.monitor else { return Vec::new() };
     let mut untried = Vec::new();
     for host in &mut monitor.hosts {
         let source = match host.source {
-            Source::Local(_) => continue,
-            Source::NodeExporter(..) => Source::Local(Parts::default()),
             Source::Process(_) | Source::Cgroup(_) => Source::Process(ProcessName::Pid(stand_in.pid())),
-            // Its queries may ask for anything.
-            Source::Prometheus(..) => continue,
+            Source::Local(_) | Source::NodeExporter(..) | Source::Prometheus(..) => {
+                Source::Local(Parts::default())
+            }
         };
-        host.source = source;
-        untried.push(format!("`{}`", host.name));
+        if host.source != source {
+            host.source = source;
+            untried.push(format!("`{}`", host.name));
+        }
     }
-    (!untried.is_empty()).then(|| {
-        format!(
-            "with the stand-in {} is looked at on this machine, not where the plan says",
-            untried.join(", ")
-        )
-    })
+    let mut told = Vec::new();
+    if !untried.is_empty() {
+        let hosts = untried.join(", ");
+        told.push(format!("with the stand-in {hosts} is looked at on this machine, not where the plan says"));
+    }
+    for objective in ready.objectives.all.iter_mut().filter(|objective| objective.gated) {
+        let host = objective.host.as_ref().map(|(host, _)| &monitor.hosts[host.index()]);
+        let given =
+            host.zip(objective.statistic.metric()).is_none_or(|(host, metric)| host.source.gives(metric));
+        if !given {
+            objective.gated = false;
+            told.push(format!(
+                "`{}` is not judged with the stand-in, which does not give it",
+                objective.name
+            ));
+        }
+    }
+    told.dedup();
+    told
 }
 
 /// Adds what tells target and generator apart where both are on this machine.
 pub(super) fn add(monitor: &mut Monitor, url: &TargetUrl) {
-    let has = |monitor: &Monitor, wanted: fn(&Source) -> bool| {
-        monitor.hosts.iter().any(|host| wanted(&host.source))
-    };
+    let local = |host: &Host| matches!(host.source, Source::Local(_));
+    let is_target = |host: &Host| host.name == TARGET && host.is_part();
     let host = |name: &str, source| Host { name: name.to_owned(), source, span: None };
-    if !has(monitor, |source| matches!(source, Source::Local(_))) {
+    if !monitor.hosts.iter().any(local) {
         monitor.hosts.push(host(MACHINE, Source::Local(Parts::default())));
     }
-    if !has(monitor, |source| matches!(source, Source::Process(_) | Source::Cgroup(_))) {
+    if !monitor.hosts.iter().any(is_target) {
         monitor.hosts.push(host(PROCESS, Source::Process(ProcessName::Port(url.port))));
     }
 }
 
-/// Looks at every host once before any load: why the run could never be judged, if it could not.
-pub(super) async fn cannot_be_read(monitor: &Monitor, objectives: &[&Objective]) -> Vec<String> {
-    let looks = monitor::first_looks(monitor).await;
-    let of_host = |(host, look): (&Host, Result<_, String>)| {
-        let judged =
-            objectives.iter().filter(|o| o.host.as_ref().is_some_and(|(_, name)| *name == host.name));
-        let mut judged = judged.peekable();
-        judged.peek()?;
-        let look: crate::resources::look::Look = match look {
+/// Looks at every host that is judged once before any load: why the run could never be judged, if it could not.
+pub(super) async fn cannot_be_read(
+    monitor: &Monitor,
+    judged: &[&Objective],
+    secrets: &Secrets,
+) -> Vec<String> {
+    let is_judged = |id: &HostId| judged.iter().any(|o| o.host.as_ref().is_some_and(|(host, _)| host == id));
+    let ids: Vec<HostId> = (0..).map(HostId).take(monitor.hosts.len()).filter(is_judged).collect();
+    let host = |id: &HostId| &monitor.hosts[id.index()];
+    let sources = ids.iter().map(|id| host(id).source.clone()).collect();
+    let looks = monitor::first_looks(sources, monitor.every.seconds(), secrets).await;
+    let of_host = |(id, look): (&HostId, Result<Look, String>)| {
+        let (name, source) = (&host(id).name, host(id).source.told());
+        let look = match look {
             Ok(look) => look,
-            Err(why) => return Some(format!("host `{}` ({}): {why}", host.name, host.source.told())),
+            Err(why) => return Some(secrets.redact(&format!("host `{name}` ({source}): {why}"))),
         };
-        judged.find_map(|objective| {
+        let of_this = judged.iter().filter(|o| o.host.as_ref().is_some_and(|(host, _)| host == id));
+        of_this.into_iter().find_map(|objective| {
             let metric = objective.statistic.metric()?;
             let why = look.missing.get(&metric)?;
-            let name = &objective.name;
-            Some(format!("host `{}` gives no `{}`, which `{name}` judges: {why}", host.name, metric.word()))
+            let (judges, metric) = (&objective.name, metric.word());
+            Some(
+                secrets.redact(&format!("host `{name}` gives no `{metric}`, which `{judges}` judges: {why}")),
+            )
         })
     };
-    monitor.hosts.iter().zip(looks).filter_map(of_host).collect()
+    ids.iter().zip(looks).filter_map(of_host).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const OTHERS: u64 = 64;
 /// Descriptors of a worker's runtime.
 const OF_A_WORKER: u64 = 4;
+/// Descriptors of a host that is looked at: a runtime, a connection, a file.
+const OF_A_HOST: u64 = 8;
 
 /// Threads that send: one per core.
 pub(super) fn workers() -> u16 {
@@ -21,16 +23,17 @@ pub(super) fn workers() -> u16 {
 pub(super) fn connections(ready: &mut Ready, workers: u16) {
     let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
     let most = phases.max_by_key(|phase| phase.users);
-    let found = most.and_then(|phase| too_many_connections(phase, workers));
+    let hosts = ready.plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len() as u64 + 2);
+    let others = OTHERS + OF_A_WORKER * u64::from(workers) + OF_A_HOST * hosts;
+    let found = most.and_then(|phase| too_many_connections(phase, others));
     ready.problems.extend(found);
 }
 
-fn too_many_connections(phase: &Phase, workers: u16) -> Option<Diagnostic> {
+fn too_many_connections(phase: &Phase, others: u64) -> Option<Diagnostic> {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let allowed = if raised.is_ok() { hard } else { limit.current.unwrap_or(u64::MAX) };
-    let others = OTHERS + OF_A_WORKER * u64::from(workers);
     let users = u64::from(phase.users);
     let needed = users + others;
     let refused = |message: String, help: String| {

@@ -108,6 +108,8 @@ codes! {
     MatchesNothing = "W004",
     /// The run may need more disk or memory than there is.
     LittleRoom = "W005",
+    /// The process that is judged as the target may not be the one that answers.
+    OtherProcess = "W006",
 }
 
 impl Code {

@@ -40,6 +40,8 @@ pub struct HostSummary {
     pub missing: BTreeMap<Metric, String>,
     /// The ticks with a reading, whatever was measured.
     pub looked: Runs,
+    /// Σ of the seconds that these cover.
+    pub seconds: f64,
     /// What happened; the first hundred.
     pub troubles: Vec<Trouble>,
     /// The ticks at which its counters had begun anew, since judging began.
@@ -133,6 +135,11 @@ impl Runs {
         }
     }
 
+    /// The last.
+    pub fn last(&self) -> Option<u32> {
+        self.0.last().map(|run| run.end - 1)
+    }
+
     /// How much of some ranges is there.
     pub fn coverage(&self, expected: &[Range<u32>]) -> Coverage {
         let mut coverage = Coverage::default();
@@ -177,6 +184,7 @@ impl PhaseReadings {
             return;
         }
         host.looked.push(reading.tick);
+        host.seconds += if reading.covers > 0.0 { reading.covers } else { ticks.every };
         let begins = self.expected[stretch].start;
         let place = (f64::from(reading.tick - begins) * ticks.every / MINUTE) as u32;
         let covers = if reading.covers > 0.0 { reading.covers } else { ticks.every };

@@ -1,51 +1,86 @@
-//! Looks at the hosts of a plan while its phases run, on a thread of its own.
+//! Looks at the hosts of a plan while its phases run, each on a thread of its own: one that hangs delays no other.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, WeakUnboundedSender};
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::event::{Observer, RunEvent};
 use crate::measure::summary::Summary;
 use crate::monitor::Probe;
-use crate::plan::model::{Host, Monitor, PhaseId, Plan};
+use crate::plan::model::{PhaseId, Plan, Secrets};
 use crate::resources::difference::{between, covers};
 use crate::resources::look::Look;
 use crate::resources::reading::{Reading, Values};
+use crate::resources::source::Source;
 use crate::resources::ticks::Ticks;
 
 /// A look takes no longer than this, nor than until the next one.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// A tick that comes so shortly after the end of a phase is still looked at: it is the one at its end.
 const LATE: Duration = Duration::from_millis(100);
+/// For so long after the end of a phase its last looks are waited for.
+const GRACE: Duration = Duration::from_secs(6);
 
-/// A phase that runs, and where its readings go.
+/// A phase that runs.
 #[derive(Clone)]
 struct Begun {
     phase: PhaseId,
     at: Instant,
-    events: UnboundedSender<RunEvent>,
+    open: Arc<Open>,
+}
+
+/// Where the readings of a phase go: open until all hosts have been looked at for the last time, or until nobody waits for
+/// them any longer.
+struct Open {
+    events: Mutex<Option<UnboundedSender<RunEvent>>>,
+    hosts: AtomicUsize,
+}
+
+impl Open {
+    fn send(&self, reading: Reading) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody may follow the run any more: then there is nobody to tell.
+        let _ = events.as_ref().map(|events| events.send(RunEvent::Read(reading)));
+    }
+
+    fn close(&self) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// A host has been looked at for the last time.
+    fn leave(&self) {
+        if self.hosts.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.close();
+        }
+    }
 }
 
 /// Looks at hosts from the start of each phase to its end; ends with this value.
 pub struct Watcher {
     phases: watch::Sender<Option<Begun>>,
+    hosts: usize,
     /// It does not keep the stream open: that is for a phase, and for its last looks.
     events: WeakUnboundedSender<RunEvent>,
 }
 
 impl Watcher {
-    /// Starts the thread; readings join the events of the run.
+    /// Starts a thread for each host; readings join the events of the run.
     ///
     /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(plan: Arc<Plan>, events: WeakUnboundedSender<RunEvent>) -> std::io::Result<Self> {
+    /// When a thread cannot be started.
+    pub fn start(plan: &Arc<Plan>, events: WeakUnboundedSender<RunEvent>) -> std::io::Result<Self> {
         let (phases, begun) = watch::channel(None);
-        std::thread::Builder::new().name("monitor".to_owned()).spawn(move || watch_all(&plan, &begun))?;
-        Ok(Self { phases, events })
+        let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len());
+        for number in (0..).take(hosts) {
+            let (plan, phases) = (Arc::clone(plan), begun.clone());
+            let name = format!("monitor-{number}");
+            std::thread::Builder::new().name(name).spawn(move || watch_one(number, plan, phases))?;
+        }
+        Ok(Self { phases, hosts, events })
     }
 }
 
@@ -53,39 +88,33 @@ impl Observer for Watcher {
     fn observe(&mut self, event: &RunEvent, _: &Summary) {
         match event {
             RunEvent::PhaseStarted { phase, .. } => {
-                let begun = |events| Begun { phase: *phase, at: Instant::now(), events };
-                self.phases.send_replace(self.events.upgrade().map(begun));
+                let hosts = AtomicUsize::new(self.hosts);
+                let open = Open { events: Mutex::new(self.events.upgrade()), hosts };
+                let begun = Begun { phase: *phase, at: Instant::now(), open: Arc::new(open) };
+                self.phases.send_replace(Some(begun));
             }
             RunEvent::PhaseEnded { .. } => {
-                self.phases.send_replace(None);
+                if let Some(begun) = self.phases.send_replace(None) {
+                    // A host that hangs does not keep the run from ending.
+                    tokio::spawn(async move {
+                        tokio::time::sleep(GRACE).await;
+                        begun.open.close();
+                    });
+                }
             }
             RunEvent::Recorded { .. } | RunEvent::Read(_) | RunEvent::Told(_) => {}
         }
     }
 }
 
-fn watch_all(plan: &Arc<Plan>, phases: &watch::Receiver<Option<Begun>>) {
+fn watch_one(number: u16, plan: Arc<Plan>, phases: watch::Receiver<Option<Begun>>) {
     let Some(monitor) = &plan.monitor else { return };
+    let probe = Probe::open(&monitor.hosts[usize::from(number)].source);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the preflight made sure of descriptors for a few runtimes");
-    let local = LocalSet::new();
-    let hosts = (0..).zip(&monitor.hosts).map(|(number, host)| {
-        let one = OneHost { number, plan: Arc::clone(plan), probe: open(host), phases: phases.clone() };
-        local.spawn_local(one.watch())
-    });
-    let hosts: Vec<_> = hosts.collect();
-    local.block_on(&runtime, async {
-        for host in hosts {
-            // A host whose task failed has no readings, which is told.
-            let _ = host.await;
-        }
-    });
+    runtime.block_on(OneHost { number, plan, probe, phases }.watch());
     // A name that is still looked up keeps nobody waiting.
     runtime.shutdown_background();
-}
-
-fn open(host: &Host) -> Result<Probe, String> {
-    Probe::open(&host.source)
 }
 
 /// How long a look may take where there is one every so often.
@@ -107,6 +136,7 @@ impl OneHost {
             let begun = self.phases.borrow_and_update().clone();
             if let Some(begun) = begun {
                 self.follow(&begun).await;
+                begun.open.leave();
             }
             if self.phases.borrow().is_none() && self.phases.changed().await.is_err() {
                 return;
@@ -124,8 +154,7 @@ impl OneHost {
         while self.reach(begun, ticks, tick).await {
             let look = self.look(limit(ticks.every)).await;
             if let Some(reading) = self.reading(begun, tick, &mut before, look) {
-                // Nobody follows the run any more: there is nobody to tell.
-                let _ = begun.events.send(RunEvent::Read(reading));
+                begun.open.send(reading);
             }
             let passed = ((begun.at.elapsed().as_secs_f64() - ticks.first) / ticks.every).max(0.0) as u32;
             // A tick that went by during the look is lost, and is missed where readings are counted.
@@ -172,8 +201,10 @@ impl OneHost {
         before: &mut Option<Look>,
         look: Result<Look, String>,
     ) -> Option<Reading> {
-        let reading = |covers: f64, values: Values| {
+        let reading = |covers: f64, mut values: Values| {
             let (phase, host) = (begun.phase.0, self.number);
+            let missing = values.missing.iter_mut().map(|(_, why)| why);
+            missing.chain(&mut values.troubles).for_each(|told| *told = shown(told, &self.plan.secrets));
             Some(Reading { phase, host, tick, covers, values })
         };
         match (look, before.take()) {
@@ -194,14 +225,43 @@ impl OneHost {
     }
 }
 
-/// Looks at every host once, so that a run does not begin that nobody could judge: what was seen, or why nothing was.
-pub async fn first_looks(monitor: &Monitor) -> Vec<Result<Look, String>> {
-    let mut looks = Vec::new();
-    for host in &monitor.hosts {
-        looks.push(match open(host) {
-            Ok(mut probe) => probe.look(limit(monitor.every.seconds())).await,
-            Err(why) => Err(why),
-        });
+/// Looks at some hosts once, all at the same time: what was seen of each, or why nothing was.
+pub async fn first_looks(sources: Vec<Source>, every: f64, secrets: &Secrets) -> Vec<Result<Look, String>> {
+    let looks: Vec<_> = sources.into_iter().map(|source| first_look(source, limit(every))).collect();
+    let mut seen = Vec::new();
+    for look in looks {
+        seen.push(look.await.map_err(|why| shown(&why, secrets)));
     }
-    looks
+    seen
+}
+
+/// Looks on a thread of its own, which is left behind where it hangs.
+fn first_look(source: Source, limit: Duration) -> impl Future<Output = Result<Look, String>> {
+    let (told, look) = tokio::sync::oneshot::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string());
+        let seen = runtime.and_then(|runtime| {
+            let seen = runtime.block_on(async { Probe::open(&source)?.look(limit).await });
+            runtime.shutdown_background();
+            seen
+        });
+        // Whoever asked may have given up.
+        let _ = told.send(seen);
+    };
+    let started = std::thread::Builder::new().name("monitor".to_owned()).spawn(work);
+    async move {
+        started.map_err(|error| format!("no thread could be started: {error}"))?;
+        match tokio::time::timeout(limit + Duration::from_secs(1), look).await {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(_)) => Err("the look failed".to_owned()),
+            Err(_) => Err(format!("no answer within {limit:?}")),
+        }
+    }
+}
+
+/// What a host or its exporter said, without secrets and on one line.
+fn shown(told: &str, secrets: &Secrets) -> String {
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    secrets.redact(told).chars().map(plain).collect()
 }

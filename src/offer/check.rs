@@ -29,7 +29,23 @@ pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], probl
         }
         check_proof(plan, objective, phase, offer, problems);
         check_windows(objective, phase, problems);
+        check_even_load(objective, phase, problems);
     }
+}
+
+/// What grows with the load is no drift: a trend is looked for in one stretch.
+fn check_even_load(objective: &Objective, phase: &Phase, problems: &mut Problems) {
+    let holds = phase.judged().len();
+    if objective.statistic.min_length().is_none() || holds < 2 {
+        return;
+    }
+    let message = format!(
+        "`{}` looks for drift in phase `{}`, whose load changes: it is judged in {holds} holds",
+        objective.name, phase.name
+    );
+    let help = "select phases with one load by `phases`";
+    let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, "this objective");
+    problems.report(diagnostic.at(phase.span, "in this phase").help(help));
 }
 
 /// Windows that are longer than what is judged would never be complete.

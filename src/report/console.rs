@@ -103,7 +103,9 @@ fn host_text(host: &HostReport) -> String {
     };
     if host.readings < host.expected {
         let told = format!("{} of {} readings are there", host.readings, host.expected);
-        text.push_str(&wrapped(&format!("  {}:", host.host), &told));
+        let why = host.missing.values().next().filter(|_| host.events.is_empty());
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        text.push_str(&wrapped(&format!("  {}:", host.host), &(told + &why)));
     }
     for event in host.events.iter().take(EVENTS) {
         let time = |at: &str| at.get(11..19).unwrap_or(at).to_owned();

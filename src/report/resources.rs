@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, Trouble, quantile};
 use crate::measure::summary::{PhaseRun, Summary};
-use crate::plan::model::{Host, Monitor, PhaseId, Plan, TARGET};
+use crate::plan::model::{Host, Monitor, PhaseId, Plan, Secrets, TARGET};
 use crate::report::model::{
     HoleReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
@@ -24,12 +24,17 @@ pub(super) fn resources(plan: &Plan, summary: &Summary, runs: &[PhaseRun]) -> Ve
         let readings = &summary.phases[run.phase.index()].readings;
         let hosts = monitor.hosts.iter().zip(&readings.hosts);
         let phase = &plan.phases[run.phase.index()].name;
-        hosts.map(|(host, found)| host_report(phase, host, found, readings)).collect()
+        hosts.map(|(host, found)| host_report((phase, &plan.secrets), host, found, readings)).collect()
     };
     runs.iter().flat_map(of_run).collect()
 }
 
-fn host_report(phase: &str, host: &Host, found: &HostSummary, readings: &PhaseReadings) -> HostReport {
+fn host_report(
+    (phase, secrets): (&str, &Secrets),
+    host: &Host,
+    found: &HostSummary,
+    readings: &PhaseReadings,
+) -> HostReport {
     let coverage = found.looked.coverage(&readings.expected);
     let every = readings.ticks.map_or(0.0, |ticks| ticks.every);
     let time = |tick: u32| readings.time_of(tick).map_or(String::new(), shown);
@@ -44,11 +49,11 @@ fn host_report(phase: &str, host: &Host, found: &HostSummary, readings: &PhaseRe
     };
     HostReport {
         host: host.name.clone(),
-        source: host.source.told(),
+        source: secrets.redact(&host.source.told()),
         added: host.span.is_none(),
         phase: phase.to_owned(),
         every_s: rounded(every),
-        duration_s: rounded(f64::from(coverage.seen) * every),
+        duration_s: rounded(found.seconds),
         expected: coverage.expected,
         readings: coverage.seen,
         holes: coverage.holes.iter().map(hole).collect(),
@@ -99,13 +104,14 @@ pub(super) fn shared_machine(
     run: &PhaseRun,
     cores: f64,
 ) -> Option<SharedMachineReport> {
-    let cpu = |wanted: fn(&Source) -> bool| {
+    let cpu = |wanted: fn(&Host) -> bool| {
         let hosts = monitor.hosts.iter().zip(&readings.hosts);
-        let mut of_kind = hosts.filter(|(host, _)| wanted(&host.source));
-        of_kind.find_map(|(_, found)| found.series.get(&Metric::Cpu)).map(Series::mean)
+        let mut wanted = hosts.filter(|(host, _)| wanted(host));
+        wanted.find_map(|(_, found)| found.series.get(&Metric::Cpu)).map(Series::mean)
     };
-    let machine = cpu(|source| matches!(source, Source::Local(_)))?;
-    let target = cpu(|source| matches!(source, Source::Process(_) | Source::Cgroup(_)))?;
+    let machine = cpu(|host| matches!(host.source, Source::Local(_)))?;
+    // Of several processes only one is the target's: the one that is called so, or else the one that the run added.
+    let target = cpu(|host| host.is_part() && (host.name == TARGET || host.span.is_none()))?;
     let wall = run.wall.as_secs_f64();
     let generator = 100.0 * run.cpu.as_secs_f64() / wall.max(f64::MIN_POSITIVE) / cores.max(1.0);
     let (limit, concluded) = match () {

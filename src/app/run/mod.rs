@@ -101,7 +101,7 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(refuse(&ready.problems, arguments.plan.format));
     }
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    let untried = stand_in.as_ref().map(|it| stand_in_for(it, &mut ready.plan)).unwrap_or_default();
+    let untried = stand_in.as_ref().map(|it| stand_in_for(it, &mut ready)).unwrap_or_default();
     let target_is_here = hosts::is_here(&ready.plan.target.url) == Some(true);
     if let Some(monitor) = ready.plan.monitor.as_mut().filter(|_| target_is_here) {
         hosts::add(monitor, &ready.plan.target.url);
@@ -113,10 +113,9 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Points a plan at the stand-in, its target and its hosts; returns what of it is not tried.
-fn stand_in_for(stand_in: &StandInProcess, plan: &mut Plan) -> Vec<String> {
-    let unspoken = stand_in.become_target_of(&mut plan.target);
-    let elsewhere = plan.monitor.as_mut().and_then(|monitor| hosts::become_stand_in(monitor, stand_in));
-    unspoken.into_iter().chain(elsewhere).collect()
+fn stand_in_for(stand_in: &StandInProcess, ready: &mut Ready) -> Vec<String> {
+    let unspoken = stand_in.become_target_of(&mut ready.plan.target);
+    unspoken.into_iter().chain(hosts::become_stand_in(ready, stand_in)).collect()
 }
 
 /// Threads that send: one per core, unless the command line says how many.
@@ -241,11 +240,12 @@ impl<'r> Run<'r> {
         let Ready { plan, objectives, phases, .. } = &self.ready;
         let monitor = plan.monitor.as_ref()?;
         let judged = |objective: &&Objective| {
-            phases.contains(&objective.phase) && objective.gated_limit(plan.gate.tier).is_some()
+            let read = objective.host.is_some() && phases.contains(&objective.phase);
+            read && objective.gated_limit(plan.gate.tier).is_some()
         };
         let judged: Vec<&Objective> = objectives.all.iter().filter(judged).collect();
         let unread = tokio::select! {
-            unread = hosts::cannot_be_read(monitor, &judged) => unread,
+            unread = hosts::cannot_be_read(monitor, &judged, &plan.secrets) => unread,
             signal = signals.next() => return Some(Ending::Interrupted(signal)),
         };
         for why in &unread {
@@ -262,7 +262,7 @@ impl<'r> Run<'r> {
         let target_is_here = self.target_is_here;
         let (sender, mut events) = unbounded_channel();
         let watched = plan.monitor.is_some();
-        let watcher = watched.then(|| Watcher::start(Arc::clone(&plan), sender.downgrade())).transpose();
+        let watcher = watched.then(|| Watcher::start(&plan, sender.downgrade())).transpose();
         let mut watcher = watcher.context("could not start to look at hosts")?;
         let stop = engine::start(self.job(&plan, ledger.limits()), sender)?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);

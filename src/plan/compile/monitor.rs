@@ -1,5 +1,7 @@
 //! The hosts that are looked at, and who is asked about each.
 
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{FileOr, Key, Map, Spanned};
 use crate::plan::compile::Compiler;
@@ -13,6 +15,8 @@ use crate::resources::source::{Endpoint, Parts, ProcessName, Source};
 const MOST_HOSTS: usize = 1000;
 /// Readings are at least and at most so many seconds apart.
 const EVERY: std::ops::RangeInclusive<f64> = 1.0..=60.0;
+/// What a URL cannot hold as it is.
+const SPACES: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}');
 const SOURCES: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, `{ cgroup = \"/system.slice/kms.service\" }`, \
                        `{ node_exporter = \"http://kms:9100/metrics\" }` and \
                        `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
@@ -36,6 +40,12 @@ impl Compiler<'_, '_> {
     }
 
     fn host(&mut self, key: &Key, written: &Spanned<FileOr<String, SourceDocument>>) -> Option<Host> {
+        let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+        if key.name.trim().is_empty() || key.name.len() > 100 || !key.name.chars().all(fits) {
+            let message = format!("`{}` cannot be the name of a host", key.name.escape_debug());
+            let help = "use up to 100 letters, digits, `-`, `_`, `.` and spaces";
+            self.report(Code::OutOfRange, message, key.span, help);
+        }
         let source = match &written.value {
             FileOr::Plain(text) => self.source_by_text(&Spanned::new(text.clone(), written.span)),
             FileOr::Table(table) => self.source(table, written.span),
@@ -79,6 +89,11 @@ impl Compiler<'_, '_> {
         }
         if let (Some(url), Some(query)) = (prometheus, query) {
             let endpoint = self.endpoint(url, headers.as_ref());
+            if endpoint.as_ref().is_some_and(|it| it.url.contains(['?', '#'])) {
+                let help =
+                    "write where Prometheus is, such as `http://prom:9090`; what is asked stands in `query`";
+                self.report(Code::BadUrl, "the address of a Prometheus has no query", url.span, help);
+            }
             return Some(Source::Prometheus(endpoint?, self.queries(query)?));
         }
         if let Some(process) = process {
@@ -130,6 +145,12 @@ impl Compiler<'_, '_> {
         }
         let over_http = node_exporter.is_some() || prometheus.is_some();
         let of_a_machine = node_exporter.is_some() || local.is_some();
+        for (key, list) in [("disks", disks), ("mounts", mounts)] {
+            if let Some(list) = list.as_ref().filter(|list| list.value.is_empty()) {
+                let help = "name at least one, or take the key out: then all that are real count";
+                self.report(Code::OutOfRange, format!("`{key}` names none"), list.span, help);
+            }
+        }
         let unused = [
             ("headers", headers.as_ref().map(|headers| headers.span), over_http),
             ("disks", disks.as_ref().map(|disks| disks.span), of_a_machine),
@@ -159,9 +180,10 @@ impl Compiler<'_, '_> {
                 "it holds a user name; send `authorization` as a header".to_owned()
             }
             Ok(url) if url.host_str().is_none() => "it has no host".to_owned(),
-            Ok(_) => {
+            Ok(parsed) => {
+                self.encode_secrets();
                 let shown = Secrets::new(self.secrets.clone()).redact(&text);
-                return Some(Endpoint { url: text, shown, headers });
+                return Some(Endpoint { url: parsed.to_string(), shown, headers });
             }
             Err(url::ParseError::RelativeUrlWithoutBase) => {
                 "it does not start with `http://` or `https://`".to_owned()
@@ -172,6 +194,22 @@ impl Compiler<'_, '_> {
             "write an address such as `http://kms:9100/metrics` or, of a Prometheus, `http://prom:9090`";
         self.report(Code::BadUrl, format!("this address cannot be used: {wrong}"), url.span, help);
         None
+    }
+
+    /// Secrets are sent to exporters in other forms than they are written in, and may come back in their answers.
+    fn encode_secrets(&mut self) {
+        let encoded = |secret: &String| {
+            let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            let whole = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+            let spaces = utf8_percent_encode(secret, SPACES).to_string();
+            [form, whole, spaces]
+        };
+        let forms: Vec<String> = self.secrets.iter().flat_map(encoded).collect();
+        for form in forms {
+            if !self.secrets.contains(&form) {
+                self.secrets.push(form);
+            }
+        }
     }
 
     fn queries(&mut self, written: &Spanned<Map<String>>) -> Option<Vec<(Metric, String)>> {
@@ -209,7 +247,8 @@ impl Compiler<'_, '_> {
             _ => None,
         };
         if name.is_none() {
-            let message = format!("`{text}` names no process");
+            // The text may hold a secret, so it is not repeated.
+            let message = "this names no process";
             let help =
                 "write `\"pid 1234\"`, `\"file kms.pid\"` or `\"port 8008\"`, the port on which it listens";
             self.report(Code::BadSource, message, written.span, help);
@@ -220,7 +259,7 @@ impl Compiler<'_, '_> {
     fn cgroup(&mut self, written: &Spanned<String>) -> Option<Source> {
         let path = self.constant(written, Encoding::Raw)?;
         if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            let message = format!("`{path}` is no control group");
+            let message = "this is no control group";
             let help = "write its path from the root of all, such as `/system.slice/kms.service`; \
                         `cat /proc/PID/cgroup` shows that of a process behind `0::`";
             self.report(Code::BadSource, message, written.span, help);

@@ -35,6 +35,13 @@ pub struct Host {
     pub span: Option<Span>,
 }
 
+impl Host {
+    /// Whether it is a part of this machine: a process or a control group.
+    pub fn is_part(&self) -> bool {
+        matches!(self.source, Source::Process(_) | Source::Cgroup(_))
+    }
+}
+
 /// The host that objectives mean where they name none.
 pub const TARGET: &str = "target";
 

@@ -15,7 +15,7 @@ pub struct HostReport {
     pub phase: String,
     /// The time between two readings.
     pub every_s: f64,
-    /// How long it was watched: readings × time between two.
+    /// How long it was watched: the time that its readings cover.
     pub duration_s: f64,
     /// Readings that were expected.
     pub expected: u32,

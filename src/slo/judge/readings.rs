@@ -24,6 +24,7 @@ const LONGEST_HOLE: f64 = 60.0;
 const HOLES: usize = 3;
 
 /// The readings of an objective.
+#[derive(Clone)]
 pub(super) struct Readings<'c> {
     pub(super) objective: &'c Objective,
     pub(super) metric: Metric,
@@ -123,12 +124,27 @@ impl<'c> Readings<'c> {
             let told = self.no_data().map_or(String::new(), |told| format!(": {told}"));
             return Some(format!("{seen} readings say nothing, {FEWEST} are needed{told}"));
         }
+        if self.objective.windows.is_some()
+            && !self.series.is_some_and(|it| it.minutes.iter().any(|m| self.all.whole(m)))
+        {
+            return Some("there is no whole minute of readings".to_owned());
+        }
         let too_many = f64::from(missing) > MISSING * f64::from(expected);
         let too_long = holes == Holes::Short && longest > LONGEST_HOLE;
         (too_many || too_long).then(|| {
             let told = self.no_data().unwrap_or_default();
             format!("{missing} of {expected} readings are missing, so this says nothing: {told}")
         })
+    }
+
+    /// Whether what was read up to the last look is fit to decide something.
+    fn fit_so_far(&self) -> bool {
+        let Some(last) = self.series.and_then(|series| series.seen.last()) else { return false };
+        let so_far =
+            self.all.expected.iter().map(|range| range.start..range.end.min(last + 1).max(range.start));
+        let coverage = self.series.map(|series| series.seen.coverage(&so_far.collect::<Vec<_>>()));
+        let readings = Readings { coverage: coverage.unwrap_or_default(), ..self.clone() };
+        readings.unfit(Holes::Short).is_none()
     }
 
     /// "no data 12:03:10–12:09:20 UTC (connection refused)".
@@ -201,7 +217,7 @@ pub(in crate::slo) fn certain_breach(
     (limit, alpha): (f64, f64),
 ) -> Option<String> {
     let readings = Readings::of(objective, resource.metric, phase);
-    let series = readings.series.filter(|_| readings.coverage.seen >= FEWEST)?;
+    let series = readings.series.filter(|_| readings.fit_so_far())?;
     let (unit, host) = (objective.statistic.unit(), readings.host_name());
     let (what, shown) = (resource.metric.word(), |value: f64| amount(value, unit));
     let minutes = || readings.all.expected.iter().map(|range| range.len() as f64 * readings.every() / MINUTE);
