@@ -9,6 +9,7 @@ mod preflight;
 mod room;
 mod run;
 mod schema;
+mod signals;
 mod stand_in;
 mod target;
 mod try_plan;

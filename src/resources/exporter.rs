@@ -197,6 +197,32 @@ pub fn text(machine: &Machine) -> String {
     pages.text()
 }
 
+/// What the families are that are written, in the words of whoever reads them with other tools.
+const HELP: &[(&str, &str)] = &[
+    ("node_boot_time_seconds", "When the machine was booted, in seconds since 1970."),
+    ("node_cpu_seconds_total", "What each core did so far, in seconds; guests are in user and nice."),
+    ("node_disk_io_time_seconds_total", "Seconds in which the disk had a request under way."),
+    ("node_disk_io_time_weighted_seconds_total", "Seconds of all requests together, waiting or under way."),
+    ("node_disk_read_bytes_total", "Bytes read from the disk."),
+    ("node_disk_written_bytes_total", "Bytes written to the disk."),
+    ("node_filefd_allocated", "Open files."),
+    ("node_filefd_maximum", "The most files that can be open."),
+    ("node_filesystem_avail_bytes", "Space that ordinary users can still use, in bytes."),
+    ("node_filesystem_free_bytes", "Space that is not in use, in bytes."),
+    ("node_filesystem_size_bytes", "All space, in bytes."),
+    ("node_memory_MemAvailable_bytes", "Memory that can be had without swapping, in bytes."),
+    ("node_memory_MemTotal_bytes", "All memory, in bytes."),
+    ("node_memory_SwapFree_bytes", "Swap space that is not in use, in bytes."),
+    ("node_memory_SwapTotal_bytes", "All swap space, in bytes."),
+    ("node_netstat_Tcp_CurrEstab", "TCP connections that are established."),
+    ("node_network_receive_bytes_total", "Bytes received by the device."),
+    ("node_network_transmit_bytes_total", "Bytes sent by the device."),
+    ("node_pressure_io_waiting_seconds_total", "Seconds in which some task waited for a disk."),
+    ("node_processes_max_threads", "The most threads that there can be."),
+    ("node_processes_threads", "Threads of all processes."),
+    ("node_time_seconds", "When all this was counted, in seconds since 1970."),
+];
+
 /// Lines by family, for all of a family must stand together.
 #[derive(Default)]
 struct Pages(BTreeMap<&'static str, String>);
@@ -226,7 +252,11 @@ impl Pages {
 
     fn text(self) -> String {
         let kind = |name: &str| if name.ends_with("_total") { "counter" } else { "gauge" };
-        self.0.into_iter().map(|(name, lines)| format!("# TYPE {name} {}\n{lines}", kind(name))).collect()
+        let help = |name: &str| HELP.iter().find(|(known, _)| *known == name).map_or("", |(_, help)| *help);
+        let page = |(name, lines): (&str, String)| {
+            format!("# HELP {name} {}\n# TYPE {name} {}\n{lines}", help(name), kind(name))
+        };
+        self.0.into_iter().map(page).collect()
     }
 }
 
@@ -264,6 +294,16 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         assert_eq!(machine(&text(&full()), 0.0), Ok(full()));
+    }
+
+    #[test]
+    fn every_family_that_is_written_says_what_it_is() {
+        let text = text(&full());
+        let about = text.lines().filter_map(|line| line.strip_prefix("# HELP "));
+        let told: Vec<(&str, &str)> = about.filter_map(|line| line.split_once(' ')).collect();
+        let kinds = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert!(kinds > 20 && told.len() == kinds, "{text}");
+        assert!(told.iter().all(|(_, help)| !help.is_empty()), "{text}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Who is asked about a host.
 
+use std::str::FromStr;
+
 use http::HeaderMap;
 
 use crate::resources::metric::Metric;
@@ -37,6 +39,27 @@ pub enum ProcessName {
     File(String),
     /// By the TCP port on which it listens.
     Port(u16),
+}
+
+impl ProcessName {
+    /// How a process is named.
+    pub const HELP: &str =
+        "write `\"pid 1234\"`, `\"file kms.pid\"` or `\"port 8008\"`, the port on which it listens";
+}
+
+impl FromStr for ProcessName {
+    type Err = String;
+
+    /// Reads `pid 1234`, `file kms.pid` or `port 8008`; an error says what to write.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = match text.trim().split_once(' ').map(|(kind, name)| (kind, name.trim())) {
+            Some(("pid", pid)) => pid.parse().ok().filter(|pid| *pid > 0).map(Self::Pid),
+            Some(("port", port)) => port.parse().ok().filter(|port| *port > 0).map(Self::Port),
+            Some(("file", file)) => Some(Self::File(file.to_owned())),
+            _ => None,
+        };
+        name.ok_or_else(|| format!("`{text}` names no process; {}", Self::HELP))
+    }
 }
 
 /// Where something is asked over HTTP.

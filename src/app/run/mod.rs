@@ -6,7 +6,6 @@ mod guard;
 mod machine;
 mod progress;
 mod request_log;
-mod signals;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +22,7 @@ use crate::app::load::{Ready, load, refuse};
 use crate::app::output;
 use crate::app::preflight;
 use crate::app::room::Room;
+use crate::app::signals::Signals;
 use crate::app::target::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Job};
@@ -45,7 +45,6 @@ use guard::{EndedEarly, Guard};
 use machine::ThisProcess;
 use progress::Progress;
 use request_log::RequestLog;
-use signals::Signals;
 
 /// A run about to start.
 struct Run<'r> {

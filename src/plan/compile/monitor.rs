@@ -236,24 +236,20 @@ impl Compiler<'_, '_> {
 
     fn process(&mut self, written: &Spanned<String>) -> Option<ProcessName> {
         let text = self.constant(written, Encoding::Raw)?;
-        let name = match text.trim().split_once(' ').map(|(kind, name)| (kind, name.trim())) {
-            Some(("pid", pid)) => pid.parse().ok().filter(|pid| *pid > 0).map(ProcessName::Pid),
-            Some(("port", port)) => port.parse().ok().filter(|port| *port > 0).map(ProcessName::Port),
-            Some(("file", file)) => {
-                let file = Spanned::new(file.to_owned(), written.span);
+        match text.parse::<ProcessName>() {
+            Ok(ProcessName::File(file)) => {
+                let file = Spanned::new(file, written.span);
                 let path = self.files.path(&file, self.problems)?;
                 Some(ProcessName::File(path.display().to_string()))
             }
-            _ => None,
-        };
-        if name.is_none() {
-            // The text may hold a secret, so it is not repeated.
-            let message = "this names no process";
-            let help =
-                "write `\"pid 1234\"`, `\"file kms.pid\"` or `\"port 8008\"`, the port on which it listens";
-            self.report(Code::BadSource, message, written.span, help);
+            Ok(name) => Some(name),
+            Err(_) => {
+                // The text may hold a secret, so it is not repeated.
+                let message = "this names no process";
+                self.report(Code::BadSource, message, written.span, ProcessName::HELP);
+                None
+            }
         }
-        name
     }
 
     fn cgroup(&mut self, written: &Spanned<String>) -> Option<Source> {

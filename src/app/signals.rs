@@ -2,7 +2,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::exit::Signal;
 
-/// SIGINT and SIGTERM; SIGHUP is ignored, so that a run outlives its terminal.
+/// SIGINT and SIGTERM; SIGHUP is ignored, so that what runs for days outlives its terminal.
 pub(super) struct Signals {
     interrupt: Option<SignalStream>,
     terminate: Option<SignalStream>,
