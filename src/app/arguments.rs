@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::app::monitor::MonitorArgs;
 use crate::app::stand_in::StandInArgs;
 use crate::session::Failpoint;
 use crate::units::TimeSpan;
@@ -24,6 +25,8 @@ pub(super) enum Command {
     Try(TryArgs),
     /// Print the JSON Schema of plans, of the files with users that they include, or of thresholds
     Schema(SchemaArgs),
+    /// Look at this machine again and again, until interrupted: show it, keep it in a file, serve it as a node_exporter does
+    Monitor(MonitorArgs),
     /// The built-in target
     StandIn(StandInArgs),
 }

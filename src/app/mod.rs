@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod hosts;
 mod load;
+mod monitor;
 mod output;
 mod preflight;
 mod room;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Some(Command::Try(arguments)) => try_plan::try_plan(&arguments),
         Some(Command::Schema(schema)) => schema::schema(&schema),
         Some(Command::StandIn(stand_in)) => stand_in::stand_in(&stand_in),
+        Some(Command::Monitor(arguments)) => monitor::monitor(&arguments),
         None => run::run(&arguments.run),
     };
     done.unwrap_or_else(|error| {

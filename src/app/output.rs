@@ -4,8 +4,14 @@ use std::io::{IsTerminal, Write};
 
 /// Writes data. What cannot be written is given up: files and exit code still tell.
 pub(super) fn stdout(text: &str) {
+    let _ = data(text);
+}
+
+/// Writes data for which it matters whether it could be written.
+pub(super) fn data(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// Writes talk.

@@ -19,6 +19,7 @@ mod generated_plans;
 mod impossible;
 mod judged;
 mod lists;
+mod monitor;
 mod nginx;
 mod options;
 mod phases;

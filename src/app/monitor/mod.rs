@@ -1,0 +1,222 @@
+//! `runner monitor`: looks at this machine again and again, shows it, keeps it in a file and serves it to others.
+
+mod array;
+mod reading;
+mod serving;
+mod summary;
+mod totals;
+mod watched;
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use crate::app::signals::Signals;
+use crate::app::{failure, output};
+use crate::exit::Ending;
+use crate::resources::metric::Metric;
+use crate::resources::source::{Parts, ProcessName, Source};
+use crate::units::TimeSpan;
+use array::ArrayFile;
+use reading::{OfProcess, Reading, header};
+use summary::Course;
+use totals::Totals;
+use watched::Watched;
+
+/// Readings are at least and at most so many seconds apart.
+const EVERY: std::ops::RangeInclusive<f64> = 1.0..=60.0;
+/// On a terminal the header stands again above so many lines.
+const LINES: u64 = 20;
+
+#[derive(Debug, Args)]
+pub(in crate::app) struct MonitorArgs {
+    /// How often to look, from 1s to 60s
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    every: TimeSpan,
+    /// How long to look; until interrupted where nothing is said
+    #[arg(long = "for", value_name = "TIME")]
+    lasting: Option<TimeSpan>,
+    /// Write the readings to this file, a JSON array that is whole at any moment
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Look at this process and its children too: `pid 1234`, `file kms.pid` or `port 8008`, where it listens
+    #[arg(long, value_name = "SPEC")]
+    process: Option<ProcessName>,
+    /// Serve what the machine counts at http://ADDR/metrics, as a node_exporter does; port 0 takes any free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// No line per reading, only the summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Looks until the time is over, or until SIGINT or SIGTERM; then sums up.
+pub(in crate::app) fn monitor(args: &MonitorArgs) -> anyhow::Result<ExitCode> {
+    check(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("could not prepare to wait for the next look")?;
+    runtime.block_on(async {
+        // Before anything is said: whoever reads it may send a signal at once.
+        let mut signals = Signals::new();
+        let mut monitor = Monitor::begin(args).await?;
+        let followed = monitor.follow(&mut signals).await;
+        let process = monitor.process.as_ref().map(|(process, _)| process.told.as_str());
+        let gap = if monitor.lines > 0 { "\n" } else { "" };
+        output::stdout(&format!("{gap}{}", monitor.course.summary(process)));
+        followed.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+fn check(args: &MonitorArgs) -> anyhow::Result<()> {
+    let refused = |message: String| Err(failure(Ending::Refused, message));
+    let every = args.every;
+    if !EVERY.contains(&every.seconds()) {
+        return refused(format!("`--every {every}` cannot be done: write a duration from 1s to 60s"));
+    }
+    if let Some(lasting) = args.lasting.filter(|lasting| *lasting < every) {
+        return refused(format!(
+            "`--for {lasting}` is over before the first reading, which comes after {every}: make it longer, or `--every` shorter"
+        ));
+    }
+    Ok(())
+}
+
+struct Monitor<'a> {
+    args: &'a MonitorArgs,
+    machine: Watched,
+    process: Option<(Watched, Totals)>,
+    /// When the machine was looked at first.
+    start: Instant,
+    /// Times are told in the time that holds here at the beginning, however long it lasts.
+    zone: TimeZone,
+    array: Option<ArrayFile>,
+    course: Course,
+    /// What happened at the reading before: what goes on is said once.
+    events: Vec<String>,
+    lines: u64,
+    /// Whether the header stands again now and then.
+    repeats: bool,
+    /// Whether someone still reads the lines.
+    shows: bool,
+}
+
+impl<'a> Monitor<'a> {
+    /// Takes the first looks, from which readings count, once all else is ready.
+    async fn begin(args: &'a MonitorArgs) -> anyhow::Result<Self> {
+        let refused = |why: String| failure(Ending::Refused, why);
+        if let Some(address) = args.listen {
+            let address = serving::serve(address).await?;
+            output::stderr(&format!("serving http://{address}/metrics\n"));
+        }
+        let mut machine = Watched::open(&Source::Local(Parts::default())).map_err(refused)?;
+        let mut process = match &args.process {
+            Some(name) => Some(Watched::open(&Source::Process(name.clone())).map_err(refused)?),
+            None => None,
+        };
+        let start = Instant::now();
+        tell_missing(&machine.begin().await.map_err(refused)?, &machine.told);
+        if let Some(process) = &mut process {
+            match process.begin().await {
+                Ok(missing) => tell_missing(&missing, &process.told),
+                Err(why) if matches!(args.process, Some(ProcessName::Pid(_))) => return Err(refused(why)),
+                Err(why) => output::stderr(&format!("{why}; it is looked for at each reading\n")),
+            }
+        }
+        Ok(Self {
+            args,
+            machine,
+            process: process.map(|process| (process, Totals::default())),
+            start,
+            zone: TimeZone::fixed(ZonedDateTime::now().offset()),
+            array: args.out.as_deref().map(ArrayFile::create).transpose()?,
+            course: Course::default(),
+            events: Vec::new(),
+            lines: 0,
+            repeats: std::io::stdout().is_terminal(),
+            shows: !args.quiet,
+        })
+    }
+
+    /// A reading at each tick, until the end.
+    async fn follow(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+        let (start, every) = (self.start, self.args.every.duration());
+        let end = self.args.lasting.map(|lasting| start + lasting.duration());
+        let mut ticks = interval_at(start + every, every);
+        // A machine that slept, or a look that took long, costs the ticks meanwhile; the rest stay where they are.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                _ = signals.next() => return Ok(()),
+                // The one at the very end counts.
+                _ = ticks.tick() => self.read().await?,
+                () = over(end) => return Ok(()),
+            }
+        }
+    }
+
+    async fn read(&mut self) -> anyhow::Result<()> {
+        let machine = self.machine.read().await;
+        let so_far = self.course.totals.add(&machine);
+        let mut events = machine.events.clone();
+        let mut of_process = None;
+        if let Some((process, totals)) = &mut self.process {
+            let interval = process.read().await;
+            events.extend(interval.events.iter().map(|event| format!("{}: {event}", process.told)));
+            let so_far = totals.add(&interval);
+            of_process = Some(OfProcess { interval, so_far });
+        }
+        let at = Timestamp::now().to_zoned_datetime(self.zone.clone());
+        let reading = Reading { at, machine, so_far, process: of_process, events };
+        self.course.add(&reading);
+        self.tell(&reading);
+        if let Some(array) = &mut self.array {
+            array.push(&reading.object())?;
+        }
+        self.show(&reading)
+    }
+
+    /// Says what has happened and did not go on from before.
+    fn tell(&mut self, reading: &Reading) {
+        for event in reading.events.iter().filter(|event| !self.events.contains(event)) {
+            output::stderr(&format!("{} {event}\n", reading.at.strftime("%H:%M:%S")));
+        }
+        self.events.clone_from(&reading.events);
+    }
+
+    fn show(&mut self, reading: &Reading) -> anyhow::Result<()> {
+        if !self.shows {
+            return Ok(());
+        }
+        let headed = self.lines == 0 || self.repeats && self.lines.is_multiple_of(LINES);
+        let header = if headed { header(self.process.is_some()) } else { String::new() };
+        self.lines += 1;
+        let Err(error) = output::data(&(header + &reading.line())) else { return Ok(()) };
+        self.shows = false;
+        if self.array.is_some() || self.args.listen.is_some() {
+            return Ok(());
+        }
+        let message = format!("could not write the readings to standard output, and nowhere else: {error}");
+        Err(failure(Ending::Unwritten, message))
+    }
+}
+
+fn tell_missing(missing: &[(Metric, String)], told: &str) {
+    for (metric, why) in missing {
+        output::stderr(&format!("{told} gives no `{}`: {why}\n", metric.word()));
+    }
+}
+
+async fn over(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,199 @@
+//! A reading: as an object of the array, and as a line of the table.
+
+use jiff::ZonedDateTime;
+use serde_json::{Value, json};
+
+use crate::app::monitor::totals::SoFar;
+use crate::app::monitor::watched::Interval;
+use crate::resources::metric::Metric;
+
+const MIB: f64 = (1 << 20) as f64;
+const GIB: f64 = (1 << 30) as f64;
+/// What stands for a value that could not be had.
+const NONE: &str = "–";
+
+/// A reading of the machine and, where one is watched, of a process.
+pub(super) struct Reading {
+    pub(super) at: ZonedDateTime,
+    pub(super) machine: Interval,
+    pub(super) so_far: SoFar,
+    pub(super) process: Option<OfProcess>,
+    /// What happened, in words.
+    pub(super) events: Vec<String>,
+}
+
+/// A reading of a process.
+pub(super) struct OfProcess {
+    pub(super) interval: Interval,
+    pub(super) so_far: SoFar,
+}
+
+impl Reading {
+    /// The object; what could not be had is null.
+    pub(super) fn object(&self) -> Value {
+        let of = |metric| self.machine.values.of(metric);
+        let covers = Some(self.machine.covers).filter(|covers| *covers > 0.0);
+        let mut object = json!({
+            "timestamp": self.at.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
+            "cpu_percent": number(of(Metric::Cpu)),
+            "memory_percent": number(of(Metric::Memory)),
+            "memory_used_gb": size(of(Metric::MemoryUsed), GIB),
+            "disk_read_mb": size(self.so_far.read, MIB),
+            "disk_write_mb": size(self.so_far.written, MIB),
+            "network_sent_mb": size(self.so_far.sent, MIB),
+            "network_recv_mb": size(self.so_far.received, MIB),
+            "interval_s": number(covers),
+            "steal_percent": number(of(Metric::Steal)),
+            "swap_percent": number(of(Metric::Swap)),
+            "disk_io_percent": number(of(Metric::DiskIo)),
+            "disk_pressure_percent": number(of(Metric::DiskPressure)),
+            "disk_queue": number(of(Metric::DiskQueue)),
+            "disk_used_percent": number(of(Metric::DiskUsed)),
+            "open_files": count(of(Metric::OpenFiles)),
+            "threads": count(of(Metric::Threads)),
+            "connections": count(of(Metric::Connections)),
+        });
+        if let Some(process) = &self.process {
+            object["process"] = process.object();
+        }
+        if !self.events.is_empty() {
+            object["events"] = json!(self.events);
+        }
+        object
+    }
+
+    /// The line, under the columns of [`header`].
+    pub(super) fn line(&self) -> String {
+        let of = |metric| self.machine.values.of(metric);
+        let rate = |metric| rate(of(metric));
+        let mut line = format!(
+            "{}{:>8}{:>8}{:>8}{:>9}{:>8}{:>9}{:>8}",
+            self.at.strftime("%H:%M:%S"),
+            percent(of(Metric::Cpu)),
+            percent(of(Metric::Memory)),
+            percent(of(Metric::DiskIo)),
+            rate(Metric::DiskRead),
+            rate(Metric::DiskWrite),
+            rate(Metric::NetworkIn),
+            rate(Metric::NetworkOut),
+        );
+        if let Some(process) = &self.process {
+            let cpu = percent(process.interval.values.of(Metric::Cpu));
+            let memory = process.interval.values.of(Metric::ProcessMemory);
+            line += &format!("{cpu:>8}{:>6}", text(memory.map(|bytes| format!("{:.0}", bytes / MIB))));
+        }
+        line + "\n"
+    }
+}
+
+impl OfProcess {
+    fn object(&self) -> Value {
+        let of = |metric| self.interval.values.of(metric);
+        json!({
+            "cpu_percent": number(of(Metric::Cpu)),
+            "memory_percent": number(of(Metric::Memory)),
+            "memory_used_gb": size(of(Metric::ProcessMemory), GIB),
+            "disk_read_mb": size(self.so_far.read, MIB),
+            "disk_write_mb": size(self.so_far.written, MIB),
+            "open_files": count(of(Metric::OpenFiles)),
+            "threads": count(of(Metric::Threads)),
+            "connections": count(of(Metric::Connections)),
+        })
+    }
+}
+
+/// What the columns are.
+pub(super) fn header(with_process: bool) -> String {
+    let process = |text| if with_process { text } else { "" };
+    format!(
+        "             CPU  memory    disk   disk, MiB/s     net, MiB/s{}\n\
+         time           %       %  busy %     read   write       in     out{}\n",
+        process("       process"),
+        process("   CPU %   MiB"),
+    )
+}
+
+/// Three digits behind the point.
+fn number(value: Option<f64>) -> Value {
+    json!(value.map(|value| (value * 1e3).round() / 1e3))
+}
+
+/// Of bytes, as many of a larger unit; to about a kB of the largest.
+fn size(bytes: Option<f64>, unit: f64) -> Value {
+    json!(bytes.map(|bytes| (bytes / unit * 1e6).round() / 1e6))
+}
+
+fn count(value: Option<f64>) -> Value {
+    json!(value.map(|value| value.round() as u64))
+}
+
+fn percent(value: Option<f64>) -> String {
+    text(value.map(|value| format!("{value:.1}")))
+}
+
+fn rate(bytes: Option<f64>) -> String {
+    text(bytes.map(|bytes| match bytes / MIB {
+        mib if mib < 9.995 => format!("{mib:.2}"),
+        mib if mib < 99.95 => format!("{mib:.1}"),
+        mib => format!("{mib:.0}"),
+    }))
+}
+
+fn text(value: Option<String>) -> String {
+    value.unwrap_or_else(|| NONE.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::reading::Values;
+
+    fn reading(values: Values, covers: f64) -> Reading {
+        let of_process = Interval { covers, values: Values::default(), events: Vec::new() };
+        Reading {
+            at: "2026-03-01T09:05:07.25+01:00[+01:00]".parse().unwrap(),
+            machine: Interval { covers, values, events: Vec::new() },
+            so_far: SoFar { read: Some(3.0 * MIB), ..SoFar::default() },
+            process: Some(OfProcess { interval: of_process, so_far: SoFar::default() }),
+            events: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_had_is_null_and_never_nought() {
+        let mut nothing = reading(Values::nothing("gone"), 0.0);
+        nothing.so_far = SoFar::default();
+        nothing.events = vec!["gone".to_owned()];
+        let object = nothing.object();
+        for (key, value) in object.as_object().unwrap() {
+            match key.as_str() {
+                "timestamp" => assert_eq!(*value, "2026-03-01T09:05:07.250+01:00"),
+                "events" => assert_eq!(*value, json!(["gone"])),
+                "process" => assert!(value.as_object().unwrap().values().all(Value::is_null), "{value}"),
+                _ => assert!(value.is_null(), "{key}: {value}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_stands_under_its_columns_and_fits_a_terminal() {
+        let measured = vec![
+            (Metric::Cpu, 100.0),
+            (Metric::Memory, 45.67),
+            (Metric::MemoryUsed, 1.5 * GIB),
+            (Metric::DiskRead, 2500.0 * MIB),
+            (Metric::NetworkIn, 0.004 * MIB),
+            (Metric::Threads, 99.0),
+        ];
+        let reading = reading(Values { measured, ..Values::default() }, 10.0);
+        let shown = header(true) + &reading.line();
+        let expected = "             CPU  memory    disk   disk, MiB/s     net, MiB/s       process\n\
+                        time           %       %  busy %     read   write       in     out   CPU %   MiB\n\
+                        09:05:07   100.0    45.7       –     2500       –     0.00       –       –     –\n";
+        assert_eq!(shown, expected);
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        let object = reading.object();
+        assert_eq!((&object["memory_used_gb"], &object["threads"]), (&json!(1.5), &json!(99)));
+        assert_eq!((&object["disk_read_mb"], &object["interval_s"]), (&json!(3.0), &json!(10.0)));
+    }
+}
