@@ -26,10 +26,15 @@ fn command(arguments: &str, folder: &Path) -> Command {
 
 impl Monitor {
     fn start(arguments: &str) -> Self {
+        Self::of_process(arguments, None)
+    }
+
+    /// The same, with `--process`.
+    fn of_process(arguments: &str, process: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = command(arguments, folder.path());
-        let mut child =
-            command.args(["--every", "1s"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(["--every", "1s"]).args(process.iter().flat_map(|name| ["--process", name]));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { folder, child, stdout }
     }
@@ -152,12 +157,8 @@ fn totals_begin_with_the_monitor_and_never_go_back() {
 #[test]
 fn interrupted_it_sums_up_and_has_kept_every_reading() {
     let own = format!("pid {}", std::process::id());
-    let folder = tempfile::tempdir().unwrap();
-    for (signal, name) in [(Signal::INT, "int.json"), (Signal::TERM, "term.json")] {
-        let mut command = command(&format!("--every 1s --out {name} --process"), folder.path());
-        let mut child = command.arg(&own).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut monitor = Monitor { folder: tempfile::tempdir().unwrap(), child, stdout };
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut monitor = Monitor::of_process("--out m.json", Some(&own));
         monitor.shows(2);
         monitor.signal(signal);
         let (code, stdout, stderr) = monitor.end();
@@ -165,7 +166,7 @@ fn interrupted_it_sums_up_and_has_kept_every_reading() {
         for part in ["duration ", " hours, ", "CPU ", "peak", "memory ", "disk ", "network ", "process "] {
             assert!(stdout.contains(part), "no `{part}` in {stdout}");
         }
-        let readings = readings(&folder.path().join(name));
+        let readings = monitor.readings();
         assert!(readings.len() >= 2 && stdout.contains(&format!(" {} readings", readings.len())), "{stdout}");
         let process = &readings[1]["process"];
         assert!(
@@ -173,6 +174,27 @@ fn interrupted_it_sums_up_and_has_kept_every_reading() {
             "{process:#}"
         );
     }
+}
+
+#[test]
+fn a_process_that_comes_later_is_null_until_then() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut monitor = Monitor::of_process("--out m.json", Some(&format!("port {}", address.port())));
+    monitor.shows(1);
+    let _listener = std::net::TcpListener::bind(address).unwrap();
+    while monitor.line().trim_end().ends_with('–') {}
+    monitor.signal(Signal::INT);
+    let (code, _, stderr) = monitor.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("it is looked for at each reading"), "{stderr}");
+    let readings = monitor.readings();
+    assert!(readings[0]["process"].as_object().unwrap().values().all(Value::is_null), "{readings:?}");
+    assert!(readings[0]["events"][0].as_str().unwrap().contains("no process listens"), "{readings:?}");
+    let came = readings.iter().find(|reading| !reading["process"]["threads"].is_null()).unwrap();
+    assert!(came["events"][0].as_str().unwrap().ends_with("was started"), "{came:#}");
+    assert!(came["cpu_percent"].is_number() && came["process"]["cpu_percent"].is_null(), "{came:#}");
 }
 
 #[test]

@@ -51,7 +51,10 @@ impl Watched {
                 let interval = match &self.before {
                     Some(before) => Interval::between(before, &now),
                     // It was not there before: levels are all that can be told.
-                    None => Interval { covers: 0.0, ..Interval::between(&now, &now).without_events() },
+                    None => {
+                        let events = vec![now.life.began.clone()];
+                        Interval { covers: 0.0, events, ..Interval::between(&now, &now) }
+                    }
                 };
                 self.before = Some(now);
                 interval
@@ -72,9 +75,5 @@ impl Interval {
             }
         }
         Self { covers: covers(before, now), values, events }
-    }
-
-    fn without_events(self) -> Self {
-        Self { events: Vec::new(), ..self }
     }
 }
