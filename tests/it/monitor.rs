@@ -189,6 +189,7 @@ fn a_process_that_comes_later_is_null_until_then() {
     let (code, _, stderr) = monitor.end();
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("it is looked for at each reading"), "{stderr}");
+    assert_eq!(stderr.matches("no process listens").count(), 1, "{stderr}");
     let readings = monitor.readings();
     assert!(readings[0]["process"].as_object().unwrap().values().all(Value::is_null), "{readings:?}");
     assert!(readings[0]["events"][0].as_str().unwrap().contains("no process listens"), "{readings:?}");

@@ -121,12 +121,16 @@ impl<'a> Monitor<'a> {
             None => None,
         };
         let start = Instant::now();
+        let mut events = Vec::new();
         tell_missing(&machine.begin().await.map_err(refused)?, &machine.told);
         if let Some(process) = &mut process {
             match process.begin().await {
                 Ok(missing) => tell_missing(&missing, &process.told),
                 Err(why) if matches!(args.process, Some(ProcessName::Pid(_))) => return Err(refused(why)),
-                Err(why) => output::stderr(&format!("{why}; it is looked for at each reading\n")),
+                Err(why) => {
+                    output::stderr(&format!("{why}; it is looked for at each reading\n"));
+                    events.push(format!("{}: {why}", process.told));
+                }
             }
         }
         Ok(Self {
@@ -137,7 +141,7 @@ impl<'a> Monitor<'a> {
             zone: TimeZone::fixed(ZonedDateTime::now().offset()),
             array: args.out.as_deref().map(ArrayFile::create).transpose()?,
             course: Course::default(),
-            events: Vec::new(),
+            events,
             lines: 0,
             repeats: std::io::stdout().is_terminal(),
             shows: !args.quiet,
