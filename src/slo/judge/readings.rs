@@ -162,8 +162,8 @@ impl<'c> Readings<'c> {
     fn hole(&self, hole: &Range<u32>) -> Option<String> {
         let clock = |tick: u32| Some(self.all.time_of(tick)?.strftime("%H:%M:%S").to_string());
         let (from, to) = (clock(hole.start.saturating_sub(1))?, clock(hole.end - 1)?);
-        let why = self.why_none(hole).map_or(String::new(), |why| format!(" ({why})"));
-        Some(format!("{from}–{to} UTC{why}"))
+        let why = self.why_none(hole).unwrap_or("no look came to an end in time");
+        Some(format!("{from}–{to} UTC ({why})"))
     }
 
     /// What happened to the host in a hole, or why this metric of it could not be had.
