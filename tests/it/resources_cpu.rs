@@ -1,0 +1,262 @@
+//! Processor time of a known duty cycle, by every source, and by mpstat and pidstat beside them.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use runner::monitor::Probe;
+use runner::resources::difference::{between, covers};
+use runner::resources::look::Look;
+use runner::resources::metric::Metric;
+use runner::resources::source::{Parts, ProcessName, Source};
+use serde_json::Value;
+
+use crate::resources_peers::{Peer, endpoint, say, wait_for};
+
+/// Points that two ways of measuring may be apart.
+const APART: f64 = 2.0;
+/// Seconds over which is measured.
+const LENGTH: &str = "10";
+/// Busy for a share of each while, by its own clock, so that neighbours do not change the share: what it could not have at
+/// once it makes up for. Whiles are of uneven length, for the kernel counts the machine's time by ticks of its own.
+const BUSY: &str = "
+import os, random, sys, time
+share = float(sys.argv[1])
+os.sched_setaffinity(0, {int(sys.argv[2])})
+try:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+except PermissionError:
+    pass
+random.seed(1)
+at, due = time.monotonic(), time.process_time()
+while True:
+    whole = random.uniform(0.05, 0.15)
+    at, due = at + whole, due + share * whole
+    while time.process_time() < due:
+        pass
+    time.sleep(max(0.0, at - time.monotonic()))
+    print(time.monotonic(), time.process_time(), flush=True)
+";
+
+/// A process with a known duty cycle, on one core; it is killed when dropped.
+struct Busy {
+    child: Child,
+    /// What it said last: its time, and the processor time that it had used.
+    said: Arc<Mutex<(f64, f64)>>,
+}
+
+impl Busy {
+    /// Returns once it has begun.
+    fn start(share: f64) -> Self {
+        let mut child = Command::new("python3")
+            .args(["-c", BUSY, &share.to_string(), &first_core().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("continuous integration needs Python as well");
+        let mut lines =
+            BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        let numbers = |line: String| {
+            let (at, used) = line.split_once(' ').expect("two numbers");
+            (at.parse().expect("a number"), used.parse().expect("a number"))
+        };
+        let first = lines.next().expect("it begins");
+        let said = Arc::new(Mutex::new(numbers(first)));
+        let last = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in lines {
+                *last.lock().expect("no one panics") = numbers(line);
+            }
+        });
+        Self { child, said }
+    }
+
+    fn said(&self) -> (f64, f64) {
+        *self.said.lock().expect("no one panics")
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A control group of its own with one process; it is removed when dropped, after that process has ended.
+struct Group {
+    folder: PathBuf,
+    /// Below the root of all groups.
+    path: String,
+}
+
+impl Group {
+    /// Why there is none, where this machine does not let us.
+    fn with(pid: u32) -> Result<Self, String> {
+        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+        let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists());
+        let root = root.ok_or("this machine has no control groups of version 2")?;
+        let own = std::fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/")).ok_or("no group of version 2")?;
+        let path = format!("/{own}/runner-test-{pid}").replace("//", "/");
+        let folder = root.join(path.trim_start_matches('/'));
+        std::fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let group = Self { folder, path };
+        let moved = std::fs::write(group.folder.join("cgroup.procs"), pid.to_string());
+        moved.map_err(|error| format!("{}: {error}", group.folder.display()))?;
+        Ok(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}
+
+/// The first core that this process may use.
+pub(crate) fn first_core() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let first = list.and_then(|list| list.trim().split([',', '-']).next());
+    first.and_then(|first| first.parse().ok()).expect("it may use a core")
+}
+
+/// The cores of this machine.
+fn cores() -> f64 {
+    let stat = std::fs::read_to_string("/proc/stat").expect("this is Linux");
+    stat.lines().filter(|line| line.starts_with("cpu")).count() as f64 - 1.0
+}
+
+/// Seconds of processor time that a process has used.
+pub(crate) fn processor_time(pid: u32) -> f64 {
+    of_stat(pid, 2).expect("it runs")
+}
+
+/// So many of: user time, system time, and those of children that have ended.
+fn of_stat(pid: u32, fields: usize) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let ticks = rest.split_whitespace().skip(11).take(fields).filter_map(|field| field.parse::<f64>().ok());
+    Some(ticks.sum::<f64>() / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Seconds of processor time that all processes have used, those that have ended as well.
+fn of_all() -> f64 {
+    let names = std::fs::read_dir("/proc").expect("this is Linux").flatten();
+    let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| of_stat(pid, 4)).sum()
+}
+
+/// A tool of sysstat that measures once, and tells at its end.
+fn sysstat(tool: &str, arguments: &[&str]) -> Child {
+    Command::new(tool)
+        .args(arguments)
+        .args([LENGTH, "1"])
+        .env("LC_ALL", "C")
+        .env("S_TIME_FORMAT", "ISO")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it is installed by tests/install-peers")
+}
+
+fn output(tool: Child) -> String {
+    let output = tool.wait_with_output().expect("it is our child");
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+/// What mpstat calls neither idle nor waiting for a disk.
+fn of_mpstat(text: &str) -> f64 {
+    let told: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let load = &told["sysstat"]["hosts"][0]["statistics"][0]["cpu-load"][0];
+    let share = |name: &str| load[name].as_f64().unwrap_or_else(|| panic!("no {name}: {text}"));
+    100.0 - share("idle") - share("iowait")
+}
+
+/// The column `%CPU` of pidstat, which is of one core.
+fn of_pidstat(text: &str) -> f64 {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with('#'));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let place = names.trim_start_matches('#').split_whitespace().position(|name| name == "%CPU");
+    let value = place.and_then(|place| values.split_whitespace().nth(place));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no %CPU: {text}"))
+}
+
+/// Sources side by side, by name.
+struct Looking(Vec<(&'static str, Probe)>);
+
+impl Looking {
+    fn look(&mut self) -> Vec<Look> {
+        let limit = Duration::from_secs(5);
+        let look = |(name, probe): &mut (&str, Probe)| {
+            wait_for(probe.look(limit)).unwrap_or_else(|why| panic!("{name}: {why}"))
+        };
+        self.0.iter_mut().map(look).collect()
+    }
+}
+
+/// What everyone says of a process that is busy for this share of one core.
+fn assert_measured(share: f64, exporter: &Peer) {
+    let busy = Busy::start(share);
+    let pid = busy.child.id();
+    let group = Group::with(pid).inspect_err(|why| say(&format!("no control group is looked at: {why}")));
+    let mut sources = vec![
+        ("local", Source::Local(Parts::default())),
+        ("process", Source::Process(ProcessName::Pid(pid))),
+        ("node_exporter", Source::NodeExporter(endpoint(&exporter.metrics()), Parts::default())),
+    ];
+    sources.extend(group.iter().map(|group| ("cgroup", Source::Cgroup(group.path.clone()))));
+    let open = |(name, source): (_, Source)| {
+        (name, Probe::open(&source).unwrap_or_else(|why| panic!("{name}: {why}")))
+    };
+    let mut looking = Looking(sources.into_iter().map(open).collect());
+    looking.look();
+    let (mpstat, pidstat) =
+        (sysstat("mpstat", &["-o", "JSON"]), sysstat("pidstat", &["-h", "-u", "-p", &pid.to_string()]));
+    let (before, begun, used, own) = (looking.look(), busy.said(), of_all(), processor_time(pid));
+    let (mpstat, pidstat) = (of_mpstat(&output(mpstat)), of_pidstat(&output(pidstat)));
+    let (after, ended, all) = (looking.look(), busy.said(), of_all() - used);
+    let others = all - (processor_time(pid) - own);
+    let counted = (ended.1 - begun.1) / (ended.0 - begun.0) * 100.0;
+    let seconds = covers(&before[0], &after[0]);
+    let cpu = |name: &str| {
+        let place = looking.0.iter().position(|(known, _)| *known == name)?;
+        between(&before[place], &after[place]).of(Metric::Cpu)
+    };
+    let [local, process, exporter, cgroup] = ["local", "process", "node_exporter", "cgroup"].map(cpu);
+    let cores = cores();
+    let expected = (counted + others / seconds * 100.0) / cores;
+    say(&format!(
+        "{share}: counted {counted:.2}, process {process:.2?}, pidstat {pidstat:.2}, cgroup {cgroup:.2?} of {cores} cores; \
+         local {local:.2?}, node_exporter {exporter:.2?}, mpstat {mpstat:.2}, by all processes {expected:.2}; {seconds:.2} s"
+    ));
+    let near = |what: &str, found: Option<f64>, wanted: f64| {
+        let found = found.unwrap_or_else(|| panic!("{what} has no cpu"));
+        assert!(
+            (found - wanted).abs() <= APART,
+            "{share}: {what} says {found:.2} %, where {wanted:.2} % are right"
+        );
+    };
+    // Only where others leave it no time it is busy for less, and it says so itself.
+    near("its own clock", Some(counted), share * 100.0);
+    near("process", process, counted);
+    near("process beside pidstat", process, pidstat);
+    if group.is_ok() {
+        near("cgroup", cgroup, counted / cores);
+    }
+    near("local beside mpstat", local, mpstat);
+    near("node_exporter beside mpstat", exporter, mpstat);
+    near("local beside all processes", local, expected);
+    drop(busy);
+}
+
+#[test]
+fn a_known_duty_cycle_is_measured_within_two_points_by_every_source() {
+    let exporter = Peer::node_exporter(&[]);
+    for share in [0.25, 0.5, 0.75] {
+        assert_measured(share, &exporter);
+    }
+}

@@ -1,0 +1,273 @@
+//! Hosts that a real node_exporter and a real Prometheus tell of, while a run is judged by them.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::resources_peers::{Peer, believed, say};
+use crate::runner::{Ran, Runner, number};
+use crate::target::{Target, closed_port};
+
+/// What an idle share of processor time comes to as `cpu`, over so many of a Prometheus' seconds that two are in them.
+const CPU: &str = "100 * (1 - avg(rate(node_cpu_seconds_total{mode='idle'}[4s])))";
+const MEMORY: &str = "100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)";
+const DISK_IO: &str = "100 * max(rate(node_disk_io_time_seconds_total[4s]))";
+/// A machine never has less of these than this.
+const NOTHING: [(&str, &str); 6] = [
+    ("cpu", "0.01%"),
+    ("memory", "0.01%"),
+    ("memory_used", "1MiB"),
+    ("disk_used", "0.01%"),
+    ("disk_write", "1KiB/s"),
+    ("open_files", "1"),
+];
+/// Nor more of these than this.
+const ALL: [(&str, &str); 5] = [
+    ("cpu", "100%"),
+    ("memory", "100%"),
+    ("disk_io", "100%"),
+    ("disk_used", "100%"),
+    ("disk_pressure", "100%"),
+];
+
+/// A phase of this length with twenty requests a second.
+fn plan(duration: &str, hosts: &str) -> Runner {
+    Runner::plan(&format!(
+        "[monitor]\nevery = \"1s\"\n[monitor.hosts]\n{hosts}\n\
+         [[phases]]\nname = \"a\"\nduration = \"{duration}\"\nusers = 20\nmix = {{ any = 1 }}\narrivals = \"20/s\"\n\
+         [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\""
+    ))
+}
+
+fn resource(host: &str, metric: &str, maximum: &str) -> String {
+    // A number is written without quotes.
+    let limit = if maximum.parse::<f64>().is_ok() { maximum.to_owned() } else { format!("\"{maximum}\"") };
+    format!(
+        "[[resource]]\nname = \"{host} {metric} {maximum}\"\nmetric = \"{metric}\"\nhost = \"{host}\"\n\
+         maximum = {limit}\n"
+    )
+}
+
+/// Writes to a disk until told to stop.
+fn keep_writing(stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    let stop = Arc::clone(stop);
+    std::thread::spawn(move || {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        while !stop.load(Ordering::Relaxed) {
+            let mut file = File::create(folder.path().join("written")).unwrap();
+            file.write_all(&[7; 1 << 16]).unwrap();
+            file.sync_all().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    })
+}
+
+#[track_caller]
+fn assert_verdict(run: &Ran, name: &str, verdict: &str) -> Value {
+    let objective = run.objective(name);
+    assert_eq!(objective["verdict"], verdict, "{objective:#}");
+    objective
+}
+
+#[test]
+fn a_node_exporter_and_a_prometheus_are_judged_like_the_kernel_itself() {
+    let exporter = Peer::node_exporter(&[]);
+    let prometheus = Peer::prometheus(&exporter);
+    let queries = [("cpu", CPU), ("memory", MEMORY), ("disk_io", DISK_IO)];
+    queries.iter().for_each(|(_, query)| prometheus.wait_until_it_gives(query));
+    let query = queries.map(|(metric, query)| format!("{metric} = \"{query}\"")).join(", ");
+    let hosts = format!(
+        "target = \"local\"\nmachine = \"{}\"\nwatched = {{ prometheus = \"{}\", query = {{ {query} }} }}",
+        exporter.metrics(),
+        prometheus.url()
+    );
+    let asked =
+        |host: &str, metric: &str| host != "watched" || queries.iter().any(|(known, _)| *known == metric);
+    let hosted = |limits: &[(&'static str, &'static str)]| -> Vec<(&str, &str, &str)> {
+        let of_host = |host| limits.iter().map(move |(metric, limit)| (host, *metric, *limit));
+        let all = ["target", "machine", "watched"].into_iter().flat_map(of_host);
+        all.filter(|(host, metric, _)| asked(host, metric)).collect()
+    };
+    let (met, missed) = (hosted(&ALL), hosted(&NOTHING));
+    let objectives: String =
+        met.iter().chain(&missed).map(|(host, metric, limit)| resource(host, metric, limit)).collect();
+    let target = Target::fast();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writing = keep_writing(&stop);
+    let run = believed(|| plan("12s", &hosts).against(&target).objectives(&objectives).run()).exits(1);
+    stop.store(true, Ordering::Relaxed);
+    writing.join().unwrap();
+    for (host, metric, limit) in &met {
+        assert_verdict(&run, &format!("{host} {metric} {limit}"), "met");
+    }
+    for (host, metric, limit) in &missed {
+        let objective = assert_verdict(&run, &format!("{host} {metric} {limit}"), "missed");
+        let why = objective["why"].as_str().unwrap();
+        assert!(why.starts_with(&format!("mean {metric} of `{host}` is ")), "{why}");
+    }
+    let seen = |host: &str, metric: &str, limit: &str| {
+        number(&run.objective(&format!("{host} {metric} {limit}"))["observed"])
+    };
+    // All three speak of one machine at the same time; what a Prometheus says is a few seconds old.
+    for (metric, limit, apart) in [("memory", "100%", 1.0), ("cpu", "100%", 3.0), ("disk_used", "100%", 0.1)]
+    {
+        let [local, exporter] = ["target", "machine"].map(|host| seen(host, metric, limit));
+        assert!((local - exporter).abs() < apart, "{metric}: {local} here, {exporter} by the exporter");
+    }
+    let [local, prometheus] = ["target", "watched"].map(|host| seen(host, "memory", "100%"));
+    assert!((local - prometheus).abs() < 3.0, "{local} here, {prometheus} by Prometheus");
+    let told = ["target", "machine", "watched"].map(|host| (host, seen(host, "cpu", "100%")));
+    say(&format!("cpu {told:?}, memory {local} {prometheus}"));
+}
+
+/// The two ends of the first hole that a sentence tells, and why.
+fn hole(why: &str) -> (Timestamp, Timestamp, String) {
+    let rest = why.split("no data ").nth(1).unwrap_or_else(|| panic!("no hole: {why}"));
+    let (clock, rest) = rest.split_once(" UTC (").unwrap_or_else(|| panic!("no reason: {why}"));
+    let (from, to) = clock.split_once('–').unwrap_or_else(|| panic!("no end: {why}"));
+    let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let at = |clock: &str| format!("{today}T{clock}Z").parse::<Timestamp>().unwrap();
+    (at(from), at(to), rest.split(')').next().unwrap().to_owned())
+}
+
+/// Seconds from one moment to another, over midnight as well.
+fn between(from: Timestamp, to: Timestamp) -> f64 {
+    let seconds = to.duration_since(from).as_secs_f64();
+    if seconds < -43_200.0 { seconds + 86_400.0 } else { seconds }
+}
+
+/// When exporters were killed, and when one was back.
+struct Killed {
+    at: Timestamp,
+    back_at: Timestamp,
+    run: Ran,
+}
+
+/// A run of 20 s whose hosts are this machine, an exporter that is killed, one that comes back after 5 s, and the first one
+/// by a Prometheus.
+fn run_with_killed_exporters() -> Killed {
+    let (mut gone, mut back) = (Peer::node_exporter(&[]), Peer::node_exporter(&[]));
+    let prometheus = Peer::prometheus(&gone);
+    prometheus.wait_until_it_gives(MEMORY);
+    let hosts = format!(
+        "target = \"local\"\ngone = \"{}\"\nback = \"{}\"\n\
+         watched = {{ prometheus = \"{}\", query = {{ memory = \"{MEMORY}\" }} }}",
+        gone.metrics(),
+        back.metrics(),
+        prometheus.url()
+    );
+    let of_hosts =
+        ["target", "gone", "back", "watched"].map(|host| resource(host, "memory", "100%")).concat();
+    let fast = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"2s\"\n";
+    let target = Target::fast();
+    let running = plan("20s", &hosts).against(&target).objectives(&(of_hosts + fast)).start();
+    // Twenty requests are a second.
+    target.wait_for(160);
+    let at = Timestamp::now();
+    gone.kill();
+    back.kill();
+    target.wait_for(260);
+    let _back = Peer::node_exporter_at(&back.address, &[]);
+    let back_at = Timestamp::now();
+    Killed { at, back_at, run: running.end() }
+}
+
+#[test]
+fn an_exporter_that_is_killed_leaves_a_hole_that_decides_nothing_and_the_rest_is_judged() {
+    let last = Cell::new(None);
+    let run = believed(|| {
+        let Killed { at, back_at, run } = run_with_killed_exporters();
+        last.set(Some((at, back_at)));
+        run
+    });
+    let (run, (killed, returned)) = (run.exits(3), last.get().unwrap());
+    assert_verdict(&run, "Fast", "met");
+    assert_verdict(&run, "target memory 100%", "met");
+    for host in ["gone", "back", "watched"] {
+        let objective = assert_verdict(&run, &format!("{host} memory 100%"), "inconclusive");
+        let why = objective["why"].as_str().unwrap();
+        say(&format!("{host}: killed at {killed}, returned at {returned}: {why}"));
+        assert!(why.contains("of 20 readings are missing, so this says nothing"), "{why}");
+        let (from, to, reason) = hole(why);
+        let told = if host == "watched" { "the query gives no series" } else { "connection refused" };
+        assert_eq!(reason, told, "{why}");
+        // A hole begins with the last look that came to something, and its seconds are rounded down.
+        let (before, after) = (between(from, killed), between(returned, to));
+        assert!((-2.5..2.5).contains(&before), "{before} s before {killed}: {why}");
+        match host {
+            "back" => assert!((-2.5..2.5).contains(&after), "{after} s after {returned}: {why}"),
+            _ => assert!(after > 5.0, "{after} s after {returned}: {why}"),
+        }
+    }
+    let report = run.report();
+    let holes = |host: &str| {
+        let hosts = report["resources"].as_array().into_iter().flatten();
+        let found = hosts.filter(|found| found["host"] == host);
+        found.map(|found| found["holes"].as_array().map_or(0, Vec::len)).sum::<usize>()
+    };
+    assert_eq!(["target", "gone", "back"].map(holes), [0, 1, 1], "{:#}", report["resources"]);
+}
+
+#[test]
+fn the_kernel_here_is_not_taken_for_that_of_a_target_elsewhere() {
+    for source in ["\"local\"", "{ process = \"pid 1\" }"] {
+        let refused = || {
+            let plan = plan("12s", &format!("target = {source}")).at("http://192.0.2.1:8008");
+            plan.objectives(&resource("target", "cpu", "90%"))
+        };
+        for said in [refused().run().exits(2).stderr, refused().check().exits(2).stderr] {
+            assert!(said.contains("P034") && said.contains("192.0.2.1:8008"), "{said}");
+            assert!(said.contains("is not on this machine"), "{said}");
+        }
+    }
+}
+
+/// What is said by a run that must not begin, because of this host's metric.
+fn unavailable(host: &str, metric: &str) -> String {
+    let target = Target::fast();
+    let run = plan("12s", &format!("machine = {host}"))
+        .against(&target)
+        .target("ready = \"GET /ready\"")
+        .objectives(&resource("machine", metric, "90%"))
+        .run()
+        .exits(5);
+    assert_eq!(target.whats(), ["GET /ready"]);
+    run.stderr
+}
+
+#[test]
+fn without_an_exporter_that_is_judged_no_load_is_sent() {
+    let url = format!("http://127.0.0.1:{}/metrics", closed_port());
+    let said = unavailable(&format!("\"{url}\""), "cpu");
+    assert!(said.contains(&format!("host `machine` (node_exporter at {url}): connection refused")), "{said}");
+}
+
+#[test]
+fn a_judged_metric_that_an_exporter_lacks_is_named_with_its_collector_before_any_load() {
+    let exporter = Peer::node_exporter(&["--no-collector.pressure"]);
+    let said = unavailable(&format!("\"{}\"", exporter.metrics()), "disk_pressure");
+    assert!(
+        said.contains("host `machine` gives no `disk_pressure`, which `machine disk_pressure 90%` judges"),
+        "{said}"
+    );
+    assert!(said.contains("(`--collector.pressure`)"), "{said}");
+}
+
+#[test]
+fn two_series_where_one_is_needed_are_named_before_any_load() {
+    let exporter = Peer::node_exporter(&[]);
+    let prometheus = Peer::prometheus(&exporter);
+    prometheus.wait_until_it_gives("count(up) == 2");
+    let said = unavailable(
+        &format!("{{ prometheus = \"{}\", query = {{ cpu = \"up\" }} }}", prometheus.url()),
+        "cpu",
+    );
+    assert!(said.contains("host `machine` gives no `cpu`, which `machine cpu 90%` judges"), "{said}");
+    assert!(said.contains("the query gives 2 series and not one: "), "{said}");
+    assert!(said.contains("job=\"node\"") && said.contains("job=\"itself\""), "{said}");
+}

@@ -1,0 +1,164 @@
+//! Real exporters beside the tests, each in a folder of its own, on a port of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use runner::monitor::Probe;
+use runner::resources::metric::Metric;
+use runner::resources::source::{Endpoint, Source};
+use tempfile::TempDir;
+
+use crate::runner::Ran;
+
+/// Longer than any of them takes to start, or Prometheus to know something.
+const BOUND: Duration = Duration::from_secs(60);
+/// So often is a run repeated whose numbers the runner itself does not believe.
+const ATTEMPTS: usize = 3;
+
+/// A running program that says where it listens; it is killed when dropped.
+pub(crate) struct Peer {
+    child: Child,
+    /// Such as `127.0.0.1:9100`.
+    pub(crate) address: String,
+    _folder: TempDir,
+}
+
+impl Peer {
+    /// A node_exporter with these arguments.
+    pub(crate) fn node_exporter(arguments: &[&str]) -> Self {
+        Self::node_exporter_at("127.0.0.1:0", arguments)
+    }
+
+    /// The same, at an address that was free a moment ago.
+    pub(crate) fn node_exporter_at(address: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let mut command = Command::new("prometheus-node-exporter");
+        command.arg(format!("--web.listen-address={address}")).args(arguments);
+        Self::start(command, folder)
+    }
+
+    /// A Prometheus that asks an exporter and itself once a second.
+    pub(crate) fn prometheus(exporter: &Peer) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let own = closed_address();
+        let configuration = format!(
+            "global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\n\
+             scrape_configs:\n\
+             - {{ job_name: node, static_configs: [{{ targets: ['{}'] }}] }}\n\
+             - {{ job_name: itself, static_configs: [{{ targets: ['{own}'] }}] }}\n",
+            exporter.address
+        );
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, configuration).expect("the folder is ours");
+        let mut command = Command::new("prometheus");
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={own}"));
+        Self::start(command, folder)
+    }
+
+    fn start(mut command: Command, folder: TempDir) -> Self {
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it is installed by tests/install-peers");
+        let stderr = child.stderr.take().expect("it is piped");
+        let address = listening(stderr).unwrap_or_else(|said| panic!("{command:?} did not start:\n{said}"));
+        Self { child, address, _folder: folder }
+    }
+
+    /// Where a node_exporter is asked.
+    pub(crate) fn metrics(&self) -> String {
+        format!("http://{}/metrics", self.address)
+    }
+
+    /// Where a Prometheus is asked.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// It is gone when this returns.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Returns as soon as this Prometheus gives one number for the query.
+    pub(crate) fn wait_until_it_gives(&self, query: &str) {
+        let source = Source::Prometheus(endpoint(&self.url()), vec![(Metric::Cpu, query.to_owned())]);
+        let mut probe = Probe::open(&source).expect("it is a URL");
+        let begin = Instant::now();
+        loop {
+            let look = wait_for(probe.look(Duration::from_secs(5)));
+            let why = match look {
+                Ok(look) if look.levels.contains_key(&Metric::Cpu) => return,
+                Ok(look) => look.missing[&Metric::Cpu].clone(),
+                Err(why) => why,
+            };
+            assert!(begin.elapsed() < BOUND, "`{query}`: {why}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where something is asked, without more.
+pub(crate) fn endpoint(url: &str) -> Endpoint {
+    Endpoint { url: url.to_owned(), shown: url.to_owned(), headers: http::HeaderMap::new() }
+}
+
+/// What comes of a future.
+pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(future)
+}
+
+/// A run that did not end with exit 4, or the last of a few that did: what others do on this machine at the same time may
+/// keep the load generator from its work, and that is not what is looked at here.
+pub(crate) fn believed(run: impl Fn() -> Ran) -> Ran {
+    let mut ran = run();
+    for _ in 1..ATTEMPTS {
+        if ran.code != 4 {
+            break;
+        }
+        say(&format!("the machine was too busy, once more:\n{}", ran.stdout));
+        ran = run();
+    }
+    ran
+}
+
+/// Shown where a test fails, and with `--no-capture`.
+#[expect(clippy::print_stderr, reason = "what was measured is for people")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+fn closed_address() -> String {
+    format!("127.0.0.1:{}", crate::target::closed_port())
+}
+
+/// Where it says that it listens, or all that it said before it ended.
+fn listening(stderr: impl Read + Send + 'static) -> Result<String, String> {
+    let mut stderr = BufReader::new(stderr);
+    let mut said = String::new();
+    let mut line = String::new();
+    while stderr.read_line(&mut line).is_ok_and(|read| read > 0) {
+        let address =
+            line.split("msg=\"Listening on\"").nth(1).and_then(|rest| rest.split("address=").nth(1));
+        if let Some(address) = address {
+            let address = address.trim().to_owned();
+            // What it says from now on is of no interest, but must not fill the pipe.
+            std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+            return Ok(address);
+        }
+        said.push_str(&line);
+        line.clear();
+    }
+    Err(said)
+}
