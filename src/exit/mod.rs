@@ -68,7 +68,12 @@ impl Ending {
             "too little was seen, or nothing, to decide an objective that counts",
         ),
         (Self::Invalid, 4, "invalid", "the numbers may be this machine's doing instead of the target's"),
-        (Self::Unavailable, 5, "unavailable", "the target did not get ready, so no load was sent"),
+        (
+            Self::Unavailable,
+            5,
+            "unavailable",
+            "the target did not get ready, or a host that is judged could not be read, so no load was sent",
+        ),
         (Self::Internal, 70, "internal", "the runner itself is at fault"),
         (Self::Unwritten, 74, "unwritten", "the run is over, but its report could not be stored"),
         (

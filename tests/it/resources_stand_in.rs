@@ -144,7 +144,7 @@ fn with_the_stand_in_hosts_are_read_where_it_is_and_that_is_told() {
         .with("--stand-in")
         .run()
         .exits(0);
-    let told = "`target`, `service` is looked at on this machine, not where the plan says";
+    let told = "`target`, `service` are looked at on this machine, not where the plan says";
     assert!(run.stderr.contains(told), "{}", run.stderr);
     assert!(run.report()["notices"].to_string().contains(told), "{:#}", run.report()["notices"]);
     assert_eq!(host(&run, "target")["source"], "this machine");
