@@ -80,7 +80,9 @@ pub(super) fn become_stand_in(ready: &mut Ready, stand_in: &StandInProcess) -> V
     if !untried.is_empty() {
         let are = if untried.len() > 1 { "are" } else { "is" };
         let hosts = untried.join(", ");
-        told.push(format!("with the stand-in {hosts} {are} looked at on this machine, not where the plan says"));
+        told.push(format!(
+            "with the stand-in {hosts} {are} looked at on this machine, not where the plan says"
+        ));
     }
     for objective in ready.objectives.all.iter_mut().filter(|objective| objective.gated) {
         let host = objective.host.as_ref().map(|(host, _)| &monitor.hosts[host.index()]);
