@@ -263,5 +263,5 @@ fn first_look(source: Source, limit: Duration) -> impl Future<Output = Result<Lo
 /// What a host or its exporter said, without secrets and on one line.
 fn shown(told: &str, secrets: &Secrets) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    secrets.redact(told).chars().map(plain).collect()
+    secrets.redact_cut(told).chars().map(plain).collect()
 }

@@ -156,3 +156,73 @@ pub fn notices_of_hosts(plan: &Plan, objectives: &[Objective], ran: &[PhaseId]) 
     }
     told
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::resources::reading::{Reading, Values};
+    use crate::resources::source::{Parts, ProcessName};
+    use crate::resources::ticks::Ticks;
+    use crate::units::TimeSpan;
+
+    /// What is told of hosts with these names, sources and shares of processor time, where the generator uses half a core
+    /// of two.
+    fn told(hosts: Vec<(&str, Source, f64)>) -> Option<SharedMachineReport> {
+        let mut readings = PhaseReadings {
+            ticks: Some(Ticks { first: 0.0, every: 1.0 }),
+            expected: std::iter::once(1..2).collect(),
+            hosts: vec![HostSummary::default(); hosts.len()],
+            ..PhaseReadings::default()
+        };
+        for (host, (.., cpu)) in (0..).zip(&hosts) {
+            let values = Values { measured: vec![(Metric::Cpu, *cpu)], ..Values::default() };
+            readings.add(&Reading { phase: 0, host, tick: 1, covers: 1.0, values });
+        }
+        let file = crate::diagnostic::Problems::default().add_source("x", "");
+        let written = Some(crate::diagnostic::Span { file, start: 0, end: 0 });
+        let host = |(name, source, _): (&str, Source, f64)| {
+            let span = written.filter(|_| !name.starts_with('('));
+            Host { name: name.to_owned(), source, span }
+        };
+        let every = TimeSpan::from(Duration::from_secs(1));
+        let monitor = Monitor { every, hosts: hosts.into_iter().map(host).collect() };
+        let run = PhaseRun {
+            phase: PhaseId(0),
+            started_at: Timestamp::UNIX_EPOCH,
+            cpu: Duration::from_secs(5),
+            wall: Duration::from_secs(10),
+            peak_memory_bytes: 0,
+        };
+        shared_machine(&monitor, &readings, &run, 2.0)
+    }
+
+    fn process() -> Source {
+        Source::Process(ProcessName::Pid(1))
+    }
+
+    #[test]
+    fn the_targets_process_is_the_one_called_so_or_the_one_that_the_run_added() {
+        let machine = ("box", Source::Local(Parts::default()), 60.0);
+        let added =
+            told(vec![("db", process(), 97.0), machine.clone(), ("(target's process)", process(), 12.0)]);
+        let added = added.unwrap();
+        assert_eq!((added.target_cpu_percent, added.limit), (12.0, None));
+        let named = told(vec![("db", process(), 1.0), (TARGET, process(), 97.0), machine.clone()]).unwrap();
+        assert_eq!(named.limit, Some("target"));
+        assert_eq!(named.told, "target CPU 97 %, generator 25 %, this machine 60 %: the target is the limit");
+        assert!(told(vec![("db", process(), 97.0), machine]).is_none());
+    }
+
+    #[test]
+    fn a_full_machine_is_shared_by_both_or_used_by_others() {
+        let full = |target| {
+            told(vec![("box", Source::Local(Parts::default()), 99.0), (TARGET, process(), target)])
+                .unwrap()
+                .told
+        };
+        assert!(full(70.0).ends_with("the machine is the limit, which both share"));
+        assert!(full(5.0).ends_with("the machine is the limit, and most of it is used by others"));
+    }
+}

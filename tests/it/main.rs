@@ -16,6 +16,7 @@ mod exit_codes;
 mod expect;
 mod failures;
 mod generated_plans;
+mod hosts;
 mod impossible;
 mod judged;
 mod lists;

@@ -104,6 +104,11 @@ impl Runner {
         self
     }
 
+    /// Where plan, thresholds and files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// More arguments, separated by spaces.
     pub(crate) fn with(mut self, arguments: &str) -> Self {
         self.arguments.extend(arguments.split_whitespace().map(str::to_owned));

@@ -137,3 +137,30 @@ fn a_secret_that_begins_another_one_does_not_lay_its_end_bare() {
         .exits(5);
     assert_hidden(&run);
 }
+
+#[test]
+fn a_secret_that_an_exporter_sends_back_is_shown_nowhere() {
+    let target = Target::fast();
+    let exporter = Target::scripted(|_, request| {
+        let header = request.header("authorization").unwrap_or_default();
+        Answer::text(&format!("denied {} {header}\n", request.what))
+    });
+    let (url, objectives) = (exporter.url(), FAILED);
+    let hosts = format!(
+        "[monitor]\nevery = \"1s\"\n[monitor.hosts]\n\
+         a = {{ node_exporter = \"{url}/m?t=${{secret:TOKEN}}\", headers = {{ authorization = \"Bearer ${{secret:TOKEN}}\" }} }}\n\
+         b = {{ prometheus = \"{url}\", query = {{ cpu = \"up == '${{secret:TOKEN}}'\" }} }}\n\
+         c = {{ cgroup = \"/${{secret:TOKEN}}\" }}\nd = {{ process = \"file ${{secret:TOKEN}}\" }}\n"
+    );
+    let run = Runner::plan(&(hosts + PLAN))
+        .against(&target)
+        .objectives(objectives)
+        .variable("TOKEN", SECRET)
+        .with("--set phases.a.duration=2s")
+        .run();
+    assert!(exporter.count() > 2, "the exporter was asked");
+    assert!(exporter.received().iter().any(|it| it.header("authorization").is_some()));
+    assert_hidden(&run);
+    let told = run.report()["resources"].to_string();
+    assert!(told.contains("***"), "what it said is told, without the secret: {told}");
+}

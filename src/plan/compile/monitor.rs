@@ -1,6 +1,6 @@
 //! The hosts that are looked at, and who is asked about each.
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{FileOr, Key, Map, Spanned};
@@ -15,8 +15,6 @@ use crate::resources::source::{Endpoint, Parts, ProcessName, Source};
 const MOST_HOSTS: usize = 1000;
 /// Readings are at least and at most so many seconds apart.
 const EVERY: std::ops::RangeInclusive<f64> = 1.0..=60.0;
-/// What a URL cannot hold as it is.
-const SPACES: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}');
 const SOURCES: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, `{ cgroup = \"/system.slice/kms.service\" }`, \
                        `{ node_exporter = \"http://kms:9100/metrics\" }` and \
                        `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
@@ -201,8 +199,11 @@ impl Compiler<'_, '_> {
         let encoded = |secret: &String| {
             let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
             let whole = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
-            let spaces = utf8_percent_encode(secret, SPACES).to_string();
-            [form, whole, spaces]
+            let written = url::Url::parse(&format!("http://a/?{secret}")).ok();
+            let in_query = written.as_ref().and_then(|url| url.query()).map(str::to_owned);
+            let written = url::Url::parse(&format!("http://a/{secret}")).ok();
+            let in_path = written.map(|url| url.path()[1..].to_owned());
+            [Some(form), Some(whole), in_query, in_path].into_iter().flatten().filter(|form| !form.is_empty())
         };
         let forms: Vec<String> = self.secrets.iter().flat_map(encoded).collect();
         for form in forms {

@@ -21,6 +21,18 @@ impl Secrets {
     pub fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
     }
+
+    /// The same for a text with quotes that were cut, maybe in the middle of a secret: what is left of it goes too, up to
+    /// its first four characters.
+    pub fn redact_cut(&self, text: &str) -> String {
+        let cut = |text: String, secret: &String| {
+            let ends = secret.char_indices().map(|(end, _)| end).skip(4);
+            let parts: Vec<&str> = ends.map(|end| &secret[..end]).collect();
+            let parts = parts.into_iter().rev().flat_map(|part| ["`", "…"].map(|end| (part, end)));
+            parts.fold(text, |text, (part, end)| text.replace(&format!("{part}{end}"), &format!("***{end}")))
+        };
+        self.0.iter().fold(self.redact(text), cut)
+    }
 }
 
 impl std::fmt::Debug for Secrets {
@@ -127,5 +139,19 @@ impl TargetUrl {
 impl std::fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secrets;
+
+    #[test]
+    fn what_a_cut_leaves_of_a_secret_goes_too() {
+        let secrets = Secrets::new(vec!["s3cr3tTok".to_owned()]);
+        assert_eq!(secrets.redact_cut("denied: `x s3cr3tTok y`"), "denied: `x *** y`");
+        assert_eq!(secrets.redact_cut("denied: `x s3cr3tT`"), "denied: `x ***`");
+        assert_eq!(secrets.redact_cut("denied: `x s3cr…`"), "denied: `x ***…`");
+        assert_eq!(secrets.redact_cut("denied: `s3c`"), "denied: `s3c`");
     }
 }

@@ -202,6 +202,19 @@ fn a_run_is_ended_only_by_what_nothing_that_follows_can_change() {
     assert_eq!((window(6), window(7)), (false, true));
 }
 
+#[test]
+fn what_has_holes_ends_no_run() {
+    let certain = |hole: Range<u32>| {
+        let mut phase = of_cpu(40, |tick| (!hole.contains(&tick)).then_some(100.0));
+        phase.readings.expected[0].end = 61;
+        let objective = objective(cpu(Typical::Mean), 50.0);
+        let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
+        certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
+    };
+    // What is still to come is not missing.
+    assert_eq!((certain(0..0), certain(20..22), certain(20..26)), (true, true, false));
+}
+
 /// Memory of a service that collects its garbage every ten minutes, with what it keeps growing by a share.
 fn memory(hours: f64, growth: f64) -> impl Fn(u32) -> Values {
     move |tick| {

@@ -1,0 +1,54 @@
+//! Hosts that hang, and hosts that are not those that are meant.
+
+use std::process::Command;
+
+use crate::runner::Runner;
+use crate::target::Target;
+
+const PHASE: &str = "[[phases]]\nname = \"a\"\nduration = \"3s\"\nusers = 2\nmix = { any = 1 }\n\
+                     [users.any]\nwait = \"100ms\"\n[[users.any.tasks]]\nrequest = \"GET /\"\n";
+const MEMORY: &str = "[[resource]]\nname = \"Memory\"\nmetric = \"memory\"\nhost = \"stuck\"\nmaximum = \"100%\"\ngate = GATE\n\
+                      [[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"50%\"";
+
+fn plan(hosts: &str) -> Runner {
+    Runner::plan(&format!("[monitor]\nevery = \"1s\"\n[monitor.hosts]\n{hosts}\n{PHASE}"))
+}
+
+/// A plan with a host that is looked for in a file that nobody ever writes to, so that whoever reads it hangs.
+fn with_one_that_hangs(gate: &str) -> Runner {
+    let plan =
+        plan("stuck = { process = \"file pipe/pid\" }\nwell = \"local\"").file("plans/pipe/README", "");
+    let made = Command::new("mkfifo").arg(plan.folder().join("plans/pipe/pid")).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    plan.objectives(&MEMORY.replace("GATE", gate))
+}
+
+#[test]
+fn a_host_that_hangs_keeps_no_run_from_ending_and_no_other_host_from_being_read() {
+    let target = Target::fast();
+    let run = with_one_that_hangs("false").against(&target).run().exits(0);
+    let hosts = run.report()["resources"].as_array().cloned().unwrap_or_default();
+    let readings: Vec<_> =
+        hosts.iter().map(|host| (host["host"].as_str(), host["readings"].as_u64())).collect();
+    assert!(
+        readings.contains(&(Some("stuck"), Some(0))) && readings.contains(&(Some("well"), Some(3))),
+        "{readings:?}"
+    );
+    let memory = run.objective("Memory");
+    assert_eq!(memory["verdict"], "no data");
+}
+
+#[test]
+fn a_host_that_hangs_and_is_judged_is_found_before_any_load() {
+    let target = Target::fast();
+    let run = with_one_that_hangs("true").against(&target).with("--set phases.a.duration=6s").run().exits(5);
+    assert!(run.stderr.contains("host `stuck`") && run.stderr.contains("no answer within"), "{}", run.stderr);
+    assert_eq!(target.count(), 0);
+}
+
+#[test]
+fn a_process_at_another_port_than_the_load_goes_to_is_warned_of() {
+    let target = Target::fast();
+    let checked = plan("target = { process = \"port 9\" }").against(&target).check().exits(0);
+    assert!(checked.stderr.contains("W006") && checked.stderr.contains("port 9"), "{}", checked.stderr);
+}
