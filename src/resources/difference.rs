@@ -40,15 +40,16 @@ pub fn covers(before: &Look, now: &Look) -> f64 {
 
 /// What was used between two looks at the same host, and what is so at the second of them.
 ///
-/// After a reboot or a restart there are only levels, and where no time has passed as well. A counter that went back
-/// makes its metrics missing, unless it has only wrapped.
+/// After a reboot or a restart there are only levels. Where no time has passed by the host's clock there is nothing at
+/// all: whoever answers tells what was so before. A counter that went back makes its metrics missing, unless it has only
+/// wrapped.
 pub fn between(before: &Look, now: &Look) -> Values {
     let mut difference = Difference { elapsed: covers(before, now), ..Difference::default() };
     if is_new_life(before, now) {
         difference.values.anew = true;
         difference.values.troubles.push(began(now));
     } else if difference.elapsed <= 0.0 || !difference.elapsed.is_finite() {
-        difference.values.troubles.push("no time has passed between two looks".to_owned());
+        return Values::nothing("no time has passed between two looks by the host's clock");
     } else {
         difference.processor(before.cpu, now.cpu);
         difference.pressure(before.pressure, now.pressure);
@@ -344,10 +345,12 @@ mod tests {
     }
 
     #[test]
-    fn where_no_time_has_passed_there_is_no_rate() {
-        let values = between(&look(1000.0, 500.0), &look(1000.0, 500.0));
-        assert_eq!((values.measured.len(), values.anew), (0, false));
-        assert_eq!(values.troubles, ["no time has passed between two looks"]);
+    fn where_no_time_has_passed_nothing_is_a_reading_and_levels_are_none_either() {
+        let mut now = look(1000.0, 500.0);
+        now.levels.insert(Metric::Threads, Level { value: 7.0, most: Some(9.0) });
+        let values = between(&look(1000.0, 500.0), &now);
+        assert_eq!((values.measured.len(), values.most.len(), values.anew), (0, 0, false));
+        assert_eq!(values.troubles, ["no time has passed between two looks by the host's clock"]);
     }
 
     #[test]
