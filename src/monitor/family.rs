@@ -226,14 +226,14 @@ impl Members<'_> {
     }
 
     fn bytes(&self) -> io::Result<Disk> {
-        let mut disk = Disk::default();
+        let (mut all_read, mut all_written) = (0.0, 0.0);
         for member in self.alive() {
             match self.kernel.read(&format!("proc/{}/io", member.pid)) {
                 Ok(bytes) => {
                     let counted = process::disk_bytes(&String::from_utf8_lossy(&bytes));
                     let (read, written) = counted.ok_or(io::ErrorKind::InvalidData)?;
-                    disk.read += read;
-                    disk.written += written;
+                    all_read += read;
+                    all_written += written;
                 }
                 Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(error);
@@ -241,6 +241,6 @@ impl Members<'_> {
                 Err(_) => {}
             }
         }
-        Ok(disk)
+        Ok(Disk { read: Some(all_read), written: Some(all_written), ..Disk::default() })
     }
 }

@@ -115,7 +115,7 @@ impl Kernel {
     fn measured(&self, mount: Mount) -> Option<Mount> {
         let StatVfs { f_frsize, f_blocks, f_bfree, f_bavail, .. } =
             statvfs(self.root.join(mount.point.trim_start_matches('/'))).ok()?;
-        let bytes = |blocks: u64| blocks as f64 * f_frsize as f64;
+        let bytes = |blocks: u64| Some(blocks as f64 * f_frsize as f64);
         Some(Mount { size: bytes(f_blocks), free: bytes(f_bfree), available: bytes(f_bavail), ..mount })
     }
 

@@ -160,7 +160,7 @@ impl Files<'_> {
         };
         let sum = |key: &str| {
             let parts = stat.lines().filter(counts).flat_map(|line| line.split(' '));
-            parts.filter_map(|part| first_number(part.strip_prefix(key)?)).sum()
+            Some(parts.filter_map(|part| first_number(part.strip_prefix(key)?)).sum())
         };
         Disk { busy: None, queued: None, read: sum("rbytes="), written: sum("wbytes=") }
     }
@@ -238,6 +238,9 @@ mod tests {
             ("proc/stat", "cpu0 1\n"),
         ]);
         let found = look(&read, "c", "a", 0.0).unwrap();
-        assert_eq!(found.disks.unwrap()["all"], Disk { read: 10.0, written: 20.0, ..Disk::default() });
+        assert_eq!(
+            found.disks.unwrap()["all"],
+            Disk { read: Some(10.0), written: Some(20.0), ..Disk::default() }
+        );
     }
 }

@@ -13,7 +13,7 @@ const LETTERED: [&str; 4] = ["sd", "hd", "vd", "xvd"];
 const REAL: [&str; 12] =
     ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "vfat", "jfs", "reiserfs", "bcachefs", "ntfs3"];
 
-/// A file system that is mounted, in bytes.
+/// A file system that is mounted, in bytes; what nobody says is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mount {
     /// Where.
@@ -23,11 +23,11 @@ pub struct Mount {
     /// What it lies on.
     pub device: String,
     /// All of it.
-    pub size: f64,
+    pub size: Option<f64>,
     /// What is free.
-    pub free: f64,
+    pub free: Option<f64>,
     /// What is free for ordinary users.
-    pub available: f64,
+    pub available: Option<f64>,
 }
 
 /// The disk of which a name is a partition, if it looks like one.
@@ -82,7 +82,7 @@ pub fn is_real(mount: &Mount) -> bool {
 /// How full the fullest file system is, in percent of what ordinary users can use of it.
 ///
 /// # Errors
-/// When a named one is not there, or none counts.
+/// When a named one is not there, none counts, or the space of one that does is not told.
 pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
     if let Some(gone) = named.iter().find(|point| !mounts.iter().any(|mount| mount.point == **point)) {
         return Err(format!("no file system is mounted at `{gone}`"));
@@ -90,12 +90,19 @@ pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
     let counts = |mount: &&Mount| {
         if named.is_empty() { is_real(mount) } else { named.contains(&mount.point) }
     };
-    let shares = mounts.iter().filter(counts).filter_map(|mount| {
-        let used = mount.size - mount.free;
-        let usable = used + mount.available;
-        (usable > 0.0).then_some((used / usable * 100.0).clamp(0.0, 100.0))
-    });
-    shares.reduce(f64::max).ok_or_else(|| "no file system on a disk is mounted here; name one".to_owned())
+    let mut fullest = None;
+    for mount in mounts.iter().filter(counts) {
+        let (Some(size), Some(free), Some(available)) = (mount.size, mount.free, mount.available) else {
+            return Err(format!("size, free and available space of `{}` are not all told", mount.point));
+        };
+        let used = size - free;
+        let usable = used + available;
+        if usable > 0.0 {
+            let share = (used / usable * 100.0).clamp(0.0, 100.0);
+            fullest = Some(fullest.map_or(share, |most: f64| most.max(share)));
+        }
+    }
+    fullest.ok_or_else(|| "no file system on a disk is mounted here; name one".to_owned())
 }
 
 #[cfg(test)]
@@ -159,9 +166,9 @@ mod tests {
             point: point.to_owned(),
             kind: kind.to_owned(),
             device: String::new(),
-            size,
-            free,
-            available,
+            size: Some(size),
+            free: Some(free),
+            available: Some(available),
         };
         let mounts = [
             mount("/", "ext4", 100.0, 60.0, 40.0),
@@ -173,5 +180,8 @@ mod tests {
         assert_eq!(fullest(&mounts, &["/net".to_owned()]), Ok(70.0));
         assert!(fullest(&mounts, &["/var".to_owned()]).is_err());
         assert!(fullest(&mounts[1..], &[]).is_err());
+        let untold = Mount { free: None, ..mounts[0].clone() };
+        let told = "size, free and available space of `/` are not all told";
+        assert_eq!(fullest(&[untold], &[]), Err(told.to_owned()));
     }
 }

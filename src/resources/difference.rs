@@ -129,15 +129,21 @@ impl Difference {
             return;
         };
         let why = if earlier == later {
-            let [busy, idle, iowait, steal] = [Part::Busy, Part::Idle, Part::Iowait, Part::Steal]
-                .map(|part| part.of(now) - part.of(before));
-            if busy >= -ROUNDING && steal >= -ROUNDING {
+            let [busy, idle, iowait] =
+                [Part::Busy, Part::Idle, Part::Iowait].map(|part| part.of(now) - part.of(before));
+            let (once, steal) = (stolen(before), stolen(now));
+            if once.is_some() != steal.is_some() {
+                "what a hypervisor stole was not counted at both looks".to_owned()
+            } else if busy >= -ROUNDING && steal >= once.map(|once| once - ROUNDING) {
                 let busy = busy.max(0.0);
                 // The kernel lets idle and iowait go back; that must not make the rest look larger or smaller.
                 let total = busy + idle.max(0.0) + iowait.max(0.0);
                 if total > 0.0 {
                     self.percent(Metric::Cpu, busy, total);
-                    return self.percent(Metric::Steal, steal, total);
+                    if let Some((once, steal)) = once.zip(steal) {
+                        self.percent(Metric::Steal, steal - once, total);
+                    }
+                    return;
                 }
                 "no processor time was counted between two looks".to_owned()
             } else {
@@ -192,9 +198,9 @@ impl Difference {
             let longest = all.largest(|disk| disk.queued, Some(SECONDS_OF_A_DISK));
             self.known(Metric::DiskQueue, longest);
         }
-        let read = all.sum(|disk| Some(disk.read), bytes);
+        let read = all.sum(|disk| disk.read, bytes);
         self.known(Metric::DiskRead, read);
-        let written = all.sum(|disk| Some(disk.written), bytes);
+        let written = all.sum(|disk| disk.written, bytes);
         self.known(Metric::DiskWrite, written);
     }
 
@@ -205,9 +211,9 @@ impl Difference {
     ) {
         let Some(now) = now else { return };
         let all = Devices { what: "network device", before, now, elapsed: self.elapsed };
-        let received = all.sum(|device| Some(device.received), Some(BYTES_OF_A_DEVICE));
+        let received = all.sum(|device| device.received, Some(BYTES_OF_A_DEVICE));
         self.known(Metric::NetworkIn, received);
-        let sent = all.sum(|device| Some(device.sent), Some(BYTES_OF_A_DEVICE));
+        let sent = all.sum(|device| device.sent, Some(BYTES_OF_A_DEVICE));
         self.known(Metric::NetworkOut, sent);
     }
 
@@ -225,13 +231,12 @@ impl Difference {
         }
     }
 
-    /// Adds what the second look says is missing, and puts all in order.
+    /// Adds what the second look says is missing, whose reasons are the better ones, and puts all in order.
     fn finish(self, now: &Look) -> Values {
         let mut values = self.values;
+        values.missing.retain(|(metric, _)| !now.missing.contains_key(metric));
         for (metric, why) in &now.missing {
-            let known =
-                values.of(*metric).is_some() || values.missing.iter().any(|(known, _)| known == metric);
-            if !known {
+            if values.of(*metric).is_none() {
                 values.missing.push((*metric, why.clone()));
             }
         }
@@ -250,7 +255,13 @@ enum Part {
     Busy,
     Idle,
     Iowait,
-    Steal,
+}
+
+fn stolen(cpu: Cpu) -> Option<f64> {
+    match cpu {
+        Cpu::Machine { steal, .. } => steal,
+        Cpu::Part { .. } => None,
+    }
 }
 
 impl Part {
@@ -259,7 +270,6 @@ impl Part {
             (Cpu::Machine { total, idle, iowait, .. }, Self::Busy) => total - idle - iowait,
             (Cpu::Machine { idle, .. }, Self::Idle) => idle,
             (Cpu::Machine { iowait, .. }, Self::Iowait) => iowait,
-            (Cpu::Machine { steal, .. }, Self::Steal) => steal,
             (Cpu::Part { used, .. }, _) => used,
         }
     }
@@ -279,8 +289,11 @@ impl<T> Devices<'_, T> {
         let Some(before) = self.before else { return Err(NOT_BEFORE.to_owned()) };
         let mut rates = Vec::new();
         for (name, now) in self.now {
-            let pair = before.get(name).and_then(|before| Some((counter(before)?, counter(now)?)));
-            let Some((before, now)) = pair else { continue };
+            let Some(before) = before.get(name) else { continue };
+            let Some(now) = counter(now) else {
+                return Err(format!("{} `{name}` does not count it", self.what));
+            };
+            let Some(before) = counter(before) else { return Err(NOT_BEFORE.to_owned()) };
             let reset = || format!("the counters of {} `{name}` were reset", self.what);
             rates.push(advance(before, now, range).ok_or_else(reset)? / self.elapsed);
         }
@@ -303,7 +316,7 @@ mod tests {
 
     fn look(at: f64, age: f64) -> Look {
         let life = Life { began: "the machine was booted".to_owned(), age: Some(age) };
-        let disk = Disk { busy: Some(at), queued: Some(at * 2.0), read: at, written: 0.0 };
+        let disk = Disk { busy: Some(at), queued: Some(at * 2.0), read: Some(at), written: Some(0.0) };
         Look { at, life, disks: Some([("vda".to_owned(), disk)].into()), ..Look::default() }
     }
 
@@ -354,8 +367,23 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_lacks_a_counter_makes_its_metric_missing_and_no_other() {
+        let (mut before, mut now) = (look(1000.0, 500.0), look(1010.0, 510.0));
+        let lacks = |look: &mut Look| {
+            let disk = Disk { read: None, ..look.disks.as_ref().unwrap()["vda"] };
+            look.disks.as_mut().unwrap().insert("vdb".to_owned(), disk);
+        };
+        lacks(&mut now);
+        assert_eq!(between(&before, &now).of(Metric::DiskRead), Some(1.0), "a disk that comes counts later");
+        lacks(&mut before);
+        let values = between(&before, &now);
+        assert_eq!(values.missing, [(Metric::DiskRead, "disk `vdb` does not count it".to_owned())]);
+        assert_eq!(values.of(Metric::DiskIo), Some(100.0));
+    }
+
+    #[test]
     fn cores_that_come_do_not_count_as_idle_time() {
-        let cpu = |total, idle, cores| Cpu::Machine { total, idle, iowait: 0.0, steal: 0.0, cores };
+        let cpu = |total, idle, cores| Cpu::Machine { total, idle, iowait: 0.0, steal: Some(0.0), cores };
         let with = |mut look: Look, cpu| {
             look.cpu = Some(cpu);
             look

@@ -5,23 +5,27 @@ use std::collections::BTreeMap;
 use crate::resources::choice::Mount;
 use crate::resources::exposition::{Sample, line, samples};
 use crate::resources::look::{Disk, Level, Traffic};
-use crate::resources::machine::{Machine, Memory, Modes};
+use crate::resources::machine::{Machine, Memory, Modes, Swap};
 use crate::resources::metric::Metric;
 use crate::resources::proc::some_limit;
 
 /// The families that make a metric, and the collector that gives them: without one of these there is no metric.
 const FAMILIES: &[(&str, &str, &[Metric])] = &[
     ("node_cpu_seconds_total", "cpu", &[Metric::Cpu, Metric::Steal]),
-    ("node_memory_MemTotal_bytes", "meminfo", &[Metric::Memory, Metric::MemoryUsed, Metric::Swap]),
-    ("node_memory_MemAvailable_bytes", "meminfo", &[Metric::Memory, Metric::MemoryUsed, Metric::Swap]),
-    (
-        "node_disk_io_time_seconds_total",
-        "diskstats",
-        &[Metric::DiskIo, Metric::DiskQueue, Metric::DiskRead, Metric::DiskWrite],
-    ),
+    ("node_memory_MemTotal_bytes", "meminfo", &[Metric::Memory, Metric::MemoryUsed]),
+    ("node_memory_MemAvailable_bytes", "meminfo", &[Metric::Memory, Metric::MemoryUsed]),
+    ("node_memory_SwapTotal_bytes", "meminfo", &[Metric::Swap]),
+    ("node_memory_SwapFree_bytes", "meminfo", &[Metric::Swap]),
+    ("node_disk_io_time_seconds_total", "diskstats", &[Metric::DiskIo]),
+    ("node_disk_io_time_weighted_seconds_total", "diskstats", &[Metric::DiskQueue]),
+    ("node_disk_read_bytes_total", "diskstats", &[Metric::DiskRead]),
+    ("node_disk_written_bytes_total", "diskstats", &[Metric::DiskWrite]),
     ("node_pressure_io_waiting_seconds_total", "pressure", &[Metric::DiskPressure]),
+    ("node_filesystem_size_bytes", "filesystem", &[Metric::DiskUsed]),
+    ("node_filesystem_free_bytes", "filesystem", &[Metric::DiskUsed]),
     ("node_filesystem_avail_bytes", "filesystem", &[Metric::DiskUsed]),
-    ("node_network_receive_bytes_total", "netdev", &[Metric::NetworkIn, Metric::NetworkOut]),
+    ("node_network_receive_bytes_total", "netdev", &[Metric::NetworkIn]),
+    ("node_network_transmit_bytes_total", "netdev", &[Metric::NetworkOut]),
     ("node_filefd_allocated", "filefd", &[Metric::OpenFiles]),
     ("node_processes_threads", "processes", &[Metric::Threads]),
     ("node_netstat_Tcp_CurrEstab", "netstat", &[Metric::Connections]),
@@ -81,15 +85,15 @@ impl Found {
             self.alone.insert(name, sample.value);
             return;
         }
-        let disk = |field: fn(&mut Disk) -> &mut f64| (sample.label("device").to_owned(), field);
+        let disk = |field: fn(&mut Disk) -> &mut Option<f64>| (sample.label("device").to_owned(), field);
         let disk = match sample.name {
-            "node_disk_io_time_seconds_total" => disk(|disk| disk.busy.get_or_insert(0.0)),
-            "node_disk_io_time_weighted_seconds_total" => disk(|disk| disk.queued.get_or_insert(0.0)),
+            "node_disk_io_time_seconds_total" => disk(|disk| &mut disk.busy),
+            "node_disk_io_time_weighted_seconds_total" => disk(|disk| &mut disk.queued),
             "node_disk_read_bytes_total" => disk(|disk| &mut disk.read),
             "node_disk_written_bytes_total" => disk(|disk| &mut disk.written),
             _ => return self.take_other(sample),
         };
-        *disk.1(self.machine.disks.entry(disk.0).or_default()) = sample.value;
+        *disk.1(self.machine.disks.entry(disk.0).or_default()) = Some(sample.value);
     }
 
     fn take_other(&mut self, sample: &Sample<'_>) {
@@ -100,18 +104,18 @@ impl Found {
                 let core = self.machine.cores.entry(sample.label("cpu").to_owned()).or_default();
                 let mode = sample.label("mode");
                 if let Some((_, seconds)) = core.named().into_iter().find(|(name, _)| *name == mode) {
-                    *seconds = sample.value;
+                    *seconds = Some(sample.value);
                 }
             }
             "node_network_receive_bytes_total" if device != "lo" => {
-                network.entry(device.to_owned()).or_default().received = sample.value;
+                network.entry(device.to_owned()).or_default().received = Some(sample.value);
             }
             "node_network_transmit_bytes_total" if device != "lo" => {
-                network.entry(device.to_owned()).or_default().sent = sample.value;
+                network.entry(device.to_owned()).or_default().sent = Some(sample.value);
             }
-            "node_filesystem_size_bytes" => self.mount(sample).size = sample.value,
-            "node_filesystem_free_bytes" => self.mount(sample).free = sample.value,
-            "node_filesystem_avail_bytes" => self.mount(sample).available = sample.value,
+            "node_filesystem_size_bytes" => self.mount(sample).size = Some(sample.value),
+            "node_filesystem_free_bytes" => self.mount(sample).free = Some(sample.value),
+            "node_filesystem_avail_bytes" => self.mount(sample).available = Some(sample.value),
             _ => {}
         }
     }
@@ -134,12 +138,9 @@ impl Found {
         let mut machine = Machine { at: now.unwrap_or(otherwise), ..self.machine };
         machine.age = now.zip(alone("node_boot_time_seconds")).map(|(now, booted)| now - booted);
         let memory = alone("node_memory_MemTotal_bytes").zip(alone("node_memory_MemAvailable_bytes"));
-        machine.memory = memory.map(|(total, available)| Memory {
-            total,
-            available,
-            swap_total: alone("node_memory_SwapTotal_bytes").unwrap_or(0.0),
-            swap_free: alone("node_memory_SwapFree_bytes").unwrap_or(0.0),
-        });
+        machine.memory = memory.map(|(total, available)| Memory { total, available });
+        let swap = alone("node_memory_SwapTotal_bytes").zip(alone("node_memory_SwapFree_bytes"));
+        machine.swap = swap.map(|(total, free)| Swap { total, free });
         machine.pressure = alone("node_pressure_io_waiting_seconds_total");
         machine.files = alone("node_filefd_allocated")
             .map(|value| Level { value, most: alone("node_filefd_maximum").and_then(some_limit) });
@@ -149,11 +150,29 @@ impl Found {
         machine.mounts = self.mounts.into_values().collect();
         for (family, collector, metrics) in FAMILIES {
             if !self.families.contains(family) {
-                let why = format!("there is no {family} (`--collector.{collector}`)");
-                machine.missing.extend(metrics.iter().map(|metric| (*metric, why.clone())));
+                lacks(&mut machine, metrics, &format!("there is no {family} (`--collector.{collector}`)"));
             }
         }
+        lacking_modes(&mut machine);
         Ok(machine)
+    }
+}
+
+/// Says why metrics cannot be had; the first reason stays.
+fn lacks(machine: &mut Machine, metrics: &[Metric], why: &str) {
+    for metric in metrics {
+        machine.missing.entry(*metric).or_insert_with(|| why.to_owned());
+    }
+}
+
+/// Without one mode nobody knows how much processor time was used, unless it is that which was stolen.
+fn lacking_modes(machine: &mut Machine) {
+    let cores: Vec<Modes> = machine.cores.values().copied().collect();
+    let why = |mode| format!("there is no node_cpu_seconds_total{{mode=\"{mode}\"}} (`--collector.cpu`)");
+    if let Some(mode) = cores.iter().copied().find_map(Modes::lacking) {
+        lacks(machine, &[Metric::Cpu, Metric::Steal], &why(mode));
+    } else if cores.iter().any(|core| core.steal.is_none()) {
+        lacks(machine, &[Metric::Steal], &why("steal"));
     }
 }
 
@@ -164,36 +183,38 @@ pub fn text(machine: &Machine) -> String {
     for (core, modes) in &machine.cores {
         let mut modes: Modes = *modes;
         for (mode, seconds) in modes.named() {
-            pages.add("node_cpu_seconds_total", &[("cpu", core), ("mode", mode)], *seconds);
+            pages.maybe("node_cpu_seconds_total", &[("cpu", core), ("mode", mode)], *seconds);
         }
     }
-    if let Some(Memory { total, available, swap_total, swap_free }) = machine.memory {
+    if let Some(Memory { total, available }) = machine.memory {
         pages.add("node_memory_MemTotal_bytes", &[], total);
         pages.add("node_memory_MemAvailable_bytes", &[], available);
-        pages.add("node_memory_SwapTotal_bytes", &[], swap_total);
-        pages.add("node_memory_SwapFree_bytes", &[], swap_free);
+    }
+    if let Some(Swap { total, free }) = machine.swap {
+        pages.add("node_memory_SwapTotal_bytes", &[], total);
+        pages.add("node_memory_SwapFree_bytes", &[], free);
     }
     for (name, disk) in &machine.disks {
         pages.disk(name, *disk);
     }
     for (name, Traffic { received, sent }) in &machine.network {
-        pages.add("node_network_receive_bytes_total", &[("device", name)], *received);
-        pages.add("node_network_transmit_bytes_total", &[("device", name)], *sent);
+        pages.maybe("node_network_receive_bytes_total", &[("device", name)], *received);
+        pages.maybe("node_network_transmit_bytes_total", &[("device", name)], *sent);
     }
     for Mount { point, kind, device, size, free, available } in &machine.mounts {
         let labels = [("device", &**device), ("fstype", kind), ("mountpoint", point)];
-        pages.add("node_filesystem_size_bytes", &labels, *size);
-        pages.add("node_filesystem_free_bytes", &labels, *free);
-        pages.add("node_filesystem_avail_bytes", &labels, *available);
+        pages.maybe("node_filesystem_size_bytes", &labels, *size);
+        pages.maybe("node_filesystem_free_bytes", &labels, *free);
+        pages.maybe("node_filesystem_avail_bytes", &labels, *available);
     }
-    pages.maybe("node_pressure_io_waiting_seconds_total", machine.pressure);
-    pages.maybe("node_filefd_allocated", machine.files.map(|files| files.value));
-    pages.maybe("node_filefd_maximum", machine.files.and_then(|files| files.most));
-    pages.maybe("node_processes_threads", machine.threads.map(|threads| threads.value));
-    pages.maybe(MOST_THREADS, machine.threads.and_then(|threads| threads.most));
-    pages.maybe("node_netstat_Tcp_CurrEstab", machine.connections);
+    pages.maybe("node_pressure_io_waiting_seconds_total", &[], machine.pressure);
+    pages.maybe("node_filefd_allocated", &[], machine.files.map(|files| files.value));
+    pages.maybe("node_filefd_maximum", &[], machine.files.and_then(|files| files.most));
+    pages.maybe("node_processes_threads", &[], machine.threads.map(|threads| threads.value));
+    pages.maybe(MOST_THREADS, &[], machine.threads.and_then(|threads| threads.most));
+    pages.maybe("node_netstat_Tcp_CurrEstab", &[], machine.connections);
     pages.add("node_time_seconds", &[], machine.at);
-    pages.maybe("node_boot_time_seconds", machine.age.map(|age| machine.at - age));
+    pages.maybe("node_boot_time_seconds", &[], machine.age.map(|age| machine.at - age));
     pages.text()
 }
 
@@ -232,22 +253,18 @@ impl Pages {
         self.0.entry(name).or_default().push_str(&line(name, labels, value));
     }
 
-    fn maybe(&mut self, name: &'static str, value: Option<f64>) {
+    fn maybe(&mut self, name: &'static str, labels: &[(&str, &str)], value: Option<f64>) {
         if let Some(value) = value {
-            self.add(name, &[], value);
+            self.add(name, labels, value);
         }
     }
 
     fn disk(&mut self, name: &str, Disk { busy, queued, read, written }: Disk) {
         let device = [("device", name)];
-        if let Some(busy) = busy {
-            self.add("node_disk_io_time_seconds_total", &device, busy);
-        }
-        if let Some(queued) = queued {
-            self.add("node_disk_io_time_weighted_seconds_total", &device, queued);
-        }
-        self.add("node_disk_read_bytes_total", &device, read);
-        self.add("node_disk_written_bytes_total", &device, written);
+        self.maybe("node_disk_io_time_seconds_total", &device, busy);
+        self.maybe("node_disk_io_time_weighted_seconds_total", &device, queued);
+        self.maybe("node_disk_read_bytes_total", &device, read);
+        self.maybe("node_disk_written_bytes_total", &device, written);
     }
 
     fn text(self) -> String {
@@ -263,26 +280,42 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::source::Parts;
 
     fn full() -> Machine {
-        let core = Modes { user: 1.25, idle: 100.5, iowait: 0.1, steal: 0.2, ..Modes::default() };
-        let disk = Disk { busy: Some(182.38), queued: Some(3278.657), read: 5.4481052672e10, written: 0.0 };
+        let core = Modes {
+            user: Some(1.25),
+            nice: Some(0.0),
+            system: Some(3.5),
+            idle: Some(100.5),
+            iowait: Some(0.1),
+            irq: Some(0.0),
+            softirq: Some(0.75),
+            steal: Some(0.2),
+        };
+        let disk = Disk {
+            busy: Some(182.38),
+            queued: Some(3278.657),
+            read: Some(5.4481052672e10),
+            written: Some(0.0),
+        };
         let mount = Mount {
             point: "/a \"b\"\\".to_owned(),
             kind: "ext4".to_owned(),
             device: "/dev/vda".to_owned(),
-            size: 100.0,
-            free: 50.0,
-            available: 40.0,
+            size: Some(100.0),
+            free: Some(50.0),
+            available: Some(40.0),
         };
         Machine {
             at: 1000.5,
             age: Some(200.25),
-            cores: [("0".to_owned(), core), ("1".to_owned(), Modes::default())].into(),
-            memory: Some(Memory { total: 2.5e10, available: 2e10, swap_total: 0.0, swap_free: 0.0 }),
+            cores: [("0".to_owned(), core), ("1".to_owned(), core)].into(),
+            memory: Some(Memory { total: 2.5e10, available: 2e10 }),
+            swap: Some(Swap { total: 0.0, free: 0.0 }),
             pressure: Some(77.996451),
             disks: [("vda".to_owned(), disk)].into(),
-            network: [("eth0".to_owned(), Traffic { received: 5.0, sent: 6.0 })].into(),
+            network: [("eth0".to_owned(), Traffic { received: Some(5.0), sent: Some(6.0) })].into(),
             mounts: vec![mount],
             files: Some(Level { value: 525.0, most: Some(2_466_177.0) }),
             threads: Some(Level { value: 99.0, most: None }),
@@ -314,6 +347,46 @@ mod tests {
             "there is no node_processes_threads (`--collector.processes`)"
         );
         assert_eq!(found.missing.len(), 2);
+    }
+
+    /// What is said to be missing where the lines with a text are left out of a page.
+    fn without(part: &str) -> BTreeMap<Metric, String> {
+        let page = text(&full());
+        let kept: Vec<&str> = page.lines().filter(|line| !line.contains(part)).collect();
+        machine(&kept.join("\n"), 0.0).unwrap().look(&Parts::default()).missing
+    }
+
+    #[test]
+    fn what_is_left_out_is_missing_by_its_name_and_never_nothing() {
+        for (part, metric) in [
+            ("node_memory_SwapTotal_bytes", Metric::Swap),
+            ("node_memory_SwapFree_bytes", Metric::Swap),
+            ("node_disk_io_time_seconds_total", Metric::DiskIo),
+            ("node_disk_io_time_weighted_seconds_total", Metric::DiskQueue),
+            ("node_disk_read_bytes_total", Metric::DiskRead),
+            ("node_disk_written_bytes_total", Metric::DiskWrite),
+            ("node_network_receive_bytes_total", Metric::NetworkIn),
+            ("node_network_transmit_bytes_total", Metric::NetworkOut),
+            ("node_filesystem_size_bytes", Metric::DiskUsed),
+            ("node_filesystem_free_bytes", Metric::DiskUsed),
+            ("node_filesystem_avail_bytes", Metric::DiskUsed),
+        ] {
+            let missing = without(part);
+            let said =
+                missing.get(&metric).is_some_and(|why| why.starts_with(&format!("there is no {part} (")));
+            assert!(said && missing.len() == 1, "{part}: {missing:?}");
+        }
+    }
+
+    #[test]
+    fn a_mode_that_lacks_takes_the_processor_with_it_unless_it_is_steal() {
+        for mode in ["user", "idle", "iowait"] {
+            let missing = without(&format!("mode=\"{mode}\""));
+            let why = format!("there is no node_cpu_seconds_total{{mode=\"{mode}\"}} (`--collector.cpu`)");
+            assert_eq!((&missing[&Metric::Cpu], &missing[&Metric::Steal]), (&why, &why));
+        }
+        let missing = without("mode=\"steal\"");
+        assert!(missing[&Metric::Steal].contains("steal") && missing.len() == 1, "{missing:?}");
     }
 
     #[test]

@@ -62,8 +62,8 @@ pub enum Cpu {
         idle: f64,
         /// Nothing to do but to wait for a disk. The kernel lets it go back.
         iowait: f64,
-        /// Given to others by a hypervisor.
-        steal: f64,
+        /// Given to others by a hypervisor; `None` where nobody counts it, and then it is not in the total.
+        steal: Option<f64>,
         /// How many cores there are; where that changes, what was counted before and after does not compare.
         cores: u32,
     },
@@ -78,26 +78,26 @@ pub enum Cpu {
     },
 }
 
-/// What a disk did so far.
+/// What a disk did so far; what is not counted is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Disk {
-    /// Seconds with a request under way; `None` where only bytes are counted.
+    /// Seconds with a request under way.
     pub busy: Option<f64>,
     /// Seconds of all requests together, waiting or under way.
     pub queued: Option<f64>,
     /// Bytes read.
-    pub read: f64,
+    pub read: Option<f64>,
     /// Bytes written.
-    pub written: f64,
+    pub written: Option<f64>,
 }
 
-/// What a network device did so far.
+/// What a network device did so far; what is not counted is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Traffic {
     /// Bytes received.
-    pub received: f64,
+    pub received: Option<f64>,
     /// Bytes sent.
-    pub sent: f64,
+    pub sent: Option<f64>,
 }
 
 /// What is so at this moment.

@@ -16,8 +16,10 @@ pub struct Machine {
     pub age: Option<f64>,
     /// Each core by its number.
     pub cores: BTreeMap<String, Modes>,
-    /// Memory and swap space.
+    /// Memory.
     pub memory: Option<Memory>,
+    /// Swap space.
+    pub swap: Option<Swap>,
     /// Seconds in which some task waited for a disk.
     pub pressure: Option<f64>,
     /// Each disk by its name, with partitions and what is no disk of its own.
@@ -36,43 +38,49 @@ pub struct Machine {
     pub missing: BTreeMap<Metric, String>,
 }
 
-/// What a core did so far, in seconds. Guests are in `user` and `nice`.
+/// What a core did so far, in seconds. Guests are in `user` and `nice`. What is not
+/// counted is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Modes {
     /// Programs.
-    pub user: f64,
+    pub user: Option<f64>,
     /// Programs that let others go first.
-    pub nice: f64,
+    pub nice: Option<f64>,
     /// The kernel.
-    pub system: f64,
+    pub system: Option<f64>,
     /// Nothing.
-    pub idle: f64,
+    pub idle: Option<f64>,
     /// Nothing but to wait for a disk.
-    pub iowait: f64,
+    pub iowait: Option<f64>,
     /// Interrupts.
-    pub irq: f64,
+    pub irq: Option<f64>,
     /// What interrupts left to do.
-    pub softirq: f64,
+    pub softirq: Option<f64>,
     /// What a hypervisor gave to others.
-    pub steal: f64,
+    pub steal: Option<f64>,
 }
 
-/// Memory and swap space, in bytes.
+/// Memory, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Memory {
-    /// All memory.
+    /// All of it.
     pub total: f64,
     /// What programs can still get, without swapping.
     pub available: f64,
-    /// All swap space.
-    pub swap_total: f64,
-    /// Unused swap space.
-    pub swap_free: f64,
+}
+
+/// Swap space, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Swap {
+    /// All of it.
+    pub total: f64,
+    /// What is unused.
+    pub free: f64,
 }
 
 impl Modes {
     /// Each with its name, as exporters call it.
-    pub fn named(&mut self) -> [(&'static str, &mut f64); 8] {
+    pub fn named(&mut self) -> [(&'static str, &mut Option<f64>); 8] {
         let Self { user, nice, system, idle, iowait, irq, softirq, steal } = self;
         [
             ("user", user),
@@ -84,6 +92,18 @@ impl Modes {
             ("softirq", softirq),
             ("steal", steal),
         ]
+    }
+
+    /// The first mode that is not counted, of those without which nobody knows how much time was used.
+    pub fn lacking(mut self) -> Option<&'static str> {
+        let all = self.named();
+        all.into_iter().find(|(name, time)| time.is_none() && *name != "steal").map(|(name, _)| name)
+    }
+
+    /// All time, with that which was stolen as far as it is counted.
+    fn total(mut self) -> Option<f64> {
+        let total = self.named().into_iter().filter_map(|(_, time)| *time).sum();
+        self.lacking().is_none().then_some(total)
     }
 }
 
@@ -114,6 +134,9 @@ impl Machine {
         if let Some(memory) = self.memory {
             memory.tell(&mut look);
         }
+        if let Some(swap) = self.swap {
+            swap.tell(&mut look);
+        }
         look.levels.extend(self.files.map(|files| (Metric::OpenFiles, files)));
         look.levels.extend(self.threads.map(|threads| (Metric::Threads, threads)));
         if let Some(connections) = self.connections {
@@ -130,8 +153,13 @@ impl Memory {
             level(look, Metric::Memory, used / self.total * 100.0, Some(100.0));
             level(look, Metric::MemoryUsed, used, Some(self.total));
         }
-        let swapped = (self.swap_total - self.swap_free).max(0.0);
-        let share = if self.swap_total > 0.0 { swapped / self.swap_total * 100.0 } else { 0.0 };
+    }
+}
+
+impl Swap {
+    fn tell(self, look: &mut Look) {
+        let swapped = (self.total - self.free).max(0.0);
+        let share = if self.total > 0.0 { swapped / self.total * 100.0 } else { 0.0 };
         level(look, Metric::Swap, share, Some(100.0));
     }
 }
@@ -141,18 +169,20 @@ fn level(look: &mut Look, metric: Metric, value: f64, most: Option<f64>) {
 }
 
 fn say(look: &mut Look, metrics: &[Metric], why: &str) {
-    look.missing.extend(metrics.iter().map(|metric| (*metric, why.to_owned())));
+    for metric in metrics {
+        // Whoever counted knows better why.
+        look.missing.entry(*metric).or_insert_with(|| why.to_owned());
+    }
 }
 
-/// All cores together.
+/// All cores together; `None` where one of them lacks what it takes.
 fn cpu(cores: &BTreeMap<String, Modes>) -> Option<Cpu> {
     let count = u32::try_from(cores.len()).ok().filter(|count| *count > 0)?;
-    let sum = |mode: fn(&Modes) -> f64| cores.values().map(mode).sum::<f64>();
-    let total = |core: &Modes| core.clone().named().into_iter().map(|(_, seconds)| *seconds).sum();
+    let sum = |mode: fn(&Modes) -> Option<f64>| cores.values().map(mode).sum::<Option<f64>>();
     Some(Cpu::Machine {
-        total: sum(total),
-        idle: sum(|core| core.idle),
-        iowait: sum(|core| core.iowait),
+        total: sum(|core| core.total())?,
+        idle: sum(|core| core.idle)?,
+        iowait: sum(|core| core.iowait)?,
         steal: sum(|core| core.steal),
         cores: count,
     })

@@ -13,7 +13,7 @@ use procfs_core::{
 
 use crate::resources::choice::Mount;
 use crate::resources::look::{Disk, Level, Traffic};
-use crate::resources::machine::{Machine, Memory, Modes};
+use crate::resources::machine::{Machine, Memory, Modes, Swap};
 use crate::resources::metric::Metric;
 
 /// Ticks in a second: the same on all machines on which this can run (`USER_HZ`).
@@ -39,10 +39,14 @@ pub fn machine(read: &Read<'_>) -> Result<Machine, String> {
     let mut asked = Asked { read, missing: BTreeMap::new() };
     use Metric::{
         Connections, Cpu, DiskIo, DiskPressure, DiskQueue, DiskRead, DiskWrite, MemoryUsed, NetworkIn,
-        NetworkOut, OpenFiles, Steal, Swap, Threads,
+        NetworkOut, OpenFiles, Steal, Threads,
     };
     machine.cores = asked.about(&[Cpu, Steal], "proc/stat", cores).unwrap_or_default();
-    machine.memory = asked.about(&[Metric::Memory, MemoryUsed, Swap], "proc/meminfo", memory);
+    for core in machine.cores.values() {
+        asked.lacking_of(*core);
+    }
+    machine.memory = asked.about(&[Metric::Memory, MemoryUsed], "proc/meminfo", memory);
+    machine.swap = asked.about(&[Metric::Swap], "proc/meminfo", swap);
     let of_disks = [DiskIo, DiskQueue, DiskRead, DiskWrite];
     machine.disks = asked.about(&of_disks, "proc/diskstats", disks).unwrap_or_default();
     machine.network = asked.about(&[NetworkIn, NetworkOut], "proc/net/dev", network).unwrap_or_default();
@@ -80,6 +84,16 @@ impl Asked<'_> {
                 self.missing.extend(metrics.iter().map(|metric| (*metric, why.clone())));
                 None
             }
+        }
+    }
+
+    /// Old kernels do not count all that a core does.
+    fn lacking_of(&mut self, core: Modes) {
+        let why = |mode: &str| format!("/proc/stat: no {mode} is in it");
+        if let Some(mode) = core.lacking() {
+            self.missing.extend([Metric::Cpu, Metric::Steal].map(|metric| (metric, why(mode))));
+        } else if core.steal.is_none() {
+            self.missing.insert(Metric::Steal, why("steal"));
         }
     }
 }
@@ -120,29 +134,31 @@ fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
     let stats = KernelStats::from_buf_read(bytes, &NO_MATTER).map_err(|_| "makes no sense".to_owned())?;
     let seconds = |ticks: u64| ticks as f64 / TICKS;
     let modes = stats.cpu_time.iter().map(|time| Modes {
-        user: seconds(time.user),
-        nice: seconds(time.nice),
-        system: seconds(time.system),
-        idle: seconds(time.idle),
-        iowait: seconds(time.iowait.unwrap_or(0)),
-        irq: seconds(time.irq.unwrap_or(0)),
-        softirq: seconds(time.softirq.unwrap_or(0)),
-        steal: seconds(time.steal.unwrap_or(0)),
+        user: Some(seconds(time.user)),
+        nice: Some(seconds(time.nice)),
+        system: Some(seconds(time.system)),
+        idle: Some(seconds(time.idle)),
+        iowait: time.iowait.map(seconds),
+        irq: time.irq.map(seconds),
+        softirq: time.softirq.map(seconds),
+        steal: time.steal.map(seconds),
     });
     let cores: BTreeMap<_, _> = (0..).map(|core: u32| core.to_string()).zip(modes).collect();
     if cores.is_empty() { Err("no core is in it".to_owned()) } else { Ok(cores) }
 }
 
 fn memory(bytes: &[u8]) -> Result<Memory, String> {
-    let text = String::from_utf8_lossy(bytes);
-    let bytes =
-        |key: &str| keyed(&text, key).map(|kib| kib * 1024.0).ok_or_else(|| format!("no {key} is in it"));
-    Ok(Memory {
-        total: bytes("MemTotal")?,
-        available: bytes("MemAvailable")?,
-        swap_total: bytes("SwapTotal").unwrap_or(0.0),
-        swap_free: bytes("SwapFree").unwrap_or(0.0),
-    })
+    Ok(Memory { total: kept(bytes, "MemTotal")?, available: kept(bytes, "MemAvailable")? })
+}
+
+fn swap(bytes: &[u8]) -> Result<Swap, String> {
+    Ok(Swap { total: kept(bytes, "SwapTotal")?, free: kept(bytes, "SwapFree")? })
+}
+
+/// A line of `meminfo`, in bytes.
+fn kept(bytes: &[u8], key: &str) -> Result<f64, String> {
+    let kib = keyed(&String::from_utf8_lossy(bytes), key);
+    kib.map(|kib| kib * 1024.0).ok_or_else(|| format!("no {key} is in it"))
 }
 
 fn disks(bytes: &[u8]) -> Result<BTreeMap<String, Disk>, String> {
@@ -151,8 +167,8 @@ fn disks(bytes: &[u8]) -> Result<BTreeMap<String, Disk>, String> {
         let counted = Disk {
             busy: Some(disk.time_in_progress as f64 / 1000.0),
             queued: Some(disk.weighted_time_in_progress as f64 / 1000.0),
-            read: disk.sectors_read as f64 * SECTOR,
-            written: disk.sectors_written as f64 * SECTOR,
+            read: Some(disk.sectors_read as f64 * SECTOR),
+            written: Some(disk.sectors_written as f64 * SECTOR),
         };
         (disk.name, counted)
     };
@@ -165,7 +181,8 @@ fn network(bytes: &[u8]) -> Result<BTreeMap<String, Traffic>, String> {
     let others = devices.into_iter().filter(|(name, _)| name != "lo");
     let traffic: BTreeMap<_, _> = others
         .map(|(name, device)| {
-            (name, Traffic { received: device.recv_bytes as f64, sent: device.sent_bytes as f64 })
+            let (received, sent) = (device.recv_bytes as f64, device.sent_bytes as f64);
+            (name, Traffic { received: Some(received), sent: Some(sent) })
         })
         .collect();
     if traffic.is_empty() { Err("no device but loopback is in it".to_owned()) } else { Ok(traffic) }
@@ -238,6 +255,29 @@ mod tests {
         assert_eq!(connections(text), Ok(17.0));
         assert!(connections(b"Tcp: RtoMin\nTcp: 1\n").is_err());
         assert!(connections(b"").is_err());
+    }
+
+    #[test]
+    fn a_column_or_a_line_that_lacks_is_missing_and_not_nothing() {
+        let files = |path: &str| match path {
+            "proc/uptime" => Ok(b"5 5".to_vec()),
+            "proc/stat" => {
+                Ok(b"cpu  1 2 3 4 5 6 7\ncpu0 1 2 3 4 5 6 7\nctxt 1\nbtime 1\nprocesses 1\n".to_vec())
+            }
+            "proc/meminfo" => Ok(b"MemTotal: 9 kB\nMemAvailable: 3 kB\nSwapTotal: 5 kB\n".to_vec()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let found = machine(&files).unwrap();
+        assert_eq!(found.missing[&Metric::Steal], "/proc/stat: no steal is in it");
+        assert!(!found.missing.contains_key(&Metric::Cpu), "{found:?}");
+        assert_eq!(found.missing[&Metric::Swap], "/proc/meminfo: no SwapFree is in it");
+        assert_eq!((found.memory.is_some(), found.swap), (true, None));
+        let without_iowait = |path: &str| match path {
+            "proc/stat" => Ok(b"cpu  1 2 3 4\ncpu0 1 2 3 4\nctxt 1\nbtime 1\nprocesses 1\n".to_vec()),
+            _ => files(path),
+        };
+        let found = machine(&without_iowait).unwrap();
+        assert_eq!(found.missing[&Metric::Cpu], "/proc/stat: no iowait is in it");
     }
 
     #[test]
