@@ -11,6 +11,8 @@ use crate::resources::metric::{Metric, Unit};
 
 /// So many series are shown where there should be one.
 const SHOWN: usize = 3;
+/// Sums of numbers may miss what they should be by so much.
+const ROUNDING: f64 = 1e-6;
 
 /// Asks the queries one after another; the limit holds for all of them together. A query that fails is a metric less.
 ///
@@ -37,7 +39,7 @@ pub async fn look(
         let value = match answer {
             Ok(answer) => {
                 answered = true;
-                value(&answer)
+                value(&answer).and_then(|value| possible(*metric, value))
             }
             Err(why) => {
                 let why = if left.is_zero() || why.starts_with("no answer") {
@@ -96,6 +98,20 @@ fn value(answer: &Answer) -> Result<f64, String> {
     let text = pair[1].as_str().ok_or("the answer is none of a Prometheus")?;
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
     number.ok_or_else(|| format!("the query gives {text}, which is no number"))
+}
+
+/// The number again, if a metric can have it.
+fn possible(metric: Metric, value: f64) -> Result<f64, String> {
+    if value < -ROUNDING {
+        return Err(format!("the query gives {value}, and less than 0 cannot be"));
+    }
+    if metric.unit() != Unit::Percent {
+        return Ok(value.max(0.0));
+    }
+    if value > 100.0 + ROUNDING {
+        return Err(format!("the query gives {value}, and more than 100 % cannot be"));
+    }
+    Ok(value.clamp(0.0, 100.0))
 }
 
 fn too_many(series: &[Value]) -> String {

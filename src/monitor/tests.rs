@@ -167,6 +167,14 @@ async fn anything_but_one_number_is_a_metric_less_with_the_reason() {
     assert_eq!(two, "the query gives 2 series and not one: {instance=\"0\"}, {instance=\"1\"}");
     assert!(refused_because("200 OK", &vector(&["1"; 9])).await.ends_with("{instance=\"2\"}, …"));
     assert_eq!(refused_because("200 OK", &vector(&["NaN"])).await, "the query gives NaN, which is no number");
+    assert_eq!(
+        refused_because("200 OK", &vector(&["+Inf"])).await,
+        "the query gives +Inf, which is no number"
+    );
+    let less = refused_because("200 OK", &vector(&["-3.5"])).await;
+    assert_eq!(less, "the query gives -3.5, and less than 0 cannot be");
+    let more = refused_because("200 OK", &vector(&["140"])).await;
+    assert_eq!(more, "the query gives 140, and more than 100 % cannot be");
     let wrong = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
     assert_eq!(refused_because("400 Bad Request", wrong).await, "the query failed: parse error");
     assert_eq!(refused_because("200 OK", "<html>").await, "the answer is no JSON: is it a Prometheus?");

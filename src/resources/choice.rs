@@ -95,6 +95,12 @@ pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
         let (Some(size), Some(free), Some(available)) = (mount.size, mount.free, mount.available) else {
             return Err(format!("size, free and available space of `{}` are not all told", mount.point));
         };
+        if free > size || available > size {
+            let point = &mount.point;
+            return Err(format!(
+                "{free} bytes free and {available} available of {size} on `{point}` cannot be"
+            ));
+        }
         let used = size - free;
         let usable = used + available;
         if usable > 0.0 {
@@ -183,5 +189,7 @@ mod tests {
         let untold = Mount { free: None, ..mounts[0].clone() };
         let told = "size, free and available space of `/` are not all told";
         assert_eq!(fullest(&[untold], &[]), Err(told.to_owned()));
+        let told = "101 bytes free and 40 available of 100 on `/` cannot be";
+        assert_eq!(fullest(&[mount("/", "ext4", 100.0, 101.0, 40.0)], &[]), Err(told.to_owned()));
     }
 }

@@ -95,10 +95,10 @@ struct Difference {
 
 impl Difference {
     fn measured(&mut self, metric: Metric, value: f64) {
-        if value.is_finite() {
+        if value.is_finite() && value >= 0.0 {
             self.values.measured.push((metric, value));
         } else {
-            self.missing(metric, "what was counted is no number");
+            self.missing(metric, format!("{value} cannot be"));
         }
     }
 
@@ -226,7 +226,8 @@ impl Difference {
 
     fn levels(&mut self, levels: &BTreeMap<Metric, Level>) {
         for (metric, level) in levels {
-            self.measured(*metric, level.value);
+            // Not even a zero has a sign.
+            self.measured(*metric, level.value + 0.0);
             self.values.most.extend(level.most.map(|most| (*metric, most)));
         }
     }

@@ -1,13 +1,14 @@
 //! What a machine counts, as node_exporter tells it: read from its text, and written as such.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resources::choice::Mount;
-use crate::resources::exposition::{Sample, line, samples};
+use crate::resources::exposition::{Sample, line, samples, written};
 use crate::resources::look::{Disk, Level, Traffic};
 use crate::resources::machine::{Machine, Memory, Modes, Swap};
 use crate::resources::metric::Metric;
 use crate::resources::proc::some_limit;
+use crate::resources::quote::quote;
 
 /// The families that make a metric, and the collector that gives them: without one of these there is no metric.
 const FAMILIES: &[(&str, &str, &[Metric])] = &[
@@ -34,11 +35,11 @@ const FAMILIES: &[(&str, &str, &[Metric])] = &[
 /// Reads what a node_exporter tells; `otherwise` is when, in seconds, where it does not say so itself.
 ///
 /// # Errors
-/// When the text is no exposition, or nothing in it is of a node_exporter.
+/// When the text is no exposition, nothing in it is of a node_exporter, or more than one machine is told of.
 pub fn machine(text: &str, otherwise: f64) -> Result<Machine, String> {
     let mut found = Found::default();
     for sample in samples(text) {
-        found.take(&sample?);
+        found.take(&sample?)?;
     }
     found.machine(otherwise)
 }
@@ -49,8 +50,13 @@ struct Found {
     machine: Machine,
     mounts: BTreeMap<(String, String), Mount>,
     /// What stands alone, by its name.
-    alone: BTreeMap<&'static str, f64>,
-    families: Vec<&'static str>,
+    alone: BTreeMap<&'static str, Option<f64>>,
+    /// Families of which something is there.
+    families: BTreeSet<&'static str>,
+    /// Values that cannot be, by their families, in words.
+    impossible: BTreeMap<&'static str, String>,
+    /// The machine that the page names, if it names one.
+    instance: Option<String>,
 }
 
 /// What stands alone and is wanted.
@@ -71,53 +77,63 @@ const ALONE: [&str; 11] = [
 const MOST_THREADS: &str = "node_processes_max_threads";
 
 impl Found {
-    fn take(&mut self, sample: &Sample<'_>) {
-        if !sample.name.starts_with("node_") || !sample.value.is_finite() {
-            return;
+    /// Takes a sample, if it is wanted. What cannot be (no number, or less than 0) is not there, and is remembered.
+    fn take(&mut self, sample: &Sample<'_>) -> Result<(), String> {
+        let Some(slot) = self.slot(sample) else { return Ok(()) };
+        if slot.is_some() {
+            return Err(format!("{} stands twice in the page: two machines in one page?", series(sample)));
         }
-        if let Some((family, _, _)) = FAMILIES.iter().find(|(family, _, _)| *family == sample.name)
-            && !self.families.contains(family)
-        {
-            self.families.push(family);
+        let possible = sample.value.is_finite() && sample.value >= 0.0;
+        *slot = possible.then_some(sample.value);
+        let instance = sample.label("instance");
+        if *self.instance.get_or_insert_with(|| instance.to_owned()) != instance {
+            return Err(format!("two machines in one page: {} is not the first", series(sample)));
         }
-        let wanted = ALONE.into_iter().chain([MOST_THREADS]);
-        if let Some(name) = wanted.into_iter().find(|name| *name == sample.name) {
-            self.alone.insert(name, sample.value);
-            return;
+        if let Some((family, _, _)) = FAMILIES.iter().find(|(family, _, _)| *family == sample.name) {
+            self.families.insert(family);
+            if !possible {
+                let why = || format!("{} is {}", series(sample), written(sample.value));
+                self.impossible.entry(family).or_insert_with(why);
+            }
         }
-        let disk = |field: fn(&mut Disk) -> &mut Option<f64>| (sample.label("device").to_owned(), field);
-        let disk = match sample.name {
-            "node_disk_io_time_seconds_total" => disk(|disk| &mut disk.busy),
-            "node_disk_io_time_weighted_seconds_total" => disk(|disk| &mut disk.queued),
-            "node_disk_read_bytes_total" => disk(|disk| &mut disk.read),
-            "node_disk_written_bytes_total" => disk(|disk| &mut disk.written),
-            _ => return self.take_other(sample),
-        };
-        *disk.1(self.machine.disks.entry(disk.0).or_default()) = Some(sample.value);
+        Ok(())
     }
 
-    fn take_other(&mut self, sample: &Sample<'_>) {
-        let network = &mut self.machine.network;
+    /// Where the value of a sample belongs; nowhere if it is not wanted.
+    fn slot(&mut self, sample: &Sample<'_>) -> Option<&mut Option<f64>> {
+        if !sample.name.starts_with("node_") {
+            return None;
+        }
+        let mut wanted = ALONE.into_iter().chain([MOST_THREADS]);
+        if let Some(name) = wanted.find(|name| *name == sample.name) {
+            return Some(self.alone.entry(name).or_default());
+        }
         let device = sample.label("device");
         match sample.name {
+            "node_disk_io_time_seconds_total" => Some(&mut self.disk(device).busy),
+            "node_disk_io_time_weighted_seconds_total" => Some(&mut self.disk(device).queued),
+            "node_disk_read_bytes_total" => Some(&mut self.disk(device).read),
+            "node_disk_written_bytes_total" => Some(&mut self.disk(device).written),
+            "node_network_receive_bytes_total" => Some(&mut self.traffic(device)?.received),
+            "node_network_transmit_bytes_total" => Some(&mut self.traffic(device)?.sent),
+            "node_filesystem_size_bytes" => Some(&mut self.mount(sample).size),
+            "node_filesystem_free_bytes" => Some(&mut self.mount(sample).free),
+            "node_filesystem_avail_bytes" => Some(&mut self.mount(sample).available),
             "node_cpu_seconds_total" => {
                 let core = self.machine.cores.entry(sample.label("cpu").to_owned()).or_default();
                 let mode = sample.label("mode");
-                if let Some((_, seconds)) = core.named().into_iter().find(|(name, _)| *name == mode) {
-                    *seconds = Some(sample.value);
-                }
+                core.named().into_iter().find(|(name, _)| *name == mode).map(|(_, seconds)| seconds)
             }
-            "node_network_receive_bytes_total" if device != "lo" => {
-                network.entry(device.to_owned()).or_default().received = Some(sample.value);
-            }
-            "node_network_transmit_bytes_total" if device != "lo" => {
-                network.entry(device.to_owned()).or_default().sent = Some(sample.value);
-            }
-            "node_filesystem_size_bytes" => self.mount(sample).size = Some(sample.value),
-            "node_filesystem_free_bytes" => self.mount(sample).free = Some(sample.value),
-            "node_filesystem_avail_bytes" => self.mount(sample).available = Some(sample.value),
-            _ => {}
+            _ => None,
         }
+    }
+
+    fn disk(&mut self, device: &str) -> &mut Disk {
+        self.machine.disks.entry(device.to_owned()).or_default()
+    }
+
+    fn traffic(&mut self, device: &str) -> Option<&mut Traffic> {
+        (device != "lo").then(|| self.machine.network.entry(device.to_owned()).or_default())
     }
 
     fn mount(&mut self, sample: &Sample<'_>) -> &mut Mount {
@@ -133,7 +149,7 @@ impl Found {
             return Err("it speaks Prometheus' text format, but tells nothing of what a node_exporter tells"
                 .to_owned());
         }
-        let alone = |name: &str| self.alone.get(name).copied();
+        let alone = |name: &str| self.alone.get(name).copied().flatten();
         let now = alone("node_time_seconds");
         let mut machine = Machine { at: now.unwrap_or(otherwise), ..self.machine };
         machine.age = now.zip(alone("node_boot_time_seconds")).map(|(now, booted)| now - booted);
@@ -149,13 +165,24 @@ impl Found {
         machine.connections = alone("node_netstat_Tcp_CurrEstab");
         machine.mounts = self.mounts.into_values().collect();
         for (family, collector, metrics) in FAMILIES {
-            if !self.families.contains(family) {
+            if let Some(why) = self.impossible.get(family) {
+                lacks(&mut machine, metrics, why);
+            } else if !self.families.contains(family) {
                 lacks(&mut machine, metrics, &format!("there is no {family} (`--collector.{collector}`)"));
             }
         }
         lacking_modes(&mut machine);
         Ok(machine)
     }
+}
+
+/// A sample without its value, as it may be shown.
+fn series(sample: &Sample<'_>) -> String {
+    if sample.labels.is_empty() {
+        return quote(sample.name);
+    }
+    let labels: Vec<String> = sample.labels.iter().map(|(name, text)| format!("{name}=\"{text}\"")).collect();
+    quote(&format!("{}{{{}}}", sample.name, labels.join(",")))
 }
 
 /// Says why metrics cannot be had; the first reason stays.
@@ -387,6 +414,57 @@ mod tests {
         }
         let missing = without("mode=\"steal\"");
         assert!(missing[&Metric::Steal].contains("steal") && missing.len() == 1, "{missing:?}");
+    }
+
+    /// Why a metric is missing where the value of a series is another.
+    fn with(series: &str, value: &str, metric: Metric) -> String {
+        let page = text(&full());
+        let lines = page.lines().map(|line| match line.rsplit_once(' ') {
+            Some((known, _)) if known == series => format!("{known} {value}"),
+            _ => line.to_owned(),
+        });
+        let page: Vec<String> = lines.collect();
+        let found = machine(&page.join("\n"), 0.0).unwrap().look(&Parts::default());
+        assert!(!found.levels.contains_key(&metric), "{found:?}");
+        found.missing[&metric].clone()
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_believed_and_its_value_is_shown() {
+        let available = "node_memory_MemAvailable_bytes";
+        assert_eq!(with(available, "NaN", Metric::Memory), "node_memory_MemAvailable_bytes is NaN");
+        assert_eq!(with(available, "-5", Metric::MemoryUsed), "node_memory_MemAvailable_bytes is -5");
+        let more = with(available, "3e10", Metric::Memory);
+        assert_eq!(more, "30000000000 bytes of 25000000000 cannot be: MemAvailable of MemTotal");
+        let more = with("node_memory_SwapFree_bytes", "1", Metric::Swap);
+        assert_eq!(more, "1 bytes of 0 cannot be: SwapFree of SwapTotal");
+        let busy = with("node_disk_io_time_seconds_total{device=\"vda\"}", "+Inf", Metric::DiskIo);
+        assert_eq!(busy, "node_disk_io_time_seconds_total{device=\"vda\"} is +Inf");
+        let sent = with("node_network_transmit_bytes_total{device=\"eth0\"}", "-1", Metric::NetworkOut);
+        assert_eq!(sent, "node_network_transmit_bytes_total{device=\"eth0\"} is -1");
+        let idle = with("node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"}", "NaN", Metric::Cpu);
+        assert_eq!(idle, "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} is NaN");
+    }
+
+    #[test]
+    fn what_cannot_be_of_a_disk_that_does_not_count_does_no_harm() {
+        let page = text(&full()) + "node_disk_io_time_seconds_total{device=\"loop0\"} NaN\n";
+        let found = machine(&page, 0.0).unwrap().look(&Parts::default());
+        assert!(found.missing.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn two_machines_in_one_page_are_an_error() {
+        let twice = text(&full()) + "node_memory_MemTotal_bytes 2.5e10\n";
+        let why = machine(&twice, 0.0).unwrap_err();
+        assert_eq!(why, "node_memory_MemTotal_bytes stands twice in the page: two machines in one page?");
+        let hosts = "node_memory_MemTotal_bytes{host=\"a\"} 1\nnode_memory_MemTotal_bytes{host=\"b\"} 2\n";
+        assert!(machine(hosts, 0.0).unwrap_err().contains("{host=\"b\"} stands twice"));
+        let instances = "node_filefd_allocated{instance=\"a\"} 1\nnode_load1{instance=\"b\"} 2\n\
+            node_disk_io_time_seconds_total{instance=\"b\",device=\"sdb\"} 2\n";
+        assert!(
+            machine(instances, 0.0).unwrap_err().starts_with("two machines in one page: node_disk_io_time")
+        );
     }
 
     #[test]

@@ -116,13 +116,18 @@ fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// Writes a sample as a line.
-pub fn line(name: &str, labels: &[(&str, &str)], value: f64) -> String {
-    let value = match value {
+/// A value as it is written.
+pub fn written(value: f64) -> String {
+    match value {
         f64::INFINITY => "+Inf".to_owned(),
         f64::NEG_INFINITY => "-Inf".to_owned(),
         _ => value.to_string(),
-    };
+    }
+}
+
+/// Writes a sample as a line.
+pub fn line(name: &str, labels: &[(&str, &str)], value: f64) -> String {
+    let value = written(value);
     if labels.is_empty() {
         return format!("{name} {value}\n");
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::resources::choice::{self, Mount};
 use crate::resources::look::{Cpu, Disk, Level, Life, Look, Traffic};
 use crate::resources::metric::Metric;
+use crate::resources::quote::quote;
 use crate::resources::source::Parts;
 
 /// What a machine has counted up to one moment, by its own kernel or by an exporter on it.
@@ -117,11 +118,7 @@ impl Machine {
         if !self.disks.is_empty() {
             match choice::disks(&self.disks, &parts.disks) {
                 Ok(disks) => look.disks = Some(disks),
-                Err(why) => say(
-                    &mut look,
-                    &[Metric::DiskIo, Metric::DiskQueue, Metric::DiskRead, Metric::DiskWrite],
-                    &why,
-                ),
+                Err(why) => say(&mut look, &DISK_METRICS.map(|(metric, _)| metric), &why),
             }
         }
         look.network = Some(self.network).filter(|devices| !devices.is_empty());
@@ -142,26 +139,78 @@ impl Machine {
         if let Some(connections) = self.connections {
             level(&mut look, Metric::Connections, connections, None);
         }
+        check_devices(&mut look);
         look
     }
 }
 
+type Counter<T> = fn(&T) -> Option<f64>;
+
+const DISK_METRICS: [(Metric, Counter<Disk>); 4] = [
+    (Metric::DiskIo, |disk| disk.busy),
+    (Metric::DiskQueue, |disk| disk.queued),
+    (Metric::DiskRead, |disk| disk.read),
+    (Metric::DiskWrite, |disk| disk.written),
+];
+const NETWORK_METRICS: [(Metric, Counter<Traffic>); 2] =
+    [(Metric::NetworkIn, |device| device.received), (Metric::NetworkOut, |device| device.sent)];
+
+/// A counter that one of the devices lacks is missing, and one that only others lack is not.
+fn check_devices(look: &mut Look) {
+    let lacking = lacking(look.disks.as_ref(), "disk", &DISK_METRICS);
+    let lacking =
+        lacking.into_iter().chain(self::lacking(look.network.as_ref(), "network device", &NETWORK_METRICS));
+    for (metric, device) in lacking.collect::<Vec<_>>() {
+        match device {
+            Some(device) => say(look, &[metric], &format!("{device} does not count it")),
+            None => drop(look.missing.remove(&metric)),
+        }
+    }
+}
+
+/// Of each metric, the first device that does not count what it takes.
+fn lacking<T>(
+    devices: Option<&BTreeMap<String, T>>,
+    what: &str,
+    metrics: &[(Metric, Counter<T>)],
+) -> Vec<(Metric, Option<String>)> {
+    let Some(devices) = devices else { return Vec::new() };
+    let first = |counter: &Counter<T>| {
+        let name = devices.iter().find(|(_, device)| counter(device).is_none()).map(|(name, _)| name);
+        name.map(|name| format!("{what} `{}`", quote(name)))
+    };
+    metrics.iter().map(|(metric, counter)| (*metric, first(counter))).collect()
+}
+
 impl Memory {
     fn tell(self, look: &mut Look) {
-        let used = (self.total - self.available).max(0.0);
-        if self.total > 0.0 {
-            level(look, Metric::Memory, used / self.total * 100.0, Some(100.0));
-            level(look, Metric::MemoryUsed, used, Some(self.total));
+        let Self { total, available } = self;
+        if let Some(why) = cannot_be(available, total, "MemAvailable of MemTotal") {
+            return say(look, &[Metric::Memory, Metric::MemoryUsed], &why);
         }
+        if total <= 0.0 {
+            return say(look, &[Metric::Memory, Metric::MemoryUsed], "MemTotal is 0");
+        }
+        level(look, Metric::Memory, (total - available) / total * 100.0, Some(100.0));
+        level(look, Metric::MemoryUsed, total - available, Some(total));
     }
 }
 
 impl Swap {
     fn tell(self, look: &mut Look) {
-        let swapped = (self.total - self.free).max(0.0);
-        let share = if self.total > 0.0 { swapped / self.total * 100.0 } else { 0.0 };
+        let Self { total, free } = self;
+        if let Some(why) = cannot_be(free, total, "SwapFree of SwapTotal") {
+            return say(look, &[Metric::Swap], &why);
+        }
+        let share = if total > 0.0 { (total - free) / total * 100.0 } else { 0.0 };
         level(look, Metric::Swap, share, Some(100.0));
     }
+}
+
+/// Why a part cannot be one of a whole, in bytes.
+fn cannot_be(part: f64, whole: f64, which: &str) -> Option<String> {
+    let possible = (0.0..=whole).contains(&part);
+    (!possible).then(|| format!("{part} bytes of {whole} cannot be: {which}"))
 }
 
 fn level(look: &mut Look, metric: Metric, value: f64, most: Option<f64>) {

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod metric;
 pub mod proc;
 pub mod process;
+pub mod quote;
 pub mod reading;
 pub mod source;
 pub mod ticks;
