@@ -41,7 +41,9 @@ fn source(what: &str) -> Source {
 fn look(case: &Path, when: &str, source: &Source) -> Result<Look, String> {
     let text = case.join(format!("{when}.prom"));
     if let (Source::Local(parts), Ok(text)) = (source, std::fs::read_to_string(text)) {
-        return Ok(exporter::machine(&text, 0.0)?.look(parts));
+        let look = exporter::machine(&text, 0.0)?.look(parts);
+        // What is kept tells no other time: a folder's is its uptime too.
+        return Ok(Look { heard: look.life.age.unwrap_or(look.at), ..look });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut probe = Probe::below(source, Kernel::kept_in(&case.join(when)))?;

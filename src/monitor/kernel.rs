@@ -16,6 +16,12 @@ use crate::resources::{cgroup, proc::text};
 /// Where control groups of version 2 are: alone, or beside those of version 1.
 const GROUPS: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
 
+/// Seconds since this machine was booted, with those in which it slept; nobody can set this clock.
+pub fn now() -> f64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 /// A kernel, as its files below a root show it.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -80,8 +86,7 @@ impl Kernel {
     pub fn uptime(&self) -> Result<f64, String> {
         if self.here {
             // Finer than /proc/uptime, which knows only hundredths.
-            let time = clock_gettime(ClockId::Boottime);
-            return Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9);
+            return Ok(now());
         }
         first_number(&self.text("proc/uptime")?).ok_or_else(|| "/proc/uptime holds no number".to_owned())
     }

@@ -13,21 +13,19 @@ pub use watch::{Watcher, first_looks};
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::monitor::family::Family;
 use crate::monitor::http::Asker;
-use crate::monitor::kernel::{Group, Kernel};
+use crate::monitor::kernel::{Group, Kernel, now};
 use crate::resources::exporter;
-use crate::resources::look::Look;
+use crate::resources::look::{Clock, Look};
 use crate::resources::metric::Metric;
 use crate::resources::source::{Parts, Source};
 
 /// Asks one host, as often as it is told to.
 pub struct Probe {
     kind: Kind,
-    /// The clock of those that have none.
-    opened: Instant,
 }
 
 enum Kind {
@@ -62,7 +60,7 @@ impl Probe {
             Source::NodeExporter(endpoint, parts) => Kind::NodeExporter(Asker::of(endpoint)?, parts.clone()),
             Source::Prometheus(endpoint, queries) => Kind::Prometheus(Asker::of(endpoint)?, queries.clone()),
         };
-        Ok(Self { kind, opened: Instant::now() })
+        Ok(Self { kind })
     }
 
     /// Looks once. Whoever is asked over HTTP must have answered within the limit; files are read at once.
@@ -70,18 +68,32 @@ impl Probe {
     /// # Errors
     /// When nothing could be had; says in words why.
     pub async fn look(&mut self, limit: Duration) -> Result<Look, String> {
-        let at = self.opened.elapsed().as_secs_f64();
-        match &mut self.kind {
-            Kind::Local(kernel, parts) => Ok(kernel.machine(&parts.mounts)?.look(parts)),
-            Kind::Process(kernel, family) => family.look(kernel),
-            Kind::Cgroup(kernel, group) => group.look(kernel),
+        let asked = now();
+        let look = match &mut self.kind {
+            Kind::Local(kernel, parts) => by_own_clock(kernel.machine(&parts.mounts)?.look(parts)),
+            Kind::Process(kernel, family) => by_own_clock(family.look(kernel)?),
+            Kind::Cgroup(kernel, group) => by_own_clock(group.look(kernel)?),
             Kind::NodeExporter(asker, parts) => {
                 let text = asker.page(limit).await?;
+                let took = now() - asked;
+                let heard = asked + took / 2.0;
                 // Whoever answers with a page for people has another for programs.
                 let hint = if text.starts_with('<') { "; is the path /metrics?" } else { "" };
-                Ok(exporter::machine(&text, at).map_err(|why| why + hint)?.look(parts))
+                let machine = exporter::machine(&text, heard).map_err(|why| why + hint)?;
+                Look { heard, took, ..machine.look(parts) }
             }
-            Kind::Prometheus(asker, queries) => prometheus::look(asker, queries, at, limit).await,
-        }
+            Kind::Prometheus(asker, queries) => {
+                let look = prometheus::look(asker, queries, limit).await?;
+                let took = now() - asked;
+                let heard = asked + took / 2.0;
+                Look { at: heard, clock: Clock::Ours, heard, took, ..look }
+            }
+        };
+        Ok(look)
     }
+}
+
+/// The kernel's clock is ours.
+fn by_own_clock(look: Look) -> Look {
+    Look { heard: look.at, ..look }
 }

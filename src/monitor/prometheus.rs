@@ -15,16 +15,12 @@ const SHOWN: usize = 3;
 const ROUNDING: f64 = 1e-6;
 
 /// Asks the queries one after another; the limit holds for all of them together. A query that fails is a metric less.
+/// When it was is left to whoever asks.
 ///
 /// # Errors
 /// When none is answered at all.
-pub async fn look(
-    asker: &Asker,
-    queries: &[(Metric, String)],
-    at: f64,
-    limit: Duration,
-) -> Result<Look, String> {
-    let mut look = Look { at, ..Look::default() };
+pub async fn look(asker: &Asker, queries: &[(Metric, String)], limit: Duration) -> Result<Look, String> {
+    let mut look = Look::default();
     let mut answered = queries.is_empty();
     let mut silent = None;
     let end = tokio::time::Instant::now() + limit;

@@ -2,39 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use crate::resources::look::{Cpu, Disk, Level, Look, Traffic};
+use crate::resources::devices::{
+    BUSY, Devices, Gap, NOT_BEFORE, QUEUED, READ, RECEIVED, SENT, WRITTEN, advance,
+};
+use crate::resources::look::{Clock, Cpu, Disk, Level, Look, Traffic};
 use crate::resources::metric::Metric;
+use crate::resources::passage::{Passage, passage};
 use crate::resources::reading::Values;
 
-/// The kernel counts the milliseconds of a disk in 32 bits: after so many seconds it begins at 0.
-const SECONDS_OF_A_DISK: f64 = 4_294_967.296;
-/// Old kernels count bytes of network devices in 32 bits.
-const BYTES_OF_A_DEVICE: f64 = 4_294_967_296.0;
-/// Old kernels count a disk's sectors of 512 bytes in 32 bits.
-const BYTES_OF_A_DISK: f64 = BYTES_OF_A_DEVICE * 512.0;
-/// A counter that went back has wrapped if it then went on by less than this share of its range; else it was reset.
-const WRAPPED: f64 = 0.25;
 /// Sums of ticks may differ by so many seconds without anything having gone back.
 const ROUNDING: f64 = 0.05;
-/// An age is told by two clocks of whole seconds: it shrank where it did so by more, in seconds.
-const SHRANK: f64 = 1.0;
-/// A clock was set where it and the age went on by times that differ by more, in seconds.
-const SET: f64 = 1.5;
+/// A rate is made only where the answer took no larger share of the time, if the host does not tell when it counted.
+const IMPRECISE: f64 = 0.1;
 
-/// The time between two looks, in seconds; of a clock that was set in between, as the host's age tells it. A clock that
-/// began anew tells of none.
+/// The time between two looks, in seconds: by the host's clock, or by our own where what was counted began anew.
 pub fn covers(before: &Look, now: &Look) -> f64 {
-    let elapsed = now.at - before.at;
-    if is_new_life(before, now) {
-        return elapsed.max(0.0);
-    }
-    match (before.life.age, now.life.age) {
-        (Some(earlier), Some(later))
-            if !is_new_life(before, now) && (later - earlier - elapsed).abs() > SET =>
-        {
-            later - earlier
-        }
-        _ => elapsed,
+    match passage(before, now) {
+        Passage::Time(seconds) | Passage::Anew { seconds, .. } => seconds,
+        Passage::Nothing => 0.0,
     }
 }
 
@@ -44,45 +29,39 @@ pub fn covers(before: &Look, now: &Look) -> f64 {
 /// all: whoever answers tells what was so before. A counter that went back makes its metrics missing, unless it has only
 /// wrapped.
 pub fn between(before: &Look, now: &Look) -> Values {
-    let mut difference = Difference { elapsed: covers(before, now), ..Difference::default() };
-    if is_new_life(before, now) {
-        difference.values.anew = true;
-        difference.values.troubles.push(began(now));
-    } else if difference.elapsed <= 0.0 || !difference.elapsed.is_finite() {
-        return Values::nothing("no time has passed between two looks by the host's clock");
-    } else {
-        difference.processor(before.cpu, now.cpu);
-        difference.pressure(before.pressure, now.pressure);
-        difference.disks(before.disks.as_ref(), now.disks.as_ref());
-        difference.network(before.network.as_ref(), now.network.as_ref());
+    let mut difference = Difference::default();
+    match passage(before, now) {
+        Passage::Nothing => {
+            return Values::nothing("no time has passed between two looks by the host's clock");
+        }
+        Passage::Anew { told, .. } => {
+            difference.values.anew = true;
+            difference.values.troubles.push(told);
+        }
+        Passage::Time(elapsed) => {
+            difference.elapsed = elapsed;
+            difference.processor(before.cpu, now.cpu);
+            match imprecise(before, now, elapsed) {
+                Some(why) => difference.no_rates(now, &why),
+                None => {
+                    difference.pressure(before.pressure, now.pressure);
+                    difference.disks(before.disks.as_ref(), now.disks.as_ref());
+                    difference.network(before.network.as_ref(), now.network.as_ref());
+                }
+            }
+        }
     }
     difference.levels(&now.levels);
     difference.finish(now)
 }
 
-fn is_new_life(before: &Look, now: &Look) -> bool {
-    let shrank = match (before.life.age, now.life.age) {
-        (Some(earlier), Some(later)) => later + SHRANK < earlier,
-        _ => false,
-    };
-    before.life.began != now.life.began || shrank
-}
-
-fn began(now: &Look) -> String {
-    match now.life.age {
-        Some(age) => format!("{} {age:.0} s ago", now.life.began),
-        None => now.life.began.clone(),
-    }
-}
-
-/// How far a counter went on; of one that went back, only if `range` tells where it begins anew.
-fn advance(before: f64, now: f64, range: Option<f64>) -> Option<f64> {
-    if now >= before {
-        return Some(now - before);
-    }
-    let range = range.filter(|range| before < *range)?;
-    let wrapped = now + range - before;
-    (wrapped < range * WRAPPED).then_some(wrapped)
+/// Why nobody knows well enough how much time passed.
+fn imprecise(before: &Look, now: &Look, elapsed: f64) -> Option<String> {
+    let took = before.took.max(now.took);
+    let ours = before.clock == Clock::Ours || now.clock == Clock::Ours;
+    (ours && took > elapsed * IMPRECISE).then(|| {
+        format!("the host does not say when it counted, and its answer took {took:.1} s of {elapsed:.1} s")
+    })
 }
 
 /// What has been found out about the time between two looks.
@@ -104,6 +83,28 @@ impl Difference {
 
     fn missing(&mut self, metric: Metric, why: impl Into<String>) {
         self.values.missing.push((metric, why.into()));
+    }
+
+    /// What was counted before was lost.
+    fn reset(&mut self, metrics: &[Metric], why: &str) {
+        metrics.iter().for_each(|metric| self.missing(*metric, why));
+        self.trouble(why);
+    }
+
+    fn trouble(&mut self, told: &str) {
+        if !self.values.troubles.iter().any(|known| known == told) {
+            self.values.troubles.push(told.to_owned());
+        }
+    }
+
+    /// What cannot be had without knowing how much time passed.
+    fn no_rates(&mut self, now: &Look, why: &str) {
+        let of_disks = [Metric::DiskIo, Metric::DiskQueue, Metric::DiskRead, Metric::DiskWrite];
+        let of_network = [Metric::NetworkIn, Metric::NetworkOut];
+        let pressure = now.pressure.is_some().then_some(Metric::DiskPressure);
+        let disks = of_disks.into_iter().filter(|_| now.disks.is_some());
+        let network = of_network.into_iter().filter(|_| now.network.is_some());
+        pressure.into_iter().chain(disks).chain(network).for_each(|metric| self.missing(metric, why));
     }
 
     /// A share of the time, in percent; clocks that are read one after another may make it a little more than all.
@@ -147,7 +148,7 @@ impl Difference {
                 }
                 "no processor time was counted between two looks".to_owned()
             } else {
-                "the processor's counters were reset".to_owned()
+                return self.reset(&[Metric::Cpu, Metric::Steal], "the processor's counters were reset");
             }
         } else {
             format!("the number of cores changed from {earlier} to {later}")
@@ -169,19 +170,20 @@ impl Difference {
         }
         let Some((periods, reached)) = limited else { return };
         let (earlier, once) = once.unwrap_or((periods, reached));
-        match (advance(earlier, periods, None), advance(once, reached, None)) {
+        let passed = |before, now| advance(before, now, self.elapsed, None);
+        match (passed(earlier, periods), passed(once, reached)) {
             // Periods pass only while there is something to do.
             (Some(0.0), Some(_)) => self.measured(Metric::Throttled, 0.0),
             (Some(periods), Some(reached)) => self.percent(Metric::Throttled, reached, periods),
-            _ => self.missing(Metric::Throttled, "the counted periods were reset"),
+            _ => self.reset(&[Metric::Throttled], "the counted periods were reset"),
         }
     }
 
     fn pressure(&mut self, before: Option<f64>, now: Option<f64>) {
         let Some(now) = now else { return };
-        match before.map(|before| advance(before, now, None)) {
+        match before.map(|before| advance(before, now, self.elapsed, None)) {
             Some(Some(waited)) => self.percent(Metric::DiskPressure, waited, self.elapsed),
-            Some(None) => self.missing(Metric::DiskPressure, "the counted waiting was reset"),
+            Some(None) => self.reset(&[Metric::DiskPressure], "the counted waiting was reset"),
             None => self.missing(Metric::DiskPressure, NOT_BEFORE),
         }
     }
@@ -189,19 +191,20 @@ impl Difference {
     fn disks(&mut self, before: Option<&BTreeMap<String, Disk>>, now: Option<&BTreeMap<String, Disk>>) {
         let Some(now) = now else { return };
         // Where only bytes are counted, they are counted in 64 bits.
-        let timed = now.values().any(|disk| disk.busy.is_some());
-        let bytes = timed.then_some(BYTES_OF_A_DISK);
-        let all = Devices { what: "disk", before, now, elapsed: self.elapsed };
-        if timed {
-            let busiest = all.largest(|disk| disk.busy, Some(SECONDS_OF_A_DISK));
+        let wide = !now.values().any(|disk| disk.busy.is_some() || disk.queued.is_some());
+        let all = Devices { before, now, elapsed: self.elapsed, wide };
+        if !wide {
+            let busiest = all.largest(&BUSY);
+            // A disk loses all that it counted at once.
+            let longest = match &busiest {
+                Err(Gap::Reset(told)) => Err(Gap::Reset(told.clone())),
+                _ => all.largest(&QUEUED),
+            };
             self.known(Metric::DiskIo, busiest.map(|share| (share * 100.0).min(100.0)));
-            let longest = all.largest(|disk| disk.queued, Some(SECONDS_OF_A_DISK));
             self.known(Metric::DiskQueue, longest);
         }
-        let read = all.sum(|disk| disk.read, bytes);
-        self.known(Metric::DiskRead, read);
-        let written = all.sum(|disk| disk.written, bytes);
-        self.known(Metric::DiskWrite, written);
+        self.known(Metric::DiskRead, all.sum(&READ));
+        self.known(Metric::DiskWrite, all.sum(&WRITTEN));
     }
 
     fn network(
@@ -210,17 +213,19 @@ impl Difference {
         now: Option<&BTreeMap<String, Traffic>>,
     ) {
         let Some(now) = now else { return };
-        let all = Devices { what: "network device", before, now, elapsed: self.elapsed };
-        let received = all.sum(|device| device.received, Some(BYTES_OF_A_DEVICE));
-        self.known(Metric::NetworkIn, received);
-        let sent = all.sum(|device| device.sent, Some(BYTES_OF_A_DEVICE));
-        self.known(Metric::NetworkOut, sent);
+        let all = Devices { before, now, elapsed: self.elapsed, wide: false };
+        self.known(Metric::NetworkIn, all.sum(&RECEIVED));
+        self.known(Metric::NetworkOut, all.sum(&SENT));
     }
 
-    fn known(&mut self, metric: Metric, rate: Result<f64, String>) {
+    fn known(&mut self, metric: Metric, rate: Result<f64, Gap>) {
         match rate {
             Ok(rate) => self.measured(metric, rate),
-            Err(why) => self.missing(metric, why),
+            Err(Gap::Uncounted(why)) => self.missing(metric, why),
+            Err(Gap::Reset(told)) => {
+                self.missing(metric, told.join("; "));
+                told.iter().for_each(|told| self.trouble(told));
+            }
         }
     }
 
@@ -246,8 +251,6 @@ impl Difference {
         values
     }
 }
-
-const NOT_BEFORE: &str = "it was not counted at the look before";
 
 /// What a machine's processor time is divided into here.
 #[derive(Clone, Copy)]
@@ -276,40 +279,6 @@ impl Part {
     }
 }
 
-/// The same kind of devices at two looks.
-struct Devices<'a, T> {
-    what: &'static str,
-    before: Option<&'a BTreeMap<String, T>>,
-    now: &'a BTreeMap<String, T>,
-    elapsed: f64,
-}
-
-impl<T> Devices<'_, T> {
-    /// The rates per second of all devices that were there at both looks.
-    fn rates(&self, counter: fn(&T) -> Option<f64>, range: Option<f64>) -> Result<Vec<f64>, String> {
-        let Some(before) = self.before else { return Err(NOT_BEFORE.to_owned()) };
-        let mut rates = Vec::new();
-        for (name, now) in self.now {
-            let Some(before) = before.get(name) else { continue };
-            let Some(now) = counter(now) else {
-                return Err(format!("{} `{name}` does not count it", self.what));
-            };
-            let Some(before) = counter(before) else { return Err(NOT_BEFORE.to_owned()) };
-            let reset = || format!("the counters of {} `{name}` were reset", self.what);
-            rates.push(advance(before, now, range).ok_or_else(reset)? / self.elapsed);
-        }
-        if rates.is_empty() { Err(format!("no {} was there at both looks", self.what)) } else { Ok(rates) }
-    }
-
-    fn sum(&self, counter: fn(&T) -> Option<f64>, range: Option<f64>) -> Result<f64, String> {
-        Ok(self.rates(counter, range)?.iter().sum())
-    }
-
-    fn largest(&self, counter: fn(&T) -> Option<f64>, range: Option<f64>) -> Result<f64, String> {
-        Ok(self.rates(counter, range)?.into_iter().fold(0.0, f64::max))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,16 +287,7 @@ mod tests {
     fn look(at: f64, age: f64) -> Look {
         let life = Life { began: "the machine was booted".to_owned(), age: Some(age) };
         let disk = Disk { busy: Some(at), queued: Some(at * 2.0), read: Some(at), written: Some(0.0) };
-        Look { at, life, disks: Some([("vda".to_owned(), disk)].into()), ..Look::default() }
-    }
-
-    #[test]
-    fn a_counter_that_went_back_has_wrapped_or_was_reset() {
-        assert_eq!(advance(5.0, 7.0, None), Some(2.0));
-        assert_eq!(advance(7.0, 5.0, None), None);
-        assert_eq!(advance(4_294_967_000.0, 704.0, Some(BYTES_OF_A_DEVICE)), Some(1000.0));
-        assert_eq!(advance(2_000_000_000.0, 704.0, Some(BYTES_OF_A_DEVICE)), None);
-        assert_eq!(advance(5e9, 704.0, Some(BYTES_OF_A_DEVICE)), None);
+        Look { at, heard: at, life, disks: Some([("vda".to_owned(), disk)].into()), ..Look::default() }
     }
 
     #[test]
@@ -380,6 +340,37 @@ mod tests {
         let values = between(&before, &now);
         assert_eq!(values.missing, [(Metric::DiskRead, "disk `vdb` does not count it".to_owned())]);
         assert_eq!(values.of(Metric::DiskIo), Some(100.0));
+    }
+
+    #[test]
+    fn a_reset_is_missing_and_told_with_its_device_and_counter() {
+        let (before, mut now) = (look(1000.0, 500.0), look(1010.0, 510.0));
+        let disk = Disk { busy: Some(0.0), queued: Some(0.0), read: Some(0.0), written: Some(5.0) };
+        now.disks.as_mut().unwrap().insert("vda".to_owned(), disk);
+        let values = between(&before, &now);
+        let busy = "disk `vda`: the counter of busy time was reset";
+        let read = "disk `vda`: the counter of bytes read was reset";
+        assert_eq!(values.troubles, [busy, read]);
+        let missing: Vec<_> = values.missing.iter().map(|(metric, why)| (*metric, &**why)).collect();
+        assert_eq!(missing, [(Metric::DiskIo, busy), (Metric::DiskQueue, busy), (Metric::DiskRead, read)]);
+        assert!(!values.anew && values.of(Metric::DiskWrite) == Some(0.5), "{values:?}");
+    }
+
+    #[test]
+    fn without_a_clock_of_the_host_a_slow_answer_makes_no_rate() {
+        let cpu = |total| Cpu::Machine { total, idle: 0.0, iowait: 0.0, steal: Some(0.0), cores: 1 };
+        let at = |at: f64, took| {
+            let mut look = Look { clock: Clock::Ours, took, cpu: Some(cpu(at)), ..look(at, at) };
+            look.life.age = None;
+            look.levels.insert(Metric::Threads, Level { value: 7.0, most: None });
+            look
+        };
+        let values = between(&at(1000.0, 0.1), &at(1010.0, 1.1));
+        assert_eq!((values.of(Metric::Cpu), values.of(Metric::Threads)), (Some(100.0), Some(7.0)));
+        assert_eq!(values.missing.len(), 4, "{values:?}");
+        let told = "the host does not say when it counted, and its answer took 1.1 s of 10.0 s";
+        assert!(values.missing.iter().all(|(_, why)| why == told), "{values:?}");
+        assert_eq!(between(&at(1000.0, 0.1), &at(1010.0, 0.9)).of(Metric::DiskIo), Some(100.0));
     }
 
     #[test]

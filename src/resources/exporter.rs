@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resources::choice::Mount;
 use crate::resources::exposition::{Sample, line, samples, written};
-use crate::resources::look::{Disk, Level, Traffic};
+use crate::resources::look::{Clock, Disk, Level, Traffic};
 use crate::resources::machine::{Machine, Memory, Modes, Swap};
 use crate::resources::metric::Metric;
 use crate::resources::proc::some_limit;
@@ -151,7 +151,8 @@ impl Found {
         }
         let alone = |name: &str| self.alone.get(name).copied().flatten();
         let now = alone("node_time_seconds");
-        let mut machine = Machine { at: now.unwrap_or(otherwise), ..self.machine };
+        let (at, clock) = now.map_or((otherwise, Clock::Ours), |now| (now, Clock::Host));
+        let mut machine = Machine { at, clock, ..self.machine };
         machine.age = now.zip(alone("node_boot_time_seconds")).map(|(now, booted)| now - booted);
         let memory = alone("node_memory_MemTotal_bytes").zip(alone("node_memory_MemAvailable_bytes"));
         machine.memory = memory.map(|(total, available)| Memory { total, available });
@@ -336,6 +337,7 @@ mod tests {
         };
         Machine {
             at: 1000.5,
+            clock: Clock::Host,
             age: Some(200.25),
             cores: [("0".to_owned(), core), ("1".to_owned(), core)].into(),
             memory: Some(Memory { total: 2.5e10, available: 2e10 }),
@@ -470,7 +472,7 @@ mod tests {
     #[test]
     fn without_a_clock_of_its_own_ours_holds() {
         let found = machine("node_filefd_allocated 5\n", 17.0).unwrap();
-        assert_eq!((found.at, found.age), (17.0, None));
+        assert_eq!((found.at, found.age, found.clock), (17.0, None, Clock::Ours));
         assert!(machine("go_threads 5\n", 0.0).is_err());
         assert!(machine("<html>", 0.0).is_err());
     }

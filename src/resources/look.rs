@@ -9,6 +9,12 @@ use crate::resources::metric::Metric;
 pub struct Look {
     /// When, in seconds, by the clock of whoever counted; only differences mean something.
     pub at: f64,
+    /// Whose clock that is.
+    pub clock: Clock,
+    /// When, in seconds, by our own clock, which is never set: between the question and the answer.
+    pub heard: f64,
+    /// How long the answer took, in seconds.
+    pub took: f64,
     /// Whose counters these are: after a reboot or a restart they belong to another life and begin at 0.
     pub life: Life,
     /// Processor time.
@@ -40,6 +46,16 @@ impl Look {
             }
         }
     }
+}
+
+/// Whose clock says when something was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// That of whoever counted.
+    #[default]
+    Host,
+    /// Our own, for nobody else says.
+    Ours,
 }
 
 /// Whose counters they are.

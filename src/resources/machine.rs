@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::resources::choice::{self, Mount};
-use crate::resources::look::{Cpu, Disk, Level, Life, Look, Traffic};
+use crate::resources::look::{Clock, Cpu, Disk, Level, Life, Look, Traffic};
 use crate::resources::metric::Metric;
 use crate::resources::quote::quote;
 use crate::resources::source::Parts;
@@ -13,6 +13,8 @@ use crate::resources::source::Parts;
 pub struct Machine {
     /// When, in seconds, by the clock of whoever counted.
     pub at: f64,
+    /// Whether that clock is not ours.
+    pub clock: Clock,
     /// How long ago it was booted, in seconds.
     pub age: Option<f64>,
     /// Each core by its number.
@@ -112,7 +114,8 @@ impl Machine {
     /// What of it counts.
     pub fn look(self, parts: &Parts) -> Look {
         let life = Life { began: "the machine was booted".to_owned(), age: self.age };
-        let mut look = Look { at: self.at, life, cpu: cpu(&self.cores), ..Look::default() };
+        let mut look =
+            Look { at: self.at, clock: self.clock, life, cpu: cpu(&self.cores), ..Look::default() };
         look.pressure = self.pressure;
         look.missing = self.missing;
         if !self.disks.is_empty() {

@@ -3,12 +3,14 @@
 
 pub mod cgroup;
 pub mod choice;
+pub mod devices;
 pub mod difference;
 pub mod exporter;
 pub mod exposition;
 pub mod look;
 pub mod machine;
 pub mod metric;
+pub mod passage;
 pub mod proc;
 pub mod process;
 pub mod quote;

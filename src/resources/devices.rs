@@ -1,0 +1,189 @@
+//! Counters of disks and network devices, and how far they went on between two looks.
+
+use std::collections::BTreeMap;
+
+use crate::resources::look::{Disk, Traffic};
+use crate::resources::quote::quote;
+
+/// The kernel counts the milliseconds of a disk in 32 bits: after so many seconds it begins at 0.
+const SECONDS_OF_A_DISK: f64 = 4_294_967.296;
+/// Old kernels count bytes of network devices in 32 bits.
+const BYTES_OF_A_DEVICE: f64 = 4_294_967_296.0;
+/// Old kernels count a disk's sectors of 512 bytes in 32 bits.
+const BYTES_OF_A_DISK: f64 = BYTES_OF_A_DEVICE * 512.0;
+/// A counter that went back has wrapped if it then went on by less than this share of its range; else it was reset.
+const WRAPPED: f64 = 0.25;
+
+/// What a counter that went back without being reset is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Wraps {
+    /// Where it begins anew.
+    range: f64,
+    /// The fastest that it can go on, per second: what would be faster was reset.
+    fastest: f64,
+}
+
+/// A counter of a kind of device.
+pub struct Counter<T> {
+    what: &'static str,
+    counted: &'static str,
+    of: fn(&T) -> Option<f64>,
+    wraps: Wraps,
+}
+
+/// Seconds with a request under way; clocks that are read one after another may make it a little more than all.
+pub const BUSY: Counter<Disk> = Counter {
+    what: "disk",
+    counted: "busy time",
+    of: |disk| disk.busy,
+    wraps: Wraps { range: SECONDS_OF_A_DISK, fastest: 1.05 },
+};
+/// Seconds of all requests together: more than these wait at no disk.
+pub const QUEUED: Counter<Disk> = Counter {
+    what: "disk",
+    counted: "the time of its requests",
+    of: |disk| disk.queued,
+    wraps: Wraps { range: SECONDS_OF_A_DISK, fastest: 128.0 },
+};
+/// Bytes read.
+pub const READ: Counter<Disk> = Counter {
+    what: "disk",
+    counted: "bytes read",
+    of: |disk| disk.read,
+    wraps: Wraps { range: BYTES_OF_A_DISK, fastest: 1e9 },
+};
+/// Bytes written.
+pub const WRITTEN: Counter<Disk> =
+    Counter { counted: "bytes written", of: |disk| disk.written, what: "disk", wraps: READ.wraps };
+/// Bytes received; what counts in 32 bits is no faster than a gigabit per second.
+pub const RECEIVED: Counter<Traffic> = Counter {
+    what: "network device",
+    counted: "bytes received",
+    of: |device| device.received,
+    wraps: Wraps { range: BYTES_OF_A_DEVICE, fastest: 125e6 },
+};
+/// Bytes sent.
+pub const SENT: Counter<Traffic> = Counter {
+    what: "network device",
+    counted: "bytes sent",
+    of: |device| device.sent,
+    wraps: RECEIVED.wraps,
+};
+
+/// Why there is no rate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Gap {
+    /// These counters were reset, in words.
+    Reset(Vec<String>),
+    /// It was not counted.
+    Uncounted(String),
+}
+
+/// How far a counter went on in so many seconds; of one that went back, only if it has wrapped.
+pub fn advance(before: f64, now: f64, elapsed: f64, wraps: Option<Wraps>) -> Option<f64> {
+    if now >= before {
+        return Some(now - before);
+    }
+    let Wraps { range, fastest } = wraps.filter(|wraps| before < wraps.range)?;
+    let wrapped = now + range - before;
+    (wrapped < range * WRAPPED && wrapped <= fastest * elapsed).then_some(wrapped)
+}
+
+/// The same kind of devices at two looks.
+pub struct Devices<'a, T> {
+    /// At the first; `None` where none were told.
+    pub before: Option<&'a BTreeMap<String, T>>,
+    /// At the second.
+    pub now: &'a BTreeMap<String, T>,
+    /// Seconds in between.
+    pub elapsed: f64,
+    /// Whether they are known to be counted in 64 bits.
+    pub wide: bool,
+}
+
+/// What is said of what the first look did not tell.
+pub const NOT_BEFORE: &str = "it was not counted at the look before";
+
+impl<T> Devices<'_, T> {
+    /// The rates per second of all devices that were there at both looks.
+    fn rates(&self, counter: &Counter<T>) -> Result<Vec<f64>, Gap> {
+        let Some(before) = self.before else { return Err(Gap::Uncounted(NOT_BEFORE.to_owned())) };
+        // Who counts further than 32 bits for one device does so for all.
+        let wide =
+            self.wide || before.values().filter_map(counter.of).any(|value| value >= counter.wraps.range);
+        let wraps = (!wide).then_some(counter.wraps);
+        let (mut rates, mut resets) = (Vec::new(), Vec::new());
+        for (name, now) in self.now {
+            let Some(before) = before.get(name) else { continue };
+            let device = || format!("{} `{}`", counter.what, quote(name));
+            let Some(now) = (counter.of)(now) else {
+                return Err(Gap::Uncounted(format!("{} does not count it", device())));
+            };
+            let Some(before) = (counter.of)(before) else {
+                return Err(Gap::Uncounted(NOT_BEFORE.to_owned()));
+            };
+            match advance(before, now, self.elapsed, wraps) {
+                Some(advance) => rates.push(advance / self.elapsed),
+                None => resets.push(format!("{}: the counter of {} was reset", device(), counter.counted)),
+            }
+        }
+        match (resets.is_empty(), rates.is_empty()) {
+            (false, _) => Err(Gap::Reset(resets)),
+            (true, true) => Err(Gap::Uncounted(format!("no {} was there at both looks", counter.what))),
+            (true, false) => Ok(rates),
+        }
+    }
+
+    /// Of all devices together, per second.
+    ///
+    /// # Errors
+    /// When one that counts was reset, or does not tell it.
+    pub fn sum(&self, counter: &Counter<T>) -> Result<f64, Gap> {
+        Ok(self.rates(counter)?.iter().sum())
+    }
+
+    /// Of the device with the most, per second.
+    ///
+    /// # Errors
+    /// As for the sum.
+    pub fn largest(&self, counter: &Counter<T>) -> Result<f64, Gap> {
+        Ok(self.rates(counter)?.into_iter().fold(0.0, f64::max))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_that_went_back_has_wrapped_or_was_reset() {
+        let network = Some(RECEIVED.wraps);
+        assert_eq!(advance(5.0, 7.0, 1.0, None), Some(2.0));
+        assert_eq!(advance(7.0, 5.0, 1.0, None), None);
+        assert_eq!(advance(4_294_967_000.0, 704.0, 1.0, network), Some(1000.0));
+        assert_eq!(advance(2_000_000_000.0, 704.0, 60.0, network), None);
+        assert_eq!(advance(5e9, 704.0, 1.0, network), None);
+    }
+
+    #[test]
+    fn a_wrap_that_would_be_faster_than_can_be_is_a_reset() {
+        // 295 MB in one second, and in ten.
+        assert_eq!(advance(4.0e9, 704.0, 1.0, Some(RECEIVED.wraps)), None);
+        assert_eq!(advance(4.0e9, 704.0, 10.0, Some(RECEIVED.wraps)), Some(294_968_000.0));
+        assert_eq!(advance(2.19e12, 0.0, 1.0, Some(READ.wraps)), None);
+        assert_eq!(advance(2.19e12, 0.0, 10.0, Some(READ.wraps)), Some(BYTES_OF_A_DISK - 2.19e12));
+        let almost = SECONDS_OF_A_DISK - 5.0;
+        assert_eq!(advance(almost, 0.0, 4.0, Some(BUSY.wraps)), None);
+        assert!(advance(almost, 0.1, 5.0, Some(BUSY.wraps)).is_some());
+    }
+
+    #[test]
+    fn who_counts_beyond_32_bits_does_not_wrap() {
+        let traffic = |received| Traffic { received: Some(received), sent: None };
+        let before = [("a".to_owned(), traffic(5e9)), ("b".to_owned(), traffic(4.29e9))].into();
+        let now = [("a".to_owned(), traffic(5e9)), ("b".to_owned(), traffic(1.0))].into();
+        let devices = Devices { before: Some(&before), now: &now, elapsed: 10.0, wide: false };
+        let told = "network device `b`: the counter of bytes received was reset".to_owned();
+        assert_eq!(devices.sum(&RECEIVED), Err(Gap::Reset(vec![told])));
+    }
+}
