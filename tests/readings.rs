@@ -1,6 +1,7 @@
 //! Every folder of `tests/readings` holds what a host told at two moments, and what was used between them.
 //!
-//! `what.txt` says in its first line what is shown, and in the others what is looked at: `process 12`, `cgroup a/b`,
+//! `what.txt` says in its first line what is shown, and in the others what is looked at: `process 12`, `port 8080`,
+//! `cgroup a/b`,
 //! `disks vda sdb`, `mounts /var`; else it is the machine. `before` and `after` are folders that look like a machine's
 //! root, or texts of a node_exporter. `UPDATE_EXPECTED=1` writes the answers anew.
 
@@ -28,6 +29,7 @@ fn source(what: &str) -> Source {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         match words[..] {
             ["process", pid] => return Source::Process(ProcessName::Pid(pid.parse().unwrap())),
+            ["port", port] => return Source::Process(ProcessName::Port(port.parse().unwrap())),
             ["pid_file", file] => return Source::Process(ProcessName::File(file.to_owned())),
             ["cgroup", path] => return Source::Cgroup(path.to_owned()),
             ["disks", ref names @ ..] => parts.disks = owned(names),

@@ -1,23 +1,25 @@
 //! A process and its children, as the kernel counts them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Instant;
 
-use crate::monitor::finding::{all, find, inodes_of, stat_even_if_ended};
+use crate::monitor::finding::{Root, all, find, inodes_of, stat_even_if_ended};
 use crate::monitor::kernel::Kernel;
 use crate::resources::cgroup;
 use crate::resources::look::{Cpu, Disk, Level, Life, Look};
 use crate::resources::metric::Metric;
-use crate::resources::proc::{first_number, keyed};
+use crate::resources::proc::{Read, first_number, keyed};
 use crate::resources::process::{self, Stat, State, sockets};
 use crate::resources::source::ProcessName;
 
-/// A process that is looked at with its children.
+/// Processes of one name that are looked at with their children.
 pub struct Family {
     name: ProcessName,
-    /// Which it was at the last look.
-    known: Option<Stat>,
+    /// Which they were at the last look.
+    known: Vec<Root>,
+    /// Those that were seen to have children.
+    parents: BTreeSet<u32>,
     counted: Counted,
 }
 
@@ -49,7 +51,7 @@ impl Counted {
 impl Family {
     /// The process of a name; it is looked for at the first look.
     pub fn of(name: &ProcessName) -> Self {
-        Self { name: name.clone(), known: None, counted: Counted::default() }
+        Self { name: name.clone(), known: Vec::new(), parents: BTreeSet::new(), counted: Counted::default() }
     }
 
     /// Looks at all of them.
@@ -57,18 +59,32 @@ impl Family {
     /// # Errors
     /// When the process is not there, or nobody says how many cores it may use.
     pub fn look(&mut self, kernel: &Kernel) -> Result<Look, String> {
-        let first = find(kernel, &self.name, self.known)?;
-        if self.known.is_some_and(|known| known.pid != first.pid || known.started != first.started) {
-            self.counted = Counted::default();
+        let roots = find(kernel, &self.name, &self.known)?;
+        let same =
+            roots.len() == self.known.len() && roots.iter().zip(&self.known).all(|(now, was)| now.is(was));
+        if !same {
+            (self.counted, self.parents) = (Counted::default(), BTreeSet::new());
         }
-        self.known = Some(first);
+        self.known = roots;
         let at = kernel.uptime()?;
-        let members = Members { kernel, pid: first.pid, all: members(kernel, first) };
-        let mut look = Look { at, ..Look::default() };
-        let began = format!("process {} was started", first.pid);
-        look.life = Life { began, age: Some((at - first.started).max(0.0)) };
+        let roots: Vec<Stat> = self.known.iter().map(|root| root.stat).collect();
+        let members = Members {
+            kernel,
+            roots: roots.iter().map(|root| root.pid).collect(),
+            all: members(kernel, &roots),
+        };
+        let mut look = Look { at, life: life(&roots, at), ..Look::default() };
         let sum = |part: fn(&Stat) -> f64| members.all.iter().map(part).sum::<f64>();
-        look.cpu = Some(members.cpu(sum(|stat| stat.used))?);
+        self.parents.extend(members.parents());
+        match members.careless(&self.parents) {
+            Some(pid) => {
+                let why = format!(
+                    "process {pid} ignores that its children end (SIGCHLD): what those used that nobody waits for is lost"
+                );
+                look.missing.insert(Metric::Cpu, why);
+            }
+            None => look.cpu = Some(members.cpu(sum(|stat| stat.used))?),
+        }
         let threads = kernel.text("proc/sys/kernel/threads-max").ok();
         let most = threads.as_deref().and_then(first_number);
         let threads = members.alive().map(|stat| stat.threads).sum();
@@ -89,10 +105,22 @@ impl Family {
     }
 }
 
-/// A process and all that descend from it, with those that have ended and were not waited for yet.
-fn members(kernel: &Kernel, first: Stat) -> Vec<Stat> {
-    let mut members = vec![first];
-    let by_parent = if kernel.text(&format!("proc/{0}/task/{0}/children", first.pid)).is_ok() {
+/// Whose counters these are; they are as old as the youngest of them.
+fn life(roots: &[Stat], at: f64) -> Life {
+    let pids: Vec<String> = roots.iter().map(|root| root.pid.to_string()).collect();
+    let began = match &pids[..] {
+        [pid] => format!("process {pid} was started"),
+        _ => format!("processes {} were started", pids.join(", ")),
+    };
+    let youngest = roots.iter().map(|root| root.started).fold(0.0, f64::max);
+    Life { began, age: Some((at - youngest).max(0.0)) }
+}
+
+/// Processes and all that descend from them, with those that have ended and were not waited for yet.
+fn members(kernel: &Kernel, roots: &[Stat]) -> Vec<Stat> {
+    let mut members = roots.to_vec();
+    let told = |root: &Stat| kernel.text(&format!("proc/{0}/task/{0}/children", root.pid)).is_ok();
+    let by_parent = if roots.iter().any(told) {
         None
     } else {
         // A kernel without these files: everyone is asked for their parent.
@@ -127,10 +155,16 @@ fn children(kernel: &Kernel, pid: u32) -> Vec<Stat> {
     pids.into_iter().filter_map(|pid| stat_even_if_ended(kernel, pid)).collect()
 }
 
+/// The control group around two of them.
+fn above(left: &str, right: &str) -> String {
+    let same = left.split('/').zip(right.split('/')).take_while(|(left, right)| left == right);
+    same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
+}
+
 struct Members<'a> {
     kernel: &'a Kernel,
-    /// The first of them.
-    pid: u32,
+    /// The numbers of those from which the others descend.
+    roots: Vec<u32>,
     all: Vec<Stat>,
 }
 
@@ -139,18 +173,39 @@ impl Members<'_> {
         self.all.iter().filter(|member| !member.ended)
     }
 
-    fn file(&self, name: &str) -> Option<String> {
-        self.kernel.text(&format!("proc/{}/{name}", self.pid)).ok()
+    fn file(&self, pid: u32, name: &str) -> Option<String> {
+        self.kernel.text(&format!("proc/{pid}/{name}")).ok()
     }
 
-    /// Where the first one's control group is, and its path.
-    fn group(&self) -> Option<(&'static str, String)> {
-        let groups = self.file("cgroup")?;
-        Some((self.kernel.groups()?, process::group(&groups)?.trim_matches('/').to_owned()))
+    /// The numbers of those that have children.
+    fn parents(&self) -> impl Iterator<Item = u32> {
+        let pids: BTreeSet<u32> = self.all.iter().map(|member| member.pid).collect();
+        let parents = self.all.iter().map(|member| member.parent);
+        parents.filter(|parent| pids.contains(parent)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// One of those parents that does not wait for its children.
+    fn careless(&self, parents: &BTreeSet<u32>) -> Option<u32> {
+        let alive = self.alive().map(|member| member.pid).filter(|pid| parents.contains(pid));
+        let ignores =
+            |pid: &u32| self.file(*pid, "status").is_some_and(|status| process::ignores_children(&status));
+        alive.into_iter().find(ignores)
+    }
+
+    /// A limit of the roots' control groups: that of all of them together, and that of what is around them all.
+    fn limit(&self, of: impl Fn(&Read<'_>, &str, &str) -> Option<f64>) -> Option<f64> {
+        let top = self.kernel.groups()?;
+        let read = |path: &str| self.kernel.read(path);
+        let group =
+            |pid: &u32| Some(process::group(&self.file(*pid, "cgroup")?)?.trim_matches('/').to_owned());
+        let groups: BTreeSet<String> = self.roots.iter().filter_map(group).collect();
+        let each = groups.iter().map(|group| of(&read, top, group)).sum::<Option<f64>>();
+        let shared = groups.iter().cloned().reduce(|left, right| above(&left, &right))?;
+        [each, of(&read, top, &shared)].into_iter().flatten().reduce(f64::min)
     }
 
     fn missing(&self, look: &mut Look, metrics: &[Metric], file: &str, error: &io::Error) {
-        let pid = self.pid;
+        let pid = self.roots.first().copied().unwrap_or_default();
         let why = match error.kind() {
             io::ErrorKind::PermissionDenied => {
                 format!(
@@ -164,8 +219,10 @@ impl Members<'_> {
 
     fn cpu(&self, used: f64) -> Result<Cpu, String> {
         let read = |path: &str| self.kernel.read(path);
-        let allowed = self.file("status").and_then(|status| process::cores_allowed(&status));
-        let quota = self.group().and_then(|(root, group)| cgroup::quota(&read, root, &group));
+        let allowed = |pid: &u32| process::cores_allowed(&self.file(*pid, "status")?);
+        let allowed: BTreeSet<u32> = self.roots.iter().filter_map(allowed).flatten().collect();
+        let allowed = (!allowed.is_empty()).then_some(allowed.len() as f64);
+        let quota = self.limit(cgroup::quota);
         let cores = [allowed.or_else(|| cgroup::online(&read)), quota].into_iter().flatten().reduce(f64::min);
         let cores = cores.ok_or("nobody says how many cores this machine has")?;
         Ok(Cpu::Part { used, cores, limited: None })
@@ -173,8 +230,10 @@ impl Members<'_> {
 
     fn memory(&self, look: &mut Look, value: f64) {
         let read = |path: &str| self.kernel.read(path);
-        let limit = self.group().and_then(|(root, group)| cgroup::memory_limit(&read, root, &group));
-        let limit = [limit, cgroup::machine_memory(&read)].into_iter().flatten().reduce(f64::min);
+        let limit = [self.limit(cgroup::memory_limit), cgroup::machine_memory(&read)]
+            .into_iter()
+            .flatten()
+            .reduce(f64::min);
         look.hold_memory(value, limit);
     }
 
@@ -184,13 +243,17 @@ impl Members<'_> {
             match self.kernel.names(&format!("proc/{}/fd", member.pid)) {
                 Ok(names) => value += names.len(),
                 // A child may have ended meanwhile.
-                Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(error)
+                    if self.roots.contains(&member.pid)
+                        || error.kind() == io::ErrorKind::PermissionDenied =>
+                {
                     return self.missing(look, &[Metric::OpenFiles], "fd", &error);
                 }
                 Err(_) => {}
             }
         }
-        let most = self.file("limits").and_then(|limits| process::open_files_limit(&limits));
+        let limit = |pid: &u32| process::open_files_limit(&self.file(*pid, "limits")?);
+        let most = self.roots.iter().map(limit).sum::<Option<f64>>();
         look.levels.insert(Metric::OpenFiles, Level { value: value as f64, most });
     }
 
@@ -200,7 +263,10 @@ impl Members<'_> {
         for member in self.alive() {
             match inodes_of(self.kernel, member.pid) {
                 Ok(inodes) => held.extend(inodes),
-                Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(error)
+                    if self.roots.contains(&member.pid)
+                        || error.kind() == io::ErrorKind::PermissionDenied =>
+                {
                     return Err(error);
                 }
                 // A child may have ended meanwhile.
@@ -213,11 +279,12 @@ impl Members<'_> {
             return Ok(0.0);
         }
         let mut count = 0;
+        let Some(first) = self.roots.first().copied() else { return Ok(0.0) };
         for (table, summary, key) in TABLES {
             // The summary says at once where there is nothing to be found in the table.
             let none = |text: String| keyed(&text, key).is_some_and(|inuse| inuse == 0.0);
-            if !self.file(summary).is_some_and(none) {
-                let text = self.file(table).unwrap_or_default();
+            if !self.file(first, summary).is_some_and(none) {
+                let text = self.file(first, table).unwrap_or_default();
                 let established = sockets(&text).filter(|socket| socket.state == State::Established);
                 count += established.filter(|socket| held.binary_search(&socket.inode).is_ok()).count();
             }
@@ -235,7 +302,10 @@ impl Members<'_> {
                     all_read += read;
                     all_written += written;
                 }
-                Err(error) if member.pid == self.pid || error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(error)
+                    if self.roots.contains(&member.pid)
+                        || error.kind() == io::ErrorKind::PermissionDenied =>
+                {
                     return Err(error);
                 }
                 Err(_) => {}

@@ -16,13 +16,38 @@ pub fn stat_even_if_ended(kernel: &Kernel, pid: u32) -> Option<Stat> {
     process::stat(&kernel.text(&format!("proc/{pid}/stat")).ok()?)
 }
 
-/// The process of a name; `known` is the one that it was before.
+/// A process from which others descend, or may.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Root {
+    /// What it says of itself.
+    pub stat: Stat,
+    /// The descriptor by which it was found, and the socket to which it led.
+    held: Option<(String, u64)>,
+}
+
+impl Root {
+    /// Whether both are one life of one process.
+    pub fn is(&self, other: &Self) -> bool {
+        (self.stat.pid, self.stat.started) == (other.stat.pid, other.stat.started)
+    }
+
+    /// What it says now, if it is still the same and holds that by which it was found.
+    fn again(&self, kernel: &Kernel) -> Option<Self> {
+        let stat = stat(kernel, self.stat.pid)?;
+        let holds = |(link, inode): &(String, u64)| socket(kernel, link) == Some(*inode);
+        let now = Self { stat, held: self.held.clone() };
+        (now.is(self) && self.held.as_ref().is_none_or(holds)).then_some(now)
+    }
+}
+
+/// The processes of a name, at least one; `known` are those that it was before.
 ///
 /// # Errors
 /// When there is none; says in words why and what to do.
-pub fn find(kernel: &Kernel, name: &ProcessName, known: Option<Stat>) -> Result<Stat, String> {
+pub fn find(kernel: &Kernel, name: &ProcessName, known: &[Root]) -> Result<Vec<Root>, String> {
+    let alone = |stat| vec![Root { stat, held: None }];
     match name {
-        ProcessName::Pid(pid) => stat(kernel, *pid).ok_or_else(|| gone(*pid, known)),
+        ProcessName::Pid(pid) => stat(kernel, *pid).map(alone).ok_or_else(|| gone(*pid, !known.is_empty())),
         ProcessName::File(file) => {
             let path = file.trim_start_matches('/');
             let error = |why: String| format!("{why}; the number of a process should be in it");
@@ -33,25 +58,24 @@ pub fn find(kernel: &Kernel, name: &ProcessName, known: Option<Stat>) -> Result<
             };
             let text = text.map_err(error)?;
             let pid = text.trim().parse().map_err(|_| error(format!("`{file}` holds no number")))?;
-            stat(kernel, pid).ok_or_else(|| format!("{}, which `{file}` names", gone(pid, None)))
+            let named = stat(kernel, pid).map(alone);
+            named.ok_or_else(|| format!("{}, which `{file}` names", gone(pid, false)))
         }
         ProcessName::Port(port) => {
-            // Looking into all descriptors takes long: only for one that is gone another is looked for.
-            let same = |before: &Stat| stat(kernel, before.pid).filter(|now| now.started == before.started);
-            known.as_ref().and_then(same).map_or_else(|| listening(kernel, *port), Ok)
+            // Looking into all descriptors takes long: only where one is gone, or holds the socket no more.
+            let same: Option<Vec<Root>> = known.iter().map(|root| root.again(kernel)).collect();
+            same.filter(|roots| !roots.is_empty()).map_or_else(|| listening(kernel, *port), Ok)
         }
     }
 }
 
-fn gone(pid: u32, known: Option<Stat>) -> String {
-    match known {
-        Some(_) => format!("process {pid} is gone"),
-        None => format!("there is no process {pid}"),
-    }
+fn gone(pid: u32, known: bool) -> String {
+    if known { format!("process {pid} is gone") } else { format!("there is no process {pid}") }
 }
 
-/// The process that listens on a port: of several that share a socket, the one whose parent does not.
-fn listening(kernel: &Kernel, port: u16) -> Result<Stat, String> {
+/// The processes that listen on a port, without those whose parent does. The first of all processes holds sockets for
+/// others that it starts when somebody connects: where others hold it too, it is none.
+fn listening(kernel: &Kernel, port: u16) -> Result<Vec<Root>, String> {
     let mut inodes = Vec::new();
     for table in ["proc/net/tcp", "proc/net/tcp6"] {
         let text = kernel.text(table).unwrap_or_default();
@@ -64,22 +88,37 @@ fn listening(kernel: &Kernel, port: u16) -> Result<Stat, String> {
     let mut holders = Vec::new();
     let mut refused = 0;
     for pid in all(kernel) {
-        match inodes_of(kernel, pid) {
-            Ok(held) if held.iter().any(|inode| inodes.contains(inode)) => holders.extend(stat(kernel, pid)),
+        match sockets_of(kernel, pid) {
+            Ok(held) => {
+                let held = held.into_iter().find(|(_, inode)| inodes.contains(inode));
+                let root = |held| Some(Root { stat: stat(kernel, pid)?, held: Some(held) });
+                holders.extend(held.and_then(root));
+            }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refused += 1,
-            _ => {}
+            Err(_) => {}
         }
     }
-    let below = |stat: &Stat| holders.iter().any(|other| other.pid == stat.parent);
-    match holders.iter().find(|stat| !below(stat)) {
-        Some(stat) => Ok(*stat),
-        None if refused > 0 => Err(format!(
-            "it is not permitted to see who listens on TCP port {port}: run as its user or as root, or name its number"
-        )),
-        None => Err(format!(
-            "TCP port {port} is listened on, but by no process that can be seen from here; it may be in a container"
-        )),
+    let first = holders.iter().any(|root| root.stat.pid == 1);
+    holders.retain(|root| root.stat.pid != 1);
+    let pids: Vec<u32> = holders.iter().map(|root| root.stat.pid).collect();
+    holders.retain(|root| !pids.contains(&root.stat.parent));
+    if !holders.is_empty() {
+        return Ok(holders);
     }
+    Err(if refused > 0 {
+        format!(
+            "it is not permitted to see who listens on TCP port {port}: run as its user or as root, or name its number"
+        )
+    } else if first {
+        format!(
+            "only process 1 holds TCP port {port}: it starts the one that is meant when somebody connects (socket \
+             activation); if it is meant itself, name its number"
+        )
+    } else {
+        format!(
+            "TCP port {port} is listened on, but by no process that can be seen from here; it may be in a container"
+        )
+    })
 }
 
 /// The numbers of all processes, from the smallest.
@@ -95,8 +134,90 @@ pub fn all(kernel: &Kernel) -> Vec<u32> {
 /// # Errors
 /// As the system gives them; most often, that it is not permitted.
 pub fn inodes_of(kernel: &Kernel, pid: u32) -> io::Result<Vec<u64>> {
+    Ok(sockets_of(kernel, pid)?.into_iter().map(|(_, inode)| inode).collect())
+}
+
+/// The same, with the paths of the descriptors.
+fn sockets_of(kernel: &Kernel, pid: u32) -> io::Result<Vec<(String, u64)>> {
     let folder = format!("proc/{pid}/fd");
-    let links =
-        kernel.names(&folder)?.into_iter().filter_map(|name| kernel.link(&format!("{folder}/{name}")));
-    Ok(links.filter_map(|link| process::socket_inode(&link)).collect())
+    let links = kernel.names(&folder)?.into_iter().map(|name| format!("{folder}/{name}"));
+    Ok(links
+        .filter_map(|link| Some((socket(kernel, &link)?, link)))
+        .map(|(inode, link)| (link, inode))
+        .collect())
+}
+
+/// The number of the socket to which a descriptor leads.
+fn socket(kernel: &Kernel, link: &str) -> Option<u64> {
+    process::socket_inode(&kernel.link(link)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+
+    /// A process with a socket as its descriptor 3, or without.
+    fn runs(root: &Path, pid: u32, parent: u32, socket: Option<u64>) {
+        let folder = root.join(format!("proc/{pid}"));
+        fs::create_dir_all(folder.join("fd")).unwrap();
+        let stat = format!("{pid} (server) S {parent} 1 1 0 -1 0 0 0 0 0 1 1 0 0 20 0 1 0 {pid} 1 1");
+        fs::write(folder.join("stat"), stat).unwrap();
+        let _ = fs::remove_file(folder.join("fd/3"));
+        if let Some(socket) = socket {
+            symlink(format!("socket:[{socket}]"), folder.join("fd/3")).unwrap();
+        }
+    }
+
+    /// A machine where sockets 7 and 8 listen on port 8080.
+    fn machine() -> (tempfile::TempDir, Kernel) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("proc/net")).unwrap();
+        let line = |inode| format!("0: 0:1F90 0:0 0A 0:0 0:0 0 0 0 {inode}\n");
+        fs::write(folder.path().join("proc/net/tcp"), format!("head\n{}{}", line(7), line(8))).unwrap();
+        let kernel = Kernel::kept_in(folder.path());
+        (folder, kernel)
+    }
+
+    fn found(kernel: &Kernel, known: &[Root]) -> Result<Vec<Root>, String> {
+        find(kernel, &ProcessName::Port(8080), known)
+    }
+
+    fn pids(roots: &[Root]) -> Vec<u32> {
+        roots.iter().map(|root| root.stat.pid).collect()
+    }
+
+    #[test]
+    fn all_that_listen_are_found_and_none_whose_parent_does() {
+        let (folder, kernel) = machine();
+        runs(folder.path(), 70, 1, Some(7));
+        runs(folder.path(), 71, 70, Some(7));
+        runs(folder.path(), 80, 1, Some(8));
+        runs(folder.path(), 90, 1, Some(9));
+        assert_eq!(found(&kernel, &[]).map(|roots| pids(&roots)), Ok(vec![70, 80]));
+    }
+
+    #[test]
+    fn the_first_process_counts_only_by_its_number() {
+        let (folder, kernel) = machine();
+        runs(folder.path(), 1, 0, Some(7));
+        let alone = found(&kernel, &[]).unwrap_err();
+        assert!(alone.starts_with("only process 1 holds TCP port 8080"), "{alone}");
+        runs(folder.path(), 70, 1, Some(7));
+        assert_eq!(found(&kernel, &[]).map(|roots| pids(&roots)), Ok(vec![70]));
+    }
+
+    #[test]
+    fn who_holds_the_socket_no_more_is_no_more_meant() {
+        let (folder, kernel) = machine();
+        runs(folder.path(), 70, 1, Some(7));
+        let before = found(&kernel, &[]).unwrap();
+        runs(folder.path(), 60, 1, Some(8));
+        assert_eq!(found(&kernel, &before), Ok(before.clone()), "all descriptors are not read again");
+        runs(folder.path(), 70, 1, None);
+        assert_eq!(found(&kernel, &before).map(|roots| pids(&roots)), Ok(vec![60]));
+    }
 }

@@ -1,5 +1,7 @@
 //! What the kernel's files below `/proc/PID` and `/proc/net` say about processes.
 
+use std::collections::BTreeSet;
+
 use crate::resources::proc::{TICKS, first_number, keyed};
 
 /// What `/proc/PID/stat` says.
@@ -40,19 +42,36 @@ pub fn stat(text: &str) -> Option<Stat> {
     })
 }
 
-/// How many cores a process may run on, of its `status`.
-pub fn cores_allowed(status: &str) -> Option<f64> {
-    count(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
+/// No machine has more cores.
+const MOST_CORES: u32 = 1 << 16;
+/// The bit of a set of signals that stands for the end of a child (`SIGCHLD`).
+const SIGCHLD: u64 = 1 << 16;
+
+/// The cores that a process may run on, of its `status`.
+pub fn cores_allowed(status: &str) -> Option<BTreeSet<u32>> {
+    numbers(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
 
-/// How many numbers a list such as `0-3,8` names; `None` where there are none.
-pub fn count(list: &str) -> Option<f64> {
-    let many = |part: &str| {
+/// Whether a process ignores that children end, of its `status`: nobody waits for them then, and what they used is lost.
+pub fn ignores_children(status: &str) -> bool {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & SIGCHLD != 0)
+}
+
+/// The numbers that a list such as `0-3,8` names; `None` where there are none.
+fn numbers(list: &str) -> Option<BTreeSet<u32>> {
+    let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        Some(f64::from(last.checked_sub(first)?) + 1.0)
+        (first <= last && last < MOST_CORES).then_some(first..=last)
     };
-    list.trim().split(',').map(many).sum::<Option<f64>>()
+    let ranges = list.trim().split(',').map(range).collect::<Option<Vec<_>>>()?;
+    Some(ranges.into_iter().flatten().collect())
+}
+
+/// How many numbers such a list names.
+pub fn count(list: &str) -> Option<f64> {
+    Some(numbers(list)?.len() as f64)
 }
 
 /// How many files a process may open, of its `limits`; `None` where there is no limit.
@@ -139,8 +158,9 @@ mod tests {
 
     #[test]
     fn cores_are_counted_from_lists() {
-        assert_eq!(cores_allowed("Name:\tx\nCpus_allowed_list:\t0-3,8\n"), Some(5.0));
+        assert_eq!(cores_allowed("Name:\tx\nCpus_allowed_list:\t0-3,8\n"), Some([0, 1, 2, 3, 8].into()));
         assert_eq!(count("7"), Some(1.0));
+        assert_eq!(count("0-4294967295"), None);
         assert_eq!(count("3-1"), None);
         assert_eq!(count(""), None);
     }
@@ -157,6 +177,13 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(socket_inode("socket:[4242]"), Some(4242));
         assert_eq!(socket_inode("pipe:[4242]"), None);
+    }
+
+    #[test]
+    fn who_ignores_the_end_of_children_is_known_by_its_signals() {
+        assert!(ignores_children("SigBlk:\t0000000000000000\nSigIgn:\t0000000000011000\n"));
+        assert!(!ignores_children("SigIgn:\t0000000000001000\n"));
+        assert!(!ignores_children("SigIgn:\tx\n") && !ignores_children(""));
     }
 
     #[test]
