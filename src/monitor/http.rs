@@ -15,6 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
+use crate::resources::quote::quote;
 use crate::resources::source::Endpoint;
 
 /// No page is longer, in bytes.
@@ -123,7 +124,7 @@ fn said(error: &(dyn Error + 'static)) -> String {
                 rustls::Error::InvalidMessage(_) => {
                     "it does not speak TLS: is it http:// and not https://?".to_owned()
                 }
-                error => format!("TLS: {error}"),
+                error => format!("TLS: {}", quote(&error.to_string())),
             };
         }
         if let Some(error) = innermost.downcast_ref::<io::Error>() {
@@ -139,5 +140,5 @@ fn said(error: &(dyn Error + 'static)) -> String {
             None => break,
         }
     }
-    if refused { "connection refused".to_owned() } else { innermost.to_string() }
+    if refused { "connection refused".to_owned() } else { quote(&innermost.to_string()) }
 }

@@ -163,7 +163,7 @@ impl Group {
     }
 
     fn gone(&self) -> String {
-        format!("there is no control group {} below /{}", self.path, self.root)
+        format!("there is no control group {} below /{}", cgroup::shown(&self.path), self.root)
     }
 
     /// Looks at the group.

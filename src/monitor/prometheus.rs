@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::monitor::http::{Answer, Asker};
 use crate::resources::look::{Level, Look};
 use crate::resources::metric::{Metric, Unit};
+use crate::resources::quote::quote;
 
 /// So many series are shown where there should be one.
 const SHOWN: usize = 3;
@@ -78,7 +79,7 @@ fn value(answer: &Answer) -> Result<f64, String> {
     };
     if body["status"] != "success" {
         return Err(match body["error"].as_str() {
-            Some(error) => format!("the query failed: {error}"),
+            Some(error) => format!("the query failed: {}", quote(error)),
             None => format!("HTTP status {status}: is it a Prometheus?"),
         });
     }
@@ -88,12 +89,12 @@ fn value(answer: &Answer) -> Result<f64, String> {
         (Some("vector"), Some([one])) => &one["value"],
         (Some("vector"), Some([])) => return Err("the query gives no series".to_owned()),
         (Some("vector"), Some(many)) => return Err(too_many(many)),
-        (Some(other), _) => return Err(format!("the query gives a {other} and not one number")),
+        (Some(other), _) => return Err(format!("the query gives a {} and not one number", quote(other))),
         (None, _) => return Err("the answer is none of a Prometheus".to_owned()),
     };
     let text = pair[1].as_str().ok_or("the answer is none of a Prometheus")?;
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| format!("the query gives {text}, which is no number"))
+    number.ok_or_else(|| format!("the query gives {}, which is no number", quote(text)))
 }
 
 /// The number again, if a metric can have it.
@@ -114,7 +115,7 @@ fn too_many(series: &[Value]) -> String {
     let name = |series: &Value| {
         let labels = series["metric"].as_object().into_iter().flatten();
         let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
-        format!("{{{}}}", labels.join(","))
+        format!("{{{}}}", quote(&labels.join(",")))
     };
     let shown: Vec<String> = series.iter().take(SHOWN).map(name).collect();
     let more = if series.len() > SHOWN { ", …" } else { "" };

@@ -177,6 +177,9 @@ async fn anything_but_one_number_is_a_metric_less_with_the_reason() {
     assert_eq!(more, "the query gives 140, and more than 100 % cannot be");
     let wrong = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
     assert_eq!(refused_because("400 Bad Request", wrong).await, "the query failed: parse error");
+    let obeyed = format!(r#"{{"status":"error","error":"\u001b[2J{}"}}"#, "x".repeat(200));
+    let obeyed = refused_because("400 Bad Request", &obeyed).await;
+    assert!(obeyed.starts_with("the query failed: \\u{1b}[2Jx") && obeyed.len() < 120, "{obeyed}");
     assert_eq!(refused_because("200 OK", "<html>").await, "the answer is no JSON: is it a Prometheus?");
     assert!(refused_because("404 Not Found", "no").await.starts_with("HTTP status 404"));
     let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;

@@ -19,7 +19,7 @@ use crate::resources::process::count;
 pub fn look(read: &Read<'_>, root: &str, group: &str, at: f64) -> Result<Look, String> {
     let files = Files { read, root, group };
     let mut look = Look { at, ..Look::default() };
-    look.life = Life { began: format!("control group {group} was made anew"), age: None };
+    look.life = Life { began: format!("control group {} was made anew", shown(group)), age: None };
     look.cpu = Some(files.cpu(&mut look)?);
     match files.own("io.pressure").and_then(|text| Ok(pressure(text.as_bytes())?)) {
         Ok(seconds) => look.pressure = Some(seconds),
@@ -43,6 +43,11 @@ pub fn look(read: &Read<'_>, root: &str, group: &str, at: f64) -> Result<Look, S
         Err(why) => files.missing(&mut look, &[Metric::Threads], "pids.current", why),
     }
     Ok(look)
+}
+
+/// A group's path, as it may be shown: that of the topmost is empty.
+pub fn shown(group: &str) -> &str {
+    if group.is_empty() { "/" } else { group }
 }
 
 /// How many cores a group and those above it may use at a time; `None` where nothing limits it.
@@ -111,7 +116,7 @@ impl Files<'_> {
             Why::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => format!(
                 "control group {} has no {file}: the controller `{controller}` is not on for it (`cgroup.subtree_control` \
                  of the group above)",
-                self.group
+                shown(self.group)
             ),
             Why::Unreadable(error) => said(&self.path(file), &error),
             Why::Nonsense => format!("/{}: makes no sense", self.path(file)),
@@ -122,7 +127,7 @@ impl Files<'_> {
     fn cpu(&self, look: &mut Look) -> Result<Cpu, String> {
         let stat = self.own("cpu.stat").map_err(|why| match why {
             Why::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
-                format!("there is no control group {} below /{}", self.group, self.root)
+                format!("there is no control group {} below /{}", shown(self.group), self.root)
             }
             Why::Unreadable(error) => said(&self.path("cpu.stat"), &error),
             Why::Nonsense => format!("/{}: makes no sense", self.path("cpu.stat")),
@@ -133,8 +138,8 @@ impl Files<'_> {
         let limited = keyed(&stat, "nr_periods").zip(keyed(&stat, "nr_throttled"));
         let own = self.own("cpu.max").ok().and_then(|text| share(&text));
         if own.is_none() || limited.is_none() {
-            let why =
-                format!("control group {} has no limit of processor time of its own (`cpu.max`)", self.group);
+            let group = shown(self.group);
+            let why = format!("control group {group} has no limit of processor time of its own (`cpu.max`)");
             look.missing.insert(Metric::Throttled, why);
         }
         let allowed = self.own("cpuset.cpus.effective").ok().and_then(|text| count(&text));
@@ -227,6 +232,15 @@ mod tests {
         assert_eq!(found.cpu, Some(Cpu::Part { used: 2.5, cores: 2.0, limited: None }));
         assert!(found.missing[&Metric::Memory].contains("the controller `memory` is not on"), "{found:?}");
         assert!(found.missing[&Metric::Throttled].contains("no limit"), "{found:?}");
+    }
+
+    #[test]
+    fn the_topmost_group_has_a_name() {
+        let read = files(&[("c/cpu.stat", "usage_usec 1\n"), ("proc/stat", "cpu0 1\n")]);
+        let found = look(&read, "c", "", 0.0).unwrap();
+        let why = &found.missing[&Metric::Memory];
+        assert!(why.starts_with("control group / has no memory.current"), "{why}");
+        assert!(found.life.began.starts_with("control group / "), "{found:?}");
     }
 
     #[test]

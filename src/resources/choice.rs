@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::resources::look::Disk;
+use crate::resources::quote::quote;
 
 /// Beginnings of names of what is no disk of its own: it lies in memory, or on disks that are counted themselves.
 const NO_DISKS: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "drbd"];
@@ -61,7 +62,7 @@ pub fn disks(all: &BTreeMap<String, Disk>, named: &[String]) -> Result<BTreeMap<
         let there: Vec<&str> = all.keys().map(String::as_str).filter(|name| is_disk(name, all)).collect();
         return Err(match there[..] {
             [] => format!("disk `{gone}` is not there"),
-            _ => format!("disk `{gone}` is not there, only {}", there.join(", ")),
+            _ => format!("disk `{gone}` is not there, only {}", quote(&there.join(", "))),
         });
     }
     let counts = |name: &String| if named.is_empty() { is_disk(name, all) } else { named.contains(name) };
@@ -93,10 +94,11 @@ pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
     let mut fullest = None;
     for mount in mounts.iter().filter(counts) {
         let (Some(size), Some(free), Some(available)) = (mount.size, mount.free, mount.available) else {
-            return Err(format!("size, free and available space of `{}` are not all told", mount.point));
+            let point = quote(&mount.point);
+            return Err(format!("size, free and available space of `{point}` are not all told"));
         };
         if free > size || available > size {
-            let point = &mount.point;
+            let point = quote(&mount.point);
             return Err(format!(
                 "{free} bytes free and {available} available of {size} on `{point}` cannot be"
             ));

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::resources::quote::quote;
+
 /// Names of labels with their texts.
 pub type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
@@ -32,13 +34,8 @@ pub fn samples(text: &str) -> impl Iterator<Item = Result<Sample<'_>, String>> {
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines.map(|(number, line)| {
         sample(line)
-            .ok_or_else(|| format!("line {number} is none of Prometheus' text format: `{}`", begin(line)))
+            .ok_or_else(|| format!("line {number} is none of Prometheus' text format: `{}`", quote(line)))
     })
-}
-
-/// As much of a line as helps to find it.
-fn begin(line: &str) -> String {
-    line.chars().take(60).collect()
 }
 
 fn sample(line: &str) -> Option<Sample<'_>> {
@@ -165,6 +162,8 @@ mod tests {
         let text = "# HELP x\na 1\n<html>\n";
         let found: Vec<_> = samples(text).collect();
         assert_eq!(found[1], Err("line 3 is none of Prometheus' text format: `<html>`".to_owned()));
+        let obeyed = samples("\u{1b}[2J").next();
+        assert_eq!(obeyed, Some(Err("line 1 is none of Prometheus' text format: `\\u{1b}[2J`".to_owned())));
         for wrong in
             ["a", "a{", "a{b}", "a{b=\"c} 1", "a{b=\"c\"", "a{b=\"c\"d=\"e\"} 1", "a 1 2 3", "a x", "1a 1"]
         {
