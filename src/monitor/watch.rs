@@ -12,7 +12,7 @@ use crate::event::{Observer, RunEvent};
 use crate::measure::summary::Summary;
 use crate::monitor::Probe;
 use crate::plan::model::{PhaseId, Plan, Secrets};
-use crate::resources::difference::{between, covers};
+use crate::resources::difference::{alone, between, covers};
 use crate::resources::look::Look;
 use crate::resources::reading::{Reading, Values};
 use crate::resources::source::Source;
@@ -213,8 +213,10 @@ impl OneHost {
                 reading(0.0, Values::nothing(why))
             }
             (Ok(now), None) => {
+                // It was not there before: levels are all that can be told.
+                let values = Values { troubles: vec![now.life.began.clone()], ..alone(&now) };
                 *before = Some(now);
-                None
+                if tick == 0 { None } else { reading(0.0, values) }
             }
             (Ok(now), Some(last)) => {
                 let (covers, values) = (covers(&last, &now), between(&last, &now));

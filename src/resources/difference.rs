@@ -55,6 +55,13 @@ pub fn between(before: &Look, now: &Look) -> Values {
     difference.finish(now)
 }
 
+/// What is so at the first look at a host, before which nothing is known of it.
+pub fn alone(now: &Look) -> Values {
+    let mut difference = Difference::default();
+    difference.levels(&now.levels);
+    difference.finish(now)
+}
+
 /// Why nobody knows well enough how much time passed.
 fn imprecise(before: &Look, now: &Look, elapsed: f64) -> Option<String> {
     let took = before.took.max(now.took);

@@ -10,6 +10,7 @@ pub mod exposition;
 pub mod look;
 pub mod machine;
 pub mod metric;
+pub mod page;
 pub mod passage;
 pub mod proc;
 pub mod process;

@@ -19,8 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::app::failure;
 use crate::exit::Ending;
 use crate::monitor::kernel::Kernel;
-use crate::resources::exporter;
 use crate::resources::machine::Machine;
+use crate::resources::page;
 
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -81,5 +81,5 @@ fn page() -> Result<String, String> {
     let machine = Kernel::of_this_machine().machine(&[])?;
     // Whoever asks from elsewhere knows no clock but the one on the wall.
     let at = Timestamp::now().as_duration().as_secs_f64();
-    Ok(exporter::text(&Machine { at, ..machine }))
+    Ok(page::text(&Machine { at, ..machine }))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::monitor::Probe;
-use crate::resources::difference::{between, covers};
+use crate::resources::difference::{alone, between, covers};
 use crate::resources::look::Look;
 use crate::resources::metric::Metric;
 use crate::resources::reading::Values;
@@ -53,7 +53,7 @@ impl Watched {
                     // It was not there before: levels are all that can be told.
                     None => {
                         let events = vec![now.life.began.clone()];
-                        Interval { covers: 0.0, events, ..Interval::between(&now, &now) }
+                        Interval { covers: 0.0, events, values: alone(&now) }
                     }
                 };
                 self.before = Some(now);
