@@ -122,7 +122,8 @@ impl<'c> Readings<'c> {
         let longest = longest.fold(0.0, f64::max);
         if seen < FEWEST {
             let told = self.no_data().map_or(String::new(), |told| format!(": {told}"));
-            return Some(format!("{seen} readings say nothing, {FEWEST} are needed{told}"));
+            let say = if seen == 1 { "1 reading says".to_owned() } else { format!("{seen} readings say") };
+            return Some(format!("{say} nothing, {FEWEST} are needed{told}"));
         }
         if self.objective.windows.is_some()
             && !self.series.is_some_and(|it| it.minutes.iter().any(|m| self.all.whole(m)))
