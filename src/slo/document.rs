@@ -170,6 +170,7 @@ document! {
         gate: bool = default(true),
         rules [
             Rule::ExactlyOne(&[&["max_growth"], &["max_ratio", "operations"]]),
+            Rule::Alone("max_growth", &["max_ratio", "operations"]),
             Rule::Alone("max_ratio", &["host"]),
             Rule::NotEmpty(&["operations", "phases"]),
         ]
