@@ -62,6 +62,7 @@ fn keep_writing(stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
             let mut file = File::create(folder.path().join("written")).unwrap();
             file.write_all(&[7; 1 << 16]).unwrap();
             file.sync_all().unwrap();
+            // It is the load that is meant: some of the disk's time, not all of it.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     })

@@ -96,6 +96,7 @@ impl Peer {
                 Err(why) => why,
             };
             assert!(begin.elapsed() < BOUND, "`{query}`: {why}");
+            // A Prometheus tells nobody when it has scraped: it must be asked again.
             std::thread::sleep(Duration::from_millis(100));
         }
     }
