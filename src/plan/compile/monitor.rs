@@ -19,6 +19,31 @@ const SOURCES: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, 
                        `{ node_exporter = \"http://kms:9100/metrics\" }` and \
                        `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
 
+/// What a table names as the source of a host.
+#[derive(Clone, Copy)]
+enum Asked<'d> {
+    Local(&'d Spanned<bool>),
+    Process(&'d Spanned<String>),
+    Cgroup(&'d Spanned<String>),
+    NodeExporter(&'d Spanned<String>),
+    /// Where it is, and what it is asked.
+    Prometheus(Option<&'d Spanned<String>>, Option<&'d Spanned<Map<String>>>),
+}
+
+impl<'d> Asked<'d> {
+    fn prometheus(url: Option<&'d Spanned<String>>, query: Option<&'d Spanned<Map<String>>>) -> Option<Self> {
+        (url.is_some() || query.is_some()).then_some(Self::Prometheus(url, query))
+    }
+
+    fn takes_headers(self) -> bool {
+        matches!(self, Self::NodeExporter(_) | Self::Prometheus(..))
+    }
+
+    fn is_a_machine(self) -> bool {
+        matches!(self, Self::NodeExporter(_) | Self::Local(_))
+    }
+}
+
 impl Compiler<'_, '_> {
     pub(super) fn monitor(&mut self, document: &MonitorDocument) -> Option<Monitor> {
         let MonitorDocument { every, hosts } = document;
@@ -66,7 +91,6 @@ impl Compiler<'_, '_> {
     }
 
     fn source(&mut self, document: &SourceDocument, span: Span) -> Option<Source> {
-        self.check_source_keys(document, span)?;
         let SourceDocument {
             local,
             process,
@@ -78,89 +102,80 @@ impl Compiler<'_, '_> {
             disks,
             mounts,
         } = document;
-        let names = |list: &Option<Spanned<Vec<Spanned<String>>>>| {
-            list.iter().flat_map(|list| &list.value).map(|name| name.value.clone()).collect()
-        };
-        let parts = Parts { disks: names(disks), mounts: names(mounts) };
-        if let Some(url) = node_exporter {
-            return Some(Source::NodeExporter(self.endpoint(url, headers.as_ref())?, parts));
-        }
-        if let (Some(url), Some(query)) = (prometheus, query) {
-            let endpoint = self.endpoint(url, headers.as_ref());
-            if endpoint.as_ref().is_some_and(|it| it.url.contains(['?', '#'])) {
-                let help =
-                    "write where Prometheus is, such as `http://prom:9090`; what is asked stands in `query`";
-                self.report(Code::BadUrl, "the address of a Prometheus has no query", url.span, help);
-            }
-            return Some(Source::Prometheus(endpoint?, self.queries(query)?));
-        }
-        if let Some(process) = process {
-            return self.process(process).map(Source::Process);
-        }
-        if let Some(path) = cgroup {
-            return self.cgroup(path);
-        }
-        let local = local.as_ref()?;
-        if !local.value {
-            self.report(Code::BadSource, "`local = false` asks nobody", local.span, SOURCES);
-        }
-        Some(Source::Local(parts))
-    }
-
-    /// Exactly one source, and beside it only what belongs to it.
-    fn check_source_keys(&mut self, document: &SourceDocument, span: Span) -> Option<()> {
-        let SourceDocument {
-            local,
-            process,
-            cgroup,
-            node_exporter,
-            prometheus,
-            query,
-            headers,
-            disks,
-            mounts,
-        } = document;
-        let given = [
-            local.is_some(),
-            process.is_some(),
-            cgroup.is_some(),
-            node_exporter.is_some(),
-            prometheus.is_some() || query.is_some(),
-        ];
-        if given.iter().filter(|given| **given).count() != 1 {
+        let given: Vec<Asked<'_>> = [
+            local.as_ref().map(Asked::Local),
+            process.as_ref().map(Asked::Process),
+            cgroup.as_ref().map(Asked::Cgroup),
+            node_exporter.as_ref().map(Asked::NodeExporter),
+            Asked::prometheus(prometheus.as_ref(), query.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let &[asked] = given.as_slice() else {
             self.report(Code::ExactlyOne, "a host has exactly one source", span, SOURCES);
             return None;
-        }
-        if prometheus.is_some() != query.is_some() {
-            let help = "give both: `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
-            self.report(
-                Code::ExactlyOne,
-                "a Prometheus needs its queries, and queries a Prometheus",
-                span,
-                help,
-            );
-            return None;
-        }
-        let over_http = node_exporter.is_some() || prometheus.is_some();
-        let of_a_machine = node_exporter.is_some() || local.is_some();
-        for (key, list) in [("disks", disks), ("mounts", mounts)] {
-            if let Some(list) = list.as_ref().filter(|list| list.value.is_empty()) {
-                let help = "name at least one, or take the key out: then all that are real count";
-                self.report(Code::OutOfRange, format!("`{key}` names none"), list.span, help);
+        };
+        self.used("headers", headers.as_ref(), asked.takes_headers());
+        self.used("disks", disks.as_ref(), asked.is_a_machine());
+        self.used("mounts", mounts.as_ref(), asked.is_a_machine());
+        let parts = Parts {
+            disks: self.parts("disks", disks.as_ref()),
+            mounts: self.parts("mounts", mounts.as_ref()),
+        };
+        match asked {
+            Asked::Local(local) => {
+                if !local.value {
+                    self.report(Code::BadSource, "`local = false` asks nobody", local.span, SOURCES);
+                }
+                Some(Source::Local(parts))
+            }
+            Asked::Process(name) => self.process(name).map(Source::Process),
+            Asked::Cgroup(path) => self.cgroup(path),
+            Asked::NodeExporter(url) => {
+                Some(Source::NodeExporter(self.endpoint(url, headers.as_ref())?, parts))
+            }
+            Asked::Prometheus(Some(url), Some(query)) => self.prometheus(url, query, headers.as_ref()),
+            Asked::Prometheus(..) => {
+                let message = "a Prometheus needs its queries, and queries a Prometheus";
+                let help = "give both: `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
+                self.report(Code::ExactlyOne, message, span, help);
+                None
             }
         }
-        let unused = [
-            ("headers", headers.as_ref().map(|headers| headers.span), over_http),
-            ("disks", disks.as_ref().map(|disks| disks.span), of_a_machine),
-            ("mounts", mounts.as_ref().map(|mounts| mounts.span), of_a_machine),
-        ];
-        for (key, span, used) in unused {
-            if let Some(span) = span.filter(|_| !used) {
-                let message = format!("`{key}` has no effect on this source");
-                self.report(Code::NoEffect, message, span, "take it out");
-            }
+    }
+
+    /// Warns of a key that means nothing to its source.
+    fn used<T>(&mut self, key: &str, value: Option<&Spanned<T>>, used: bool) {
+        if let Some(value) = value.filter(|_| !used) {
+            let message = format!("`{key}` has no effect on this source");
+            self.report(Code::NoEffect, message, value.span, "take it out");
         }
-        Some(())
+    }
+
+    /// The parts of a machine that are named, which are all where none is.
+    fn parts(&mut self, key: &str, names: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
+        if let Some(names) = names.filter(|names| names.value.is_empty()) {
+            let help = "name at least one, or take the key out: then all that are real count";
+            self.report(Code::OutOfRange, format!("`{key}` names none"), names.span, help);
+        }
+        names.iter().flat_map(|names| &names.value).map(|name| name.value.clone()).collect()
+    }
+
+    fn prometheus(
+        &mut self,
+        url: &Spanned<String>,
+        query: &Spanned<Map<String>>,
+        headers: Option<&Spanned<Map<String>>>,
+    ) -> Option<Source> {
+        let endpoint = self.endpoint(url, headers);
+        if endpoint.as_ref().is_some_and(|it| it.url.contains(['?', '#'])) {
+            let help =
+                "write where Prometheus is, such as `http://prom:9090`; what is asked stands in `query`";
+            self.report(Code::BadUrl, "the address of a Prometheus has no query", url.span, help);
+        }
+        let queries = self.queries(query);
+        Some(Source::Prometheus(endpoint?, queries?))
     }
 
     fn endpoint(
