@@ -14,7 +14,58 @@ const STATISTIC: Rule = Rule::Matches(
 );
 const OF_READINGS: Rule =
     Rule::Matches("statistic", r"^(?:mean|max|p(?:[5-8][0-9]|9[0-8])(?:\.[0-9]*)?|p99(?:\.0*)?)$");
-const WINDOWS: Rule = Rule::Needs("allow", "every");
+
+/// What every objective has that is judged over a phase or over its windows.
+pub(super) struct Common {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) phases: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) gate: Option<Spanned<bool>>,
+    pub(super) every: Option<Spanned<TimeSpan>>,
+    pub(super) allow: Option<Spanned<Share>>,
+    pub(super) abort: Option<Spanned<bool>>,
+}
+
+/// Declares the table of such an objective: the keys of its own, before those that all have, and its rules.
+macro_rules! objective {
+    ($(#[doc = $about:literal])+ struct $name:ident {
+        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $absent:ident $( ($how:literal) )? )? ,)*
+        rules [ $( $rule:expr ),+ $(,)? ]
+    }) => {
+        document! {
+            $(#[doc = $about])+
+            pub(super) struct $name ("a table") {
+                /// The objective's name.
+                name: String = required,
+                $( $(#[doc = $doc])+ $field: $kind $( = $absent $( ($how) )? )?, )*
+                /// Only in these phases.
+                phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
+                /// Whether it is judged.
+                gate: bool = default(true),
+                /// Judge each window of this length.
+                every: TimeSpan,
+                /// The share of the windows that may miss; none without it.
+                allow: Share = default("0%") with every,
+                /// End the run as soon as it is proven that this is missed.
+                abort: bool = default(false),
+                rules [ Rule::Needs("allow", "every"), $( $rule ),+ ]
+            }
+        }
+
+        impl $name {
+            /// Takes out what all have.
+            pub(super) fn common(&mut self) -> Common {
+                Common {
+                    name: self.name.take(),
+                    phases: self.phases.take(),
+                    gate: self.gate.take(),
+                    every: self.every.take(),
+                    allow: self.allow.take(),
+                    abort: self.abort.take(),
+                }
+            }
+        }
+    };
+}
 
 document! {
     /// A file of objectives.
@@ -33,11 +84,9 @@ document! {
     }
 }
 
-document! {
+objective! {
     /// How long requests may take.
-    pub(super) struct ResponseTimeDocument ("a table") {
-        /// The objective's name.
-        name: String = required,
+    struct ResponseTimeDocument {
         /// Names or globs of operations, pooled.
         operations: Vec<Spanned<String>> = required,
         /// `p50` to `p99.9`, `mean` or `max`; by default `p95`.
@@ -48,25 +97,13 @@ document! {
         acceptable: TimeSpan,
         /// The limit.
         maximum: TimeSpan = required,
-        /// Only in these phases.
-        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
-        /// Whether it is judged.
-        gate: bool = default(true),
-        /// Judge each window of this length.
-        every: TimeSpan,
-        /// The share of the windows that may miss; none without it.
-        allow: Share = default("0%") with every,
-        /// End the run as soon as it is proven that this is missed.
-        abort: bool = default(false),
-        rules [STATISTIC, WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
+        rules [STATISTIC, Rule::NotEmpty(&["operations", "phases"])]
     }
 }
 
-document! {
+objective! {
     /// How many requests must succeed per time.
-    pub(super) struct ThroughputDocument ("a table") {
-        /// The objective's name.
-        name: String = required,
+    struct ThroughputDocument {
         /// Names or globs of scenarios.
         scenarios: Vec<Spanned<String>> = required,
         /// Good.
@@ -75,25 +112,13 @@ document! {
         acceptable: Rate,
         /// The limit.
         minimum: Rate = required,
-        /// Only in these phases.
-        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
-        /// Whether it is judged.
-        gate: bool = default(true),
-        /// Judge each window of this length.
-        every: TimeSpan,
-        /// The share of the windows that may miss; none without it.
-        allow: Share = default("0%") with every,
-        /// End the run as soon as it is proven that this is missed.
-        abort: bool = default(false),
-        rules [WINDOWS, Rule::NotEmpty(&["scenarios", "phases"])]
+        rules [Rule::NotEmpty(&["scenarios", "phases"])]
     }
 }
 
-document! {
+objective! {
     /// Which share of the requests may fail.
-    pub(super) struct ErrorRateDocument ("a table") {
-        /// The objective's name.
-        name: String = required,
+    struct ErrorRateDocument {
         /// Names or globs of operations, pooled.
         operations: Vec<Spanned<String>> = required,
         /// Good.
@@ -102,25 +127,13 @@ document! {
         acceptable: Share,
         /// The limit.
         maximum: Share = required,
-        /// Only in these phases.
-        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
-        /// Whether it is judged.
-        gate: bool = default(true),
-        /// Judge each window of this length.
-        every: TimeSpan,
-        /// The share of the windows that may miss; none without it.
-        allow: Share = default("0%") with every,
-        /// End the run as soon as it is proven that this is missed.
-        abort: bool = default(false),
-        rules [WINDOWS, Rule::NotEmpty(&["operations", "phases"])]
+        rules [Rule::NotEmpty(&["operations", "phases"])]
     }
 }
 
-document! {
-    /// What a host may use of one of its resources.
-    pub(super) struct ResourceDocument ("a table") {
-        /// The objective's name.
-        name: String = required,
+objective! {
+    /// What a host may use of one of its resources; its windows have whole minutes.
+    struct ResourceDocument {
         /// What is measured.
         metric: Metric = required,
         /// The host, as `[monitor]` names it.
@@ -133,17 +146,7 @@ document! {
         acceptable: Limit,
         /// The limit.
         maximum: Limit = required,
-        /// Only in these phases.
-        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
-        /// Whether it is judged.
-        gate: bool = default(true),
-        /// Judge each window of this length, in whole minutes.
-        every: TimeSpan,
-        /// The share of the windows that may miss; none without it.
-        allow: Share = default("0%") with every,
-        /// End the run as soon as it is certain that this is missed.
-        abort: bool = default(false),
-        rules [OF_READINGS, WINDOWS, Rule::NotEmpty(&["phases"])]
+        rules [OF_READINGS, Rule::NotEmpty(&["phases"])]
     }
 }
 

@@ -4,7 +4,9 @@ mod readings;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::Spanned;
-use crate::slo::document::{ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument};
+use crate::slo::document::{
+    Common, ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument,
+};
 use crate::slo::objective::{EveryWindow, Statistic, Tiers};
 use crate::units::{Share, TimeSpan};
 
@@ -18,6 +20,27 @@ pub(super) struct Draft {
     pub(super) gated: bool,
     pub(super) windows: Option<EveryWindow>,
     pub(super) abort: bool,
+}
+
+impl Draft {
+    fn new(
+        common: Common,
+        (statistic, tiers): (Statistic, Tiers),
+        select: Select,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let Common { name, phases, gate, every, allow, abort } = common;
+        Some(Self {
+            name: name?,
+            statistic,
+            tiers,
+            select,
+            phases: phases.map(|phases| phases.value),
+            gated: gate?.value,
+            windows: windows(every.as_ref(), allow.as_ref(), problems),
+            abort: abort?.value,
+        })
+    }
 }
 
 /// What an objective applies to.
@@ -67,87 +90,38 @@ pub(super) fn read_drafts(document: ThresholdsDocument, drafts: &mut Vec<Draft>,
     drafts.extend(items.filter_map(|item| readings::drift_draft(item.value, problems)));
 }
 
-fn response_time_draft(document: ResponseTimeDocument, problems: &mut Problems) -> Option<Draft> {
-    let ResponseTimeDocument {
-        name,
-        operations,
-        statistic,
-        target,
-        acceptable,
-        maximum,
-        phases,
-        gate,
-        every,
-        allow,
-        abort,
-    } = document;
+fn response_time_draft(mut document: ResponseTimeDocument, problems: &mut Problems) -> Option<Draft> {
+    let common = document.common();
+    let ResponseTimeDocument { operations, statistic, target, acceptable, maximum, .. } = document;
     let statistic = read_statistic(&statistic?, problems)?;
-    let written = [target, acceptable, maximum]
-        .map(|limit| limit.map(|limit| Spanned::new(limit.value.seconds() * 1000.0, limit.span)));
-    Some(Draft {
-        tiers: tiers(statistic, &written, problems)?,
-        name: name?,
-        statistic,
-        select: Select::Operations(operations?.value),
-        phases: phases.map(|phases| phases.value),
-        gated: gate?.value,
-        windows: windows(every.as_ref(), allow.as_ref(), problems),
-        abort: abort?.value,
-    })
+    let limits = written([target, acceptable, maximum], |limit| limit.seconds() * 1000.0);
+    Draft::new(
+        common,
+        (statistic, tiers(statistic, &limits, problems)?),
+        Select::Operations(operations?.value),
+        problems,
+    )
 }
 
-fn throughput_draft(document: ThroughputDocument, problems: &mut Problems) -> Option<Draft> {
-    let ThroughputDocument {
-        name,
-        scenarios,
-        target,
-        acceptable,
-        minimum,
-        phases,
-        gate,
-        every,
-        allow,
-        abort,
-    } = document;
-    let written = [target, acceptable, minimum]
-        .map(|limit| limit.map(|limit| Spanned::new(limit.value.per_second(), limit.span)));
-    Some(Draft {
-        tiers: tiers(Statistic::Throughput, &written, problems)?,
-        name: name?,
-        statistic: Statistic::Throughput,
-        select: Select::Scenarios(scenarios?.value),
-        phases: phases.map(|phases| phases.value),
-        gated: gate?.value,
-        windows: windows(every.as_ref(), allow.as_ref(), problems),
-        abort: abort?.value,
-    })
+fn throughput_draft(mut document: ThroughputDocument, problems: &mut Problems) -> Option<Draft> {
+    let common = document.common();
+    let ThroughputDocument { scenarios, target, acceptable, minimum, .. } = document;
+    let limits = written([target, acceptable, minimum], |limit| limit.per_second());
+    let judged = (Statistic::Throughput, tiers(Statistic::Throughput, &limits, problems)?);
+    Draft::new(common, judged, Select::Scenarios(scenarios?.value), problems)
 }
 
-fn error_rate_draft(document: ErrorRateDocument, problems: &mut Problems) -> Option<Draft> {
-    let ErrorRateDocument {
-        name,
-        operations,
-        target,
-        acceptable,
-        maximum,
-        phases,
-        gate,
-        every,
-        allow,
-        abort,
-    } = document;
-    let written = [target, acceptable, maximum]
-        .map(|limit| limit.map(|limit| Spanned::new(limit.value.percent(), limit.span)));
-    Some(Draft {
-        tiers: tiers(Statistic::ErrorRate, &written, problems)?,
-        name: name?,
-        statistic: Statistic::ErrorRate,
-        select: Select::Operations(operations?.value),
-        phases: phases.map(|phases| phases.value),
-        gated: gate?.value,
-        windows: windows(every.as_ref(), allow.as_ref(), problems),
-        abort: abort?.value,
-    })
+fn error_rate_draft(mut document: ErrorRateDocument, problems: &mut Problems) -> Option<Draft> {
+    let common = document.common();
+    let ErrorRateDocument { operations, target, acceptable, maximum, .. } = document;
+    let limits = written([target, acceptable, maximum], |limit| limit.percent());
+    let judged = (Statistic::ErrorRate, tiers(Statistic::ErrorRate, &limits, problems)?);
+    Draft::new(common, judged, Select::Operations(operations?.value), problems)
+}
+
+/// Limits as numbers, in the unit in which they are judged.
+fn written<T>(limits: [Option<Spanned<T>>; 3], number: impl Fn(&T) -> f64) -> [Option<Spanned<f64>>; 3] {
+    limits.map(|limit| limit.map(|limit| Spanned::new(number(&limit.value), limit.span)))
 }
 
 fn read_statistic(written: &Spanned<String>, problems: &mut Problems) -> Option<Statistic> {

@@ -4,57 +4,36 @@ use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::Spanned;
 use crate::resources::metric::{Metric, Unit};
 use crate::slo::document::{DriftDocument, Drifting, Limit, ResourceDocument};
-use crate::slo::draft::{Draft, Select, read_statistic, tiers, windows};
+use crate::slo::draft::{Draft, Select, read_statistic, tiers};
 use crate::slo::objective::{Growth, Resource, Statistic, Tiers, Typical};
-use crate::units::Share;
+use crate::units::{Share, TimeSpan};
 
-/// What the readings of a minute come to is one case of a percentile.
-const MINUTE: u32 = 60;
+/// Seconds of readings that come to one case of a percentile.
+const MINUTE: f64 = 60.0;
 
-pub(super) fn resource_draft(document: ResourceDocument, problems: &mut Problems) -> Option<Draft> {
-    let ResourceDocument {
-        name,
-        metric,
-        host,
-        statistic,
-        target,
-        acceptable,
-        maximum,
-        phases,
-        gate,
-        every,
-        allow,
-        abort,
-    } = document;
+pub(super) fn resource_draft(mut document: ResourceDocument, problems: &mut Problems) -> Option<Draft> {
+    let common = document.common();
+    let ResourceDocument { metric, host, statistic, target, acceptable, maximum, .. } = document;
     let metric = metric?;
-    let statistic = statistic?;
-    let typical = typical(&statistic, problems)?;
-    let written =
+    let typical = typical(&statistic?, problems)?;
+    let limits =
         [target, acceptable, maximum].map(|limit| limit.map(|limit| in_unit(&limit, metric.value, problems)));
-    let windows = windows(every.as_ref(), allow.as_ref(), problems);
-    if let (Some(every), Some(windows)) = (&every, windows) {
-        let message = match typical {
-            Typical::Quantile(_) => Some("windows are judged by `mean` or `max`"),
-            _ if windows.every % MINUTE != 0 => Some("windows of readings have whole minutes"),
-            _ => None,
-        };
-        if let Some(message) = message {
-            let help =
-                "write `every = \"1m\"` or more whole minutes, with `statistic = \"mean\"` or `\"max\"`";
-            problems.report(Diagnostic::new(Code::OutOfRange, message).at(every.span, "here").help(help));
-        }
+    if let Some(every) = &common.every {
+        check_windows(every, typical, problems);
     }
     let statistic = Statistic::Resource(Resource { metric: metric.value, of: typical });
-    Some(Draft {
-        tiers: tiers(statistic, &all(written)?, problems)?,
-        name: name?,
-        statistic,
-        select: Select::Host(host?, metric.span),
-        phases: phases.map(|phases| phases.value),
-        gated: gate?.value,
-        windows,
-        abort: abort?.value,
-    })
+    let tiers = tiers(statistic, &all(limits)?, problems)?;
+    Draft::new(common, (statistic, tiers), Select::Host(host?, metric.span), problems)
+}
+
+fn check_windows(every: &Spanned<TimeSpan>, typical: Typical, problems: &mut Problems) {
+    let message = match typical {
+        Typical::Quantile(_) => "windows are judged by `mean` or `max`",
+        _ if every.value.seconds() % MINUTE != 0.0 => "windows of readings have whole minutes",
+        _ => return,
+    };
+    let help = "write `every = \"1m\"` or more whole minutes, with `statistic = \"mean\"` or `\"max\"`";
+    problems.report(Diagnostic::new(Code::OutOfRange, message).at(every.span, "here").help(help));
 }
 
 /// `None` where one of the limits could not be read.
