@@ -213,8 +213,7 @@ impl OneHost {
                 reading(0.0, Values::nothing(why))
             }
             (Ok(now), None) => {
-                // It was not there before: levels are all that can be told.
-                let values = Values { troubles: vec![now.life.began.clone()], ..alone(&now) };
+                let values = alone(&now);
                 *before = Some(now);
                 if tick == 0 { None } else { reading(0.0, values) }
             }

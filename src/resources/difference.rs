@@ -55,9 +55,10 @@ pub fn between(before: &Look, now: &Look) -> Values {
     difference.finish(now)
 }
 
-/// What is so at the first look at a host, before which nothing is known of it.
+/// What is so at the first look at a host, before which nothing is known of it: levels, and that it is there.
 pub fn alone(now: &Look) -> Values {
     let mut difference = Difference::default();
+    difference.trouble(&now.life.began);
     difference.levels(&now.levels);
     difference.finish(now)
 }

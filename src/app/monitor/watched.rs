@@ -48,14 +48,7 @@ impl Watched {
         match self.probe.look(LIMIT).await {
             Err(why) => Interval { covers: 0.0, values: Values::nothing(why.clone()), events: vec![why] },
             Ok(now) => {
-                let interval = match &self.before {
-                    Some(before) => Interval::between(before, &now),
-                    // It was not there before: levels are all that can be told.
-                    None => {
-                        let events = vec![now.life.began.clone()];
-                        Interval { covers: 0.0, events, values: alone(&now) }
-                    }
-                };
+                let interval = Interval::until(&now, self.before.as_ref());
                 self.before = Some(now);
                 interval
             }
@@ -64,7 +57,11 @@ impl Watched {
 }
 
 impl Interval {
-    fn between(before: &Look, now: &Look) -> Self {
+    fn until(now: &Look, before: Option<&Look>) -> Self {
+        let Some(before) = before else {
+            let values = alone(now);
+            return Self { covers: 0.0, events: values.troubles.clone(), values };
+        };
         let values = between(before, now);
         let mut events = values.troubles.clone();
         // What can never be had was said once, at the start.
