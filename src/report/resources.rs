@@ -121,6 +121,9 @@ pub(super) fn shared_machine(
             (Some("machine"), "the machine is the limit, and most of it is used by others")
         }
         () if machine >= FULL => (Some("machine"), "the machine is the limit, which both share"),
+        () if target * cores >= FULL => {
+            (None, "none of them is at its limit, but a single thread of the target may be")
+        }
         () => (None, "none of them is at its limit"),
     };
     Some(SharedMachineReport {
@@ -213,6 +216,18 @@ mod tests {
         assert_eq!(named.limit, Some("target"));
         assert_eq!(named.told, "target CPU 97 %, generator 25 %, this machine 60 %: the target is the limit");
         assert!(told(vec![("db", process(), 97.0), machine]).is_none());
+    }
+
+    #[test]
+    fn a_target_that_uses_a_whole_core_may_have_a_thread_at_its_limit() {
+        let told = |target| {
+            let hosts = vec![("box", Source::Local(Parts::default()), 60.0), (TARGET, process(), target)];
+            told(hosts).unwrap().told
+        };
+        let told_of = |told: String| told.split_once(": ").unwrap().1.to_owned();
+        assert_eq!(told_of(told(44.0)), "none of them is at its limit");
+        let thread = "none of them is at its limit, but a single thread of the target may be";
+        assert_eq!(told_of(told(46.0)), thread);
     }
 
     #[test]
