@@ -13,7 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 use crate::resources::quote::quote;
 use crate::resources::source::Endpoint;
@@ -123,6 +123,10 @@ fn said(error: &(dyn Error + 'static)) -> String {
             return match error {
                 rustls::Error::InvalidMessage(_) => {
                     "it does not speak TLS: is it http:// and not https://?".to_owned()
+                }
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                    "this machine does not trust who issued its certificate: SSL_CERT_FILE may name a file of those it trusts"
+                        .to_owned()
                 }
                 error => format!("TLS: {}", quote(&error.to_string())),
             };

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::certificates::{Authority, Validity};
 use crate::resources_peers::{Peer, believed, say};
 use crate::runner::{Ran, Runner, number};
 use crate::target::{Target, closed_port};
@@ -246,6 +247,27 @@ fn without_an_exporter_that_is_judged_no_load_is_sent() {
     let url = format!("http://127.0.0.1:{}/metrics", closed_port());
     let said = unavailable(&format!("\"{url}\""), "cpu");
     assert!(said.contains(&format!("host `machine` (node_exporter at {url}): connection refused")), "{said}");
+}
+
+#[test]
+fn an_exporter_over_tls_is_asked_once_its_issuer_is_trusted() {
+    let authority = Authority::new("nobody knows it");
+    let exporter = Peer::secure_node_exporter(&authority.server("127.0.0.1", Validity::Current));
+    let url = exporter.metrics().replacen("http:", "https:", 1);
+    let said = unavailable(&format!("\"{url}\""), "cpu");
+    assert!(
+        said.contains("this machine does not trust who issued its certificate: SSL_CERT_FILE may name"),
+        "{said}"
+    );
+    let target = Target::fast();
+    let trusting = plan("12s", &format!("machine = \"{url}\"")).file("ca.pem", authority.certificate());
+    let trusted = trusting.folder().join("ca.pem").display().to_string();
+    let run = trusting
+        .against(&target)
+        .variable("SSL_CERT_FILE", &trusted)
+        .objectives(&resource("machine", "memory", "100%"))
+        .run();
+    assert_verdict(&run, "machine memory 100%", "met");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use runner::resources::metric::Metric;
 use runner::resources::source::{Endpoint, Source};
 use tempfile::TempDir;
 
+use crate::certificates::Identity;
 use crate::runner::Ran;
 
 /// Longer than any of them takes to start, or Prometheus to know something.
@@ -35,6 +36,20 @@ impl Peer {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let mut command = Command::new("prometheus-node-exporter");
         command.arg(format!("--web.listen-address={address}")).args(arguments);
+        Self::start(command, folder)
+    }
+
+    /// One that bears this identity and is asked over TLS.
+    pub(crate) fn secure_node_exporter(identity: &Identity) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let web = "tls_server_config: { cert_file: server.pem, key_file: server.key }\n";
+        for (name, text) in
+            [("server.pem", &*identity.certificate), ("server.key", &*identity.key), ("web.yml", web)]
+        {
+            std::fs::write(folder.path().join(name), text).expect("the folder is ours");
+        }
+        let mut command = Command::new("prometheus-node-exporter");
+        command.args(["--web.listen-address=127.0.0.1:0", "--web.config.file=web.yml"]);
         Self::start(command, folder)
     }
 
