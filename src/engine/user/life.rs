@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::engine::pool::{Pool, Ticket};
 use crate::engine::user::memory::Memory;
-use crate::engine::user::perform::{Made, Turn};
 use crate::engine::user::stage::Stage;
+use crate::engine::user::turn::{Made, Turn};
 use crate::engine::wire::connection::{Connection, Pause};
 use crate::engine::wire::fault::Fault;
 use crate::measure::sample::Purpose;

@@ -5,3 +5,4 @@ pub(super) mod memory;
 pub(super) mod perform;
 pub(super) mod prepared;
 pub(super) mod stage;
+pub(super) mod turn;

@@ -9,31 +9,14 @@ use crate::engine::alarm::Meeting;
 use crate::engine::user::life::User;
 use crate::engine::user::prepared::{Hop, Outgoing, Prepared};
 use crate::engine::user::stage::Exchange;
+use crate::engine::user::turn::{Made, Turn};
 use crate::engine::wire::connection::{Answer, Connection, Keep, Pause, Reading, Reused};
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::socket::Opened;
-use crate::measure::sample::{Outcome, Purpose, Sample};
+use crate::measure::sample::{Outcome, Sample};
 use crate::plan::draw::{Draw, Occasion};
 use crate::plan::expect::Finding;
 use crate::plan::template::Facts;
-
-/// When requests are wanted, and for what.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Turn {
-    pub(in crate::engine) occasion: Occasion,
-    pub(in crate::engine) intended: Duration,
-    pub(in crate::engine) user_wait: Duration,
-    pub(in crate::engine) purpose: Purpose,
-}
-
-/// What came of requests.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Made {
-    pub(in crate::engine) finished: Duration,
-    pub(in crate::engine) succeeded: bool,
-    /// The send lag of all of them.
-    pub(in crate::engine) lag: Duration,
-}
 
 /// The moments of an attempt, as far as it got.
 #[derive(Default)]
@@ -59,13 +42,6 @@ struct Found {
     findings: Vec<Finding>,
     captured: Vec<(String, String)>,
     hop: Option<Hop>,
-}
-
-impl Turn {
-    /// A task that no user was late for.
-    pub(in crate::engine) fn task(occasion: Occasion, intended: Duration) -> Self {
-        Self { occasion, intended, user_wait: Duration::ZERO, purpose: Purpose::Task }
-    }
 }
 
 impl User {
