@@ -18,6 +18,9 @@ const MOST_LOWS: usize = 1920;
 /// What happened to a host is told so many times at most.
 const MOST_TROUBLES: usize = 100;
 
+/// Why what happened over a time is not known of a judged one.
+const EARLY: &str = "the look from which it would count failed";
+
 /// What was read in a phase.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PhaseReadings {
@@ -46,6 +49,8 @@ pub struct HostSummary {
     pub troubles: Vec<Trouble>,
     /// The ticks at which its counters had begun anew, since judging began.
     pub anew: Vec<u32>,
+    /// The last tick at which a look came to something, from which the next reading counts.
+    last: u32,
 }
 
 /// Something that happened to a host.
@@ -179,15 +184,18 @@ impl PhaseReadings {
         let begun = self.expected.first().is_some_and(|range| reading.tick >= range.start);
         host.anew.extend((values.anew && begun).then_some(reading.tick));
         host.missing.extend(values.missing.iter().cloned());
-        let Some(stretch) = stretch else { return };
         if values.measured.is_empty() {
             return;
         }
-        host.looked.push(reading.tick);
-        host.seconds += if reading.covers > 0.0 { reading.covers } else { ticks.every };
+        let last = std::mem::replace(&mut host.last, reading.tick);
+        let Some(stretch) = stretch else { return };
         let begins = self.expected[stretch].start;
         let place = (f64::from(reading.tick - begins) * ticks.every / MINUTE) as u32;
-        let covers = if reading.covers > 0.0 { reading.covers } else { ticks.every };
+        // One that began before what is judged says of rates and shares of time what was then, too.
+        let early = reading.covers > 0.0 && last + 1 < begins;
+        let covers = if reading.covers > 0.0 && !early { reading.covers } else { ticks.every };
+        host.looked.push(reading.tick);
+        host.seconds += covers;
         let at = Place {
             tick: reading.tick,
             second: ticks.at(reading.tick),
@@ -196,6 +204,10 @@ impl PhaseReadings {
             covers,
         };
         for (metric, value) in &values.measured {
+            if early && metric.is_of_time() {
+                host.missing.insert(*metric, EARLY.to_owned());
+                continue;
+            }
             let new = || Series::new(ticks.every);
             let series = host.series.entry(*metric).or_insert_with(new);
             series.add(at, *value, covers >= ticks.every / 2.0);
@@ -350,10 +362,34 @@ mod tests {
     fn a_reading_that_a_late_look_cut_short_weighs_little_and_is_no_peak() {
         let mut readings = readings();
         let of = |tick, value, covers| Reading { covers, ..reading(tick, value) };
-        [of(7, 10.0, 19.9), of(8, 100.0, 0.1)].iter().for_each(|reading| readings.add(reading));
+        let all = [of(6, 0.0, 10.0), of(7, 10.0, 19.9), of(8, 100.0, 0.1)];
+        all.iter().for_each(|reading| readings.add(reading));
         let series = &readings.hosts[0].series[&Metric::Cpu];
         assert!((series.mean() - 10.45).abs() < 1e-9, "{}", series.mean());
         assert_eq!((series.highest, series.count()), (10.0, 2));
+    }
+
+    /// Of the 60 s before tick 7 only the last ten are judged.
+    #[test]
+    fn what_was_used_before_what_is_judged_is_in_no_reading_but_what_is_there_counts() {
+        let mut readings = readings();
+        let measured = |cpu, memory| vec![(Metric::Cpu, cpu), (Metric::Memory, memory)];
+        for (tick, covers, measured) in [(1, 10.0, measured(90.0, 5.0)), (7, 60.0, measured(80.0, 6.0))] {
+            let values = Values { measured, ..Values::default() };
+            readings.add(&Reading { phase: 0, host: 0, tick, covers, values });
+        }
+        readings.add(&reading(8, 10.0));
+        let host = &readings.hosts[0];
+        assert_eq!((host.series[&Metric::Cpu].mean(), host.series[&Metric::Cpu].count()), (10.0, 1));
+        assert_eq!((host.series[&Metric::Memory].mean(), host.seconds), (6.0, 20.0));
+        assert_eq!(host.missing[&Metric::Cpu], "the look from which it would count failed");
+        // The same between two stretches, the second of which begins with tick 19.
+        [of_value(12, 10.0), of_value(20, 90.0)].iter().for_each(|reading| readings.add(reading));
+        assert_eq!(readings.hosts[0].series[&Metric::Cpu].mean(), 10.0);
+    }
+
+    fn of_value(tick: u32, value: f64) -> Reading {
+        Reading { covers: 80.0, ..reading(tick, value) }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::offer::proof::least_share;
 use crate::offer::{Chance, Counted, PhaseOffer, Proof};
-use crate::plan::model::{Judged, Load, OperationId, Phase, Plan};
+use crate::plan::model::{Load, OperationId, Phase, Plan};
 use crate::slo::objective::{Objective, Statistic};
 use crate::units::{Share, TimeSpan, short};
 
@@ -28,7 +28,7 @@ pub fn check(plan: &Plan, objectives: &[Objective], offers: &[PhaseOffer], probl
             | Statistic::Slowdown { .. } => {}
         }
         check_proof(plan, objective, phase, offer, problems);
-        check_windows(objective, phase, problems);
+        check_windows(objective, phase, offer, problems);
         check_even_load(objective, phase, problems);
     }
 }
@@ -49,14 +49,17 @@ fn check_even_load(objective: &Objective, phase: &Phase, problems: &mut Problems
 }
 
 /// Windows that are longer than what is judged would never be complete.
-fn check_windows(objective: &Objective, phase: &Phase, problems: &mut Problems) {
+fn check_windows(objective: &Objective, phase: &Phase, offer: &PhaseOffer, problems: &mut Problems) {
     let Some(windows) = objective.windows else { return };
-    let longest = phase.judged().into_iter().map(Judged::seconds).fold(0.0, f64::max);
+    let longest = offer.longest(objective, phase);
     if f64::from(windows.every) > longest {
-        let message = format!(
-            "`{}` judges windows of {} s, and phase `{}` is judged for {longest:.0} s at a time",
-            objective.name, windows.every, phase.name
-        );
+        let phase = match objective.statistic {
+            Statistic::Resource(_) => {
+                format!("readings fill {longest:.0} s of phase `{}` at a time", phase.name)
+            }
+            _ => format!("phase `{}` is judged for {longest:.0} s at a time", phase.name),
+        };
+        let message = format!("`{}` judges windows of {} s, and {phase}", objective.name, windows.every);
         let help = "make `every` shorter, or the phase longer";
         let diagnostic = Diagnostic::new(Code::NeverSampled, message).at(objective.span, "this objective");
         problems.report(diagnostic.help(help));
@@ -183,10 +186,10 @@ fn check_proof(
         }
         let message = format!("{can}, and {needed} are needed to prove it");
         let label = match (objective.windows, objective.statistic) {
+            _ if !proof.of.is_statistical() => "this objective".to_owned(),
             (Some(windows), _) => {
                 format!("at most {} of the windows may miss", Share::of_fraction(windows.allow))
             }
-            (None, _) if !proof.of.is_statistical() => "this objective".to_owned(),
             (None, statistic) => format!("{statistic}, at {confidence} confidence"),
         };
         let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, label);

@@ -37,8 +37,8 @@ pub struct PhaseOffer {
     pub round_seconds: f64,
     /// All requests of the phase, ramp included.
     pub requests: Option<f64>,
-    /// Readings of each host in the judged time.
-    pub readings: f64,
+    /// Readings of each host, in each judged stretch.
+    pub readings: Vec<f64>,
     /// Seconds between two of them.
     pub reading_seconds: f64,
 }
@@ -77,7 +77,12 @@ fn phase_offer(plan: &Plan, phase: &Phase) -> PhaseOffer {
         starts: starts(plan, phase, &users),
         requests_per_task,
         round_seconds: round_seconds(plan, phase),
-        readings: plan.monitor.iter().flat_map(|it| it.expected(phase)).map(|range| range.len() as f64).sum(),
+        readings: plan
+            .monitor
+            .iter()
+            .flat_map(|it| it.expected(phase))
+            .map(|range| range.len() as f64)
+            .collect(),
         reading_seconds: plan.monitor.as_ref().map_or(0.0, |monitor| monitor.every.seconds()),
         users,
     }

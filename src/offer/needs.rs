@@ -48,7 +48,7 @@ pub fn needs<'p>(
         + plan.held_bytes() as f64;
     let requests: Option<f64> = phases.clone().map(|(_, offer)| offer.requests).sum();
     let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len()) as f64;
-    let readings: f64 = phases.clone().map(|(_, offer)| offer.readings * hosts).sum();
+    let readings: f64 = phases.clone().map(|(_, offer)| offer.readings.iter().sum::<f64>() * hosts).sum();
     let memory = memory + readings.mul_add(OF_A_READING_HELD, hosts * OF_A_HOST);
     let journal: Option<f64> = phases.map(|(phase, offer)| journal(plan, phase, offer, workers)).sum();
     let log = requests.map(|requests| requests.min(log_limit as f64) * OF_A_LINE);

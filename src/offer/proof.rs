@@ -103,7 +103,9 @@ impl PhaseOffer {
     /// What an objective of this phase needs, and what it can expect.
     pub fn proof(&self, objective: &Objective, phase: &Phase, gate: &Gate) -> Proof {
         let seconds = stretches(phase, 1);
+        let readings = self.readings.iter().sum();
         let of = match (objective.windows, objective.statistic) {
+            (_, Statistic::Resource(_)) if readings < f64::from(FEWEST_READINGS) => Counted::Readings,
             (Some(_), _) => Counted::Windows,
             (None, Statistic::Resource(_)) => Counted::Readings,
             (None, Statistic::Growth(_) | Statistic::Slowdown { .. }) => Counted::Length,
@@ -114,9 +116,12 @@ impl PhaseOffer {
         let expected = match of {
             Counted::Samples => self.samples(objective, phase),
             Counted::Seconds => Some(seconds),
-            Counted::Readings => Some(self.readings),
+            Counted::Readings => Some(readings),
             Counted::Length => Some(phase.judged_seconds()),
-            Counted::Windows => objective.windows.map(|windows| stretches(phase, windows.every)),
+            Counted::Windows => objective.windows.map(|windows| match objective.statistic {
+                Statistic::Resource(_) => self.windows_of_readings(windows.every),
+                _ => stretches(phase, windows.every),
+            }),
         };
         let gated = objective.gated_limit(gate.tier);
         let limit = gated.filter(|_| gate.decision == Decision::Proven);
@@ -142,6 +147,22 @@ impl PhaseOffer {
 }
 
 impl PhaseOffer {
+    /// The seconds of the longest judged stretch whose windows can be told.
+    pub(super) fn longest(&self, objective: &Objective, phase: &Phase) -> f64 {
+        let of_readings = self.readings.iter().map(|readings| readings * self.reading_seconds);
+        match objective.statistic {
+            Statistic::Resource(_) => of_readings.fold(0.0, f64::max),
+            _ => phase.judged().into_iter().map(Judged::seconds).fold(0.0, f64::max),
+        }
+    }
+
+    /// Windows of so many seconds that readings fill, in whole minutes.
+    fn windows_of_readings(&self, every: u32) -> f64 {
+        let minutes = |readings: &f64| (readings * self.reading_seconds / MINUTE + 1e-9).floor();
+        let windows = |readings: &f64| (minutes(readings) * MINUTE / f64::from(every) + 1e-9).floor();
+        self.readings.iter().map(windows).sum()
+    }
+
     /// Six, and of percentiles those of a minute.
     fn fewest_readings(&self, statistic: Statistic) -> u64 {
         let minute = match statistic {

@@ -135,6 +135,16 @@ impl Metric {
         }
     }
 
+    /// Whether it tells of the time between two looks, and not of what is there at the second one.
+    pub fn is_of_time(self) -> bool {
+        match self {
+            Self::Cpu | Self::Steal | Self::Throttled | Self::DiskIo | Self::DiskPressure => true,
+            Self::DiskQueue | Self::DiskRead | Self::DiskWrite | Self::NetworkIn | Self::NetworkOut => true,
+            Self::Memory | Self::MemoryUsed | Self::ProcessMemory | Self::Swap | Self::DiskUsed => false,
+            Self::OpenFiles | Self::Threads | Self::Connections => false,
+        }
+    }
+
     /// What it is measured in.
     pub fn unit(self) -> Unit {
         match self {

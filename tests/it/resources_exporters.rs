@@ -239,6 +239,7 @@ fn unavailable(host: &str, metric: &str) -> String {
         .run()
         .exits(5);
     assert_eq!(target.whats(), ["GET /ready"]);
+    assert!(!run.stdout.contains("nothing to pass"), "there is, but it was not tried:\n{}", run.stdout);
     run.stderr
 }
 

@@ -38,7 +38,8 @@ impl Run<'_> {
         self.notices.extend(report::notices_of_hosts(plan, &objectives.all, &ran));
         let proves =
             plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
-        if !judged.iter().flatten().any(|judged| judged.gated) && plan.gate.tier != GateTier::Nothing {
+        let nothing = !judged.iter().flatten().any(|judged| judged.gated);
+        if nothing && !ran.is_empty() && plan.gate.tier != GateTier::Nothing {
             self.notices
                 .push("no gated objective applies to what was run, so there is nothing to pass".to_owned());
         }

@@ -163,7 +163,9 @@ impl<'c> Readings<'c> {
     fn hole(&self, hole: &Range<u32>) -> Option<String> {
         let clock = |tick: u32| Some(self.all.time_of(tick)?.strftime("%H:%M:%S").to_string());
         let (from, to) = (clock(hole.start.saturating_sub(1))?, clock(hole.end - 1)?);
-        let why = self.why_none(hole).unwrap_or("no look came to an end in time");
+        let looked = self.host.is_some_and(|host| host.looked.coverage(std::slice::from_ref(hole)).seen > 0);
+        let otherwise = if looked { "its source does not give it" } else { "no look came to an end in time" };
+        let why = self.why_none(hole).unwrap_or(otherwise);
         Some(format!("{from}–{to} UTC ({why})"))
     }
 
