@@ -18,9 +18,9 @@ use std::time::Duration;
 use crate::monitor::family::Family;
 use crate::monitor::http::Asker;
 use crate::monitor::kernel::{Group, Kernel, now};
+use crate::monitor::prometheus::Prometheus;
 use crate::resources::exporter;
 use crate::resources::look::{Clock, Look};
-use crate::resources::metric::Metric;
 use crate::resources::source::{Parts, Source};
 
 /// Asks one host, as often as it is told to.
@@ -33,7 +33,7 @@ enum Kind {
     Process(Kernel, Family),
     Cgroup(Kernel, Group),
     NodeExporter(Asker, Parts),
-    Prometheus(Asker, Vec<(Metric, String)>),
+    Prometheus(Prometheus),
 }
 
 impl Probe {
@@ -58,7 +58,9 @@ impl Probe {
                 Kind::Cgroup(kernel, group)
             }
             Source::NodeExporter(endpoint, parts) => Kind::NodeExporter(Asker::of(endpoint)?, parts.clone()),
-            Source::Prometheus(endpoint, queries) => Kind::Prometheus(Asker::of(endpoint)?, queries.clone()),
+            Source::Prometheus(endpoint, queries) => {
+                Kind::Prometheus(Prometheus::of(Asker::of(endpoint)?, queries))
+            }
         };
         Ok(Self { kind })
     }
@@ -82,8 +84,8 @@ impl Probe {
                 let machine = exporter::machine(&text, heard).map_err(|why| why + hint)?;
                 Look { heard, took, ..machine.look(parts) }
             }
-            Kind::Prometheus(asker, queries) => {
-                let look = prometheus::look(asker, queries, limit).await?;
+            Kind::Prometheus(prometheus) => {
+                let look = prometheus.look(limit).await?;
                 let took = now() - asked;
                 let heard = asked + took / 2.0;
                 Look { at: heard, clock: Clock::Ours, heard, took, ..look }

@@ -15,60 +15,104 @@ const SHOWN: usize = 3;
 /// Sums of numbers may miss what they should be by so much.
 const ROUNDING: f64 = 1e-6;
 
-/// Asks the queries one after another; the limit holds for all of them together. A query that fails is a metric less.
-/// When it was is left to whoever asks.
-///
-/// # Errors
-/// When none is answered at all.
-pub async fn look(asker: &Asker, queries: &[(Metric, String)], limit: Duration) -> Result<Look, String> {
-    let mut look = Look::default();
-    let mut answered = queries.is_empty();
-    let mut silent = None;
-    let end = tokio::time::Instant::now() + limit;
-    for (metric, query) in queries {
-        let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
-        let left = end.saturating_duration_since(tokio::time::Instant::now());
-        // One that is silent would be so for each query anew.
-        let answer = match &silent {
-            Some(why) => Err(String::clone(why)),
-            None => asker.ask(&format!("/api/v1/query?query={query}"), left).await,
+/// A Prometheus, and what it is asked.
+pub struct Prometheus {
+    asker: Asker,
+    queries: Vec<Query>,
+}
+
+/// What makes a metric.
+struct Query {
+    metric: Metric,
+    text: String,
+    /// When its last answer was evaluated, in seconds by the clock of who answers.
+    evaluated: Option<f64>,
+}
+
+impl Prometheus {
+    /// Gets ready to ask; asks nothing yet.
+    pub fn of(asker: Asker, queries: &[(Metric, String)]) -> Self {
+        let query = |(metric, text): &(Metric, String)| Query {
+            metric: *metric,
+            text: text.clone(),
+            evaluated: None,
         };
-        let value = match answer {
-            Ok(answer) => {
-                answered = true;
-                value(&answer).and_then(|value| possible(*metric, value))
-            }
-            Err(why) => {
-                let why = if left.is_zero() || why.starts_with("no answer") {
-                    format!("no answer within {} s", limit.as_secs_f64())
-                } else {
-                    why
-                };
-                silent = Some(why.clone());
-                Err(why)
-            }
-        };
-        match value {
-            Ok(value) => {
-                let most = (metric.unit() == Unit::Percent).then_some(100.0);
-                look.levels.insert(*metric, Level { value, most });
-            }
-            Err(why) => {
-                look.missing.insert(*metric, why);
+        Self { asker, queries: queries.iter().map(query).collect() }
+    }
+
+    /// Asks the queries one after another; the limit holds for all of them together. A query that fails is a metric less.
+    /// When it was is left to whoever asks.
+    ///
+    /// # Errors
+    /// When none is answered at all.
+    pub async fn look(&mut self, limit: Duration) -> Result<Look, String> {
+        let mut look = Look::default();
+        let mut answered = self.queries.is_empty();
+        let mut silent = None;
+        let end = tokio::time::Instant::now() + limit;
+        for query in &mut self.queries {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            // One that is silent would be so for each query anew.
+            let answer = match &silent {
+                Some(why) => Err(String::clone(why)),
+                None => self.asker.ask(&query.path(), left).await,
+            };
+            let value = match answer {
+                Ok(answer) => {
+                    answered = true;
+                    query.value(&answer)
+                }
+                Err(why) => {
+                    let why = if left.is_zero() || why.starts_with("no answer") {
+                        format!("no answer within {} s", limit.as_secs_f64())
+                    } else {
+                        why
+                    };
+                    silent = Some(why.clone());
+                    Err(why)
+                }
+            };
+            match value {
+                Ok(value) => {
+                    let most = (query.metric.unit() == Unit::Percent).then_some(100.0);
+                    look.levels.insert(query.metric, Level { value, most });
+                }
+                Err(why) => {
+                    look.missing.insert(query.metric, why);
+                }
             }
         }
-    }
-    match silent {
-        Some(why) if !answered => Err(why),
-        _ => Ok(look),
+        match silent {
+            Some(why) if !answered => Err(why),
+            _ => Ok(look),
+        }
     }
 }
 
-/// The one number that an answer holds.
+impl Query {
+    fn path(&self) -> String {
+        format!("/api/v1/query?query={}", utf8_percent_encode(&self.text, NON_ALPHANUMERIC))
+    }
+
+    /// What an answer gives of the metric. One that was evaluated when the one before was is that one, kept by somebody in
+    /// between; its clock is compared with nothing but itself.
+    fn value(&mut self, answer: &Answer) -> Result<f64, String> {
+        let (evaluated, text) = told(answer)?;
+        let before = self.evaluated.replace(evaluated);
+        if before.is_some_and(|before| evaluated <= before) {
+            return Err("the answer is the one of before: its time has not passed".to_owned());
+        }
+        let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+        let number = number.ok_or_else(|| format!("the query gives {}, which is no number", quote(&text)))?;
+        possible(self.metric, number)
+    }
+}
+
+/// When the query was evaluated, and the one number that it gave, as it is written.
 ///
 /// # Errors
-/// When it holds another number of series, or none that is a number.
-fn value(answer: &Answer) -> Result<f64, String> {
+/// When the answer holds another number of series than one, or is none.
+fn told(answer: &Answer) -> Result<(f64, String), String> {
     let status = answer.status.as_u16();
     let Ok(body) = serde_json::from_str::<Value>(&answer.body) else {
         return Err(match status {
@@ -92,9 +136,8 @@ fn value(answer: &Answer) -> Result<f64, String> {
         (Some(other), _) => return Err(format!("the query gives a {} and not one number", quote(other))),
         (None, _) => return Err("the answer is none of a Prometheus".to_owned()),
     };
-    let text = pair[1].as_str().ok_or("the answer is none of a Prometheus")?;
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| format!("the query gives {}, which is no number", quote(text)))
+    let told = pair[0].as_f64().zip(pair[1].as_str().map(str::to_owned));
+    told.ok_or_else(|| "the answer is none of a Prometheus".to_owned())
 }
 
 /// The number again, if a metric can have it.

@@ -12,15 +12,22 @@ use crate::resources::source::{Endpoint, Parts, ProcessName, Source};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Answers every request on every connection with the same, as long as the test lives; an empty answer is silence.
+/// Answers every request on every connection with the same, as long as the test lives; an empty status is silence.
 fn server(status: &'static str, body: String) -> Endpoint {
+    server_of(status, vec![body])
+}
+
+/// Answers with one body after the other, and with the last one for ever.
+fn server_of(status: &'static str, bodies: Vec<String>) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
+        let mut bodies = bodies.iter().chain(std::iter::repeat(&bodies[bodies.len() - 1]));
         for mut stream in listener.incoming().flatten() {
             let mut request = [0; 4096];
             while stream.read(&mut request).is_ok_and(|read| read > 0) {
                 if !status.is_empty() {
+                    let body = bodies.next().unwrap();
                     let length = body.len();
                     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
                     let _ = stream.write_all(answer.as_bytes());
@@ -156,8 +163,7 @@ async fn a_port_that_nobody_listens_on_and_one_that_is_silent_are_told_apart() {
 async fn one_series_or_a_scalar_is_a_value() {
     let look = prometheus("200 OK", &vector(&["71.5"])).await;
     assert_eq!(look.levels[&Metric::Cpu].value, 71.5);
-    let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[1435781451.781,"1"]}}"#;
-    assert_eq!(prometheus("200 OK", scalar).await.levels[&Metric::Cpu].value, 1.0);
+    assert_eq!(prometheus("200 OK", &scalar(1435781451.781, "1")).await.levels[&Metric::Cpu].value, 1.0);
 }
 
 #[tokio::test]
@@ -184,6 +190,44 @@ async fn anything_but_one_number_is_a_metric_less_with_the_reason() {
     assert!(refused_because("404 Not Found", "no").await.starts_with("HTTP status 404"));
     let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
     assert_eq!(refused_because("200 OK", matrix).await, "the query gives a matrix and not one number");
+}
+
+/// A Prometheus' answer of one number that was evaluated at a time, in seconds.
+fn scalar(time: f64, value: &str) -> String {
+    format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[{time},"{value}"]}}}}"#)
+}
+
+#[tokio::test]
+async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_believed() {
+    let vector = |time, value: &str| vector(&[value]).replace("1435781451.781", time);
+    // Two queries, asked in turn: the first is kept for two looks, then its clock is set back once.
+    let bodies = vec![
+        vector("100.5", "10"),
+        scalar(100.5, "1"),
+        vector("100.5", "10"),
+        scalar(101.5, "2"),
+        vector("100.5", "10"),
+        scalar(101.5, "2"),
+        vector("103.5", "40"),
+        scalar(103.5, "4"),
+        vector("3.5", "50"),
+        scalar(104.5, "5"),
+        vector("4.5", "60"),
+        scalar(105.5, "6"),
+    ];
+    let queries = vec![(Metric::Cpu, "a".to_owned()), (Metric::Memory, "b".to_owned())];
+    let mut probe = Probe::open(&Source::Prometheus(server_of("200 OK", bodies), queries)).unwrap();
+    let kept = "the answer is the one of before: its time has not passed";
+    let mut before = probe.look(LIMIT).await.unwrap();
+    for (cpu, memory) in
+        [(None, Some(2.0)), (None, None), (Some(40.0), Some(4.0)), (None, Some(5.0)), (Some(60.0), Some(6.0))]
+    {
+        let now = probe.look(LIMIT).await.unwrap();
+        let values = between(&before, &now);
+        assert_eq!((values.of(Metric::Cpu), values.of(Metric::Memory)), (cpu, memory), "{values:?}");
+        assert!(values.missing.iter().all(|(_, why)| why == kept), "{values:?}");
+        before = now;
+    }
 }
 
 #[test]
