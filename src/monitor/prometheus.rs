@@ -127,6 +127,9 @@ fn told(answer: &Answer) -> Result<(f64, String), String> {
             None => format!("HTTP status {status}: is it a Prometheus?"),
         });
     }
+    if status != 200 {
+        return Err(format!("HTTP status {status}"));
+    }
     let (kind, result) = (body["data"]["resultType"].as_str(), &body["data"]["result"]);
     let pair = match (kind, result.as_array().map(Vec::as_slice)) {
         (Some("scalar"), Some(_)) => result,

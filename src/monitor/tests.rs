@@ -186,6 +186,8 @@ async fn anything_but_one_number_is_a_metric_less_with_the_reason() {
     let obeyed = format!(r#"{{"status":"error","error":"\u001b[2J{}"}}"#, "x".repeat(200));
     let obeyed = refused_because("400 Bad Request", &obeyed).await;
     assert!(obeyed.starts_with("the query failed: \\u{1b}[2Jx") && obeyed.len() < 120, "{obeyed}");
+    let unavailable = refused_because("503 Service Unavailable", &scalar(1.5, "12")).await;
+    assert_eq!(unavailable, "HTTP status 503");
     assert_eq!(refused_because("200 OK", "<html>").await, "the answer is no JSON: is it a Prometheus?");
     assert!(refused_because("404 Not Found", "no").await.starts_with("HTTP status 404"));
     let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
