@@ -14,6 +14,8 @@ use crate::resources::quote::quote;
 const SHOWN: usize = 3;
 /// Sums of numbers may miss what they should be by so much.
 const ROUNDING: f64 = 1e-6;
+/// So begins what is among the warnings and only about the query.
+const HINT: &str = "PromQL info";
 
 /// A Prometheus, and what it is asked.
 pub struct Prometheus {
@@ -130,6 +132,9 @@ fn told(answer: &Answer) -> Result<(f64, String), String> {
     if status != 200 {
         return Err(format!("HTTP status {status}"));
     }
+    if let Some(warning) = warning(&body) {
+        return Err(format!("the answer warns: {}", quote(warning)));
+    }
     let (kind, result) = (body["data"]["resultType"].as_str(), &body["data"]["result"]);
     let pair = match (kind, result.as_array().map(Vec::as_slice)) {
         (Some("scalar"), Some(_)) => result,
@@ -141,6 +146,13 @@ fn told(answer: &Answer) -> Result<(f64, String), String> {
     };
     let told = pair[0].as_f64().zip(pair[1].as_str().map(str::to_owned));
     told.ok_or_else(|| "the answer is none of a Prometheus".to_owned())
+}
+
+/// The first warning of an answer, such as that a part of the data could not be asked. Hints on how the query is written
+/// are none.
+fn warning(body: &Value) -> Option<&str> {
+    let texts = body["warnings"].as_array().into_iter().flatten();
+    texts.filter_map(Value::as_str).find(|text| !text.starts_with(HINT))
 }
 
 /// The number again, if a metric can have it.

@@ -232,6 +232,17 @@ async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_bel
     }
 }
 
+#[tokio::test]
+async fn an_answer_with_a_warning_is_not_believed_unless_it_is_a_hint_on_the_query() {
+    let with = |warnings: &str| scalar(1.5, "12").replacen('{', &format!("{{\"warnings\":[{warnings}],"), 1);
+    let hint = r#""PromQL info: metric might not be a counter, name does not end in _total""#;
+    assert_eq!(prometheus("200 OK", &with(hint)).await.levels[&Metric::Cpu].value, 12.0);
+    assert_eq!(prometheus("200 OK", &with("")).await.levels[&Metric::Cpu].value, 12.0);
+    let partial = format!(r#"{hint},"PARTIAL RESPONSE: store \u001b[2J10.0.0.3 is down","another""#);
+    let why = refused_because("200 OK", &with(&partial)).await;
+    assert_eq!(why, "the answer warns: PARTIAL RESPONSE: store \\u{1b}[2J10.0.0.3 is down");
+}
+
 #[test]
 fn a_url_that_cannot_be_asked_is_refused_without_being_shown() {
     for url in ["ftp://secret@host/", "not a url", ""] {
