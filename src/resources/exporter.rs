@@ -77,21 +77,21 @@ const ALONE: [&str; 11] = [
 pub(super) const MOST_THREADS: &str = "node_processes_max_threads";
 
 impl Found {
-    /// Takes a sample, if it is wanted. What cannot be (no number, or less than 0) is not there, and is remembered.
+    /// Takes a sample, if it is wanted. That it cannot be is remembered.
     fn take(&mut self, sample: &Sample<'_>) -> Result<(), String> {
         let Some(slot) = self.slot(sample) else { return Ok(()) };
         if slot.is_some() {
             return Err(format!("{} stands twice in the page: two machines in one page?", series(sample)));
         }
-        let possible = sample.value.is_finite() && sample.value >= 0.0;
-        *slot = possible.then_some(sample.value);
+        // Also where it cannot be: it stands there, and nothing may take its place.
+        *slot = Some(sample.value);
         let instance = sample.label("instance");
         if *self.instance.get_or_insert_with(|| instance.to_owned()) != instance {
             return Err(format!("two machines in one page: {} is not the first", series(sample)));
         }
         if let Some((family, _, _)) = FAMILIES.iter().find(|(family, _, _)| *family == sample.name) {
             self.families.insert(family);
-            if !possible {
+            if !possible(sample.value) {
                 let why = || format!("{} is {}", series(sample), written(sample.value));
                 self.impossible.entry(family).or_insert_with(why);
             }
@@ -144,11 +144,27 @@ impl Found {
         mount
     }
 
-    fn machine(self, otherwise: f64) -> Result<Machine, String> {
+    /// Leaves out what cannot be.
+    fn sort_out(&mut self) {
+        let cores = self.machine.cores.values_mut().flat_map(Modes::named).map(|(_, seconds)| seconds);
+        let disks = self.machine.disks.values_mut();
+        let disks =
+            disks.flat_map(|disk| [&mut disk.busy, &mut disk.queued, &mut disk.read, &mut disk.written]);
+        let network = self.machine.network.values_mut();
+        let network = network.flat_map(|traffic| [&mut traffic.received, &mut traffic.sent]);
+        let mounts = self.mounts.values_mut();
+        let mounts = mounts.flat_map(|mount| [&mut mount.size, &mut mount.free, &mut mount.available]);
+        for value in cores.chain(disks).chain(network).chain(mounts).chain(self.alone.values_mut()) {
+            *value = value.filter(|value| possible(*value));
+        }
+    }
+
+    fn machine(mut self, otherwise: f64) -> Result<Machine, String> {
         if self.families.is_empty() {
             return Err("it speaks Prometheus' text format, but tells nothing of what a node_exporter tells"
                 .to_owned());
         }
+        self.sort_out();
         let alone = |name: &str| self.alone.get(name).copied().flatten();
         let now = alone("node_time_seconds");
         let (at, clock) = now.map_or((otherwise, Clock::Ours), |now| (now, Clock::Host));
@@ -175,6 +191,11 @@ impl Found {
         lacking_modes(&mut machine);
         Ok(machine)
     }
+}
+
+/// Whether something can have been counted so far, or be there.
+fn possible(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
 }
 
 /// A sample without its value, as it may be shown.
@@ -367,6 +388,23 @@ mod tests {
         assert!(
             machine(instances, 0.0).unwrap_err().starts_with("two machines in one page: node_disk_io_time")
         );
+    }
+
+    #[test]
+    fn a_series_that_cannot_be_stands_there_as_well_and_so_twice_with_another() {
+        for series in [
+            "node_memory_MemAvailable_bytes",
+            "node_filefd_maximum",
+            "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"}",
+            "node_disk_io_time_seconds_total{device=\"vda\"}",
+            "node_network_receive_bytes_total{device=\"eth0\"}",
+        ] {
+            for value in ["NaN", "-1", "+Inf"] {
+                let first = format!("{series} {value}\n{}", text(&full()));
+                let why = format!("{series} stands twice in the page: two machines in one page?");
+                assert_eq!(machine(&first, 0.0), Err(why), "{value}");
+            }
+        }
     }
 
     #[test]
