@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -18,6 +19,8 @@ use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 use crate::resources::quote::quote;
 use crate::resources::source::Endpoint;
 
+/// What is said of a connection that was closed before both ends knew each other.
+const CLOSED: &str = "tls handshake eof";
 /// No page is longer, in bytes.
 const LONGEST: usize = 16 << 20;
 
@@ -32,8 +35,22 @@ pub struct Asker {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
-    /// Its body.
-    pub body: String,
+    /// How its body was compressed, if it was.
+    compressed: Option<String>,
+    body: String,
+}
+
+impl Answer {
+    /// Its text.
+    ///
+    /// # Errors
+    /// When it is compressed.
+    pub fn text(&self) -> Result<&str, String> {
+        match &self.compressed {
+            Some(how) => Err(format!("the answer is compressed ({}), which was not asked for", quote(how))),
+            None => Ok(&self.body),
+        }
+    }
 }
 
 impl Asker {
@@ -61,7 +78,7 @@ impl Asker {
     pub async fn page(&self, limit: Duration) -> Result<String, String> {
         let answer = self.ask("", limit).await?;
         match answer.status {
-            StatusCode::OK => Ok(answer.body),
+            StatusCode::OK => answer.text().map(str::to_owned),
             StatusCode::NOT_FOUND => Err("HTTP status 404: is the path /metrics?".to_owned()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(format!(
                 "HTTP status {}: does it want an `authorization` header?",
@@ -92,9 +109,13 @@ impl Asker {
         *request.headers_mut() = self.headers.clone();
         let response = self.client.request(request).await.map_err(|error| said(&error))?;
         let status = response.status();
+        let encoding =
+            response.headers().get(CONTENT_ENCODING).map(|name| String::from_utf8_lossy(name.as_bytes()));
+        let encoding = encoding.map(|name| name.trim().to_owned());
+        let compressed = encoding.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body = body.map_err(|error| said(&*error))?.to_bytes();
-        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+        Ok(Answer { status, compressed, body: String::from_utf8_lossy(&body).into_owned() })
     }
 }
 
@@ -132,6 +153,9 @@ fn said(error: &(dyn Error + 'static)) -> String {
             };
         }
         if let Some(error) = innermost.downcast_ref::<io::Error>() {
+            if error.to_string() == CLOSED {
+                return format!("{CLOSED}: is it http:// and not https://?");
+            }
             refused |= error.kind() == io::ErrorKind::ConnectionRefused;
             // An error within one of these is not told by `source`.
             if let Some(within) = error.get_ref() {

@@ -80,7 +80,8 @@ impl Probe {
                 let took = now() - asked;
                 let heard = asked + took / 2.0;
                 // Whoever answers with a page for people has another for programs.
-                let hint = if text.starts_with('<') { "; is the path /metrics?" } else { "" };
+                let begin = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+                let hint = if begin.starts_with('<') { "; is the path /metrics?" } else { "" };
                 let machine = exporter::machine(&text, heard).map_err(|why| why + hint)?;
                 Look { heard, took, ..machine.look(parts) }
             }

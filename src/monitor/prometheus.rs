@@ -116,7 +116,11 @@ impl Query {
 /// When the answer holds another number of series than one, or is none.
 fn told(answer: &Answer) -> Result<(f64, String), String> {
     let status = answer.status.as_u16();
-    let Ok(body) = serde_json::from_str::<Value>(&answer.body) else {
+    let text = match answer.text() {
+        Err(why) if status == 200 => return Err(why),
+        text => text.unwrap_or_default(),
+    };
+    let Ok(body) = serde_json::from_str::<Value>(text) else {
         return Err(match status {
             200 => "the answer is no JSON: is it a Prometheus?".to_owned(),
             404 => "HTTP status 404: the URL should end before /api/v1".to_owned(),

@@ -135,8 +135,10 @@ async fn an_exporter_is_read_and_its_errors_are_told_in_words() {
     assert_eq!((look.at, look.levels[&Metric::OpenFiles].value), (5.0, 7.0));
     let missing = exporter("404 Not Found", "").await;
     assert_eq!(missing.map(drop), Err("HTTP status 404: is the path /metrics?".to_owned()));
-    let garbage = exporter("200 OK", "<html>\n").await.map(drop).unwrap_err();
-    assert!(garbage.contains("line 1"), "{garbage}");
+    for page in ["<html>\n", "\n \r\n <!DOCTYPE html><html>", "\u{feff}<html>", "\u{feff}\n<html>"] {
+        let garbage = exporter("200 OK", page).await.map(drop).unwrap_err();
+        assert!(garbage.starts_with("line ") && garbage.ends_with("; is the path /metrics?"), "{garbage}");
+    }
     let other = exporter("200 OK", "go_threads 5\n").await.map(drop).unwrap_err();
     assert!(other.contains("nothing of what a node_exporter tells"), "{other}");
 }
@@ -230,6 +232,36 @@ async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_bel
         assert!(values.missing.iter().all(|(_, why)| why == kept), "{values:?}");
         before = now;
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_compressed_is_told_by_the_name_of_how() {
+    let gzip = "200 OK\r\ncontent-encoding: gzip";
+    let why = "the answer is compressed (gzip), which was not asked for";
+    assert_eq!(exporter(gzip, "\u{1f}x").await.map(drop), Err(why.to_owned()));
+    assert_eq!(refused_because(gzip, "\u{1f}x").await, why);
+    let missing = exporter("404 Not Found\r\ncontent-encoding: br", "x").await.map(drop);
+    assert_eq!(missing, Err("HTTP status 404: is the path /metrics?".to_owned()));
+    let unavailable = refused_because("503 Service Unavailable\r\ncontent-encoding: gzip", "\u{1f}x").await;
+    assert_eq!(unavailable, "HTTP status 503");
+    let as_it_is = exporter("200 OK\r\ncontent-encoding: Identity", "node_filefd_allocated 7\n").await;
+    assert_eq!(as_it_is.unwrap().levels[&Metric::OpenFiles].value, 7.0);
+}
+
+#[tokio::test]
+async fn a_server_without_tls_that_hangs_up_on_https_is_asked_about_its_scheme() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/metrics", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // All of the greeting is read, so that the end is no reset.
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    let endpoint = Endpoint { url, shown: "shown".to_owned(), headers: HeaderMap::new() };
+    let mut probe = Probe::open(&Source::NodeExporter(endpoint, Parts::default())).unwrap();
+    let why = probe.look(LIMIT).await.map(drop).unwrap_err();
+    assert_eq!(why, "tls handshake eof: is it http:// and not https://?");
 }
 
 #[tokio::test]
