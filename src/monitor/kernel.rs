@@ -139,7 +139,7 @@ impl Kernel {
         )?;
         let path = path.trim_matches('/').to_owned();
         if Path::new(&path).components().any(|part| part.as_os_str() == "..") {
-            return Err(format!("control group {path} leads out of the control groups"));
+            return Err(format!("control group /{path} leads out of the control groups"));
         }
         let mut group = Group { root, path, inode: 0, since: 0.0 };
         group.inode = group.inode(self).ok_or_else(|| group.gone())?;

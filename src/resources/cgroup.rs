@@ -45,9 +45,9 @@ pub fn look(read: &Read<'_>, root: &str, group: &str, at: f64) -> Result<Look, S
     Ok(look)
 }
 
-/// A group's path, as it may be shown: that of the topmost is empty.
-pub fn shown(group: &str) -> &str {
-    if group.is_empty() { "/" } else { group }
+/// A group's path, as a plan has it: from the root of all, which has the empty path here.
+pub fn shown(group: &str) -> String {
+    format!("/{group}")
 }
 
 /// How many cores a group and those above it may use at a time; `None` where nothing limits it.
@@ -227,7 +227,7 @@ mod tests {
     fn a_group_that_is_not_there_is_an_error_and_a_controller_that_is_not_there_is_said() {
         let read =
             files(&[("c/a/cpu.stat", "usage_usec 2500000\n"), ("proc/stat", "cpu  1\ncpu0 1\ncpu1 1\n")]);
-        assert_eq!(look(&read, "c", "b", 0.0), Err("there is no control group b below /c".to_owned()));
+        assert_eq!(look(&read, "c", "b", 0.0), Err("there is no control group /b below /c".to_owned()));
         let found = look(&read, "c", "a", 0.0).unwrap();
         assert_eq!(found.cpu, Some(Cpu::Part { used: 2.5, cores: 2.0, limited: None }));
         assert!(found.missing[&Metric::Memory].contains("the controller `memory` is not on"), "{found:?}");
