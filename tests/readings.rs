@@ -17,7 +17,7 @@ use runner::resources::difference::{between, covers};
 use runner::resources::exporter;
 use runner::resources::look::Look;
 use runner::resources::metric::Metric;
-use runner::resources::reading::Values;
+use runner::resources::reading::{Anew, Values};
 use runner::resources::source::{Parts, ProcessName, Source};
 
 const FOLDER: &str = "tests/readings";
@@ -53,7 +53,12 @@ fn look(case: &Path, when: &str, source: &Source) -> Result<Look, String> {
 }
 
 fn told(covers: f64, values: &Values) -> String {
-    let mut told = format!("{covers:.2} s{}\n", if values.anew { ", anew" } else { "" });
+    let anew = match values.anew {
+        Some(Anew::Life) => ", anew",
+        Some(Anew::Host) => ", another host",
+        None => "",
+    };
+    let mut told = format!("{covers:.2} s{anew}\n");
     for trouble in &values.troubles {
         writeln!(told, "trouble: {trouble}").unwrap();
     }

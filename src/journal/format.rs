@@ -9,7 +9,7 @@ use crate::measure::window::Batch;
 use crate::resources::reading::Reading;
 
 /// The first bytes of a file.
-pub const MAGIC: &[u8] = b"runner-windows/1\n";
+pub const MAGIC: &[u8] = b"runner-windows/2\n";
 
 /// A record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::measure::stretches::{Join, Stretches};
 use crate::plan::model::{Judged, Monitor, Phase};
 use crate::resources::metric::Metric;
-use crate::resources::reading::Reading;
+use crate::resources::reading::{Anew, Reading};
 use crate::resources::ticks::Ticks;
 
 /// Readings are averaged over so many seconds before a percentile is taken of them.
@@ -47,8 +47,8 @@ pub struct HostSummary {
     pub seconds: f64,
     /// What happened; the first hundred.
     pub troubles: Vec<Trouble>,
-    /// The ticks at which its counters had begun anew, since judging began.
-    pub anew: Vec<u32>,
+    /// The ticks at which its counters had begun anew, and by what, since judging began.
+    pub anew: Vec<(u32, Anew)>,
     /// The last tick at which a look came to something, from which the next reading counts.
     last: u32,
 }
@@ -182,7 +182,7 @@ impl PhaseReadings {
         let values = &reading.values;
         values.troubles.iter().for_each(|told| host.trouble(reading.tick, told));
         let begun = self.expected.first().is_some_and(|range| reading.tick >= range.start);
-        host.anew.extend((values.anew && begun).then_some(reading.tick));
+        host.anew.extend(values.anew.filter(|_| begun).map(|what| (reading.tick, what)));
         host.missing.extend(values.missing.iter().cloned());
         if values.measured.is_empty() {
             return;

@@ -80,7 +80,7 @@ async fn this_machine_tells_of_processor_and_memory() {
     assert!(values.of(Metric::Memory).is_some_and(|share| share > 0.0 && share < 100.0), "{values:?}");
     assert!(values.of(Metric::Threads).is_some_and(|threads| threads > 1.0), "{values:?}");
     assert!(values.of(Metric::Cpu).is_some(), "{values:?}");
-    assert!(!values.anew, "{values:?}");
+    assert!(values.anew.is_none(), "{values:?}");
 }
 
 #[tokio::test]

@@ -34,8 +34,8 @@ pub fn between(before: &Look, now: &Look) -> Values {
         Passage::Nothing => {
             return Values::nothing("no time has passed between two looks by the host's clock");
         }
-        Passage::Anew { told, .. } => {
-            difference.values.anew = true;
+        Passage::Anew { what, told, .. } => {
+            difference.values.anew = Some(what);
             difference.values.troubles.push(told);
         }
         Passage::Time(elapsed) => {
@@ -291,6 +291,7 @@ impl Part {
 mod tests {
     use super::*;
     use crate::resources::look::Life;
+    use crate::resources::reading::Anew;
 
     fn look(at: f64, age: f64) -> Look {
         let life = Life { began: "the machine was booted".to_owned(), age: Some(age) };
@@ -304,7 +305,7 @@ mod tests {
         now.at += 3600.0;
         assert_eq!(covers(&before, &now), 10.0);
         let values = between(&before, &now);
-        assert!(!values.anew && values.troubles.is_empty(), "{values:?}");
+        assert!(values.anew.is_none() && values.troubles.is_empty(), "{values:?}");
         assert_eq!(values.of(Metric::DiskIo), Some(100.0));
         now.at -= 7200.0;
         assert_eq!(covers(&before, &now), 10.0);
@@ -313,7 +314,7 @@ mod tests {
     #[test]
     fn a_boot_time_that_flickers_by_a_second_is_no_reboot() {
         let values = between(&look(1000.0, 500.0), &look(1000.9, 499.9));
-        assert!(!values.anew, "{values:?}");
+        assert!(values.anew.is_none(), "{values:?}");
     }
 
     #[test]
@@ -321,7 +322,7 @@ mod tests {
         let mut now = look(1010.0, 3.2);
         now.levels.insert(Metric::Threads, Level { value: 7.0, most: None });
         let values = between(&look(1000.0, 500.0), &now);
-        assert!(values.anew);
+        assert_eq!(values.anew, Some(Anew::Life));
         assert_eq!(values.troubles, ["the machine was booted 3 s ago"]);
         assert_eq!(values.measured, [(Metric::Threads, 7.0)]);
     }
@@ -331,7 +332,7 @@ mod tests {
         let mut now = look(1000.0, 500.0);
         now.levels.insert(Metric::Threads, Level { value: 7.0, most: Some(9.0) });
         let values = between(&look(1000.0, 500.0), &now);
-        assert_eq!((values.measured.len(), values.most.len(), values.anew), (0, 0, false));
+        assert_eq!((values.measured.len(), values.most.len(), values.anew), (0, 0, None));
         assert_eq!(values.troubles, ["no time has passed between two looks by the host's clock"]);
     }
 
@@ -361,7 +362,7 @@ mod tests {
         assert_eq!(values.troubles, [busy, read]);
         let missing: Vec<_> = values.missing.iter().map(|(metric, why)| (*metric, &**why)).collect();
         assert_eq!(missing, [(Metric::DiskIo, busy), (Metric::DiskQueue, busy), (Metric::DiskRead, read)]);
-        assert!(!values.anew && values.of(Metric::DiskWrite) == Some(0.5), "{values:?}");
+        assert!(values.anew.is_none() && values.of(Metric::DiskWrite) == Some(0.5), "{values:?}");
     }
 
     #[test]

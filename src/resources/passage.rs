@@ -1,6 +1,7 @@
 //! What passed between two looks at a host: time, or one life of it into another.
 
 use crate::resources::look::Look;
+use crate::resources::reading::Anew;
 
 /// An age is told by two clocks of whole seconds: it shrank where it did so by more, in seconds.
 const SHRANK: f64 = 1.0;
@@ -17,10 +18,12 @@ pub enum Passage {
     Time(f64),
     /// No time by the host's clock: what is told was so before.
     Nothing,
-    /// The counters are those of another life.
+    /// The counters are those of another life, or of another host.
     Anew {
         /// Seconds by our own clock.
         seconds: f64,
+        /// Which of both.
+        what: Anew,
         /// What happened, in words.
         told: String,
     },
@@ -32,13 +35,28 @@ pub fn passage(before: &Look, now: &Look) -> Passage {
     let own = now.heard - before.heard;
     let by_clock = now.at - before.at;
     let aged = before.life.age.zip(now.life.age).map(|(earlier, later)| later - earlier);
-    let apart = |time: f64| (time - own).abs() > APART + before.took.max(now.took);
-    let anew = |told| Passage::Anew { seconds: own.max(0.0), told };
-    if before.life.began != now.life.began || aged.is_some_and(|aged| aged < -SHRANK) {
-        return anew(began(before, now));
+    let slack = APART + before.took.max(now.took);
+    let apart = |time: f64| (time - own).abs() > slack;
+    // Of another host that answers the clock goes on as ever; of an older answer of the same host it does not.
+    let set = aged.is_some_and(|aged| (aged - by_clock).abs() > SET);
+    let anew = |what, told| Passage::Anew { seconds: own.max(0.0), what, told };
+    let elsewhere = |how: String| match set {
+        true => anew(Anew::Host, format!("another host answers, or what is counted was put back: {how}")),
+        false => anew(Anew::Life, format!("what is told was so at another time: {how}")),
+    };
+    if before.life.began != now.life.began {
+        return anew(Anew::Life, began(before, now));
+    }
+    if let Some(back) = aged.map(|aged| -aged).filter(|back| *back > SHRANK) {
+        // Whoever was booted since then is not that old yet.
+        let older = own >= 0.0 && now.life.age.is_some_and(|age| age > own + slack);
+        return match older {
+            true => elsewhere(format!("its age went back by {back:.0} s within {own:.0} s")),
+            false => anew(Anew::Life, began(before, now)),
+        };
     }
     let elapsed = match aged {
-        Some(aged) if (aged - by_clock).abs() > SET => aged,
+        Some(aged) if set => aged,
         None if by_clock > 0.0 && apart(by_clock) => own,
         _ => by_clock,
     };
@@ -46,9 +64,7 @@ pub fn passage(before: &Look, now: &Look) -> Passage {
         return Passage::Nothing;
     }
     match aged.filter(|aged| apart(*aged)) {
-        Some(aged) => anew(format!(
-            "another host answers, or what is counted was put back: its age went on by {aged:.0} s within {own:.0} s"
-        )),
+        Some(aged) => elsewhere(format!("its age went on by {aged:.0} s within {own:.0} s")),
         None => Passage::Time(elapsed),
     }
 }
@@ -76,10 +92,27 @@ mod tests {
         let older = passage(&before, &look(10.0, 1010.0, Some(900_510.0)));
         let told =
             "another host answers, or what is counted was put back: its age went on by 900010 s within 10 s";
-        assert_eq!(older, Passage::Anew { seconds: 10.0, told: told.to_owned() });
+        assert_eq!(older, Passage::Anew { seconds: 10.0, what: Anew::Host, told: told.to_owned() });
         let slower = passage(&before, &look(10.0, 1003.0, Some(503.0)));
-        assert!(matches!(slower, Passage::Anew { seconds: 10.0, .. }), "{slower:?}");
+        let told = "what is told was so at another time: its age went on by 3 s within 10 s";
+        assert_eq!(slower, Passage::Anew { seconds: 10.0, what: Anew::Life, told: told.to_owned() });
         assert_eq!(passage(&before, &look(10.0, 1011.5, Some(511.5))), Passage::Time(11.5));
+    }
+
+    #[test]
+    fn who_is_younger_than_before_and_was_not_booted_since_is_another_host() {
+        let before = look(0.0, 1000.0, Some(90_000.0));
+        let anew = |age| match passage(&before, &look(10.0, 1010.0, Some(age))) {
+            Passage::Anew { what, told, .. } => (what, told),
+            time => panic!("{time:?}"),
+        };
+        assert_eq!(anew(9.0), (Anew::Life, "the machine was booted 9 s ago".to_owned()));
+        let told =
+            "another host answers, or what is counted was put back: its age went back by 85000 s within 10 s";
+        assert_eq!(anew(5000.0), (Anew::Host, told.to_owned()));
+        // An older answer of the same host.
+        let older = passage(&before, &look(10.0, 990.0, Some(89_990.0)));
+        assert!(matches!(older, Passage::Anew { what: Anew::Life, .. }), "{older:?}");
     }
 
     #[test]

@@ -30,8 +30,17 @@ pub struct Values {
     pub missing: Vec<(Metric, String)>,
     /// What happened to the host or to the counting, in words: `the machine was booted 12 s ago`, `connection refused`.
     pub troubles: Vec<String>,
-    /// Whether the counters began anew: what was before and what is after do not belong together.
-    pub anew: bool,
+    /// What began the counters anew, if something did: what was before and what is after do not belong together.
+    pub anew: Option<Anew>,
+}
+
+/// What counters began anew by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Anew {
+    /// Another life of the same host: it was booted, or a process was started again.
+    Life,
+    /// Another host answers.
+    Host,
 }
 
 impl Values {

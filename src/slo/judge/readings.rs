@@ -10,6 +10,7 @@ use crate::measure::hosts::{
 use crate::measure::summary::{PhaseSummary, Trials};
 use crate::proof::Share;
 use crate::resources::metric::Metric;
+use crate::resources::reading::Anew;
 use crate::slo::objective::{EveryWindow, Objective, Resource, Statistic, Typical};
 use crate::slo::scale::Scale;
 use crate::units::amount;
@@ -115,6 +116,10 @@ impl<'c> Readings<'c> {
 
     /// Why the readings decide nothing, if they do not.
     pub(super) fn unfit(&self, holes: Holes) -> Option<String> {
+        if let Some((at, told)) = self.anew(|what| what == Anew::Host) {
+            let clock = at.strftime("%H:%M:%S UTC");
+            return Some(format!("{told} at {clock}: what was read before and since is not of one host"));
+        }
         let Coverage { expected, seen, .. } = self.coverage;
         let every = self.every();
         let missing = expected.saturating_sub(seen);
@@ -183,12 +188,19 @@ impl<'c> Readings<'c> {
         format!("{} of `{}`: {told}", self.metric.word(), self.host_name())
     }
 
-    /// When its counters began anew in the phase, by the clock and in words.
-    pub(super) fn anew(&self) -> Option<(Timestamp, &'c str)> {
+    /// When its counters first began anew by such a thing in the judged time, by the clock and in words.
+    pub(super) fn anew(&self, by: fn(Anew) -> bool) -> Option<(Timestamp, &'c str)> {
         let host = self.host?;
-        let tick = *host.anew.first()?;
+        let end = self.all.expected.last()?.end;
+        let (tick, what) = *host.anew.iter().find(|(tick, what)| *tick < end && by(*what))?;
         let trouble = host.troubles.iter().find(|trouble| trouble.ticks.contains(&tick));
-        let told = trouble.map_or("it began anew", |trouble| &trouble.told);
+        let told = trouble.map_or(
+            match what {
+                Anew::Life => "it began anew",
+                Anew::Host => "another host answers",
+            },
+            |trouble| &trouble.told,
+        );
         Some((self.all.time_of(tick)?, told))
     }
 

@@ -7,7 +7,7 @@ use crate::measure::summary::{Evidence, Part, Summary};
 use crate::measure::watch::Tally;
 use crate::plan::model::{Gate, HostId, Judged as Stretch, OperationId, PhaseId};
 use crate::plan::{Decision, GateTier, Inconclusive};
-use crate::resources::reading::{Reading, Values};
+use crate::resources::reading::{Anew, Reading, Values};
 use crate::resources::ticks::Ticks;
 use crate::slo::judge::{Judged, Length, Terms, Verdict, judge};
 use crate::slo::objective::{Growth, Tier, Tiers};
@@ -254,11 +254,60 @@ fn a_phase_that_is_too_short_or_a_process_that_was_started_again_says_nothing_of
     let again = |tick: u32| {
         let values = value(METRIC, 1e9);
         let told = vec!["process 7 was started 4 s ago".to_owned()];
-        Some(if tick == 900 { Values { anew: true, troubles: told, ..values } } else { values })
+        Some(if tick == 900 { Values { anew: Some(Anew::Life), troubles: told, ..values } } else { values })
     };
     let again = judged(phase(8.0 * 3600.0, again), growth(4.0 * 3600.0));
     assert_eq!(again.verdict, Verdict::Inconclusive);
     assert!(again.why.contains("process 7 was started 4 s ago at 14:30:00 UTC"), "{}", again.why);
+}
+
+/// Eight hours of a host that is well, and of which something began the counters anew at half past two.
+fn begun_anew(metric: Metric, by: Anew) -> PhaseSummary {
+    let told = "another host answers, or what is counted was put back";
+    phase(8.0 * 3600.0, |tick| {
+        let values = value(metric, 10.0);
+        let begun = Values { anew: Some(by), troubles: vec![told.to_owned()], ..values.clone() };
+        Some(if tick == 900 { begun } else { values })
+    })
+}
+
+#[test]
+fn what_was_read_of_two_hosts_decides_nothing_of_either() {
+    let of_cpu = |by| judged(begun_anew(Metric::Cpu, by), objective(cpu(Typical::Mean), 50.0));
+    let two = of_cpu(Anew::Host);
+    assert_eq!(two.verdict, Verdict::Inconclusive);
+    let told = "another host answers, or what is counted was put back at 14:30:00 UTC: \
+        what was read before and since is not of one host";
+    assert!(two.why.ends_with(told), "{}", two.why);
+    assert_eq!(of_cpu(Anew::Life).verdict, Verdict::Met);
+    let disk = |by| {
+        let growth = Statistic::Growth(Growth { metric: Metric::DiskUsed, min_length: 3600.0 });
+        judged(begun_anew(Metric::DiskUsed, by), objective(growth, 5.0))
+    };
+    let (booted, two) = (disk(Anew::Life), disk(Anew::Host));
+    assert_eq!((booted.verdict, two.verdict), (Verdict::Met, Verdict::Inconclusive), "{}", booted.why);
+    assert!(two.why.ends_with(told), "{}", two.why);
+}
+
+#[test]
+fn another_host_after_the_judged_time_takes_nothing_back() {
+    let mut phase = begun_anew(Metric::Cpu, Anew::Host);
+    phase.readings.expected[0].end = 900;
+    let judged = judged(phase, objective(cpu(Typical::Mean), 50.0));
+    assert_eq!(judged.verdict, Verdict::Met, "{}", judged.why);
+}
+
+#[test]
+fn another_host_ends_no_run() {
+    let certain = |by: Option<Anew>| {
+        let mut phase = of_cpu(40, |_| Some(100.0));
+        phase.readings.hosts[0].anew.extend(by.map(|by| (20, by)));
+        phase.readings.expected[0].end = 61;
+        let objective = objective(cpu(Typical::Mean), 50.0);
+        let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
+        certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
+    };
+    assert_eq!((certain(None), certain(Some(Anew::Life)), certain(Some(Anew::Host))), (true, true, false));
 }
 
 #[test]
