@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resources::choice::Mount;
 use crate::resources::exposition::{Sample, samples, written};
-use crate::resources::look::{Clock, Disk, Level, Traffic};
+use crate::resources::look::{Clock, Disk, Level, Traffic, Who};
 use crate::resources::machine::{Machine, Memory, Modes, Swap};
 use crate::resources::metric::Metric;
 use crate::resources::proc::some_limit;
@@ -57,6 +57,8 @@ struct Found {
     impossible: BTreeMap<&'static str, String>,
     /// The machine that the page names, if it names one.
     instance: Option<String>,
+    /// What the machine calls itself.
+    name: Option<String>,
 }
 
 /// What stands alone and is wanted.
@@ -79,6 +81,12 @@ pub(super) const MOST_THREADS: &str = "node_processes_max_threads";
 impl Found {
     /// Takes a sample, if it is wanted. That it cannot be is remembered.
     fn take(&mut self, sample: &Sample<'_>) -> Result<(), String> {
+        if sample.name == "node_uname_info" {
+            let name = sample.label("nodename");
+            if *self.name.get_or_insert_with(|| name.to_owned()) != name {
+                return Err(format!("two machines in one page: {} is not the first", series(sample)));
+            }
+        }
         let Some(slot) = self.slot(sample) else { return Ok(()) };
         if slot.is_some() {
             return Err(format!("{} stands twice in the page: two machines in one page?", series(sample)));
@@ -169,6 +177,8 @@ impl Found {
         let now = alone("node_time_seconds");
         let (at, clock) = now.map_or((otherwise, Clock::Ours), |now| (now, Clock::Host));
         let mut machine = Machine { at, clock, ..self.machine };
+        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
+        machine.who = Who { name: named(self.name), instance: named(self.instance) };
         machine.age = now.zip(alone("node_boot_time_seconds")).map(|(now, booted)| now - booted);
         let memory = alone("node_memory_MemTotal_bytes").zip(alone("node_memory_MemAvailable_bytes"));
         machine.memory = memory.map(|(total, available)| Memory { total, available });
@@ -260,6 +270,7 @@ mod tests {
             at: 1000.5,
             clock: Clock::Host,
             age: Some(200.25),
+            who: Who::default(),
             cores: [("0".to_owned(), core), ("1".to_owned(), core)].into(),
             memory: Some(Memory { total: 2.5e10, available: 2e10 }),
             swap: Some(Swap { total: 0.0, free: 0.0 }),
@@ -405,6 +416,20 @@ mod tests {
                 assert_eq!(machine(&first, 0.0), Err(why), "{value}");
             }
         }
+    }
+
+    #[test]
+    fn a_page_is_of_whom_it_names() {
+        let who = |page: &str| machine(page, 0.0).unwrap().look(&Parts::default()).who;
+        let of = |name: &str| Some(name.to_owned());
+        assert_eq!(who("node_filefd_allocated 5\n"), Who::default());
+        let labelled = "node_filefd_allocated{instance=\"web1:9100\"} 5\n";
+        assert_eq!(who(labelled), Who { name: None, instance: of("web1:9100") });
+        let uname = "node_uname_info{nodename=\"web1\",sysname=\"Linux\"} 1\n";
+        let both = Who { name: of("web1"), instance: of("web1:9100") };
+        assert_eq!(who(&format!("{uname}{labelled}")), both);
+        let two = format!("{uname}{labelled}node_uname_info{{nodename=\"web2\"}} 1\n");
+        assert!(machine(&two, 0.0).unwrap_err().starts_with("two machines in one page: node_uname_info"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Look {
     pub took: f64,
     /// Whose counters these are: after a reboot or a restart they belong to another life and begin at 0.
     pub life: Life,
+    /// Who it is of, by its own word.
+    pub who: Who,
     /// Processor time.
     pub cpu: Option<Cpu>,
     /// Seconds in which some task waited for a disk.
@@ -65,6 +67,24 @@ pub struct Life {
     pub began: String,
     /// How long ago, in seconds; `None` where nobody says.
     pub age: Option<f64>,
+}
+
+/// Who somebody says to be; what nobody says is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Who {
+    /// The name that the machine gives itself.
+    pub name: Option<String>,
+    /// What whoever passes on its counters calls it.
+    pub instance: Option<String>,
+}
+
+impl Who {
+    /// Who it was and who it is now, if these are two. Names of different kinds say nothing of each other.
+    pub fn changed<'w>(&'w self, now: &'w Self) -> Option<(&'w str, &'w str)> {
+        let names = self.name.as_deref().zip(now.name.as_deref());
+        let names = names.or_else(|| self.instance.as_deref().zip(now.instance.as_deref()));
+        names.filter(|(before, now)| before != now)
+    }
 }
 
 /// Processor time so far, in seconds of all cores together.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::resources::choice::{self, Mount};
-use crate::resources::look::{Clock, Cpu, Disk, Level, Life, Look, Traffic};
+use crate::resources::look::{Clock, Cpu, Disk, Level, Life, Look, Traffic, Who};
 use crate::resources::metric::Metric;
 use crate::resources::quote::quote;
 use crate::resources::source::Parts;
@@ -17,6 +17,8 @@ pub struct Machine {
     pub clock: Clock,
     /// How long ago it was booted, in seconds.
     pub age: Option<f64>,
+    /// Who it says to be.
+    pub who: Who,
     /// Each core by its number.
     pub cores: BTreeMap<String, Modes>,
     /// Memory.
@@ -116,6 +118,7 @@ impl Machine {
         let life = Life { began: "the machine was booted".to_owned(), age: self.age };
         let mut look =
             Look { at: self.at, clock: self.clock, life, cpu: cpu(&self.cores), ..Look::default() };
+        look.who = self.who;
         look.pressure = self.pressure;
         look.missing = self.missing;
         if !self.disks.is_empty() {

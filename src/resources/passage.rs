@@ -1,6 +1,7 @@
 //! What passed between two looks at a host: time, or one life of it into another.
 
 use crate::resources::look::Look;
+use crate::resources::quote::quote;
 use crate::resources::reading::Anew;
 
 /// An age is told by two clocks of whole seconds: it shrank where it did so by more, in seconds.
@@ -44,6 +45,10 @@ pub fn passage(before: &Look, now: &Look) -> Passage {
         true => anew(Anew::Host, format!("another host answers, or what is counted was put back: {how}")),
         false => anew(Anew::Life, format!("what is told was so at another time: {how}")),
     };
+    if let Some((before, now)) = before.who.changed(&now.who) {
+        let told = format!("another host answers: `{}`, and not `{}` any more", quote(now), quote(before));
+        return anew(Anew::Host, told);
+    }
     if before.life.began != now.life.began {
         return anew(Anew::Life, began(before, now));
     }
@@ -79,7 +84,7 @@ fn began(before: &Look, now: &Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::look::Life;
+    use crate::resources::look::{Life, Who};
 
     fn look(heard: f64, at: f64, age: Option<f64>) -> Look {
         let life = Life { began: "the machine was booted".to_owned(), age };
@@ -113,6 +118,30 @@ mod tests {
         // An older answer of the same host.
         let older = passage(&before, &look(10.0, 990.0, Some(89_990.0)));
         assert!(matches!(older, Passage::Anew { what: Anew::Life, .. }), "{older:?}");
+    }
+
+    #[test]
+    fn two_names_are_two_hosts_though_they_were_booted_together() {
+        let of = |heard: f64, name: Option<&str>, instance: Option<&str>| {
+            let [name, instance] = [name, instance].map(|it| it.map(str::to_owned));
+            Look { who: Who { name, instance }, ..look(heard, 1000.0 + heard, Some(500.0 + heard)) }
+        };
+        let passed = |before: [Option<&str>; 2], now: [Option<&str>; 2]| {
+            passage(&of(0.0, before[0], before[1]), &of(10.0, now[0], now[1]))
+        };
+        let told = "another host answers: `web2`, and not `web1` any more".to_owned();
+        let other = Passage::Anew { seconds: 10.0, what: Anew::Host, told };
+        assert_eq!(passed([Some("web1"), None], [Some("web2"), None]), other);
+        assert_eq!(passed([None, Some("web1")], [None, Some("web2")]), other);
+        // A name that only one of them tells says nothing.
+        for (before, now) in [
+            ([Some("web1"), None], [None, None]),
+            ([None, None], [Some("web2"), Some("web2:9100")]),
+            ([Some("web1"), None], [None, Some("web1:9100")]),
+            ([Some("web1"), Some("10.0.0.1")], [Some("web1"), Some("10.0.0.2")]),
+        ] {
+            assert_eq!(passed(before, now), Passage::Time(10.0), "{before:?} {now:?}");
+        }
     }
 
     #[test]
