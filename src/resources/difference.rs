@@ -8,10 +8,9 @@ use crate::resources::devices::{
 use crate::resources::look::{Clock, Cpu, Disk, Level, Look, Traffic};
 use crate::resources::metric::Metric;
 use crate::resources::passage::{Passage, passage};
+use crate::resources::processor::{ROUNDING, Used, impossible, used};
 use crate::resources::reading::Values;
 
-/// Sums of ticks may differ by so many seconds without anything having gone back.
-const ROUNDING: f64 = 0.05;
 /// A rate is made only where the answer took no larger share of the time, if the host does not tell when it counted.
 const IMPRECISE: f64 = 0.1;
 
@@ -40,7 +39,7 @@ pub fn between(before: &Look, now: &Look) -> Values {
         }
         Passage::Time(elapsed) => {
             difference.elapsed = elapsed;
-            difference.processor(before.cpu, now.cpu);
+            difference.processor(before, now);
             match imprecise(before, now, elapsed) {
                 Some(why) => difference.no_rates(now, &why),
                 None => {
@@ -120,11 +119,15 @@ impl Difference {
         self.measured(metric, (part / whole * 100.0).clamp(0.0, 100.0));
     }
 
-    fn processor(&mut self, before: Option<Cpu>, now: Option<Cpu>) {
-        match (before, now) {
+    fn processor(&mut self, before: &Look, now: &Look) {
+        match (before.cpu, now.cpu) {
             (_, None) => {}
-            (Some(before @ Cpu::Machine { .. }), Some(now @ Cpu::Machine { .. })) => {
-                self.machine(before, now);
+            (Some(earlier @ Cpu::Machine { .. }), Some(later @ Cpu::Machine { .. })) => {
+                let used = used(earlier, later);
+                self.machine(used.and_then(|used| match impossible(before, now, self.elapsed) {
+                    Some(why) => Err(Gap::Uncounted(why)),
+                    None => Ok(used),
+                }));
             }
             (Some(before @ Cpu::Part { .. }), Some(now @ Cpu::Part { .. })) => {
                 self.part(before, now);
@@ -133,36 +136,20 @@ impl Difference {
         }
     }
 
-    fn machine(&mut self, before: Cpu, now: Cpu) {
-        let (Cpu::Machine { cores: earlier, .. }, Cpu::Machine { cores: later, .. }) = (before, now) else {
-            return;
-        };
-        let why = if earlier == later {
-            let [busy, idle, iowait] =
-                [Part::Busy, Part::Idle, Part::Iowait].map(|part| part.of(now) - part.of(before));
-            let (once, steal) = (stolen(before), stolen(now));
-            if once.is_some() != steal.is_some() {
-                "what a hypervisor stole was not counted at both looks".to_owned()
-            } else if busy >= -ROUNDING && steal >= once.map(|once| once - ROUNDING) {
-                let busy = busy.max(0.0);
-                // The kernel lets idle and iowait go back; that must not make the rest look larger or smaller.
-                let total = busy + idle.max(0.0) + iowait.max(0.0);
-                if total > 0.0 {
-                    self.percent(Metric::Cpu, busy, total);
-                    if let Some((once, steal)) = once.zip(steal) {
-                        self.percent(Metric::Steal, steal - once, total);
-                    }
-                    return;
+    fn machine(&mut self, used: Result<Used, Gap>) {
+        match used {
+            Ok(Used { busy, steal, total }) => {
+                self.percent(Metric::Cpu, busy, total);
+                if let Some(steal) = steal {
+                    self.percent(Metric::Steal, steal, total);
                 }
-                "no processor time was counted between two looks".to_owned()
-            } else {
-                return self.reset(&[Metric::Cpu, Metric::Steal], "the processor's counters were reset");
             }
-        } else {
-            format!("the number of cores changed from {earlier} to {later}")
-        };
-        self.missing(Metric::Cpu, why.clone());
-        self.missing(Metric::Steal, why);
+            Err(Gap::Reset(told)) => self.reset(&[Metric::Cpu, Metric::Steal], &told.join("; ")),
+            Err(Gap::Uncounted(why)) => {
+                self.missing(Metric::Cpu, why.clone());
+                self.missing(Metric::Steal, why);
+            }
+        }
     }
 
     fn part(&mut self, before: Cpu, now: Cpu) {
@@ -257,33 +244,6 @@ impl Difference {
         values.measured.sort_by_key(|(metric, _)| *metric);
         values.missing.sort_by_key(|(metric, _)| *metric);
         values
-    }
-}
-
-/// What a machine's processor time is divided into here.
-#[derive(Clone, Copy)]
-enum Part {
-    /// All that is not waiting, with what was stolen.
-    Busy,
-    Idle,
-    Iowait,
-}
-
-fn stolen(cpu: Cpu) -> Option<f64> {
-    match cpu {
-        Cpu::Machine { steal, .. } => steal,
-        Cpu::Part { .. } => None,
-    }
-}
-
-impl Part {
-    fn of(self, cpu: Cpu) -> f64 {
-        match (cpu, self) {
-            (Cpu::Machine { total, idle, iowait, .. }, Self::Busy) => total - idle - iowait,
-            (Cpu::Machine { idle, .. }, Self::Idle) => idle,
-            (Cpu::Machine { iowait, .. }, Self::Iowait) => iowait,
-            (Cpu::Part { used, .. }, _) => used,
-        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod page;
 pub mod passage;
 pub mod proc;
 pub mod process;
+pub mod processor;
 pub mod quote;
 pub mod reading;
 pub mod source;
