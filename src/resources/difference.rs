@@ -18,7 +18,7 @@ const IMPRECISE: f64 = 0.1;
 pub fn covers(before: &Look, now: &Look) -> f64 {
     match passage(before, now) {
         Passage::Time(seconds) | Passage::Anew { seconds, .. } => seconds,
-        Passage::Nothing => 0.0,
+        Passage::Nothing(_) => 0.0,
     }
 }
 
@@ -30,9 +30,7 @@ pub fn covers(before: &Look, now: &Look) -> f64 {
 pub fn between(before: &Look, now: &Look) -> Values {
     let mut difference = Difference::default();
     match passage(before, now) {
-        Passage::Nothing => {
-            return Values::nothing("no time has passed between two looks by the host's clock");
-        }
+        Passage::Nothing(told) => return Values::nothing(told),
         Passage::Anew { what, told, .. } => {
             difference.values.anew = Some(what);
             difference.values.troubles.push(told);
@@ -40,7 +38,10 @@ pub fn between(before: &Look, now: &Look) -> Values {
         Passage::Time(elapsed) => {
             difference.elapsed = elapsed;
             difference.processor(before, now);
-            match imprecise(before, now, elapsed) {
+            // Where only the processor tells how much time was counted, it tells it for all else.
+            let ours = before.clock == Clock::Ours && now.clock == Clock::Ours;
+            let other = || impossible(before, now, elapsed).filter(|_| ours);
+            match imprecise(before, now, elapsed).or_else(other) {
                 Some(why) => difference.no_rates(now, &why),
                 None => {
                     difference.pressure(before.pressure, now.pressure);
@@ -340,6 +341,24 @@ mod tests {
         let told = "the host does not say when it counted, and its answer took 1.1 s of 10.0 s";
         assert!(values.missing.iter().all(|(_, why)| why == told), "{values:?}");
         assert_eq!(between(&at(1000.0, 0.1), &at(1010.0, 0.9)).of(Metric::DiskIo), Some(100.0));
+    }
+
+    #[test]
+    fn a_page_that_stands_still_is_no_reading_and_what_it_has_kept_back_makes_no_rate() {
+        let cpu = |total| Cpu::Machine { total, idle: 0.0, iowait: 0.0, steal: Some(0.0), cores: 1 };
+        let at = |heard: f64, counted: f64| {
+            let mut look = Look { clock: Clock::Ours, cpu: Some(cpu(counted)), ..look(counted, 0.0) };
+            (look.life.age, look.at, look.heard) = (None, heard, heard);
+            look.levels.insert(Metric::Threads, Level { value: 7.0, most: None });
+            look
+        };
+        let still = between(&at(1000.0, 1000.0), &at(1010.0, 1000.0));
+        let told = "what is told stands still: the processor counted no time between two looks";
+        assert_eq!(still, Values::nothing(told));
+        let fresh = between(&at(1010.0, 1000.0), &at(1020.0, 1020.0));
+        let told = "the processor counted 20.0 s in 10.0 s, which 1 cores cannot";
+        assert_eq!(fresh.measured, [(Metric::Threads, 7.0)]);
+        assert!(fresh.missing.len() == 6 && fresh.missing.iter().all(|(_, why)| why == told), "{fresh:?}");
     }
 
     #[test]

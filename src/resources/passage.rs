@@ -1,6 +1,7 @@
 //! What passed between two looks at a host: time, or one life of it into another.
 
 use crate::resources::look::Look;
+use crate::resources::processor::stands_still;
 use crate::resources::quote::quote;
 use crate::resources::reading::Anew;
 
@@ -17,8 +18,8 @@ const APART: f64 = 2.0;
 pub enum Passage {
     /// So many seconds, more than 0.
     Time(f64),
-    /// No time by the host's clock: what is told was so before.
-    Nothing,
+    /// No time by the host's clock, as these words say: what is told was so before.
+    Nothing(&'static str),
     /// The counters are those of another life, or of another host.
     Anew {
         /// Seconds by our own clock.
@@ -66,7 +67,12 @@ pub fn passage(before: &Look, now: &Look) -> Passage {
         _ => by_clock,
     };
     if elapsed <= 0.0 || !elapsed.is_finite() {
-        return Passage::Nothing;
+        return Passage::Nothing("no time has passed between two looks by the host's clock");
+    }
+    if stands_still(before, now) {
+        return Passage::Nothing(
+            "what is told stands still: the processor counted no time between two looks",
+        );
     }
     match aged.filter(|aged| apart(*aged)) {
         Some(aged) => elsewhere(format!("its age went on by {aged:.0} s within {own:.0} s")),
@@ -163,7 +169,8 @@ mod tests {
     #[test]
     fn what_stands_still_is_nothing_though_our_time_goes_on() {
         for age in [Some(500.0), None] {
-            assert_eq!(passage(&look(0.0, 9.0, age), &look(60.0, 9.0, age)), Passage::Nothing);
+            let passed = passage(&look(0.0, 9.0, age), &look(60.0, 9.0, age));
+            assert!(matches!(passed, Passage::Nothing(_)), "{passed:?}");
         }
     }
 }
