@@ -101,6 +101,17 @@ pub struct Devices<'a, T> {
     pub wide: bool,
 }
 
+/// The devices of a kind that only the first of two looks had, in words. Where the second has none at all, it says why.
+pub fn gone<T>(
+    what: &str,
+    before: Option<&BTreeMap<String, T>>,
+    now: Option<&BTreeMap<String, T>>,
+) -> Vec<String> {
+    let Some((before, now)) = before.zip(now) else { return Vec::new() };
+    let gone = before.keys().filter(|name| !now.contains_key(*name));
+    gone.map(|name| format!("{what} `{}` is gone", quote(name))).collect()
+}
+
 /// What is said of what the first look did not tell.
 pub const NOT_BEFORE: &str = "it was not counted at the look before";
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::resources::devices::{
-    BUSY, Devices, Gap, NOT_BEFORE, QUEUED, READ, RECEIVED, SENT, WRITTEN, advance,
+    BUSY, Devices, Gap, NOT_BEFORE, QUEUED, READ, RECEIVED, SENT, WRITTEN, advance, gone,
 };
 use crate::resources::look::{Clock, Cpu, Disk, Level, Look, Traffic};
 use crate::resources::metric::Metric;
@@ -38,6 +38,9 @@ pub fn between(before: &Look, now: &Look) -> Values {
         Passage::Time(elapsed) => {
             difference.elapsed = elapsed;
             difference.processor(before, now);
+            let disks = gone("disk", before.disks.as_ref(), now.disks.as_ref());
+            let devices = gone("network device", before.network.as_ref(), now.network.as_ref());
+            disks.iter().chain(&devices).for_each(|told| difference.trouble(told));
             // Where only the processor tells how much time was counted, it tells it for all else.
             let ours = before.clock == Clock::Ours && now.clock == Clock::Ours;
             let other = || impossible(before, now, elapsed).filter(|_| ours);
@@ -188,6 +191,10 @@ impl Difference {
         let Some(now) = now else { return };
         // Where only bytes are counted, they are counted in 64 bits.
         let wide = !now.values().any(|disk| disk.busy.is_some() || disk.queued.is_some());
+        let lost = gone("disk", before, Some(now));
+        if !lost.is_empty() {
+            return self.lost(&lost, wide);
+        }
         let all = Devices { before, now, elapsed: self.elapsed, wide };
         if !wide {
             let busiest = all.largest(&BUSY);
@@ -201,6 +208,15 @@ impl Difference {
         }
         self.known(Metric::DiskRead, all.sum(&READ));
         self.known(Metric::DiskWrite, all.sum(&WRITTEN));
+    }
+
+    /// What a disk did before it went is not known, so neither is what all did.
+    fn lost(&mut self, disks: &[String], wide: bool) {
+        let metrics: &[Metric] = match wide {
+            true => &[Metric::DiskRead, Metric::DiskWrite],
+            false => &[Metric::DiskIo, Metric::DiskQueue, Metric::DiskRead, Metric::DiskWrite],
+        };
+        metrics.iter().for_each(|metric| self.missing(*metric, disks.join("; ")));
     }
 
     fn network(
