@@ -274,6 +274,44 @@ fn a_disk_that_is_full_is_an_error_and_what_was_written_stays_whole() {
 }
 
 #[test]
+fn a_disk_that_is_full_at_the_start_leaves_no_file_in_the_way_of_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let monitor = "trap '' XFSZ; ulimit -f 0; exec \"$0\" monitor --every 1s --out m.json";
+    let mut command = Command::new("sh");
+    command.args(["-c", monitor, env!("CARGO_BIN_EXE_runner")]).current_dir(folder.path());
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(74), "{stderr}");
+    assert!(stderr.contains("could not write the readings to `m.json`: File too large"), "{stderr}");
+    assert!(!folder.path().join("m.json").exists());
+}
+
+#[test]
+fn a_file_that_is_removed_meanwhile_is_an_error() {
+    let mut monitor = Monitor::start("--out m.json");
+    monitor.shows(1);
+    std::fs::remove_file(monitor.path("m.json")).unwrap();
+    let (code, stdout, stderr) = monitor.end();
+    assert_eq!(code, Some(74), "{stderr}");
+    assert!(stderr.contains("`m.json`: the file was removed"), "{stderr}");
+    assert!(stdout.contains("duration "), "{stdout}");
+}
+
+#[test]
+fn a_summary_that_is_all_there_is_and_cannot_be_written_is_an_error() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let quiet = "--quiet --every 1s --for 1s";
+    let output = command(quiet, folder.path()).stdout(full()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(74), "{stderr}");
+    assert!(stderr.contains("could not write the summary to standard output, and nowhere else"), "{stderr}");
+    let kept = command(&format!("{quiet} --out m.json"), folder.path()).stdout(full()).output().unwrap();
+    assert_eq!(kept.status.code(), Some(0), "the readings are in the file");
+    assert_eq!(readings(&folder.path().join("m.json")).len(), 1);
+}
+
+#[test]
 fn when_no_one_takes_the_readings_any_more_it_ends() {
     let mut command = command("--every 1s", Path::new("."));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -1,8 +1,9 @@
 //! A JSON array in a file that is whole after every object.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -38,11 +39,14 @@ impl ArrayFile {
             failure(Ending::Refused, problem)
         };
         let mut file = File::create_new(path).map_err(refused)?;
-        let array = |file| Self { file, path: path.to_owned(), end: 1, first: true };
-        match file.write_all(EMPTY.as_bytes()) {
-            Ok(()) => Ok(array(file)),
-            Err(error) => Err(array(file).unwritten(&error)),
-        }
+        let written = file.write_all(EMPTY.as_bytes());
+        let array = Self { file, path: path.to_owned(), end: 1, first: true };
+        written.map_err(|error| {
+            // What is no array would only stand in the way of the next start.
+            let _ = std::fs::remove_file(path);
+            array.unwritten(&error)
+        })?;
+        Ok(array)
     }
 
     /// Adds an object. Where that fails the file is as it was before.
@@ -58,6 +62,17 @@ impl ArrayFile {
         }
         self.end += (text.len() - CLOSING.len()) as u64;
         self.first = false;
+        self.still_there()
+    }
+
+    /// An error where the file was removed or another put in its place: what is written to it then is nowhere.
+    pub(super) fn still_there(&self) -> anyhow::Result<()> {
+        let links = self.file.metadata().map_err(|error| self.unwritten(&error))?.nlink();
+        if links == 0 {
+            return Err(
+                self.unwritten(&"the file was removed, or replaced by another, and what was in it is lost")
+            );
+        }
         Ok(())
     }
 
@@ -67,7 +82,7 @@ impl ArrayFile {
         self.file.set_len(self.end + CLOSING.len() as u64)
     }
 
-    fn unwritten(&self, error: &io::Error) -> anyhow::Error {
+    fn unwritten(&self, error: &dyn Display) -> anyhow::Error {
         failure(
             Ending::Unwritten,
             format!("could not write the readings to `{}`: {error}", self.path.display()),
@@ -92,5 +107,25 @@ mod tests {
         assert_eq!(read(), "[\n{\"a\":1}\n]\n");
         array.push(&json!({ "a": 2.5 })).unwrap();
         assert_eq!(read(), "[\n{\"a\":1},\n{\"a\":2.5}\n]\n");
+    }
+
+    #[test]
+    fn a_file_that_is_removed_or_replaced_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["a.json", "b.json"].map(|name| folder.path().join(name));
+        let removes = || std::fs::remove_file(&path).unwrap();
+        let replaces = || {
+            std::fs::write(&other, "mine").unwrap();
+            std::fs::rename(&other, &path).unwrap();
+        };
+        for happens in [&removes as &dyn Fn(), &replaces] {
+            let mut array = ArrayFile::create(&path).unwrap();
+            array.push(&json!({ "a": 1 })).unwrap();
+            assert!(array.still_there().is_ok());
+            happens();
+            let error = array.push(&json!({ "a": 2 })).unwrap_err().to_string();
+            assert!(error.contains("a.json`: the file was removed, or replaced by another"), "{error}");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
 }

@@ -69,8 +69,17 @@ pub(in crate::app) fn monitor(args: &MonitorArgs) -> anyhow::Result<ExitCode> {
         let followed = monitor.follow(&mut signals).await;
         let process = monitor.process.as_ref().map(|(process, _)| process.told.as_str());
         let gap = if monitor.lines > 0 { "\n" } else { "" };
-        output::stdout(&format!("{gap}{}", monitor.course.summary(process)));
-        followed.map(|()| ExitCode::SUCCESS)
+        let summed_up = output::data(&format!("{gap}{}", monitor.course.summary(process)));
+        followed?;
+        if let Some(array) = &monitor.array {
+            array.still_there()?;
+        }
+        // Where lines were shown, someone had the readings.
+        match summed_up {
+            Err(error) if args.quiet => monitor.lost("summary", &error),
+            _ => Ok(()),
+        }
+        .map(|()| ExitCode::SUCCESS)
     })
 }
 
@@ -204,10 +213,15 @@ impl<'a> Monitor<'a> {
         self.lines += 1;
         let Err(error) = output::data(&(header + &reading.line())) else { return Ok(()) };
         self.shows = false;
+        self.lost("readings", &error)
+    }
+
+    /// Something could not be written to standard output; an error where that was the only place for it.
+    fn lost(&self, what: &str, error: &std::io::Error) -> anyhow::Result<()> {
         if self.array.is_some() || self.args.listen.is_some() {
             return Ok(());
         }
-        let message = format!("could not write the readings to standard output, and nowhere else: {error}");
+        let message = format!("could not write the {what} to standard output, and nowhere else: {error}");
         Err(failure(Ending::Unwritten, message))
     }
 }
