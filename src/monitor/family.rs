@@ -2,56 +2,86 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::monitor::finding::{Root, all, find, inodes_of, stat_even_if_ended};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::monitor::finding::{Found, all, find, sockets_among, stat_even_if_ended};
 use crate::monitor::kernel::Kernel;
+use crate::monitor::tcp;
 use crate::resources::cgroup;
 use crate::resources::look::{Cpu, Disk, Level, Life, Look};
 use crate::resources::metric::Metric;
-use crate::resources::proc::{Read, first_number, keyed};
-use crate::resources::process::{self, Stat, State, sockets};
+use crate::resources::proc::{Read, first_number};
+use crate::resources::process::{self, Stat, State};
 use crate::resources::source::ProcessName;
 
 /// Processes of one name that are looked at with their children.
 pub struct Family {
     name: ProcessName,
     /// Which they were at the last look.
-    known: Vec<Root>,
+    known: Found,
     /// Those that were seen to have children.
     parents: BTreeSet<u32>,
     counted: Counted,
 }
 
-/// To find connections, the kernel walks through a table that has millions of places on a large machine. They are
-/// counted again only when so many times as long has passed as that took.
-const SPARING: u32 = 500;
-/// Tables of connections, and where it stands how many are in them.
-const TABLES: [(&str, &str, &str); 2] =
-    [("net/tcp", "net/sockstat", "TCP: inuse"), ("net/tcp6", "net/sockstat6", "TCP6: inuse")];
+/// Of many descriptors each has to be asked where it leads. Connections are counted again only when so many times as long
+/// has passed as that took, so it takes 2 % of a core at most.
+const SPARING: u32 = 50;
 
-/// The connections at the last count.
+/// When connections were counted last, and what processor time it took.
 #[derive(Default)]
-struct Counted(Option<(Instant, f64)>);
+struct Counted(Option<(Instant, Duration)>);
 
 impl Counted {
-    fn connections(&mut self, members: &Members<'_>) -> Result<f64, io::Error> {
-        let start = Instant::now();
-        match self.0 {
-            Some((until, value)) if start < until => Ok(value),
-            _ => {
-                let value = members.connections()?;
-                self.0 = Some((start + start.elapsed() * SPARING, value));
-                Ok(value)
+    /// Why they are not counted at this moment.
+    fn too_soon(&self) -> Option<String> {
+        let (at, took) = self.0?;
+        let pause = took * SPARING;
+        (at.elapsed() < pause).then(|| {
+            let took = took.as_secs_f64() * 1e3;
+            format!("counting them took {took:.0} ms, so they are counted every {:.1} s", pause.as_secs_f64())
+        })
+    }
+
+    fn connections(&mut self, look: &mut Look, members: &Members<'_>, descriptors: &[Descriptors]) {
+        if let Some(why) = self.too_soon() {
+            // What was so before is no reading.
+            look.missing.insert(Metric::Connections, why);
+            return;
+        }
+        match self.count(|| members.connections(descriptors)) {
+            Ok(value) => {
+                look.levels.insert(Metric::Connections, Level { value, most: None });
             }
+            Err(error) => members.missing(look, &[Metric::Connections], "fd", &error),
         }
     }
+
+    fn count(&mut self, count: impl FnOnce() -> io::Result<f64>) -> io::Result<f64> {
+        // Where others use all cores it takes long, but costs no more.
+        let (at, before) = (Instant::now(), used());
+        let value = count();
+        self.0 = Some((at, used().saturating_sub(before)));
+        value
+    }
+}
+
+/// Processor time of this thread so far.
+fn used() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 impl Family {
     /// The process of a name; it is looked for at the first look.
     pub fn of(name: &ProcessName) -> Self {
-        Self { name: name.clone(), known: Vec::new(), parents: BTreeSet::new(), counted: Counted::default() }
+        Self {
+            name: name.clone(),
+            known: Found::default(),
+            parents: BTreeSet::new(),
+            counted: Counted::default(),
+        }
     }
 
     /// Looks at all of them.
@@ -59,15 +89,13 @@ impl Family {
     /// # Errors
     /// When the process is not there, or nobody says how many cores it may use.
     pub fn look(&mut self, kernel: &Kernel) -> Result<Look, String> {
-        let roots = find(kernel, &self.name, &self.known)?;
-        let same =
-            roots.len() == self.known.len() && roots.iter().zip(&self.known).all(|(now, was)| now.is(was));
-        if !same {
+        let found = find(kernel, &self.name, &self.known)?;
+        if !found.is(&self.known) {
             (self.counted, self.parents) = (Counted::default(), BTreeSet::new());
         }
-        self.known = roots;
+        self.known = found;
         let at = kernel.uptime()?;
-        let roots: Vec<Stat> = self.known.iter().map(|root| root.stat).collect();
+        let roots: Vec<Stat> = self.known.roots.iter().map(|root| root.stat).collect();
         let members = Members {
             kernel,
             roots: roots.iter().map(|root| root.pid).collect(),
@@ -90,12 +118,14 @@ impl Family {
         let threads = members.alive().map(|stat| stat.threads).sum();
         look.levels.insert(Metric::Threads, Level { value: threads, most });
         members.memory(&mut look, sum(|stat| stat.pages) * kernel.page());
-        members.files(&mut look);
-        match self.counted.connections(&members) {
-            Ok(value) => {
-                look.levels.insert(Metric::Connections, Level { value, most: None });
+        match members.descriptors() {
+            Ok(descriptors) => {
+                members.files(&mut look, &descriptors);
+                self.counted.connections(&mut look, &members, &descriptors);
             }
-            Err(error) => members.missing(&mut look, &[Metric::Connections], "fd", &error),
+            Err(error) => {
+                members.missing(&mut look, &[Metric::OpenFiles, Metric::Connections], "fd", &error);
+            }
         }
         match members.bytes() {
             Ok(disk) => look.disks = Some([("all".to_owned(), disk)].into()),
@@ -160,6 +190,9 @@ fn above(left: &str, right: &str) -> String {
     let same = left.split('/').zip(right.split('/')).take_while(|(left, right)| left == right);
     same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
 }
+
+/// A process, and the names of its descriptors.
+type Descriptors = (u32, Vec<String>);
 
 struct Members<'a> {
     kernel: &'a Kernel,
@@ -237,58 +270,47 @@ impl Members<'_> {
         look.hold_memory(value, limit);
     }
 
-    fn files(&self, look: &mut Look) {
-        let mut value = 0;
-        for member in self.alive() {
-            match self.kernel.names(&format!("proc/{}/fd", member.pid)) {
-                Ok(names) => value += names.len(),
-                // A child may have ended meanwhile.
-                Err(error)
-                    if self.roots.contains(&member.pid)
-                        || error.kind() == io::ErrorKind::PermissionDenied =>
-                {
-                    return self.missing(look, &[Metric::OpenFiles], "fd", &error);
-                }
+    /// Whether it is no matter of course that one of them cannot be looked at: a child may have ended meanwhile.
+    fn matters(&self, pid: u32, error: &io::Error) -> bool {
+        self.roots.contains(&pid) || error.kind() == io::ErrorKind::PermissionDenied
+    }
+
+    fn descriptors(&self) -> io::Result<Vec<Descriptors>> {
+        let mut all = Vec::new();
+        for pid in self.alive().map(|member| member.pid) {
+            match self.kernel.names(&format!("proc/{pid}/fd")) {
+                Ok(names) => all.push((pid, names)),
+                Err(error) if self.matters(pid, &error) => return Err(error),
                 Err(_) => {}
             }
         }
+        Ok(all)
+    }
+
+    fn files(&self, look: &mut Look, descriptors: &[Descriptors]) {
+        let value: usize = descriptors.iter().map(|(_, names)| names.len()).sum();
         let limit = |pid: &u32| process::open_files_limit(&self.file(*pid, "limits")?);
         let most = self.roots.iter().map(limit).sum::<Option<f64>>();
         look.levels.insert(Metric::OpenFiles, Level { value: value as f64, most });
     }
 
     /// Connections that are established, each once, whoever of them holds it.
-    fn connections(&self) -> Result<f64, io::Error> {
+    fn connections(&self, descriptors: &[Descriptors]) -> io::Result<f64> {
         let mut held = Vec::new();
-        for member in self.alive() {
-            match inodes_of(self.kernel, member.pid) {
-                Ok(inodes) => held.extend(inodes),
-                Err(error)
-                    if self.roots.contains(&member.pid)
-                        || error.kind() == io::ErrorKind::PermissionDenied =>
-                {
-                    return Err(error);
-                }
-                // A child may have ended meanwhile.
+        for (pid, names) in descriptors {
+            match sockets_among(self.kernel, *pid, names) {
+                Ok(sockets) => held.extend(sockets.map(|(_, inode)| inode)),
+                Err(error) if self.matters(*pid, &error) => return Err(error),
                 Err(_) => {}
             }
         }
         held.sort_unstable();
-        held.dedup();
-        if held.is_empty() {
-            return Ok(0.0);
-        }
-        let mut count = 0;
-        let Some(first) = self.roots.first().copied() else { return Ok(0.0) };
-        for (table, summary, key) in TABLES {
-            // The summary says at once where there is nothing to be found in the table.
-            let none = |text: String| keyed(&text, key).is_some_and(|inuse| inuse == 0.0);
-            if !self.file(first, summary).is_some_and(none) {
-                let text = self.file(first, table).unwrap_or_default();
-                let established = sockets(&text).filter(|socket| socket.state == State::Established);
-                count += established.filter(|socket| held.binary_search(&socket.inode).is_ok()).count();
-            }
-        }
+        let Some(first) = self.roots.first().filter(|_| !held.is_empty()) else { return Ok(0.0) };
+        let established = tcp::sockets(self.kernel, Some(*first), State::Established);
+        let mut inodes: Vec<u64> = established.into_iter().map(|socket| socket.inode).collect();
+        inodes.sort_unstable();
+        inodes.dedup();
+        let count = inodes.iter().filter(|inode| held.binary_search(inode).is_ok()).count();
         Ok(count as f64)
     }
 
@@ -302,15 +324,57 @@ impl Members<'_> {
                     all_read += read;
                     all_written += written;
                 }
-                Err(error)
-                    if self.roots.contains(&member.pid)
-                        || error.kind() == io::ErrorKind::PermissionDenied =>
-                {
-                    return Err(error);
-                }
+                Err(error) if self.matters(member.pid, &error) => return Err(error),
                 Err(_) => {}
             }
         }
         Ok(Disk { read: Some(all_read), written: Some(all_written), ..Disk::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn own() -> Family {
+        Family::of(&ProcessName::Pid(std::process::id()))
+    }
+
+    #[test]
+    fn a_number_that_is_not_counted_anew_is_missing_and_says_why() {
+        let (kernel, mut family) = (Kernel::of_this_machine(), own());
+        let first = family.look(&kernel).unwrap();
+        assert!(first.levels.contains_key(&Metric::Connections), "{first:?}");
+        family.counted.0 = Some((Instant::now(), Duration::from_millis(3100)));
+        let spared = family.look(&kernel).unwrap();
+        assert!(!spared.levels.contains_key(&Metric::Connections), "{spared:?}");
+        let why = "counting them took 3100 ms, so they are counted every 155.0 s";
+        assert_eq!(spared.missing[&Metric::Connections], why);
+        assert!(spared.levels[&Metric::OpenFiles].value > 0.0, "{spared:?}");
+        family.counted.0 = Some((Instant::now(), Duration::ZERO));
+        let later = family.look(&kernel).unwrap();
+        assert!(later.levels.contains_key(&Metric::Connections), "{later:?}");
+    }
+
+    #[test]
+    fn connections_that_come_and_go_are_seen_by_the_next_count() {
+        let (kernel, mut family) = (Kernel::of_this_machine(), own());
+        let mut counted = || loop {
+            let look = family.look(&kernel).unwrap();
+            match look.levels.get(&Metric::Connections) {
+                Some(level) => break level.value,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        let before = counted();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || (TcpStream::connect(address).unwrap(), listener.accept().unwrap());
+        let connections: Vec<_> = (0..100).map(|_| connect()).collect();
+        assert_eq!(counted(), before + 200.0);
+        drop(connections);
+        assert_eq!(counted(), before);
     }
 }

@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::monitor::kernel::Kernel;
-use crate::resources::process::{self, Stat, State, sockets};
+use crate::monitor::tcp;
+use crate::resources::process::{self, Stat, State};
 use crate::resources::source::ProcessName;
 
 /// What `/proc/PID/stat` says of a process that has not ended.
@@ -40,14 +41,36 @@ impl Root {
     }
 }
 
+/// The processes of a name.
+#[derive(Debug, Default, PartialEq)]
+pub struct Found {
+    /// Which they are.
+    pub roots: Vec<Root>,
+    /// The sockets that listen on the port, where that is the name, from the smallest.
+    sockets: Vec<u64>,
+}
+
+impl Found {
+    /// Whether both are the same lives of the same processes.
+    pub fn is(&self, other: &Self) -> bool {
+        self.roots.len() == other.roots.len()
+            && self.roots.iter().zip(&other.roots).all(|(one, other)| one.is(other))
+    }
+
+    fn alone(stat: Stat) -> Self {
+        Self { roots: vec![Root { stat, held: None }], sockets: Vec::new() }
+    }
+}
+
 /// The processes of a name, at least one; `known` are those that it was before.
 ///
 /// # Errors
 /// When there is none; says in words why and what to do.
-pub fn find(kernel: &Kernel, name: &ProcessName, known: &[Root]) -> Result<Vec<Root>, String> {
-    let alone = |stat| vec![Root { stat, held: None }];
+pub fn find(kernel: &Kernel, name: &ProcessName, known: &Found) -> Result<Found, String> {
     match name {
-        ProcessName::Pid(pid) => stat(kernel, *pid).map(alone).ok_or_else(|| gone(*pid, !known.is_empty())),
+        ProcessName::Pid(pid) => {
+            stat(kernel, *pid).map(Found::alone).ok_or_else(|| gone(*pid, !known.roots.is_empty()))
+        }
         ProcessName::File(file) => {
             let path = file.trim_start_matches('/');
             let error = |why: String| format!("{why}; the number of a process should be in it");
@@ -58,13 +81,17 @@ pub fn find(kernel: &Kernel, name: &ProcessName, known: &[Root]) -> Result<Vec<R
             };
             let text = text.map_err(error)?;
             let pid = text.trim().parse().map_err(|_| error(format!("`{file}` holds no number")))?;
-            let named = stat(kernel, pid).map(alone);
+            let named = stat(kernel, pid).map(Found::alone);
             named.ok_or_else(|| format!("{}, which `{file}` names", gone(pid, false)))
         }
         ProcessName::Port(port) => {
-            // Looking into all descriptors takes long: only where one is gone, or holds the socket no more.
-            let same: Option<Vec<Root>> = known.iter().map(|root| root.again(kernel)).collect();
-            same.filter(|roots| !roots.is_empty()).map_or_else(|| listening(kernel, *port), Ok)
+            let sockets = listening(kernel, *port);
+            // Looking into all descriptors takes long: only where a socket came or went, or a process is gone or does not
+            // hold its own any more.
+            let again = || known.roots.iter().map(|root| root.again(kernel)).collect::<Option<Vec<Root>>>();
+            let same = (sockets == known.sockets).then(again).flatten().filter(|roots| !roots.is_empty());
+            let roots = same.map_or_else(|| holders(kernel, *port, &sockets), Ok)?;
+            Ok(Found { roots, sockets })
         }
     }
 }
@@ -73,15 +100,19 @@ fn gone(pid: u32, known: bool) -> String {
     if known { format!("process {pid} is gone") } else { format!("there is no process {pid}") }
 }
 
-/// The processes that listen on a port, without those whose parent does. The first of all processes holds sockets for
-/// others that it starts when somebody connects: where others hold it too, it is none.
-fn listening(kernel: &Kernel, port: u16) -> Result<Vec<Root>, String> {
-    let mut inodes = Vec::new();
-    for table in ["proc/net/tcp", "proc/net/tcp6"] {
-        let text = kernel.text(table).unwrap_or_default();
-        let listens = sockets(&text).filter(|socket| socket.port == port && socket.state == State::Listening);
-        inodes.extend(listens.map(|socket| socket.inode));
-    }
+/// The numbers of the sockets that listen on a port, from the smallest.
+fn listening(kernel: &Kernel, port: u16) -> Vec<u64> {
+    let sockets = tcp::sockets(kernel, None, State::Listening).into_iter();
+    let mut inodes: Vec<u64> =
+        sockets.filter(|socket| socket.port == port).map(|socket| socket.inode).collect();
+    inodes.sort_unstable();
+    inodes.dedup();
+    inodes
+}
+
+/// The processes that hold the sockets of a port, without those whose parent does. The first of all processes holds
+/// sockets for others that it starts when somebody connects: where others hold it too, it is none.
+fn holders(kernel: &Kernel, port: u16, inodes: &[u64]) -> Result<Vec<Root>, String> {
     if inodes.is_empty() {
         return Err(format!("no process listens on TCP port {port}"));
     }
@@ -129,22 +160,25 @@ pub fn all(kernel: &Kernel) -> Vec<u32> {
     pids
 }
 
-/// The sockets among a process' descriptors.
+/// The sockets among a process' descriptors of these names.
 ///
 /// # Errors
 /// As the system gives them; most often, that it is not permitted.
-pub fn inodes_of(kernel: &Kernel, pid: u32) -> io::Result<Vec<u64>> {
-    Ok(sockets_of(kernel, pid)?.into_iter().map(|(_, inode)| inode).collect())
+pub fn sockets_among<'a>(
+    kernel: &Kernel,
+    pid: u32,
+    names: &'a [String],
+) -> io::Result<impl Iterator<Item = (&'a str, u64)> + use<'a>> {
+    let links = kernel.links(&format!("proc/{pid}/fd"), names)?;
+    Ok(links.filter_map(|(name, target)| Some((name, process::socket_inode(&target)?))))
 }
 
-/// The same, with the paths of the descriptors.
+/// The sockets among all of a process' descriptors, with the paths of these.
 fn sockets_of(kernel: &Kernel, pid: u32) -> io::Result<Vec<(String, u64)>> {
     let folder = format!("proc/{pid}/fd");
-    let links = kernel.names(&folder)?.into_iter().map(|name| format!("{folder}/{name}"));
-    Ok(links
-        .filter_map(|link| Some((socket(kernel, &link)?, link)))
-        .map(|(inode, link)| (link, inode))
-        .collect())
+    let names = kernel.names(&folder)?;
+    let sockets = sockets_among(kernel, pid, &names)?;
+    Ok(sockets.map(|(name, inode)| (format!("{folder}/{name}"), inode)).collect())
 }
 
 /// The number of the socket to which a descriptor leads.
@@ -172,22 +206,28 @@ mod tests {
         }
     }
 
+    /// These sockets listen on port 8080.
+    fn listen(root: &Path, inodes: &[u64]) {
+        fs::create_dir_all(root.join("proc/net")).unwrap();
+        let line = |inode| format!("0: 0:1F90 0:0 0A 0:0 0:0 0 0 0 {inode}\n");
+        let lines: String = inodes.iter().map(line).collect();
+        fs::write(root.join("proc/net/tcp"), format!("head\n{lines}")).unwrap();
+    }
+
     /// A machine where sockets 7 and 8 listen on port 8080.
     fn machine() -> (tempfile::TempDir, Kernel) {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("proc/net")).unwrap();
-        let line = |inode| format!("0: 0:1F90 0:0 0A 0:0 0:0 0 0 0 {inode}\n");
-        fs::write(folder.path().join("proc/net/tcp"), format!("head\n{}{}", line(7), line(8))).unwrap();
+        listen(folder.path(), &[7, 8]);
         let kernel = Kernel::kept_in(folder.path());
         (folder, kernel)
     }
 
-    fn found(kernel: &Kernel, known: &[Root]) -> Result<Vec<Root>, String> {
+    fn found(kernel: &Kernel, known: &Found) -> Result<Found, String> {
         find(kernel, &ProcessName::Port(8080), known)
     }
 
-    fn pids(roots: &[Root]) -> Vec<u32> {
-        roots.iter().map(|root| root.stat.pid).collect()
+    fn pids(found: &Found) -> Vec<u32> {
+        found.roots.iter().map(|root| root.stat.pid).collect()
     }
 
     #[test]
@@ -197,27 +237,53 @@ mod tests {
         runs(folder.path(), 71, 70, Some(7));
         runs(folder.path(), 80, 1, Some(8));
         runs(folder.path(), 90, 1, Some(9));
-        assert_eq!(found(&kernel, &[]).map(|roots| pids(&roots)), Ok(vec![70, 80]));
+        assert_eq!(found(&kernel, &Found::default()).map(|found| pids(&found)), Ok(vec![70, 80]));
     }
 
     #[test]
     fn the_first_process_counts_only_by_its_number() {
         let (folder, kernel) = machine();
         runs(folder.path(), 1, 0, Some(7));
-        let alone = found(&kernel, &[]).unwrap_err();
+        let alone = found(&kernel, &Found::default()).unwrap_err();
         assert!(alone.starts_with("only process 1 holds TCP port 8080"), "{alone}");
         runs(folder.path(), 70, 1, Some(7));
-        assert_eq!(found(&kernel, &[]).map(|roots| pids(&roots)), Ok(vec![70]));
+        assert_eq!(found(&kernel, &Found::default()).map(|found| pids(&found)), Ok(vec![70]));
     }
 
     #[test]
     fn who_holds_the_socket_no_more_is_no_more_meant() {
         let (folder, kernel) = machine();
         runs(folder.path(), 70, 1, Some(7));
-        let before = found(&kernel, &[]).unwrap();
+        let before = found(&kernel, &Found::default()).unwrap();
         runs(folder.path(), 60, 1, Some(8));
-        assert_eq!(found(&kernel, &before), Ok(before.clone()), "all descriptors are not read again");
+        assert_eq!(found(&kernel, &before).as_ref(), Ok(&before), "all descriptors are not read again");
         runs(folder.path(), 70, 1, None);
-        assert_eq!(found(&kernel, &before).map(|roots| pids(&roots)), Ok(vec![60]));
+        assert_eq!(found(&kernel, &before).map(|found| pids(&found)), Ok(vec![60]));
+    }
+    #[test]
+    fn who_begins_to_listen_beside_the_others_counts_too_and_no_more_when_it_ends() {
+        let (folder, kernel) = machine();
+        listen(folder.path(), &[7]);
+        runs(folder.path(), 70, 1, Some(7));
+        runs(folder.path(), 80, 1, Some(8));
+        let before = found(&kernel, &Found::default()).unwrap();
+        assert_eq!(pids(&before), [70]);
+        listen(folder.path(), &[7, 8]);
+        let both = found(&kernel, &before).unwrap();
+        assert!(pids(&both) == [70, 80] && !both.is(&before), "{both:?}");
+        listen(folder.path(), &[8]);
+        runs(folder.path(), 70, 1, None);
+        assert_eq!(found(&kernel, &both).map(|found| pids(&found)), Ok(vec![80]));
+    }
+
+    #[test]
+    fn one_more_socket_of_the_same_process_is_no_restart() {
+        let (folder, kernel) = machine();
+        listen(folder.path(), &[7]);
+        runs(folder.path(), 70, 1, Some(7));
+        let before = found(&kernel, &Found::default()).unwrap();
+        listen(folder.path(), &[7, 8]);
+        symlink("socket:[8]", folder.path().join("proc/70/fd/4")).unwrap();
+        assert!(found(&kernel, &before).unwrap().is(&before));
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{StatVfs, statvfs};
+use rustix::fs::{StatVfs, readlinkat, statvfs};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::resources::choice::{self, Mount};
@@ -44,6 +44,11 @@ impl Kernel {
         Self { root: root.to_owned(), page: 4096.0, here: false }
     }
 
+    /// Whether it is the one that runs this, and not a folder that looks like one.
+    pub fn is_here(&self) -> bool {
+        self.here
+    }
+
     /// A page of memory, in bytes.
     pub fn page(&self) -> f64 {
         self.page
@@ -77,6 +82,23 @@ impl Kernel {
     /// Where a link leads.
     pub fn link(&self, path: &str) -> Option<String> {
         std::fs::read_link(self.root.join(path)).ok()?.into_os_string().into_string().ok()
+    }
+
+    /// Where links in a folder lead, each with its name; those that are gone are left out. The folder is found once,
+    /// however many they are.
+    ///
+    /// # Errors
+    /// As the system gives them.
+    pub fn links<'a>(
+        &self,
+        folder: &str,
+        names: &'a [String],
+    ) -> io::Result<impl Iterator<Item = (&'a str, String)> + use<'a>> {
+        let folder = std::fs::File::open(self.root.join(folder))?;
+        Ok(names.iter().filter_map(move |name| {
+            let target = readlinkat(&folder, name.as_str(), Vec::new()).ok()?;
+            Some((name.as_str(), target.into_string().ok()?))
+        }))
     }
 
     /// Seconds since the machine was booted, with those in which it slept.

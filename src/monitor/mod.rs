@@ -6,6 +6,7 @@ pub mod finding;
 pub mod http;
 pub mod kernel;
 pub mod prometheus;
+pub mod tcp;
 mod watch;
 
 pub use watch::{Watcher, first_looks};
