@@ -260,6 +260,7 @@ mod tests {
         runs(folder.path(), 70, 1, None);
         assert_eq!(found(&kernel, &before).map(|found| pids(&found)), Ok(vec![60]));
     }
+
     #[test]
     fn who_begins_to_listen_beside_the_others_counts_too_and_no_more_when_it_ends() {
         let (folder, kernel) = machine();
