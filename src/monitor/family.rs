@@ -365,6 +365,7 @@ mod tests {
             let look = family.look(&kernel).unwrap();
             match look.levels.get(&Metric::Connections) {
                 Some(level) => break level.value,
+                // It is counted again after some time, and nothing else happens that could be waited for.
                 None => std::thread::sleep(Duration::from_millis(10)),
             }
         };
