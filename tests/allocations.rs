@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use runner::diagnostic::Problems;
-use runner::engine::{self, Job};
+use runner::engine::{self, Dialer, Job};
 use runner::event::RunEvent;
 use runner::measure::watch::{Limits, Watch, What};
 use runner::plan::model::{OperationId, PhaseId, Plan};
@@ -134,7 +134,8 @@ fn run(plan: Plan) -> f64 {
     let limits = Arc::new(Limits::of(&[50, 100, 200].map(limit), plan.operations.len()));
     let plan = Arc::new(plan);
     let (phases, seed, workers, log_room) = (vec![PhaseId(0)], 1, 1, 0);
-    let job = Job { plan, phases, seed, workers, limits, log_room, verbose: false, real_time: true };
+    let dialer = Dialer::new(&plan.target).unwrap();
+    let job = Job { dialer, plan, phases, seed, workers, limits, log_room, verbose: false, real_time: true };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let _stop = engine::start(job, sender).unwrap();
     let mut requests = 0;

@@ -19,6 +19,12 @@ impl Signals {
         }
     }
 
+    /// None ever comes.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self { interrupt: None, terminate: None, _hang_up: None }
+    }
+
     pub(super) async fn next(&mut self) -> Signal {
         let heard = async |stream: &mut Option<SignalStream>| match stream {
             Some(stream) => drop(stream.recv().await),

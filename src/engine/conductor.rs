@@ -11,7 +11,6 @@ use tokio::task::spawn_local;
 use tokio::time::Instant;
 
 use crate::engine::job::Job;
-use crate::engine::wire::socket::Dialer;
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopHandle, StopSignal};
 use crate::plan::model::{Phase, PhaseId};
@@ -22,34 +21,39 @@ const LONGEST_LEAD: Duration = Duration::from_secs(10);
 /// An order to a worker: a phase and when it starts.
 type Order = (PhaseId, Instant);
 
-/// Starts the run, which tells its events until it has ended; the handle stops it early.
+/// Starts the run, which tells its events until it has ended; the handle stops it early. Where time is not the machine's,
+/// this needs a runtime of one thread that tasks cannot leave.
 ///
 /// # Errors
-/// When a thread cannot be started, or what the plan says about TLS cannot be used.
+/// When a thread cannot be started.
 pub fn start(job: Job, events: UnboundedSender<RunEvent>) -> std::io::Result<StopHandle> {
     let (stop, signal) = StopHandle::new();
-    let dialer = Dialer::new(&job.plan.target).map_err(std::io::Error::other)?;
     let job = Arc::new(job);
     let (done, finished) = unbounded_channel();
     let mut orders = Vec::new();
     for number in 0..job.workers {
         let (sender, receiver) = unbounded_channel();
         orders.push(sender);
-        let make = WorkerMaker {
-            number,
-            job: Arc::clone(&job),
-            dialer: dialer.clone(),
-            stop: signal.clone(),
-            events: events.clone(),
-        };
+        let make =
+            WorkerMaker { number, job: Arc::clone(&job), stop: signal.clone(), events: events.clone() };
         let done = done.clone();
-        thread::Builder::new().name(format!("worker-{number}")).spawn(move || make.work(receiver, &done))?;
+        if job.real_time {
+            let name = format!("worker-{number}");
+            thread::Builder::new().name(name).spawn(move || make.work(receiver, &done))?;
+        } else {
+            spawn_local(make.work_here(receiver, done));
+        }
     }
+    let real_time = job.real_time;
     let conductor = Conductor { job, orders, finished, events, stop: signal };
-    thread::Builder::new().name("conductor".into()).spawn(move || {
-        let runtime = runtime();
-        runtime.block_on(conductor.conduct());
-    })?;
+    if real_time {
+        thread::Builder::new().name("conductor".into()).spawn(move || {
+            let runtime = runtime();
+            runtime.block_on(conductor.conduct());
+        })?;
+    } else {
+        spawn_local(conductor.conduct());
+    }
     Ok(stop)
 }
 
@@ -68,21 +72,36 @@ fn local_runtime() -> LocalRuntime {
 struct WorkerMaker {
     number: usize,
     job: Arc<Job>,
-    dialer: Dialer,
     stop: StopSignal,
     events: UnboundedSender<RunEvent>,
 }
 
 impl WorkerMaker {
+    fn make(self) -> Worker {
+        let Self { number, job, stop, events } = self;
+        Worker { number, job, stop, events }
+    }
+
+    /// Works on a thread of its own.
     fn work(self, mut orders: UnboundedReceiver<Order>, done: &UnboundedSender<()>) {
-        let Self { number, job, dialer, stop, events } = self;
-        let worker = Rc::new(Worker { number, job, dialer, stop, events });
+        let worker = Rc::new(self.make());
         while let Some((phase, start)) = orders.blocking_recv() {
             let worker = Rc::clone(&worker);
             // As a task of its own, for waking what is not one costs a system call.
             let run = async move { spawn_local(async move { worker.run(phase, start).await }).await };
             // What a phase leaves behind goes with its runtime.
             local_runtime().block_on(run).expect("the phase is not aborted, and a panic ends the process");
+            if done.send(()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Works on the caller's thread.
+    async fn work_here(self, mut orders: UnboundedReceiver<Order>, done: UnboundedSender<()>) {
+        let worker = self.make();
+        while let Some((phase, start)) = orders.recv().await {
+            worker.run(phase, start).await;
             if done.send(()).is_err() {
                 return;
             }

@@ -147,7 +147,7 @@ mod tests {
         let start = Instant::now();
         let mut heart = Heart::starting_at(start, Clock::starting_at(start));
         let mut recorder = recorder();
-        while start.elapsed() < SHORTEST_LOOK {
+        while heart.looked.elapsed() < SHORTEST_LOOK {
             std::hint::spin_loop();
         }
         heart.look(&mut recorder);

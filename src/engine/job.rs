@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
+use crate::engine::wire::socket::Dialer;
 use crate::measure::watch::Limits;
 use crate::plan::model::{PhaseId, Plan};
 
 /// What the engine is to do.
-#[derive(Debug)]
 pub struct Job {
+    /// How the target is reached.
+    pub dialer: Dialer,
     /// The plan.
     pub plan: Arc<Plan>,
     /// The phases to run, in this order.
@@ -20,6 +22,7 @@ pub struct Job {
     pub log_room: usize,
     /// Whether to tell what happens to connections and users.
     pub verbose: bool,
-    /// Whether time is the machine's: then workers wait by a fine timer and watch how their own thread fares.
+    /// Whether time is the machine's: then each worker has a thread of its own, waits by a fine timer and watches how its
+    /// thread fares. Otherwise all workers share the caller's thread and the clock of its runtime, which may be paused.
     pub real_time: bool,
 }

@@ -21,4 +21,4 @@ pub use once::{Done, Once, each_task_once};
 pub use ready::{check_tls, wait_until_ready};
 pub use user::stage::Exchange;
 pub use wire::connection::Answer;
-pub use wire::socket::Opened;
+pub use wire::socket::{Dialer, Opened};

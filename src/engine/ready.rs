@@ -28,11 +28,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// What was tried last and what came of it, when the target is not ready within its time.
-pub async fn wait_until_ready(target: &Target) -> Result<(), String> {
-    let dialer = Dialer::new(target)?;
+pub async fn wait_until_ready(target: &Target, dialer: &Dialer) -> Result<(), String> {
     // HTTP/2 has work to do beside requests, on this thread.
     let alarm = Alarm::new();
-    LocalSet::new().run_until(alarm.while_it_rings(until_ready(target, &dialer, &alarm))).await
+    LocalSet::new().run_until(alarm.while_it_rings(until_ready(target, dialer, &alarm))).await
 }
 
 async fn until_ready(target: &Target, dialer: &Dialer, alarm: &Alarm) -> Result<(), String> {

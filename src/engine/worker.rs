@@ -19,7 +19,6 @@ use crate::engine::user::life::{Desk, Life, User};
 use crate::engine::user::prepared::Behaviour;
 use crate::engine::user::stage::{CONNECTING, Numbering, Stage};
 use crate::engine::wire::connection::Pause;
-use crate::engine::wire::socket::Dialer;
 use crate::event::{RunEvent, StopSignal};
 use crate::measure::recorder::{Latency, Recorder, Scope};
 use crate::plan::Spacing;
@@ -31,7 +30,6 @@ use crate::schedule::{Arrivals, Dealer, deal};
 pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) job: Arc<Job>,
-    pub(super) dialer: Dialer,
     pub(super) stop: StopSignal,
     pub(super) events: UnboundedSender<RunEvent>,
 }
@@ -105,7 +103,7 @@ impl Worker {
             alarm: if self.job.real_time { Alarm::new() } else { Alarm::of_the_runtime() },
             recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_room)),
             target: plan.target.clone(),
-            dialer: self.dialer.clone(),
+            dialer: self.job.dialer.clone(),
             connecting: Semaphore::new(CONNECTING),
             behaviours: Rc::new(Behaviour::of_classes(plan)),
             seed: self.job.seed,

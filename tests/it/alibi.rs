@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use runner_test_support::ran::{Ran, assert_adds_up, count, number};
+use runner_test_support::target::{Answer, Target};
 use rustix::process::Signal;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
 use serde_json::Value;
 
-use crate::runner::{Ran, Runner, assert_adds_up, count, number};
-use crate::target::{Answer, Target};
+use crate::runner::Runner;
 
 const CHECKS: [&str; 11] = [
     "send lag",
@@ -99,7 +99,7 @@ fn some_core() -> usize {
 #[test]
 fn every_check_is_in_the_report_of_an_ordinary_run() {
     let target = Target::fast();
-    let run = Runner::plan(&open("100/s", "5s", 4)).against(&target).objectives(THROUGHPUT).run().exits(0);
+    let run = Runner::plan(&open("100/s", "4s", 4)).against(&target).objectives(THROUGHPUT).run().exits(0);
     let phase = run.phase("a");
     let checks = phase["generator"]["checks"].as_array().unwrap();
     let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
@@ -176,9 +176,9 @@ fn a_generator_starved_by_its_neighbours_is_4_and_says_what_it_lacked() {
     let target = Target::fast();
     let core = some_core();
     let before = sched_getaffinity(None).unwrap();
-    let neighbours = Neighbours::on(core, 24);
+    let neighbours = Neighbours::on(core, 8);
     stay_on(core);
-    let running = Runner::plan(&open("8000/s", "5s", 100))
+    let running = Runner::plan(&open("8000/s", "4s", 100))
         .against(&target)
         .objectives(&format!("{FAST}\n{}", THROUGHPUT.replace("0.1/s", "7900/s")))
         .with("--workers 1")
@@ -198,7 +198,7 @@ fn a_generator_starved_by_its_neighbours_is_4_and_says_what_it_lacked() {
 fn a_slow_target_is_never_the_generators_fault() {
     let target = Target::always(Answer::Late(200, Duration::from_millis(300)));
     let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
-    let run = Runner::plan(&open("100/s", "5s", 4))
+    let run = Runner::plan(&open("100/s", "3s", 4))
         .against(&target)
         .target("timeout = \"1s\"")
         .objectives(failed)

@@ -48,7 +48,7 @@ impl Answer {
         if !self.problems.refused() {
             missing.push("the plan is not refused".to_owned());
         }
-        if self.took >= Duration::from_millis(200) {
+        if self.took >= Duration::from_secs(2) {
             missing.push(format!("the answer took {:?}", self.took));
         }
         let helpless = self.problems.all().iter().filter(|diagnostic| diagnostic.help.is_empty());

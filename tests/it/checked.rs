@@ -1,10 +1,11 @@
 //! What `runner check` tells of a run before there is one.
 
+use runner_test_support::phases::{closed, open};
+use runner_test_support::ran::{count, named, number};
+use runner_test_support::target::Target;
 use serde_json::Value;
 
-use crate::phases::{closed, open};
-use crate::runner::{Runner, count, named, number};
-use crate::target::Target;
+use crate::runner::Runner;
 
 const TASKS: &str = r#"
     [[users.any.tasks]]
@@ -276,4 +277,23 @@ fn what_a_run_needs_is_about_what_it_takes() {
     let memory = number(&told["memory"]["needed_bytes"]);
     let peak = number(&run.phase("a")["generator"]["peak_memory_bytes"]);
     assert!((0.5..4.0).contains(&(memory / peak)), "{memory} for {peak}");
+}
+
+#[test]
+fn stages_are_instead_of_users_and_duration_and_without_arrivals() {
+    let stages = "stages = [{ users = 2, hold = \"1s\" }]\n";
+    Runner::plan(&(closed(2, "1s") + stages + TASKS)).check().exits(2);
+    Runner::plan(&(open(2, "1s", "1/s") + stages + TASKS)).check().exits(2);
+}
+
+#[test]
+fn a_name_that_the_threshold_file_does_not_have_is_refused() {
+    let target = Target::fast();
+    let entries = "[{ file = \"../thresholds/t.toml\", only = [\"Fsat\"] }]";
+    let plan = || plan().thresholds(entries).against(&target);
+    for refused in [plan().run(), plan().check()] {
+        let said = refused.exits(2).stderr;
+        assert!(said.contains("`Fsat`") && said.contains("did you mean `Fast`"), "{said}");
+    }
+    assert_eq!(target.count(), 0);
 }

@@ -1,9 +1,9 @@
 //! Every way in which a request can fail is counted under its own name.
 
-use std::time::Duration;
+use runner_test_support::ran::{assert_adds_up, count, failed_as, named, number};
+use runner_test_support::target::{Answer, Target};
 
-use crate::runner::{Runner, assert_adds_up, count, failed_as, named, number};
-use crate::target::{Answer, Target};
+use crate::runner::Runner;
 
 /// Two users that ask for a second, ten times a second.
 const PLAN: &str = r#"
@@ -34,54 +34,9 @@ fn assert_all_fail(answer: Answer, kind: &str) {
 }
 
 #[test]
-fn a_fast_500_is_a_status() {
-    assert_all_fail(Answer::Status(500), "status 5xx");
-}
-
-#[test]
-fn a_404_is_a_status() {
-    assert_all_fail(Answer::Status(404), "status 4xx");
-}
-
-#[test]
 fn a_connection_that_is_reset_is_told_from_one_that_ends() {
     assert_all_fail(Answer::Reset, "reset");
     assert_all_fail(Answer::CutOff, "eof");
-}
-
-#[test]
-fn a_404_that_is_expected_is_a_success_and_a_200_is_not() {
-    let expecting = format!("{PLAN}\nexpect = {{ status = [404] }}");
-    let target = Target::scripted(|number, _| Answer::Status(if number % 2 == 0 { 404 } else { 200 }));
-    let phase = Runner::plan(&expecting).against(&target).run().exits(0).phase("a");
-    assert_adds_up(&phase);
-    assert_eq!(count(&phase["requests"]), target.count());
-    assert_eq!(
-        (count(&phase["errors"]), failed_as(&phase, "unexpected")),
-        (target.count() / 2, target.count() / 2)
-    );
-}
-
-#[test]
-fn an_answer_that_never_comes_is_a_timeout_at_the_limit() {
-    let target = Target::always(Answer::Never);
-    let run = Runner::plan(PLAN)
-        .against(&target)
-        .target("timeout = \"300ms\"")
-        .with("--log-requests requests.jsonl")
-        .run()
-        .exits(0);
-    let phase = run.phase("a");
-    assert_adds_up(&phase);
-    assert!(target.count() >= 4);
-    assert_eq!(failed_as(&phase, "timeout"), target.count());
-    // Timeouts enter the times at what had elapsed.
-    let service = &named(&phase["operations"], "get")["service_ms"];
-    assert!((295.0..600.0).contains(&number(&service["p50"])), "{service}");
-    for logged in run.log() {
-        assert_eq!(logged.outcome, "timeout");
-        assert!(logged.finished_ms - logged.sent_ms >= 299.0, "{logged:?}");
-    }
 }
 
 #[test]
@@ -95,18 +50,4 @@ fn a_target_that_goes_away_refuses_connections() {
     assert_adds_up(&phase);
     assert!(failed_as(&phase, "connect refused") >= 10, "{phase:#}");
     assert!(count(&phase["requests"]) - count(&phase["errors"]) >= received.saturating_sub(2));
-}
-
-#[test]
-fn slow_failures_enter_no_percentile() {
-    let target = Target::scripted(|number, _| match number % 2 {
-        0 => Answer::Status(200),
-        _ => Answer::Late(500, Duration::from_millis(300)),
-    });
-    let phase = Runner::plan(PLAN).against(&target).run().exits(0).phase("a");
-    assert!(failed_as(&phase, "status 5xx") > 0);
-    for times in ["response_ms", "service_ms"] {
-        let times = &named(&phase["operations"], "get")[times];
-        assert!(number(&times["max"]) < 300.0, "{times}");
-    }
 }

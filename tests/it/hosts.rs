@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use runner_test_support::target::Target;
+
 use crate::runner::Runner;
-use crate::target::Target;
 
 const PHASE: &str = "[[phases]]\nname = \"a\"\nduration = \"3s\"\nusers = 2\nmix = { any = 1 }\n\
                      [users.any]\nwait = \"100ms\"\n[[users.any.tasks]]\nrequest = \"GET /\"\n";

@@ -1,7 +1,8 @@
 //! A plan that can never meet its objective is refused, with the ways out.
 
+use runner_test_support::target::Target;
+
 use crate::runner::Runner;
-use crate::target::Target;
 
 /// A closed phase and the throughput that it must reach.
 fn plan(users: u32, wait: &str, minimum: &str) -> Runner {

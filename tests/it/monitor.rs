@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use runner_test_support::ran::number;
+use runner_test_support::target::Target;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::runner::{Runner, number};
-use crate::target::Target;
+use crate::runner::Runner;
 
 /// A monitor that looks once a second; killed when dropped.
 struct Monitor {

@@ -4,11 +4,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use runner_test_support::target::closed_port;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::certificates::Identity;
-use crate::target::closed_port;
 
 /// Between looking for a port and listening on it someone else may have taken it.
 const ATTEMPTS: usize = 10;

@@ -19,7 +19,7 @@ use crate::resources_peers::{Peer, endpoint, say, wait_for};
 /// Points that two ways of measuring may be apart.
 const APART: f64 = 2.0;
 /// Seconds over which is measured.
-const LENGTH: &str = "10";
+const LENGTH: &str = "6";
 /// Busy for a share of each while, by its own clock, so that neighbours do not change the share: what it could not have at
 /// once it makes up for. Whiles are of uneven length, for the kernel counts the machine's time by ticks of its own.
 const BUSY: &str = "

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
+use runner_test_support::ran::{Ran, number};
+use runner_test_support::target::{Target, closed_port};
 use serde_json::Value;
 
 use crate::certificates::{Authority, Validity};
 use crate::resources_peers::{Peer, believed, say};
-use crate::runner::{Ran, Runner, number};
-use crate::target::{Target, closed_port};
+use crate::runner::Runner;
 
 /// What an idle share of processor time comes to as `cpu`, over so many of a Prometheus' seconds that two are in them.
 const CPU: &str = "100 * (1 - avg(rate(node_cpu_seconds_total{mode='idle'}[4s])))";

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use runner::monitor::Probe;
 use runner::resources::metric::Metric;
 use runner::resources::source::{Endpoint, Source};
+use runner_test_support::ran::Ran;
 use tempfile::TempDir;
 
 use crate::certificates::Identity;
-use crate::runner::Ran;
 
 /// Longer than any of them takes to start, or Prometheus to know something.
 const BOUND: Duration = Duration::from_secs(60);
@@ -156,7 +156,7 @@ pub(crate) fn say(text: &str) {
 }
 
 fn closed_address() -> String {
-    format!("127.0.0.1:{}", crate::target::closed_port())
+    format!("127.0.0.1:{}", runner_test_support::target::closed_port())
 }
 
 /// Where it says that it listens, or all that it said before it ended.

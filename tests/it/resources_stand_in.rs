@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use runner_test_support::ran::{Ran, count, named, number};
 use serde_json::Value;
 
 use crate::resources_cpu::{first_core, processor_time};
 use crate::resources_peers::{believed, say};
-use crate::runner::{Ran, Runner, count, named, number};
+use crate::runner::Runner;
 
 /// A stand-in that the run does not know of, on one core; it is killed when dropped.
 struct StandIn {

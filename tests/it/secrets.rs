@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::runner::{Ran, Runner};
-use crate::target::{Answer, Target};
+use runner_test_support::ran::Ran;
+use runner_test_support::target::{Answer, Target};
+
+use crate::runner::Runner;
 
 /// What every escape leaves as it is, so that no form of the secret can hide.
 const CORE: &str = "correcthorse";

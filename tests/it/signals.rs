@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use runner_test_support::ran::{assert_adds_up, count, number};
+use runner_test_support::target::{Answer, Target};
 use rustix::process::Signal;
 
-use crate::runner::{Runner, assert_adds_up, count, number};
-use crate::target::{Answer, Target};
+use crate::runner::Runner;
 
 /// A minute of 50/s for two users.
 const BUSY: &str = r#"
@@ -118,4 +119,28 @@ fn an_interrupted_user_says_all_of_its_goodbye_and_one_whose_start_was_cut_short
         .map(|what| target.count_of(what));
     assert_eq!(counts, [1, 1, 1, 0, 0, 0]);
     assert_eq!((count(&run.phase("a")["requests"]), count(&run.phase("a")["errors"])), (target.count(), 0));
+}
+
+#[test]
+fn who_stops_a_run_does_not_breach_it() {
+    let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
+    let fast = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nstatistic = \"p95\"\nmaximum = \"200ms\"";
+    let objectives = format!("{failed}\n{fast}");
+    let plan = "[[phases]]\nname = \"a\"\nduration = \"60s\"\nusers = 2\nmix = { any = 1 }\narrivals = \"20/s\"\n\
+                [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"";
+    let target = Target::always(Answer::Late(200, Duration::from_millis(500)));
+    let running =
+        Runner::plan(plan).against(&target).target("timeout = \"20s\"").objectives(&objectives).start();
+    target.wait_for(12);
+    running.signal(Signal::INT);
+    let run = running.end();
+    // What waited when the run was stopped had waited for longer than 200 ms, and is no error.
+    let run = run.exits(1);
+    assert!(count(&run.phase("a")["dropped"]) > 20, "{:#}", run.phase("a"));
+    assert_eq!(
+        (&run.objective("Fast")["verdict"], number(&run.objective("Failed")["observed"])),
+        (&"missed".into(), 0.0)
+    );
+    assert!(run.stdout.contains("still waited for a user when the run was ended"), "{}", run.stdout);
+    assert!(!run.stdout.contains("were never sent"), "{}", run.stdout);
 }

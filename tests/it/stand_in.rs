@@ -4,9 +4,10 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use runner_test_support::ran::{assert_adds_up, count};
 use rustix::process::Signal;
 
-use crate::runner::{Runner, Running, assert_adds_up, count};
+use crate::runner::{Runner, Running};
 
 const PLAN: &str = r#"
     [[phases]]

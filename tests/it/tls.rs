@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use runner_test_support::phases::{closed, open};
+use runner_test_support::ran::{Ran, assert_adds_up, count};
+
 use crate::certificates::{Authority, Identity, Validity};
 use crate::nginx::{Access, Nginx};
-use crate::phases::{closed, open};
-use crate::runner::{Ran, Runner, assert_adds_up, count};
+use crate::runner::Runner;
 
 const GET: &str =
     "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\nexpect = { contains = \"ok\" }\n";

@@ -1,10 +1,10 @@
 //! `runner try`: each task once, with everything that went over the wire to read.
 
+use runner_test_support::phases::closed;
+use runner_test_support::target::{Answer, Target};
 use serde_json::json;
 
-use crate::phases::closed;
 use crate::runner::Runner;
-use crate::target::{Answer, Target};
 
 const USERS: &str = r#"
     [users.any]
@@ -126,7 +126,7 @@ fn a_request_that_cannot_be_made_for_want_of_a_captured_value_is_told_and_ends_w
 
 #[test]
 fn a_target_that_is_not_there_ends_with_1() {
-    let run = plan().at(&format!("http://{}", crate::target::closed_port())).attempt().exits(1);
+    let run = plan().at(&format!("http://{}", runner_test_support::target::closed_port())).attempt().exits(1);
     assert!(run.stdout.contains("FAILED"), "{}", run.stdout);
 }
 

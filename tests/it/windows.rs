@@ -11,9 +11,10 @@ use runner::plan::model::{Gate, PhaseId, Plan};
 use runner::plan::{Decision, Settings, World};
 use runner::slo::judge::{Length, Terms, judge};
 use runner::slo::objective::Objective;
+use runner_test_support::ran::{Ran, count, named, number};
+use runner_test_support::target::{Answer, Target};
 
-use crate::runner::{Ran, Runner, count, named, number};
-use crate::target::{Answer, Target};
+use crate::runner::Runner;
 
 const PLAN: &str = r#"
     [[phases]]

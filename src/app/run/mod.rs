@@ -6,6 +6,9 @@ mod guard;
 mod machine;
 mod progress;
 mod request_log;
+#[cfg(test)]
+#[path = "../../../tests/simulated_clock/mod.rs"]
+mod simulated_clock;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +28,7 @@ use crate::app::room::Room;
 use crate::app::signals::Signals;
 use crate::app::target::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::engine::{self, Job};
+use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEvent, StopHandle};
 use crate::exit::Ending;
 use crate::generator::{self, Check};
@@ -56,6 +59,9 @@ struct Run<'r> {
     length: Length,
     started_at: Timestamp,
     target_is_here: bool,
+    dialer: Dialer,
+    /// Whether time is the machine's, which only tests change.
+    real_time: bool,
     /// Where its files go; `None` where the folder could not be made.
     folder: Option<PathBuf>,
     notices: Vec<String>,
@@ -87,28 +93,33 @@ impl Outcome {
 
 /// Runs a plan; returns the verdict as exit code.
 pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
-    let mut ready = match load(&arguments.plan) {
+    let (mut ready, length) = match ready(arguments) {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
+    let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
+    let untried = stand_in.as_ref().map(|it| stand_in_for(it, &mut ready)).unwrap_or_default();
+    let dialer = Dialer::new(&ready.plan.target).map_err(anyhow::Error::msg)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut run = Run::prepare(arguments, ready, length, dialer);
+    run.notices.extend(untried);
+    let ending = runtime.block_on(async { run.go(Signals::new()).await });
+    Ok(ExitCode::from(ending.code()))
+}
+
+/// Reads and checks the plan, and shortens it for a rehearsal. Where it is refused, all problems are shown and the exit
+/// code is returned as the error.
+fn ready(arguments: &RunArgs) -> Result<(Ready, Length), ExitCode> {
+    let mut ready = load(&arguments.plan)?;
     let length = shrink(&mut ready, arguments);
     preflight::connections(&mut ready, workers(arguments));
     if !arguments.plan.stand_in {
         hosts::check(&mut ready);
     }
     if ready.problems.refused() {
-        return Ok(refuse(&ready.problems, arguments.plan.format));
+        return Err(refuse(&ready.problems, arguments.plan.format));
     }
-    let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    let untried = stand_in.as_ref().map(|it| stand_in_for(it, &mut ready)).unwrap_or_default();
-    let target_is_here = hosts::is_here(&ready.plan.target.url) == Some(true);
-    if let Some(monitor) = ready.plan.monitor.as_mut().filter(|_| target_is_here) {
-        hosts::add(monitor, &ready.plan.target.url);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut run = Run { target_is_here, ..Run::prepare(arguments, ready, length) };
-    run.notices.extend(untried);
-    Ok(runtime.block_on(run.go()))
+    Ok((ready, length))
 }
 
 /// Points a plan at the stand-in, its target and its hosts; returns what of it is not tried.
@@ -149,8 +160,12 @@ fn shrink(ready: &mut Ready, arguments: &RunArgs) -> Length {
 }
 
 impl<'r> Run<'r> {
-    fn prepare(arguments: &'r RunArgs, ready: Ready, length: Length) -> Self {
+    fn prepare(arguments: &'r RunArgs, mut ready: Ready, length: Length, dialer: Dialer) -> Self {
         let started_at = Timestamp::now();
+        let target_is_here = hosts::is_here(&ready.plan.target.url) == Some(true);
+        if let Some(monitor) = ready.plan.monitor.as_mut().filter(|_| target_is_here) {
+            hosts::add(monitor, &ready.plan.target.url);
+        }
         let workers = workers(arguments);
         // Short enough to be typed again.
         let seed = ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into());
@@ -175,13 +190,15 @@ impl<'r> Run<'r> {
             workers,
             length,
             started_at,
-            target_is_here: false,
+            target_is_here,
             folder,
             notices,
+            dialer,
+            real_time: true,
         }
     }
 
-    async fn go(mut self) -> ExitCode {
+    async fn go(mut self, mut signals: Signals) -> Ending {
         self.talk(&self.ready.warnings());
         if let Some(insecure) = report::insecure(&self.ready.plan) {
             output::stderr(&format!("warning: {insecure}\n"));
@@ -197,7 +214,6 @@ impl<'r> Run<'r> {
         for notice in &self.notices {
             self.talk(&format!("notice: {notice}\n"));
         }
-        let mut signals = Signals::new();
         let unready = match self.wait_for_target(&mut signals).await {
             None => self.wait_for_hosts(&mut signals).await,
             ending => ending,
@@ -212,7 +228,7 @@ impl<'r> Run<'r> {
                 }
             },
         };
-        ExitCode::from(self.conclude(&outcome).code())
+        self.conclude(&outcome)
     }
 
     fn talk(&self, text: &str) {
@@ -224,7 +240,7 @@ impl<'r> Run<'r> {
     /// Waits until the target is ready; says how the run ends if it is not.
     async fn wait_for_target(&self, signals: &mut Signals) -> Option<Ending> {
         tokio::select! {
-            ready = engine::wait_until_ready(&self.ready.plan.target) => {
+            ready = engine::wait_until_ready(&self.ready.plan.target, &self.dialer) => {
                 let tried = self.ready.plan.secrets.redact(&ready.err()?);
                 let within = self.ready.plan.target.ready_within;
                 output::stderr(&format!("error: the target was not ready within {within}; tried {tried}\n"));
@@ -302,6 +318,7 @@ impl<'r> Run<'r> {
     fn job(&self, plan: &Arc<Plan>, limits: &Limits) -> Job {
         let logs = self.arguments.log_requests.is_some();
         Job {
+            dialer: self.dialer.clone(),
             plan: Arc::clone(plan),
             phases: self.ready.phases.clone(),
             seed: self.seed,
@@ -310,7 +327,7 @@ impl<'r> Run<'r> {
             // One more than will be written, so that the log can say that it is not whole.
             log_room: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
             verbose: self.arguments.verbose,
-            real_time: true,
+            real_time: self.real_time,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::plan::model::{HttpVersion, Target, TargetUrl};
 
 /// Makes connections to the target.
 #[derive(Clone)]
-pub(in crate::engine) struct Dialer {
+pub struct Dialer {
     route: Route,
     security: Option<Security>,
     pub(super) http: HttpVersion,
@@ -84,15 +84,14 @@ impl Dialer {
     ///
     /// # Errors
     /// When what it says about TLS cannot be used.
-    pub(in crate::engine) fn new(target: &Target) -> Result<Self, String> {
+    pub fn new(target: &Target) -> Result<Self, String> {
         let route = Route::Tcp(target.url.clone());
         Ok(Self { route, security: Security::of(target)?, http: target.http })
     }
 
+    /// To a server in the same process.
     #[cfg(test)]
-    pub(in crate::engine) fn memory(
-        server: tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>,
-    ) -> Self {
+    pub(crate) fn memory(server: tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>) -> Self {
         Self { route: Route::Memory(server), security: None, http: HttpVersion::One }
     }
 

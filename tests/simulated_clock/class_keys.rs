@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::phases::{closed, open};
-use crate::runner::{Ran, Runner, count, named, number};
-use crate::target::{Answer, Target};
+use runner_test_support::phases::{closed, open};
+use runner_test_support::ran::{Ran, count, named, number};
+use runner_test_support::target::{Answer, Target};
+
+use super::runner::Runner;
 
 #[test]
 fn headers_of_a_request_win_over_its_classs_and_those_over_the_targets() {
@@ -106,7 +108,7 @@ fn each_step_is_as_far_away_and_one_latency_may_be_given_for_all() {
         [[users.any.tasks]]
         steps = [{ request = "GET /a" }, { request = "GET /b" }]
     "#;
-    let run = Runner::plan(&plan).against(&target).with("--log-requests requests.jsonl").run().exits(0);
+    let run = Runner::plan(&plan).against(&target).logging().run().exits(0);
     let log = run.log();
     assert_eq!(log.len(), target.count());
     assert!((24..=36).contains(&log.len()), "{} requests", log.len());

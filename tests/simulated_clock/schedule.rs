@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::runner::{Runner, assert_adds_up, count, failed_as, named, number};
-use crate::target::{Answer, Target};
+use runner_test_support::ran::{assert_adds_up, count, failed_as, named, number};
+use runner_test_support::target::{Answer, Target};
+
+use super::runner::Runner;
 
 /// An open phase `a` of one operation `get`.
 fn open(duration: &str, users: u32, arrivals: &str) -> Runner {
@@ -24,7 +26,8 @@ fn assert_an_even_grid(workers: u32) {
     let target = Target::fast();
     let run = open("20s", 200, "2000/s")
         .against(&target)
-        .with(&format!("--workers {workers} --log-requests requests.jsonl --log-limit 50000"))
+        .logging()
+        .with(&format!("--workers {workers} --log-limit 50000"))
         .run()
         .exits(0);
     let phase = run.phase("a");
@@ -36,22 +39,13 @@ fn assert_an_even_grid(workers: u32) {
     intended.sort_unstable_by(f64::total_cmp);
     let grid: Vec<f64> = (0..40_000).map(|k| f64::from(k) * 0.5).collect();
     assert_eq!(intended, grid);
-    let lag = &phase["generator"]["send_lag_ms"];
-    say(&format!("send lag of 2000/s for 20 s with {workers} workers, in ms: {lag}"));
-}
-
-#[expect(clippy::print_stderr, reason = "a figure that depends on the machine is told, not judged")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }
 
 #[test]
 fn one_freeze_shows_in_response_time_and_hides_in_service_time() {
-    std::thread::scope(|scope| {
-        for workers in [1, 2] {
-            scope.spawn(move || assert_a_freeze_shows(workers));
-        }
-    });
+    for workers in [1, 2] {
+        assert_a_freeze_shows(workers);
+    }
 }
 
 fn assert_a_freeze_shows(workers: u32) {

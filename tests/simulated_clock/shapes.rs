@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::phases::{closed, open};
-use crate::runner::{Ran, Runner, assert_sums, count, number};
-use crate::target::Target;
+use runner_test_support::phases::{closed, open};
+use runner_test_support::ran::{Ran, assert_sums, count, number};
+use runner_test_support::target::Target;
+
+use super::runner::Runner;
 
 /// Users that show themselves every 100 ms.
 const PACED: &str = r#"
@@ -69,13 +71,6 @@ fn stages_bring_and_take_users_as_they_say_and_their_holds_are_judged() {
 }
 
 #[test]
-fn stages_are_instead_of_users_and_duration_and_without_arrivals() {
-    let stages = "stages = [{ users = 2, hold = \"1s\" }]\n";
-    Runner::plan(&(closed(2, "1s") + stages + PACED)).check().exits(2);
-    Runner::plan(&(open(2, "1s", "1/s") + stages + PACED)).check().exits(2);
-}
-
-#[test]
 fn users_are_started_at_their_rate() {
     let target = Target::fast();
     let run = Runner::plan(&(closed(8, "3s") + "spawn_rate = 4\n" + PACED)).against(&target).run().exits(0);
@@ -107,11 +102,7 @@ fn arrivals_grow_or_shrink_evenly_from_the_first_rate_to_the_last() {
     for (from, to, counts) in [(10.0, 100.0, [25, 55, 85]), (100.0, 10.0, [85, 55, 25])] {
         let ramp = format!("arrivals = {{ from = \"{from}/s\", to = \"{to}/s\" }}\n");
         let target = Target::fast();
-        let run = Runner::plan(&(closed(20, "3s") + &ramp + GET))
-            .against(&target)
-            .with("--log-requests requests.jsonl")
-            .run()
-            .exits(0);
+        let run = Runner::plan(&(closed(20, "3s") + &ramp + GET)).against(&target).logging().run().exits(0);
         let phase = run.phase("a");
         assert_eq!((count(&phase["arrivals"]["scheduled"]), target.count()), (165, 165));
         assert_eq!(number(&phase["judged_s"]), 3.0);
@@ -137,12 +128,7 @@ fn arrivals_grow_or_shrink_evenly_from_the_first_rate_to_the_last() {
 fn poisson(duration: &str, arguments: &str) -> Vec<f64> {
     let plan = open(50, duration, "200/s") + "spacing = \"poisson\"\n" + GET;
     let target = Target::fast();
-    let run = Runner::plan(&plan)
-        .against(&target)
-        .with("--log-requests requests.jsonl")
-        .with(arguments)
-        .run()
-        .exits(0);
+    let run = Runner::plan(&plan).against(&target).logging().with(arguments).run().exits(0);
     let arrivals = &run.phase("a")["arrivals"];
     assert_eq!((count(&arrivals["scheduled"]), count(&arrivals["dropped"])), (target.count(), 0));
     let intended = intended(&run);

@@ -1,9 +1,11 @@
 //! Users wait as their class says, as the target sees it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::runner::Runner;
-use crate::target::{Answer, Target};
+use runner_test_support::target::{Answer, Target};
+use tokio::time::Instant;
+
+use super::runner::Runner;
 
 /// The moments at which each user's requests come in, for three users of a closed phase of three seconds.
 fn arrivals(wait: &str, target: &Target) -> Vec<Vec<Instant>> {

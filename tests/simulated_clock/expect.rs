@@ -1,10 +1,11 @@
 //! An answer that is not the expected one has failed, and is counted as what is wrong with it.
 
+use runner_test_support::phases::open;
+use runner_test_support::ran::{Ran, assert_adds_up, count, failed_as, named};
+use runner_test_support::target::{Answer, Target};
 use serde_json::json;
 
-use crate::phases::open;
-use crate::runner::{Ran, Runner, assert_adds_up, count, failed_as, named};
-use crate::target::{Answer, Target};
+use super::runner::Runner;
 
 /// Sixty requests that expect this, the answers in turn; as many of each.
 fn run(expect: &str, answers: Vec<Answer>) -> (Ran, usize) {
@@ -14,7 +15,7 @@ fn run(expect: &str, answers: Vec<Answer>) -> (Ran, usize) {
     let plan = open(1, "1s", "60/s")
         + "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\nexpect = "
         + expect;
-    let run = Runner::plan(&plan).against(&target).with("--log-requests requests.jsonl").run().exits(0);
+    let run = Runner::plan(&plan).against(&target).logging().run().exits(0);
     let phase = run.phase("a");
     assert_adds_up(&phase);
     assert_eq!((count(&phase["requests"]), target.count()), (60, 60));

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::phases::{closed, open};
-use crate::runner::{Ran, Runner, assert_sums, count, failed_as, named, number};
-use crate::target::{Answer, Target};
+use runner_test_support::phases::{closed, open};
+use runner_test_support::ran::{Ran, assert_sums, count, failed_as, named, number};
+use runner_test_support::target::{Answer, Target};
+
+use super::runner::Runner;
 
 const STARTING: &str = r#"
     on_start = [{ operation = "start", request = "POST /start/${user()}" }]
@@ -16,8 +18,7 @@ const STARTING: &str = r#"
 
 /// A plan whose users wait for so long between two tasks.
 fn waiting(phase: &str, wait: &str) -> Runner {
-    Runner::plan(&format!("{phase}[users.any]\nwait = \"{wait}\"\n{STARTING}"))
-        .with("--log-requests requests.jsonl")
+    Runner::plan(&format!("{phase}[users.any]\nwait = \"{wait}\"\n{STARTING}")).logging()
 }
 
 /// What each of so many users sent, in order.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::phases::open;
-use crate::runner::{Ran, Runner, assert_sums, count, failed_as, named};
-use crate::target::{Answer, Received, Target};
+use runner_test_support::phases::open;
+use runner_test_support::ran::{Ran, assert_sums, count, failed_as, named};
+use runner_test_support::target::{Answer, Received, Target};
+
+use super::runner::Runner;
 
 /// The cookies that came with a request.
 fn cookies(received: &Received) -> BTreeMap<String, String> {

@@ -1,7 +1,9 @@
 //! Ramp and warm-up are counted and not judged.
 
-use crate::runner::{Logged, Ran, Runner, assert_adds_up, count, number};
-use crate::target::{Answer, Target};
+use runner_test_support::ran::{Logged, Ran, assert_adds_up, count, number};
+use runner_test_support::target::{Answer, Target};
+
+use super::runner::Runner;
 
 const OBJECTIVES: &str = r#"
     [[response_time]]
@@ -49,7 +51,8 @@ fn run(load: &str) -> (Ran, Target) {
     let run = Runner::plan(&plan)
         .against(&target)
         .objectives(OBJECTIVES)
-        .with("--log-requests requests.jsonl --set gate.decision=observed")
+        .logging()
+        .with("--set gate.decision=observed")
         .run()
         .exits(0);
     (run, target)

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use runner_test_support::ran::count;
+use runner_test_support::target::Target;
 use serde_json::Value;
 
-use crate::runner::{Runner, count};
-use crate::target::Target;
+use super::runner::Runner;
 
 const DRAWN: &str = r#"
     [lists]

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
+use runner_test_support::phases::{closed, open};
+use runner_test_support::ran::count;
+use runner_test_support::target::{Received, Target};
 use serde_json::json;
 
-use crate::phases::{closed, open};
-use crate::runner::{Runner, count};
-use crate::target::{Received, Target};
+use super::runner::Runner;
 
 /// The same texts as TOML has them and as they are meant.
 const LISTED: &str = r#"

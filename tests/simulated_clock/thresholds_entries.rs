@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::phases::open;
-use crate::runner::{Ran, Runner, count};
-use crate::target::{Answer, Target};
+use runner_test_support::phases::open;
+use runner_test_support::ran::{Ran, count};
+use runner_test_support::target::{Answer, Target};
+
+use super::runner::Runner;
 
 const GET: &str = "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\n";
 /// One objective that no target meets, and one that this one meets.
@@ -61,17 +63,6 @@ fn objectives_of_a_file_that_is_not_gated_are_shown_and_do_not_decide() {
     assert_eq!(found("Fast"), ("missed".into(), false.into()));
     assert_eq!(found("Failed"), ("met".into(), false.into()));
     assert_eq!(found("Throughput"), ("met".into(), true.into()));
-}
-
-#[test]
-fn a_name_that_the_file_does_not_have_is_refused() {
-    let target = Target::fast();
-    let plan = || taking("[{ file = \"../thresholds/t.toml\", only = [\"Fsat\"] }]").against(&target);
-    for refused in [plan().run(), plan().check()] {
-        let said = refused.exits(2).stderr;
-        assert!(said.contains("`Fsat`") && said.contains("did you mean `Fast`"), "{said}");
-    }
-    assert_eq!(target.count(), 0);
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! Steps are made in order, and what an answer brought is put into the requests after it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use runner_test_support::phases::{closed, open};
+use runner_test_support::ran::{assert_sums, count, failed_as, named};
+use runner_test_support::target::{Answer, Received, Target};
+use serde_json::json;
+
+use super::runner::Runner;
+
+const THREE: &str = r#"
+    [[users.any.tasks]]
+    steps = [{ request = "GET /a" }, { request = "GET /b" }, { request = "GET /c" }]
+"#;
+
+#[test]
+fn steps_are_made_in_order_and_each_is_intended_at_the_end_of_the_one_before() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(20)));
+    let plan = closed(1, "1s") + "[users.any]\nwait = \"10ms\"\n" + THREE;
+    let run = Runner::plan(&plan).against(&target).logging().run().exits(0);
+    let phase = run.phase("a");
+    assert_sums(&phase);
+    assert_eq!(count(&phase["requests"]), target.count());
+    assert!(target.count() >= 12, "{} requests", target.count());
+    for (what, expected) in target.whats().iter().zip(["GET /a", "GET /b", "GET /c"].iter().cycle()) {
+        assert_eq!(what, expected);
+    }
+    let mut log = run.log();
+    log.sort_unstable_by(|one, other| one.intended_ms.total_cmp(&other.intended_ms));
+    for pair in log.windows(2) {
+        let gap = pair[1].intended_ms - pair[0].finished_ms;
+        let wanted = if pair[1].operation == "GET /a" { 10.0 } else { 0.0 };
+        assert!((gap - wanted).abs() < 0.002, "{pair:?}");
+    }
+}
+
+#[test]
+fn all_steps_of_an_arrival_are_made_though_the_phase_is_over() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(100)));
+    let run = Runner::plan(&(open(40, "1s", "20/s") + THREE)).against(&target).run().exits(0);
+    let phase = run.phase("a");
+    assert_sums(&phase);
+    assert_eq!((count(&phase["arrivals"]["started"]), count(&phase["requests"])), (20, 60));
+    assert_eq!(["GET /a", "GET /b", "GET /c"].map(|what| target.count_of(what)), [20, 20, 20]);
+}
+
+#[test]
+fn a_step_that_fails_ends_its_task() {
+    // Each second task fails at its second step.
+    let target = Target::scripted(|number, _| Answer::Status(if number % 5 == 4 { 500 } else { 200 }));
+    let run = Runner::plan(&(open(1, "1s", "20/s") + THREE)).against(&target).run().exits(0);
+    let phase = run.phase("a");
+    assert_sums(&phase);
+    assert_eq!((count(&phase["requests"]), count(&phase["errors"])), (50, 10));
+    assert_eq!((target.count(), failed_as(&phase, "status 5xx")), (50, 10));
+    let expected = ["GET /a", "GET /b", "GET /c", "GET /a", "GET /b"];
+    for (what, expected) in target.whats().iter().zip(expected.iter().cycle()) {
+        assert_eq!(what, expected);
+    }
+}
+
+/// Text that is escaped differently wherever it may stand.
+const ODD: &str = "a/b \"c\" ü&=+";
+
+#[test]
+fn what_was_captured_is_put_into_path_header_json_and_form() {
+    let whole = json!({ "x": [1, null, true] });
+    let answer = json!({ "deep": [{ "id": 17 }], "odd": ODD, "whole": whole });
+    let target = Target::scripted(move |_, received| match received.what.as_str() {
+        "GET /first" => Answer::json(&answer),
+        _ => Answer::Status(200),
+    });
+    let plan = open(2, "1s", "10/s")
+        + r#"
+        [[users.any.tasks]]
+        steps = [
+            { request = "GET /first", capture = { id = "/deep/0/id", odd = "/odd", whole = "/whole" } },
+            { request = "GET /in/${odd}?q=${odd}&id=${id}", headers = { x-odd = "<${odd}>", x-id = "${id}" } },
+            { request = "POST /json", json = { id = "${id}", odd = "${odd}", whole = "${whole}", within = "<${odd}${id}>" } },
+            { request = "POST /form", form = { odd = "<${odd}>", id = "${id}" } },
+        ]
+    "#;
+    let run = Runner::plan(&plan).against(&target).run().exits(0);
+    assert_eq!((count(&run.phase("a")["requests"]), count(&run.phase("a")["errors"])), (40, 0));
+    let encoded = "a%2Fb%20%22c%22%20%C3%BC%26%3D%2B";
+    let with = |what: &str| -> Vec<Received> {
+        target.received().into_iter().filter(|received| received.what == what).collect()
+    };
+    let got = with(&format!("GET /in/{encoded}?q={encoded}&id=17"));
+    assert_eq!(got.len(), 10);
+    assert_eq!(got[0].header("x-odd"), Some(format!("<{ODD}>").as_str()));
+    assert_eq!(got[0].header("x-id"), Some("17"));
+    let posted = with("POST /json");
+    let within = format!("<{ODD}17>");
+    assert_eq!(posted[9].json(), json!({ "id": 17, "odd": ODD, "whole": whole, "within": within }));
+    let fields: Vec<_> = url::form_urlencoded::parse(&with("POST /form")[9].bytes).into_owned().collect();
+    assert_eq!(fields, [("odd".into(), format!("<{ODD}>")), ("id".into(), "17".to_owned())]);
+}
+
+#[test]
+fn a_pointer_that_leads_nowhere_fails_its_request_and_whoever_needs_the_value_fails_unsent() {
+    let target = Target::always(Answer::json(&json!({ "other": 1 })));
+    let plan = open(1, "1s", "40/s")
+        + r#"
+        [[users.any.tasks]]
+        steps = [{ request = "GET /give", capture = { token = "/token" } }, { request = "GET /after" }]
+        [[users.any.tasks]]
+        request = "GET /use/${token}"
+    "#;
+    let run = Runner::plan(&plan).against(&target).run().exits(0);
+    let phase = run.phase("a");
+    assert_sums(&phase);
+    let requests = |name: &str| count(&named(&phase["operations"], name)["requests"]);
+    assert_eq!(requests("GET /give") + requests("GET /use/${token}"), 40);
+    assert_eq!((count(&phase["requests"]), failed_as(&phase, "unexpected")), (40, 40), "{phase:#}");
+    // Without the value there is nothing that could be sent.
+    assert_eq!(target.count(), requests("GET /give"));
+    assert_eq!(target.count_of("GET /give"), target.count());
+}
+
+#[test]
+fn values_of_one_user_are_never_sent_by_another() {
+    // Who logs in gets a token with its own number; the answers come in another order than the questions.
+    let target = Target::scripted(|number, received| {
+        let user: u64 = received.header("x-user").unwrap().parse().unwrap();
+        match received.what.as_str() {
+            "POST /login" => Answer::json(&json!({ "access_token": format!("{user}-{number}") }))
+                .after(Duration::from_millis(40 - 5 * (user % 8))),
+            _ => Answer::Late(200, Duration::from_millis(user % 3)),
+        }
+    });
+    let plan = r#"
+        [[phases]]
+        name = "closed"
+        duration = "1s"
+        users = 8
+        mix = { any = 1 }
+        [[phases]]
+        name = "open"
+        duration = "1s"
+        users = 8
+        mix = { any = 1 }
+        arrivals = "150/s"
+        [users.any]
+        wait = "20ms"
+        on_start = [{ request = "POST /login", headers = { x-user = "${user()}" }, capture = { token = "/access_token" } }]
+        [[users.any.tasks]]
+        steps = [
+            { request = "GET /one", headers = { x-user = "${user()}", authorization = "Bearer ${token}" } },
+            { request = "GET /two/${token}", headers = { x-user = "${user()}", authorization = "Bearer ${token}" } },
+        ]
+        [[users.any.tasks]]
+        request = "POST /three"
+        headers = { x-user = "${user()}", authorization = "Bearer ${token}" }
+        json = { token = "${token}" }
+    "#;
+    let run = Runner::plan(plan).against(&target).with("--workers 2").run().exits(0);
+    for name in ["closed", "open"] {
+        let phase = run.phase(name);
+        assert_eq!(count(&phase["errors"]), 0, "{phase:#}");
+        assert_eq!(count(&named(&phase["operations"], "POST /login")["requests"]), 8);
+        assert!(count(&phase["requests"]) >= 200, "{phase:#}");
+    }
+    let mut tokens = HashMap::new();
+    for (number, received) in target.received().iter().enumerate() {
+        let user = received.header("x-user").unwrap();
+        if received.what == "POST /login" {
+            tokens.insert(user.to_owned(), format!("{user}-{number}"));
+            continue;
+        }
+        let token = &tokens[user];
+        assert_eq!(received.header("authorization"), Some(format!("Bearer {token}").as_str()));
+        match received.what.as_str() {
+            "GET /one" => {}
+            "POST /three" => assert_eq!(received.json(), json!({ "token": token })),
+            what => assert_eq!(what, format!("GET /two/{token}")),
+        }
+    }
+    assert_eq!(tokens.len(), 8);
+}
