@@ -24,11 +24,11 @@ def told(command, **options):
     return done.stdout
 
 
-def build(manifest, target=None):
+def build(manifest, target=None, profile="release"):
     environment = dict(os.environ)
     if target is not None:
         environment["CARGO_TARGET_DIR"] = str(target)
-    told(["nice", "cargo", "build", "--release", "--locked", "--manifest-path", str(manifest)], env=environment)
+    told(["nice", "cargo", "build", "--profile", profile, "--locked", "--manifest-path", str(manifest)], env=environment)
 
 
 def from_debian(package):
@@ -75,7 +75,7 @@ def install(wanted, runner):
     places.CACHE.mkdir(exist_ok=True)
     build(places.BENCHES / "responder" / "Cargo.toml", places.TARGETS / "responder")
     if runner is None:
-        build(places.ROOT / "Cargo.toml")
+        build(places.ROOT / "Cargo.toml", profile="dist")
     missing = {}
     for peer in wanted:
         try:

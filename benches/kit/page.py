@@ -113,10 +113,10 @@ def start(data):
 
 
 def build(data):
-    return (
-        f"A release build from nothing takes {number(data['build_s'])} s with all cores; the binary has "
-        f"{number(data['binary_bytes'] / 1e6)} MB.\n"
-    )
+    rows = [
+        [name, number(data[name]["build_s"]), number(data[name]["binary_bytes"] / 1e6)] for name in ("release", "dist")
+    ]
+    return table(["profile, built from nothing with all cores", "s", "MB of binary"], rows)
 
 
 def instructions(data):
