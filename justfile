@@ -1,15 +1,19 @@
-# What is done often, by name. `just --list` tells; none of it is needed, for each recipe is one plain command.
+# What is done often, by name. `just --list` shows it; none of it is needed, for each recipe is one plain command.
 
-# Lints, without building anything to run.
+# Format and lints, without building anything to run.
 check:
     cargo fmt --all --check
-    cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# All tests, or those whose name holds a word: `just test journal`.
+# All tests, or those whose name contains a word: `just test journal`.
 test *FILTER:
     cargo nextest run --locked {{FILTER}}
 
-# What the pieces of the hot path cost, or those whose name holds a word: `just bench-pieces recording`.
+# Unit tests and tests on the simulated clock alone, which build fastest: `just unit recorder`.
+unit *FILTER:
+    cargo nextest run --locked --lib {{FILTER}}
+
+# Cost of the pieces of the hot path, or of those whose name contains a word: `just bench-pieces recording`.
 bench-pieces *FILTER:
     cargo bench --locked --bench pieces -- {{FILTER}}
 
@@ -17,7 +21,7 @@ bench-pieces *FILTER:
 run PLAN="plans/daily.toml":
     cargo run --release -- {{PLAN}} --stand-in --rehearse 60s
 
-# Measures the runner beside its peers, on a machine with nothing else to do: `just bench --only get,post`.
+# Measures the runner next to its peers, on a machine with nothing else to do: `just bench --only get,post`.
 bench *OPTIONS:
     benches/run {{OPTIONS}}
 
