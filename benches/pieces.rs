@@ -15,19 +15,19 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use runner::diagnostic::Problems;
 use runner::journal::format::{Record, frame};
-use runner::measure::counts::Times;
+use runner::measure::histogram::DenseHistogram;
+use runner::measure::indicator::{Indicator, IndicatorKind, Limits};
 use runner::measure::ledger::Ledger;
-use runner::measure::recorder::{Latency, Recorder, Scope};
+use runner::measure::recorder::{Latency, Recorder, RecorderScope};
 use runner::measure::sample::{Outcome, Purpose, Sample};
 use runner::measure::summary::Summary;
-use runner::measure::watch::{Limits, Watch, What};
 use runner::measure::window::{Batch, Window};
-use runner::plan::draw::{Draw, Occasion};
 use runner::plan::model::{OperationId, PhaseId, Plan};
-use runner::plan::template::{Facts, Hole, Template};
-use runner::plan::{self, Settings, World};
+use runner::plan::random::{RandomStream, StreamKey};
+use runner::plan::template::{Hole, RenderContext, Template};
+use runner::plan::{self, Environment, Settings};
 use runner::schedule::{Arrivals, deal};
-use runner::slo::judge::{Length, Terms, judge};
+use runner::slo::judge::{Policy, RunLength, judge};
 use runner::slo::{self, Objectives};
 
 const REQUESTS: u64 = 5000;
@@ -41,9 +41,9 @@ fn main() {
 
 /// The shipped day: three phases in 14 hours, and its objectives.
 fn day() -> (Plan, Objectives) {
-    let world = World { read: &|path| std::fs::read(path), variable: &|_| None };
+    let environment = Environment { read: &|path| std::fs::read(path), variable: &|_| None };
     let mut problems = Problems::default();
-    let loaded = plan::load(Path::new("plans/daily.toml"), &Settings::default(), &world, &mut problems);
+    let loaded = plan::load(Path::new("plans/daily.toml"), &Settings::default(), &environment, &mut problems);
     let objectives = slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
     (loaded.plan.unwrap(), objectives)
 }
@@ -57,7 +57,7 @@ fn samples(operations: &[OperationId], requests: u64) -> Vec<Sample> {
     let sample = |number: u64| {
         let intended = SECOND.mul_f64(number as f64 / requests as f64);
         let sent = intended + Duration::from_micros(20);
-        let took = Draw::new(1, 0, Occasion::Arrival(number)).exponential() * 0.005;
+        let took = RandomStream::new(1, 0, StreamKey::Arrival(number)).exponential() * 0.005;
         Sample {
             operation: operations[number as usize % operations.len()],
             intended,
@@ -81,16 +81,16 @@ fn record(recorder: &mut Recorder, sample: &Sample) {
 
 /// With so many requests of a second recorded.
 fn filled(operations: &[OperationId], requests: u64) -> Recorder {
-    let limits = [10, 20, 50].map(|ms| Watch {
+    let limits = [10, 20, 50].map(|ms| Indicator {
         phase: PhaseId(0),
         operations: operations.to_vec(),
-        what: What::Slower(Duration::from_millis(ms)),
-        windows: None,
-        course: false,
+        kind: IndicatorKind::Slower(Duration::from_millis(ms)),
+        intervals: None,
+        keeps_timeline: false,
     });
     let known = operations.iter().map(|operation| operation.index() + 1).max().unwrap();
     let limits = Arc::new(Limits::of(&limits, known));
-    let scope = Scope { phase: 0, worker: 0, latency: Latency::None };
+    let scope = RecorderScope { phase: 0, worker: 0, latency: Latency::None };
     let mut recorder = Recorder::new(limits, scope, 100 * SECOND, 0);
     samples(operations, requests).iter().for_each(|sample| record(&mut recorder, sample));
     recorder
@@ -113,8 +113,8 @@ fn render(bencher: Bencher<'_, '_>, holes: [Option<Hole>; 3]) {
     }
     template.push_text(b"}");
     let now = || jiff::Timestamp::UNIX_EPOCH;
-    let facts = Facts { user: 1, row: 1, captured: &[], sequence: (0, 1), now: &now };
-    let mut draw = Draw::new(1, 0, Occasion::User(1, 1));
+    let facts = RenderContext { user: 1, row: 1, captured: &[], sequence: (0, 1), now: &now };
+    let mut draw = RandomStream::new(1, 0, StreamKey::Task(1, 1));
     bencher.bench_local(|| {
         let mut out = BytesMut::new();
         template.render(&mut out, &mut draw, &facts).unwrap();
@@ -142,7 +142,7 @@ fn draw_task(bencher: Bencher<'_, '_>) {
     let mut task = 0;
     bencher.bench_local(|| {
         task += 1;
-        Draw::new(1, 0, Occasion::User(7, task)).weighted(&[10.0, 15.0, 18.0, 20.0, 21.0, 22.0])
+        RandomStream::new(1, 0, StreamKey::Task(7, task)).weighted(&[10.0, 15.0, 18.0, 20.0, 21.0, 22.0])
     });
 }
 
@@ -175,7 +175,7 @@ fn merge_windows(bencher: Bencher<'_, '_>, count: u16) {
 fn fold_ledger(bencher: Bencher<'_, '_>) {
     let (plan, objectives) = day();
     let all = operations(u16::try_from(plan.operations.len()).unwrap());
-    let mut ledger = Ledger::new(&plan, objectives.watches, 2);
+    let mut ledger = Ledger::new(&plan, objectives.indicators, 2);
     let window = window(&all, REQUESTS);
     let mut second = 0;
     let next = || {
@@ -217,7 +217,7 @@ fn deal_arrivals(bencher: Bencher<'_, '_>) {
 
 /// The shipped day, folded: 100 requests in each of its 50 400 seconds.
 fn summary(plan: &Plan, objectives: &Objectives) -> Summary {
-    let mut ledger = Ledger::new(plan, objectives.watches.clone(), 1);
+    let mut ledger = Ledger::new(plan, objectives.indicators.clone(), 1);
     for (number, phase) in (0..).zip(&plan.phases) {
         let window = window(&plan.operations_of(phase), 100);
         let seconds = phase.duration.seconds() as u32;
@@ -237,14 +237,14 @@ fn judge_day(bencher: Bencher<'_, '_>) {
     let (plan, objectives) = day();
     let summary = summary(&plan, &objectives);
     let gate = &plan.gate;
-    let terms = Terms { gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
-    bencher.bench_local(|| judge(&objectives.all, &summary, terms));
+    let policy = Policy { gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+    bencher.bench_local(|| judge(&objectives.all, &summary, policy));
 }
 
 /// Of an operation's times.
 #[divan::bench(args = [0.5, 0.95, 0.999], sample_size = MANY)]
 fn quantile(bencher: Bencher<'_, '_>, part: f64) {
-    let mut times = Times::default();
+    let mut times = DenseHistogram::default();
     times.add(&window(&operations(1), REQUESTS).cells[&OperationId(0)].response);
     bencher.bench_local(|| times.quantile(part));
 }
@@ -253,19 +253,19 @@ fn quantile(bencher: Bencher<'_, '_>, part: f64) {
 mod looks {
     use runner::monitor::Probe;
     use runner::resources::exporter;
-    use runner::resources::source::{Parts, ProcessName, Source};
+    use runner::resources::source::{DeviceFilter, ProcessSelector, Source};
 
     use super::{Bencher, Duration, black_box};
 
-    fn look(bencher: Bencher<'_, '_>, source: &Source) {
+    fn snapshot(bencher: Bencher<'_, '_>, source: &Source) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut probe = Probe::open(source).unwrap();
-        bencher.bench_local(|| black_box(runtime.block_on(probe.look(Duration::from_secs(5))).unwrap()));
+        bencher.bench_local(|| black_box(runtime.block_on(probe.snapshot(Duration::from_secs(5))).unwrap()));
     }
 
     #[divan::bench]
     fn at_this_machine(bencher: Bencher<'_, '_>) {
-        look(bencher, &Source::Local(Parts::default()));
+        snapshot(bencher, &Source::Local(DeviceFilter::default()));
     }
 
     /// With 20 threads beside our own.
@@ -274,7 +274,7 @@ mod looks {
         for _ in 0..20 {
             std::thread::spawn(std::thread::park);
         }
-        look(bencher, &Source::Process(ProcessName::Pid(std::process::id())));
+        snapshot(bencher, &Source::Process(ProcessSelector::Pid(std::process::id())));
     }
 
     /// Only reading the text, as long as a real one is.

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use runner::diagnostic::Problems;
 use runner::engine::{self, Dialer, Job};
 use runner::event::RunEvent;
-use runner::measure::watch::{Limits, Watch, What};
+use runner::measure::indicator::{Indicator, IndicatorKind, Limits};
 use runner::plan::model::{OperationId, PhaseId, Plan};
-use runner::plan::{self, Settings, World};
+use runner::plan::{self, Environment, Settings};
 use serde_json::Value;
 
 #[global_allocator]
@@ -116,26 +116,27 @@ fn plan(url: &str, task: &str, lasting: &str) -> Plan {
         "#
     );
     let read = |_: &Path| Ok(text.clone().into_bytes());
-    let world = World { read: &read, variable: &|_| None };
+    let environment = Environment { read: &read, variable: &|_| None };
     let mut problems = Problems::default();
-    let loaded = plan::load(Path::new("plan.toml"), &Settings::default(), &world, &mut problems);
+    let loaded = plan::load(Path::new("plan.toml"), &Settings::default(), &environment, &mut problems);
     loaded.plan.unwrap_or_else(|| panic!("{}", runner::diagnostic::render(&problems, false)))
 }
 
 /// Runs a plan on one worker and counts against three limits; returns how many requests it made.
 fn run(plan: Plan) -> f64 {
-    let limit = |ms| Watch {
+    let limit = |ms| Indicator {
         phase: PhaseId(0),
         operations: vec![OperationId(0)],
-        what: What::Slower(std::time::Duration::from_millis(ms)),
-        windows: None,
-        course: false,
+        kind: IndicatorKind::Slower(std::time::Duration::from_millis(ms)),
+        intervals: None,
+        keeps_timeline: false,
     };
     let limits = Arc::new(Limits::of(&[50, 100, 200].map(limit), plan.operations.len()));
     let plan = Arc::new(plan);
-    let (phases, seed, workers, log_room) = (vec![PhaseId(0)], 1, 1, 0);
+    let (phases, seed, workers, log_capacity) = (vec![PhaseId(0)], 1, 1, 0);
     let dialer = Dialer::new(&plan.target).unwrap();
-    let job = Job { dialer, plan, phases, seed, workers, limits, log_room, verbose: false, real_time: true };
+    let job =
+        Job { dialer, plan, phases, seed, workers, limits, log_capacity, verbose: false, real_time: true };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let _stop = engine::start(job, sender).unwrap();
     let mut requests = 0;

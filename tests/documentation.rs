@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use runner::diagnostic::{Problems, render};
 use runner::exit::Ending;
-use runner::plan::{Settings, World};
+use runner::plan::{Environment, Settings};
 use runner::resources::metric::Metric;
-use runner::resources::source::{Endpoint, Parts, ProcessName, Source};
-use runner::{offer, plan, slo};
+use runner::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Source};
+use runner::{forecast, plan, slo};
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
@@ -156,13 +156,13 @@ fn shortcomings(plan: &Path, files: &BTreeMap<PathBuf, String>) -> String {
         text.map(|text| text.as_bytes().to_vec()).ok_or_else(missing)
     };
     // Variables have their defaults, so that pages show some; secrets have none.
-    let world =
-        World { read: &read, variable: &|name| name.starts_with("KMS_").then(|| "s3cret".to_owned()) };
+    let environment =
+        Environment { read: &read, variable: &|name| name.starts_with("KMS_").then(|| "s3cret".to_owned()) };
     let mut problems = Problems::default();
-    let loaded = plan::load(plan, &Settings::default(), &world, &mut problems);
+    let loaded = plan::load(plan, &Settings::default(), &environment, &mut problems);
     let objectives = slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
     if let Some(plan) = &loaded.plan {
-        offer::check(plan, &objectives.all, &offer::offer(plan), &mut problems);
+        forecast::check(plan, &objectives.all, &forecast::forecast(plan), &mut problems);
     }
     render(&problems, false)
 }
@@ -370,13 +370,15 @@ fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 fn metrics_and_who_gives_them_are_told_as_the_code_has_them() {
     let page = "docs/resources.md";
     let mut text = std::fs::read_to_string(page).unwrap();
-    let parts = Parts::default;
-    let endpoint = Endpoint { url: String::new(), shown: String::new(), headers: http::HeaderMap::new() };
-    let sources = [Source::Local(parts()), Source::Process(ProcessName::Pid(1)), Source::Cgroup("/".into())];
+    let parts = DeviceFilter::default;
+    let endpoint =
+        HttpEndpoint { url: String::new(), redacted: String::new(), headers: http::HeaderMap::new() };
+    let sources =
+        [Source::Local(parts()), Source::Process(ProcessSelector::Pid(1)), Source::Cgroup("/".into())];
     let exporter = Source::NodeExporter(endpoint, parts());
-    assert!(Metric::ALL.iter().all(|(_, metric)| exporter.gives(*metric) == sources[0].gives(*metric)));
+    assert!(Metric::ALL.iter().all(|(_, metric)| exporter.provides(*metric) == sources[0].provides(*metric)));
     let metrics = Metric::ALL.iter().map(|(word, metric)| {
-        let unit = match metric.unit().word() {
+        let unit = match metric.unit().as_str() {
             "B" => "bytes",
             "B/s" => "bytes/s",
             "count" => "number",
@@ -385,8 +387,9 @@ fn metrics_and_who_gives_them_are_told_as_the_code_has_them() {
         vec![format!("`{word}`"), unit.to_owned(), metric.definition().to_owned()]
     });
     let given = Metric::ALL.iter().map(|(word, metric)| {
-        let gives = sources.iter().map(|source| if source.gives(*metric) { "yes" } else { "–" }.to_owned());
-        std::iter::once(format!("`{word}`")).chain(gives).collect()
+        let provides =
+            sources.iter().map(|source| if source.provides(*metric) { "yes" } else { "–" }.to_owned());
+        std::iter::once(format!("`{word}`")).chain(provides).collect()
     });
     let tables = [
         table(&["metric", "unit", "what it is"], metrics),

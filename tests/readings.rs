@@ -13,24 +13,24 @@ use std::time::Duration;
 
 use runner::monitor::Probe;
 use runner::monitor::kernel::Kernel;
-use runner::resources::difference::{between, covers};
 use runner::resources::exporter;
-use runner::resources::look::Look;
 use runner::resources::metric::Metric;
-use runner::resources::reading::{Anew, Values};
-use runner::resources::source::{Parts, ProcessName, Source};
+use runner::resources::rates::{between, covered_s};
+use runner::resources::reading::{CounterReset, Values};
+use runner::resources::snapshot::Snapshot;
+use runner::resources::source::{DeviceFilter, ProcessSelector, Source};
 
 const FOLDER: &str = "tests/readings";
 
-fn source(what: &str) -> Source {
-    let mut parts = Parts::default();
-    for line in what.lines().skip(1) {
+fn source(description: &str) -> Source {
+    let mut parts = DeviceFilter::default();
+    for line in description.lines().skip(1) {
         let words: Vec<&str> = line.split(' ').collect();
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         match words[..] {
-            ["process", pid] => return Source::Process(ProcessName::Pid(pid.parse().unwrap())),
-            ["port", port] => return Source::Process(ProcessName::Port(port.parse().unwrap())),
-            ["pid_file", file] => return Source::Process(ProcessName::File(file.to_owned())),
+            ["process", pid] => return Source::Process(ProcessSelector::Pid(pid.parse().unwrap())),
+            ["port", port] => return Source::Process(ProcessSelector::Port(port.parse().unwrap())),
+            ["pid_file", file] => return Source::Process(ProcessSelector::File(file.to_owned())),
             ["cgroup", path] => return Source::Cgroup(path.to_owned()),
             ["disks", ref names @ ..] => parts.disks = owned(names),
             ["mounts", ref points @ ..] => parts.mounts = owned(points),
@@ -40,69 +40,70 @@ fn source(what: &str) -> Source {
     Source::Local(parts)
 }
 
-fn look(case: &Path, when: &str, source: &Source) -> Result<Look, String> {
+fn snapshot(case: &Path, when: &str, source: &Source) -> Result<Snapshot, String> {
     let text = case.join(format!("{when}.prom"));
     if let (Source::Local(parts), Ok(text)) = (source, std::fs::read_to_string(text)) {
-        let look = exporter::machine(&text, 0.0)?.look(parts);
+        let snapshot = exporter::machine(&text, 0.0)?.snapshot(parts);
         // What is kept tells no other time: a folder's is its uptime too.
-        return Ok(Look { heard: look.life.age.unwrap_or(look.at), ..look });
+        return Ok(Snapshot { observed_at: snapshot.incarnation.age.unwrap_or(snapshot.at), ..snapshot });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut probe = Probe::below(source, Kernel::kept_in(&case.join(when)))?;
-    runtime.block_on(probe.look(Duration::from_secs(1)))
+    let mut probe = Probe::with_kernel(source, Kernel::in_folder(&case.join(when)))?;
+    runtime.block_on(probe.snapshot(Duration::from_secs(1)))
 }
 
-fn told(covers: f64, values: &Values) -> String {
-    let anew = match values.anew {
-        Some(Anew::Life) => ", anew",
-        Some(Anew::Host) => ", another host",
+fn summary(covered_s: f64, values: &Values) -> String {
+    let counter_reset = match values.counter_reset {
+        Some(CounterReset::Restart) => ", anew",
+        Some(CounterReset::OtherHost) => ", another host",
         None => "",
     };
-    let mut told = format!("{covers:.2} s{anew}\n");
+    let mut summary = format!("{covered_s:.2} s{counter_reset}\n");
     for trouble in &values.troubles {
-        writeln!(told, "trouble: {trouble}").unwrap();
+        writeln!(summary, "trouble: {trouble}").unwrap();
     }
     for (metric, value) in &values.measured {
-        let unit = metric.unit().word();
-        write!(told, "{} {value:.2} {unit}", metric.word()).unwrap();
+        let unit = metric.unit().as_str();
+        write!(summary, "{} {value:.2} {unit}", metric.as_str()).unwrap();
         if let Some((_, most)) = values.most.iter().find(|(known, _)| known == metric) {
-            write!(told, " of {most:.0}").unwrap();
+            write!(summary, " of {most:.0}").unwrap();
         }
-        told.truncate(told.trim_end().len());
-        told.push('\n');
+        summary.truncate(summary.trim_end().len());
+        summary.push('\n');
     }
     for (metric, why) in &values.missing {
-        writeln!(told, "no {}: {why}", metric.word()).unwrap();
+        writeln!(summary, "no {}: {why}", metric.as_str()).unwrap();
     }
-    told
+    summary
 }
 
 fn answer(case: &Path) -> String {
-    let what = std::fs::read_to_string(case.join("what.txt")).unwrap();
-    let source = source(&what);
-    match (look(case, "before", &source), look(case, "after", &source)) {
+    let description = std::fs::read_to_string(case.join("what.txt")).unwrap();
+    let source = source(&description);
+    match (snapshot(case, "before", &source), snapshot(case, "after", &source)) {
         (Ok(before), Ok(after)) => {
             let values = between(&before, &after);
             let silent = Metric::ALL.iter().map(|(_, metric)| *metric).filter(|metric| {
                 let known =
                     values.of(*metric).is_some() || values.missing.iter().any(|(known, _)| known == metric);
-                source.gives(*metric) && !known && values.troubles.is_empty()
+                source.provides(*metric) && !known && values.troubles.is_empty()
             });
-            let silent: Vec<&str> = silent.map(Metric::word).collect();
+            let silent: Vec<&str> = silent.map(Metric::as_str).collect();
             assert!(silent.is_empty(), "{}: nothing is said about {silent:?}", case.display());
-            told(covers(&before, &after), &values)
+            summary(covered_s(&before, &after), &values)
         }
         (before, after) => {
             let errors = [("before", before), ("after", after)];
-            let errors =
-                errors.into_iter().filter_map(|(when, look)| Some(format!("{when}: {}\n", look.err()?)));
+            let errors = errors
+                .into_iter()
+                .filter_map(|(when, snapshot)| Some(format!("{when}: {}\n", snapshot.err()?)));
             errors.collect()
         }
     }
 }
 
 #[test]
-fn two_looks_come_to_what_is_expected() {
+fn two_snapshots_give_the_expected_reading() {
     let entries = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path());
     let mut cases: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     cases.sort();

@@ -2,18 +2,18 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
-use crate::app::load::Ready;
-use crate::app::target::StandInProcess;
+use crate::app::load::ReadyPlan;
+use crate::app::stand_in_process::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::monitor;
 use crate::plan::model::{Host, HostId, Monitor, Secrets, TARGET, TargetUrl};
-use crate::resources::look::Look;
-use crate::resources::source::{Parts, ProcessName, Source};
+use crate::resources::snapshot::Snapshot;
+use crate::resources::source::{DeviceFilter, ProcessSelector, Source};
 use crate::slo::objective::Objective;
 
 /// What the run calls the hosts that it adds; none of a plan can be called so.
-const PROCESS: &str = "(target's process)";
-const MACHINE: &str = "(this machine)";
+const TARGET_PROCESS: &str = "(target's process)";
+const THIS_MACHINE: &str = "(this machine)";
 
 /// Whether a target is on this very machine: a socket can be bound to its address. `None` where its name is not known.
 pub(super) fn is_here(url: &TargetUrl) -> Option<bool> {
@@ -25,7 +25,7 @@ pub(super) fn is_here(url: &TargetUrl) -> Option<bool> {
 }
 
 /// Refuses a plan that would take this machine for that of a target elsewhere.
-pub(super) fn check(ready: &mut Ready) {
+pub(super) fn check(ready: &mut ReadyPlan) {
     let Some(monitor) = &ready.plan.monitor else { return };
     let target = monitor.hosts.iter().find(|host| host.name == TARGET && host.source.is_here());
     let Some(span) = target.and_then(|host| host.span) else { return };
@@ -40,10 +40,10 @@ pub(super) fn check(ready: &mut Ready) {
 }
 
 /// Warns of a process that may not be the one that answers.
-fn check_port(ready: &mut Ready, span: Span) {
+fn check_port(ready: &mut ReadyPlan, span: Span) {
     let monitor = ready.plan.monitor.as_ref();
     let target = monitor.and_then(|monitor| monitor.hosts.iter().find(|host| host.name == TARGET));
-    let (url, Some(Source::Process(ProcessName::Port(port)))) =
+    let (url, Some(Source::Process(ProcessSelector::Port(port)))) =
         (&ready.plan.target.url, target.map(|it| &it.source))
     else {
         return;
@@ -61,14 +61,14 @@ fn check_port(ready: &mut Ready, span: Span) {
 /// does not give is not judged.
 ///
 /// Returns what of the plan is not tried.
-pub(super) fn become_stand_in(ready: &mut Ready, stand_in: &StandInProcess) -> Vec<String> {
+pub(super) fn replace_hosts(ready: &mut ReadyPlan, stand_in: &StandInProcess) -> Vec<String> {
     let Some(monitor) = &mut ready.plan.monitor else { return Vec::new() };
     let mut untried = Vec::new();
     for host in &mut monitor.hosts {
         let source = match host.source {
-            Source::Process(_) | Source::Cgroup(_) => Source::Process(ProcessName::Pid(stand_in.pid())),
+            Source::Process(_) | Source::Cgroup(_) => Source::Process(ProcessSelector::Pid(stand_in.pid())),
             Source::Local(_) | Source::NodeExporter(..) | Source::Prometheus(..) => {
-                Source::Local(Parts::default())
+                Source::Local(DeviceFilter::default())
             }
         };
         if host.source != source {
@@ -76,45 +76,45 @@ pub(super) fn become_stand_in(ready: &mut Ready, stand_in: &StandInProcess) -> V
             untried.push(format!("`{}`", host.name));
         }
     }
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     if !untried.is_empty() {
         let are = if untried.len() > 1 { "are" } else { "is" };
         let hosts = untried.join(", ");
-        told.push(format!(
+        notices.push(format!(
             "with the stand-in {hosts} {are} looked at on this machine, not where the plan says"
         ));
     }
     for objective in ready.objectives.all.iter_mut().filter(|objective| objective.gated) {
         let host = objective.host.as_ref().map(|(host, _)| &monitor.hosts[host.index()]);
         let given =
-            host.zip(objective.statistic.metric()).is_none_or(|(host, metric)| host.source.gives(metric));
+            host.zip(objective.statistic.metric()).is_none_or(|(host, metric)| host.source.provides(metric));
         if !given {
             objective.gated = false;
-            told.push(format!(
+            notices.push(format!(
                 "`{}` is not judged with the stand-in, which does not give it",
                 objective.name
             ));
         }
     }
-    told.dedup();
-    told
+    notices.dedup();
+    notices
 }
 
 /// Adds what tells target and generator apart where both are on this machine.
 pub(super) fn add(monitor: &mut Monitor, url: &TargetUrl) {
     let local = |host: &Host| matches!(host.source, Source::Local(_));
-    let is_target = |host: &Host| host.name == TARGET && host.is_part();
+    let is_target = |host: &Host| host.name == TARGET && host.is_process_or_cgroup();
     let host = |name: &str, source| Host { name: name.to_owned(), source, span: None };
     if !monitor.hosts.iter().any(local) {
-        monitor.hosts.push(host(MACHINE, Source::Local(Parts::default())));
+        monitor.hosts.push(host(THIS_MACHINE, Source::Local(DeviceFilter::default())));
     }
     if !monitor.hosts.iter().any(is_target) {
-        monitor.hosts.push(host(PROCESS, Source::Process(ProcessName::Port(url.port))));
+        monitor.hosts.push(host(TARGET_PROCESS, Source::Process(ProcessSelector::Port(url.port))));
     }
 }
 
 /// Looks at every host that is judged once before any load: why the run could never be judged, if it could not.
-pub(super) async fn cannot_be_read(
+pub(super) async fn unreadable_hosts(
     monitor: &Monitor,
     judged: &[&Objective],
     secrets: &Secrets,
@@ -123,24 +123,24 @@ pub(super) async fn cannot_be_read(
     let ids: Vec<HostId> = (0..).map(HostId).take(monitor.hosts.len()).filter(is_judged).collect();
     let host = |id: &HostId| &monitor.hosts[id.index()];
     let sources = ids.iter().map(|id| host(id).source.clone()).collect();
-    let looks = monitor::first_looks(sources, monitor.every.seconds(), secrets).await;
-    let of_host = |(id, look): (&HostId, Result<Look, String>)| {
-        let (name, source) = (&host(id).name, host(id).source.told());
-        let look = match look {
-            Ok(look) => look,
+    let snapshots = monitor::first_snapshots(sources, monitor.every.seconds(), secrets).await;
+    let of_host = |(id, snapshot): (&HostId, Result<Snapshot, String>)| {
+        let (name, source) = (&host(id).name, host(id).source.description());
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
             Err(why) => return Some(secrets.redact(&format!("host `{name}` ({source}): {why}"))),
         };
         let of_this = judged.iter().filter(|o| o.host.as_ref().is_some_and(|(host, _)| host == id));
         of_this.into_iter().find_map(|objective| {
             let metric = objective.statistic.metric()?;
-            let why = look.missing.get(&metric)?;
-            let (judges, metric) = (&objective.name, metric.word());
+            let why = snapshot.missing.get(&metric)?;
+            let (judges, metric) = (&objective.name, metric.as_str());
             Some(
                 secrets.redact(&format!("host `{name}` gives no `{metric}`, which `{judges}` judges: {why}")),
             )
         })
     };
-    ids.iter().zip(looks).filter_map(of_host).collect()
+    ids.iter().zip(snapshots).filter_map(of_host).collect()
 }
 
 #[cfg(test)]

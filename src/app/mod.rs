@@ -2,17 +2,17 @@
 
 mod arguments;
 mod check;
+mod headroom;
 mod hosts;
 mod load;
 mod monitor;
 mod output;
 mod preflight;
-mod room;
 mod run;
 mod schema;
 mod signals;
 mod stand_in;
-mod target;
+mod stand_in_process;
 mod try_plan;
 
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ pub fn main() -> ExitCode {
         output::stderr("this is never the target's fault; please report it with the plan that shows it\n");
         std::process::exit(Ending::Internal.code().into());
     }));
-    let colour = if output::stderr_is_lively() { ColorChoice::Auto } else { ColorChoice::Never };
+    let colour = if output::stderr_is_interactive() { ColorChoice::Auto } else { ColorChoice::Never };
     let matches = Arguments::command().color(colour).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match arguments.command {

@@ -4,11 +4,11 @@ use std::io::{IsTerminal, Write};
 
 /// Writes data. What cannot be written is given up: files and exit code still tell.
 pub(super) fn stdout(text: &str) {
-    let _ = data(text);
+    let _ = try_stdout(text);
 }
 
 /// Writes data for which it matters whether it could be written.
-pub(super) fn data(text: &str) -> std::io::Result<()> {
+pub(super) fn try_stdout(text: &str) -> std::io::Result<()> {
     #[cfg(test)]
     if capture::stdout(text) {
         return Ok(());
@@ -28,7 +28,7 @@ pub(super) fn stderr(text: &str) {
 }
 
 /// Whether talk may be coloured and moving.
-pub(super) fn stderr_is_lively() -> bool {
+pub(super) fn stderr_is_interactive() -> bool {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     std::io::stderr().is_terminal() && !no_colour && !dumb
@@ -47,14 +47,14 @@ pub(super) mod capture {
     }
 
     thread_local! {
-        static WRITTEN: RefCell<Option<Written>> = const { RefCell::new(None) };
+        static DISK_BYTES_WRITTEN: RefCell<Option<Written>> = const { RefCell::new(None) };
     }
 
     /// Does something, and returns with its result what it wrote.
     pub(in crate::app) fn while_doing<T>(work: impl FnOnce() -> T) -> (T, Written) {
-        WRITTEN.set(Some(Written::default()));
+        DISK_BYTES_WRITTEN.set(Some(Written::default()));
         let done = work();
-        (done, WRITTEN.take().unwrap_or_default())
+        (done, DISK_BYTES_WRITTEN.take().unwrap_or_default())
     }
 
     pub(super) fn stdout(text: &str) -> bool {
@@ -67,6 +67,6 @@ pub(super) mod capture {
 
     /// Whether anything is kept.
     fn keep(add: impl FnOnce(&mut Written)) -> bool {
-        WRITTEN.with_borrow_mut(|written| written.as_mut().map(add).is_some())
+        DISK_BYTES_WRITTEN.with_borrow_mut(|written| written.as_mut().map(add).is_some())
     }
 }

@@ -1,16 +1,16 @@
 //! What the machine must allow before a run may start.
 
-use crate::app::load::Ready;
+use crate::app::load::ReadyPlan;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::model::Phase;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are neither connections nor a worker's: files, standard streams, the stand-in.
-const OTHERS: u64 = 64;
+const OTHER_DESCRIPTORS: u64 = 64;
 /// Descriptors of a worker's runtime.
-const OF_A_WORKER: u64 = 4;
+const DESCRIPTORS_PER_WORKER: u64 = 4;
 /// Descriptors of a host that is looked at: a runtime, a connection, a file.
-const OF_A_HOST: u64 = 8;
+const DESCRIPTORS_PER_HOST: u64 = 8;
 
 /// Threads that send: one per core.
 pub(super) fn workers() -> u16 {
@@ -20,11 +20,12 @@ pub(super) fn workers() -> u16 {
 
 /// Refuses a plan with more connections than this process may have, after raising its limit of descriptors as far as it
 /// goes.
-pub(super) fn connections(ready: &mut Ready, workers: u16) {
+pub(super) fn connections(ready: &mut ReadyPlan, workers: u16) {
     let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
     let most = phases.max_by_key(|phase| phase.users);
     let hosts = ready.plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len() as u64 + 2);
-    let others = OTHERS + OF_A_WORKER * u64::from(workers) + OF_A_HOST * hosts;
+    let others =
+        OTHER_DESCRIPTORS + DESCRIPTORS_PER_WORKER * u64::from(workers) + DESCRIPTORS_PER_HOST * hosts;
     let found = most.and_then(|phase| too_many_connections(phase, others));
     ready.problems.extend(found);
 }

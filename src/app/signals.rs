@@ -26,13 +26,13 @@ impl Signals {
     }
 
     pub(super) async fn next(&mut self) -> Signal {
-        let heard = async |stream: &mut Option<SignalStream>| match stream {
+        let received = async |stream: &mut Option<SignalStream>| match stream {
             Some(stream) => drop(stream.recv().await),
             None => std::future::pending().await,
         };
         tokio::select! {
-            () = heard(&mut self.interrupt) => Signal::Interrupt,
-            () = heard(&mut self.terminate) => Signal::Terminate,
+            () = received(&mut self.interrupt) => Signal::Interrupt,
+            () = received(&mut self.terminate) => Signal::Terminate,
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::app::failure;
 use crate::exit::Ending;
-use crate::standin::{Behaviour, Standin};
+use crate::stand_in::{Behaviour, StandIn};
 use crate::units::{Share, Size, TimeSpan};
 
 /// Serve the built-in target, a small case-search service, until interrupted
@@ -74,14 +74,14 @@ pub(super) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
         let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
         let parent = if args.with_parent { Some(end_of_input()?) } else { None };
-        let standin = Standin::start(args.port, behaviour).map_err(|error| refusal(args.port, &error))?;
-        announce(&standin).context("could not write to standard output")?;
+        let stand_in = StandIn::start(args.port, behaviour).map_err(|error| refusal(args.port, &error))?;
+        announce(&stand_in).context("could not write to standard output")?;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            () = gone(parent) => {}
+            () = parent_exited(parent) => {}
         }
-        standin.stop();
+        stand_in.stop();
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -124,9 +124,9 @@ fn refusal(port: u16, error: &io::Error) -> anyhow::Error {
     failure(Ending::Refused, problem)
 }
 
-fn announce(standin: &Standin) -> io::Result<()> {
+fn announce(stand_in: &StandIn) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "stand-in listening on {}", standin.url())?;
+    writeln!(stdout, "stand-in listening on {}", stand_in.url())?;
     stdout.flush()
 }
 
@@ -144,7 +144,7 @@ fn end_of_input() -> anyhow::Result<oneshot::Receiver<()>> {
     Ok(end)
 }
 
-async fn gone(parent: Option<oneshot::Receiver<()>>) {
+async fn parent_exited(parent: Option<oneshot::Receiver<()>>) {
     match parent {
         Some(end) => {
             // An error means that the watching thread is gone, and input with it.
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_a_steady_service_on_port_8008() {
+    fn no_options_give_a_steady_service_on_port_8008() {
         let args = read("").unwrap();
         assert_eq!(args.port, 8008);
         assert_eq!(behaviour(&args).unwrap(), Behaviour::steady());
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_refused_with_the_way_out() {
-        let other = Standin::start(0, Behaviour::steady()).unwrap();
+        let other = StandIn::start(0, Behaviour::steady()).unwrap();
         let args = read(&format!("--port {}", other.address().port())).unwrap();
         let error = stand_in(&args).unwrap_err().to_string();
         assert!(error.contains("is taken") && error.contains("--port 0"), "{error}");

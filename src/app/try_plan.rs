@@ -7,18 +7,18 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::app::arguments::{Format, TryArgs};
-use crate::app::load::{Ready, load, refuse};
+use crate::app::load::{ReadyPlan, load, refuse};
 use crate::app::output;
-use crate::app::target::StandInProcess;
+use crate::app::stand_in_process::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::engine::{Done, Exchange, Once, each_task_once};
+use crate::engine::{Exchange, TriedTask, TryJob, try_each_task};
 use crate::plan::model::{ClassId, OperationId, Plan};
 use crate::report;
 
 /// Bodies are shown up to so many bytes.
-const LONGEST_BODY: usize = 4096;
+const MAX_SHOWN_BODY_BYTES: usize = 4096;
 /// What is found, captured or failed is shown up to so many characters.
-const LONGEST_LINE: usize = 200;
+const MAX_LINE_CHARS: usize = 200;
 
 /// Performs each task of a plan once; exits with 1 where one fails.
 pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
@@ -31,16 +31,16 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
         Err(problems) => return Ok(refuse(&problems, arguments.plan.format)),
     };
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    let untried = stand_in.as_ref().and_then(|it| it.become_target_of(&mut ready.plan.target));
+    let untried = stand_in.as_ref().and_then(|it| it.replace_target(&mut ready.plan.target));
     output::stderr(&ready.warnings());
     output::stderr(&untried.map_or_else(String::new, |untried| format!("notice: {untried}\n")));
     if let Some(insecure) = report::insecure(&ready.plan) {
         output::stderr(&format!("warning: {insecure}\n"));
     }
     let transcript = Transcript { plan: &ready.plan, format: arguments.plan.format };
-    let mut tally = Tally::default();
+    let mut totals = TryTotals::default();
     let mut documents = Vec::new();
-    let once = Once {
+    let job = TryJob {
         plan: &ready.plan,
         phase: ready.phases[0],
         classes: classes(&ready),
@@ -48,39 +48,40 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
         seed: ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let work = each_task_once(once, |done| {
-        tally.add(done);
+    let work = try_each_task(job, |tried| {
+        totals.add(tried);
         match transcript.format {
-            Format::Human => output::stdout(&transcript.human(done)),
-            Format::Json => documents.push(transcript.json(done)),
+            Format::Human => output::stdout(&transcript.human(tried)),
+            Format::Json => documents.push(transcript.json(tried)),
         }
     });
     runtime.block_on(work).map_err(anyhow::Error::msg).context("could not reach the target over TLS")?;
     match transcript.format {
-        Format::Human => output::stdout(&format!("{tally}\n")),
+        Format::Human => output::stdout(&format!("{totals}\n")),
         Format::Json => {
-            let document = json!({ "requests": tally.requests, "failed": tally.failed, "tasks": documents });
+            let document =
+                json!({ "requests": totals.requests, "failed": totals.failed, "tasks": documents });
             output::stdout(&format!("{document:#}\n"));
         }
     }
-    Ok(ExitCode::from(u8::from(tally.failed > 0)))
+    Ok(ExitCode::from(u8::from(totals.failed > 0)))
 }
 
 /// How many requests were made, and how many of them failed.
 #[derive(Default)]
-struct Tally {
+struct TryTotals {
     requests: usize,
     failed: usize,
 }
 
-impl Tally {
-    fn add(&mut self, done: &Done) {
-        self.requests += done.exchanges.len();
-        self.failed += done.exchanges.iter().filter(|exchange| exchange.failure.is_some()).count();
+impl TryTotals {
+    fn add(&mut self, tried: &TriedTask) {
+        self.requests += tried.exchanges.len();
+        self.failed += tried.exchanges.iter().filter(|exchange| exchange.failure.is_some()).count();
     }
 }
 
-impl std::fmt::Display for Tally {
+impl std::fmt::Display for TryTotals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let requests = if self.requests == 1 { "request" } else { "requests" };
         match self.failed {
@@ -106,7 +107,7 @@ fn operation(plan: &Plan, name: &str) -> Result<OperationId, Problems> {
 }
 
 /// The classes of the phases that are tried, each once.
-fn classes(ready: &Ready) -> Vec<ClassId> {
+fn classes(ready: &ReadyPlan) -> Vec<ClassId> {
     let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
     let mut classes: Vec<ClassId> = Vec::new();
     for (class, _) in phases.flat_map(|phase| &phase.mix) {
@@ -132,7 +133,7 @@ impl Transcript<'_> {
     /// Without secrets, and short enough for a line.
     fn short(&self, text: &str) -> String {
         let text = self.redacted(text);
-        match text.char_indices().nth(LONGEST_LINE) {
+        match text.char_indices().nth(MAX_LINE_CHARS) {
             Some((at, _)) => format!("{}…", &text[..at]),
             None => text,
         }
@@ -158,18 +159,18 @@ impl Transcript<'_> {
         text.push_str(mark);
         text.push('\n');
         let body = self.redacted(&String::from_utf8_lossy(bytes));
-        let shown = &body[..body.floor_char_boundary(LONGEST_BODY)];
-        shown.lines().for_each(|told| line(text, mark, told));
+        let shown = &body[..body.floor_char_boundary(MAX_SHOWN_BODY_BYTES)];
+        shown.lines().for_each(|message| line(text, mark, message));
         if shown.len() < body.len() {
             line(text, "*", &format!("{} of {} bytes shown", shown.len(), body.len()));
         }
     }
 
     /// In the manner of `curl -v`: `>` is sent, `<` is received, `=` is kept or expected, `*` is told.
-    fn human(&self, done: &Done) -> String {
-        let class = &self.plan.classes[usize::from(done.class.0)].name;
-        let mut text = format!("── {class} · {}\n", done.what);
-        for exchange in &done.exchanges {
+    fn human(&self, tried: &TriedTask) -> String {
+        let class = &self.plan.classes[usize::from(tried.class.0)].name;
+        let mut text = format!("── {class} · {}\n", tried.label);
+        for exchange in &tried.exchanges {
             text.push_str(&self.exchange(exchange));
             text.push('\n');
         }
@@ -187,19 +188,19 @@ impl Transcript<'_> {
             self.headers(&mut text, ">", request.headers());
             self.body(&mut text, ">", sent);
         }
-        if let Some(answer) = &exchange.answer {
-            line(&mut text, "<", &format!("{:?} {}", answer.version, answer.status));
-            if let Some(content) = &answer.content {
+        if let Some(response) = &exchange.response {
+            line(&mut text, "<", &format!("{:?} {}", response.version, response.status));
+            if let Some(content) = &response.content {
                 self.headers(&mut text, "<", &content.headers);
                 self.body(&mut text, "<", &content.body);
             }
         }
         for finding in &exchange.findings {
-            let told = match &finding.instead {
+            let message = match &finding.actual {
                 None => format!("expected {}: it is", finding.expected),
-                Some(instead) => format!("expected {}: FAILED, found {instead}", finding.expected),
+                Some(actual) => format!("expected {}: FAILED, found {actual}", finding.expected),
             };
-            line(&mut text, "=", &self.short(&told));
+            line(&mut text, "=", &self.short(&message));
         }
         for (name, value) in &exchange.captured {
             line(&mut text, "=", &self.short(&format!("captured {name} = {value}")));
@@ -211,13 +212,13 @@ impl Transcript<'_> {
         text
     }
 
-    fn json(&self, done: &Done) -> Value {
-        let exchanges = done.exchanges.iter().map(|exchange| {
-            let of_answer = |answer: &crate::engine::Answer| {
+    fn json(&self, tried: &TriedTask) -> Value {
+        let exchanges = tried.exchanges.iter().map(|exchange| {
+            let of_response = |response: &crate::engine::ReceivedResponse| {
                 json!({
-                    "status": answer.status.as_u16(),
-                    "headers": answer.content.as_ref().map(|content| self.pairs(&content.headers)),
-                    "body": self.redacted(&String::from_utf8_lossy(answer.body())),
+                    "status": response.status.as_u16(),
+                    "headers": response.content.as_ref().map(|content| self.pairs(&content.headers)),
+                    "body": self.redacted(&String::from_utf8_lossy(response.body())),
                 })
             };
             json!({
@@ -227,24 +228,24 @@ impl Transcript<'_> {
                     "headers": self.pairs(request.headers()),
                     "body": self.redacted(&String::from_utf8_lossy(body)),
                 })),
-                "answer": exchange.answer.as_ref().map(of_answer),
+                "answer": exchange.response.as_ref().map(of_response),
                 "expected": exchange.findings.iter().map(|finding| json!({
                     "what": self.redacted(&finding.expected),
-                    "instead": finding.instead.as_ref().map(|instead| self.redacted(instead)),
+                    "instead": finding.actual.as_ref().map(|actual| self.redacted(actual)),
                 })).collect::<Vec<_>>(),
                 "captured": exchange.captured.iter().map(|(name, value)| (name.clone(), self.redacted(value)))
                     .collect::<std::collections::BTreeMap<_, _>>(),
                 "failure": exchange.failure.as_ref().map(|failure| self.redacted(failure)),
-                "times_ms": stages(exchange).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+                "times_ms": timings(exchange).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             })
         });
-        let class = &self.plan.classes[usize::from(done.class.0)].name;
-        json!({ "class": class, "what": done.what, "requests": exchanges.collect::<Vec<_>>() })
+        let class = &self.plan.classes[usize::from(tried.class.0)].name;
+        json!({ "class": class, "what": tried.label, "requests": exchanges.collect::<Vec<_>>() })
     }
 }
 
-fn line(text: &mut String, mark: &str, told: &str) {
-    writeln!(text, "{mark} {told}").expect("a text grows as it is written");
+fn line(text: &mut String, mark: &str, message: &str) {
+    writeln!(text, "{mark} {message}").expect("a text grows as it is written");
 }
 
 fn request_line(request: &http::Request<()>) -> String {
@@ -252,26 +253,26 @@ fn request_line(request: &http::Request<()>) -> String {
 }
 
 /// How long each stage of a request took, in ms, as far as it got.
-fn stages(exchange: &Exchange) -> Vec<(&'static str, f64)> {
+fn timings(exchange: &Exchange) -> Vec<(&'static str, f64)> {
     let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
     let sample = &exchange.sample;
-    let mut stages = Vec::new();
+    let mut timings = Vec::new();
     if let Some(opened) = &exchange.opened {
-        stages.push(("connect", ms(opened.connect)));
-        stages.extend(opened.tls.as_ref().map(|(tls, _)| ("tls", ms(*tls))));
+        timings.push(("connect", ms(opened.connect)));
+        timings.extend(opened.tls.as_ref().map(|(tls, _)| ("tls", ms(*tls))));
     }
     if let Some(head_at) = exchange.head_at {
-        stages.push(("first byte", ms(head_at.saturating_sub(sample.sent))));
-        stages.push(("body", ms(sample.finished.saturating_sub(head_at))));
+        timings.push(("first byte", ms(head_at.saturating_sub(sample.sent))));
+        timings.push(("body", ms(sample.finished.saturating_sub(head_at))));
     }
-    stages
+    timings
 }
 
 fn times(exchange: &Exchange) -> String {
-    let told: Vec<String> = stages(exchange).iter().map(|(stage, ms)| format!("{stage} {ms} ms")).collect();
-    let bytes = exchange.answer.as_ref().map_or(0, |answer| answer.bytes);
-    match told.is_empty() {
+    let parts: Vec<String> = timings(exchange).iter().map(|(stage, ms)| format!("{stage} {ms} ms")).collect();
+    let bytes = exchange.response.as_ref().map_or(0, |response| response.bytes);
+    match parts.is_empty() {
         true => "nothing was answered".to_owned(),
-        false => format!("{}; {bytes} bytes", told.join(", ")),
+        false => format!("{}; {bytes} bytes", parts.join(", ")),
     }
 }

@@ -39,9 +39,9 @@ codes! {
     /// A duration, rate, share or size is not written as one.
     BadQuantity = "P006",
     /// The key belongs to the language, but this version does not build it yet.
-    NotBuilt = "P007",
+    NotImplemented = "P007",
     /// A path leads out of the parent of the plan's folder.
-    Outside = "P008",
+    OutsideFolder = "P008",
     /// Files include each other in a circle.
     IncludeCycle = "P009",
     /// A name is defined twice.
@@ -67,7 +67,7 @@ codes! {
     /// A phase has no second left to judge after ramp and warm-up.
     NothingJudged = "P020",
     /// An objective asks for more throughput than the plan can offer.
-    BeyondOffer = "P021",
+    BeyondForecast = "P021",
     /// The request timeout is not above a limit that is gated.
     TimeoutBelowLimit = "P022",
     /// The plan needs more connections than this machine allows.
@@ -97,7 +97,7 @@ codes! {
     /// A host is named that the plan does not look at.
     UnknownHost = "P035",
     /// The source of a host cannot give a metric.
-    NotGiven = "P036",
+    MetricUnavailable = "P036",
     /// Something written has no effect in this plan.
     NoEffect = "W001",
     /// More users may be needed than the phase has: then they, not the target, set the response times.
@@ -107,7 +107,7 @@ codes! {
     /// An entry of a selector matches nothing.
     MatchesNothing = "W004",
     /// The run may need more disk or memory than there is.
-    LittleRoom = "W005",
+    LowHeadroom = "W005",
     /// The process that is judged as the target may not be the one that answers.
     OtherProcess = "W006",
 }

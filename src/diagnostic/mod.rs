@@ -12,7 +12,7 @@ pub use suggest::did_you_mean;
 
 /// A file as it was read, for showing its lines. The name is what the user is shown.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct SourceText {
     /// The path as the user would write it, or the command-line option the text came from.
     pub name: String,
     /// The whole text.
@@ -38,13 +38,13 @@ pub struct Span {
 
 /// A text within a file, for pointing at its parts.
 #[derive(Debug, Clone, Copy)]
-pub struct Within {
+pub struct TextLocation {
     span: Span,
     /// Where it stands as it is; nowhere if it was written with escapes.
     text: Option<usize>,
 }
 
-impl Within {
+impl TextLocation {
     /// The place of a part of the text, or of all of it where it does not stand in the file as it is.
     pub fn part(&self, part: std::ops::Range<usize>) -> Span {
         match self.text {
@@ -77,14 +77,14 @@ pub struct Diagnostic {
 }
 
 /// With so many problems a file is garbage.
-const ENOUGH: usize = 1000;
+const MAX_DIAGNOSTICS: usize = 1000;
 /// A text longer than this, which quotes something endless, is cut.
-const LONGEST_TEXT: usize = 1000;
+const MAX_TEXT_BYTES: usize = 1000;
 
-fn cut(text: impl Into<String>) -> String {
+fn truncated(text: impl Into<String>) -> String {
     let mut text = text.into();
-    if text.len() > LONGEST_TEXT {
-        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
         text.push('…');
     }
     text
@@ -93,20 +93,20 @@ fn cut(text: impl Into<String>) -> String {
 impl Diagnostic {
     /// A problem of this kind; places and help are added by the methods below.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: cut(message), places: Vec::new(), help: Vec::new() }
+        Self { code, message: truncated(message), places: Vec::new(), help: Vec::new() }
     }
 
     /// Where; the first place is the one shown as the location.
     #[must_use]
     pub fn at(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.places.push((span, cut(label)));
+        self.places.push((span, truncated(label)));
         self
     }
 
     /// What to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(cut(help));
+        self.help.push(truncated(help));
         self
     }
 
@@ -123,7 +123,7 @@ impl Diagnostic {
 /// The files read so far and everything found wrong in them.
 #[derive(Debug, Default)]
 pub struct Problems {
-    sources: Vec<Source>,
+    sources: Vec<SourceText>,
     found: Vec<Diagnostic>,
 }
 
@@ -134,7 +134,7 @@ impl Problems {
     }
 
     fn add(&mut self, name: String, text: String, is_option: bool) -> FileId {
-        self.sources.push(Source { name, text, is_option });
+        self.sources.push(SourceText { name, text, is_option });
         FileId(u32::try_from(self.sources.len() - 1).expect("fewer than 2^32 files"))
     }
 
@@ -145,7 +145,7 @@ impl Problems {
     }
 
     /// The file a span points into.
-    pub fn source(&self, file: FileId) -> &Source {
+    pub fn source(&self, file: FileId) -> &SourceText {
         &self.sources[file.0 as usize]
     }
 
@@ -163,12 +163,12 @@ impl Problems {
     /// Adds a problem, but not an echo: where the syntax is wrong, nothing else is said of the place.
     pub fn report(&mut self, diagnostic: Diagnostic) {
         let place = diagnostic.places.first().map(|(span, _)| *span);
-        if !place.is_some_and(|span| self.has_wrong_syntax(span)) {
+        if !place.is_some_and(|span| self.overlaps_syntax_error(span)) {
             self.found.push(diagnostic);
         }
     }
 
-    fn has_wrong_syntax(&self, span: Span) -> bool {
+    fn overlaps_syntax_error(&self, span: Span) -> bool {
         let wrong = self.found.iter().filter(|found| found.code == Code::Syntax);
         let mut places = wrong.filter_map(|found| found.places.first());
         places.any(|(other, _)| other.file == span.file && other.start <= span.end && span.start <= other.end)
@@ -185,12 +185,12 @@ impl Problems {
     }
 
     /// Whether there are so many that no one reads more; what checks many things alike may stop here.
-    pub fn full(&self) -> bool {
-        self.found.len() >= ENOUGH
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= MAX_DIAGNOSTICS
     }
 
     /// Runs a check and drops what it finds of these kinds: they follow from what has been reported.
-    pub fn without<T>(&mut self, codes: &[Code], check: impl FnOnce(&mut Self) -> T) -> T {
+    pub fn suppressing<T>(&mut self, codes: &[Code], check: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.found.len();
         let result = check(self);
         let found = self.found.split_off(before);
@@ -199,22 +199,22 @@ impl Problems {
     }
 
     /// Whether the syntax of a file is wrong.
-    pub fn broken(&self, file: FileId) -> bool {
+    pub fn has_syntax_error(&self, file: FileId) -> bool {
         let wrong = self.found.iter().filter(|found| found.code == Code::Syntax);
         wrong.filter_map(|found| found.places.first()).any(|(span, _)| span.file == file)
     }
 
     /// The place of a text that was read from a quoted one.
-    pub fn within(&self, span: Span, text: &str) -> Within {
+    pub fn locate_text(&self, span: Span, text: &str) -> TextLocation {
         let written = self.source(span.file).text.get(span.start..span.end).unwrap_or_default();
         // Between its quotes, as almost always, it need not be searched for.
         let quoted = written.get(1..).is_some_and(|rest| rest.starts_with(text)).then_some(1);
         let found = quoted.or_else(|| written.find(text)).filter(|_| !text.is_empty());
-        Within { span, text: found.map(|at| span.start + at) }
+        TextLocation { span, text: found.map(|at| span.start + at) }
     }
 
     /// Whether any of them refuses the plan.
-    pub fn refused(&self) -> bool {
+    pub fn has_errors(&self) -> bool {
         self.found.iter().any(|d| d.code.severity() == Severity::Error)
     }
 }

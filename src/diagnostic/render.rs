@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use crate::diagnostic::{Diagnostic, Problems, Severity, Span};
 
 /// A source line longer than this is cut around the place, so that any file renders at once.
-const LONGEST_LINE: usize = 2000;
+const MAX_LINE_BYTES: usize = 2000;
 /// A file of garbage has a mistake in every line; after so many the rest is counted.
-const MOST_SHOWN: usize = 40;
+const MAX_SHOWN_DIAGNOSTICS: usize = 40;
 
 /// The line of a place, cut if it is long, and where in it the place is.
 struct Excerpt {
@@ -22,13 +22,13 @@ pub fn render(problems: &Problems, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let all = problems.all();
     let mut text = String::new();
-    for diagnostic in all.iter().take(MOST_SHOWN) {
+    for diagnostic in all.iter().take(MAX_SHOWN_DIAGNOSTICS) {
         text.push_str(&renderer.render(&[group(problems, diagnostic)]));
         text.push_str("\n\n");
     }
-    if all.len() > MOST_SHOWN {
-        let at_least = if problems.full() { "at least " } else { "" };
-        text.push_str(&format!("… and {at_least}{} more problems\n", all.len() - MOST_SHOWN));
+    if all.len() > MAX_SHOWN_DIAGNOSTICS {
+        let at_least = if problems.is_full() { "at least " } else { "" };
+        text.push_str(&format!("… and {at_least}{} more problems\n", all.len() - MAX_SHOWN_DIAGNOSTICS));
     }
     text
 }
@@ -56,9 +56,9 @@ fn excerpt(problems: &Problems, span: Span) -> Excerpt {
     let place = floor_boundary(text, span.start);
     let line_start = text[..place].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[place..].find('\n').map_or(text.len(), |at| place + at);
-    let from = if place - line_start > LONGEST_LINE / 2 { place - LONGEST_LINE / 2 } else { line_start };
+    let from = if place - line_start > MAX_LINE_BYTES / 2 { place - MAX_LINE_BYTES / 2 } else { line_start };
     let from = floor_boundary(text, from);
-    let to = floor_boundary(text, line_end.min(from + LONGEST_LINE)).max(place);
+    let to = floor_boundary(text, line_end.min(from + MAX_LINE_BYTES)).max(place);
     let end = floor_boundary(text, span.end).clamp(place, to);
     Excerpt {
         line: text[..line_start].matches('\n').count() + 1,
@@ -79,11 +79,11 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 
 /// All problems as one JSON document, for programs: `{"diagnostics": [{code, severity, message, file, line, column, help}]}`.
 pub fn to_json(problems: &Problems) -> Value {
-    let diagnostics: Vec<Value> = problems.all().iter().map(|d| one_to_json(problems, d)).collect();
+    let diagnostics: Vec<Value> = problems.all().iter().map(|d| diagnostic_to_json(problems, d)).collect();
     json!({ "diagnostics": diagnostics })
 }
 
-fn one_to_json(problems: &Problems, diagnostic: &Diagnostic) -> Value {
+fn diagnostic_to_json(problems: &Problems, diagnostic: &Diagnostic) -> Value {
     let severity = match diagnostic.code.severity() {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -112,7 +112,7 @@ mod tests {
     use crate::diagnostic::Code;
 
     #[test]
-    fn a_problem_is_shown_with_its_place_its_line_and_what_to_do() {
+    fn a_problem_is_shown_with_its_place_line_and_help() {
         let mut problems = Problems::default();
         let text = "[[response_time]]\nname = \"quick\"\noperations = [\"helth\"]\n";
         let file = problems.add_source("limits.toml", text);

@@ -6,21 +6,21 @@
 //! What a document *means* is decided elsewhere: here everything is optional and nothing is checked against anything.
 //! The one thing that is known of a key that is not there is its default, which is stated in the table and nowhere else.
 
-mod in_effect;
+mod effective;
 mod node;
 mod read;
 mod schema;
 mod table;
 
-pub use in_effect::{Explanation, InEffect, Origin};
+pub use effective::{EffectiveValue, EffectiveValues, Origin};
 pub use node::{Key, Node, Value, parse, parse_value};
-pub use read::{Choice, Map, Quantity, Read, read_root};
-pub use schema::{Definitions, Rule, schema_of};
-pub use table::{Field, Fields, FileOr};
+pub use read::{Choice, FromNode, Map, Quantity, read_root};
+pub use schema::{Definitions, TableRule, schema_of};
+pub use table::{Field, Fields, PlainOrTable};
 
 pub(crate) use read::read_choice;
 pub(crate) use read::wrong_type as wrong_table;
-pub(crate) use schema::one_of_words;
+pub(crate) use schema::words_schema;
 pub(crate) use table::document;
 
 use crate::diagnostic::Span;

@@ -74,26 +74,26 @@ impl Value {
 }
 
 /// Whether a long file is TOML at all is seen from so much of it: with more errors than these it is not.
-const FIRST_PART: usize = 64 << 10;
-const MOST_ERRORS: usize = 100;
+const PROBE_BYTES: usize = 64 << 10;
+const MAX_SYNTAX_ERRORS: usize = 100;
 
 /// Reads a TOML text. What could be made out of a broken file is returned, what is broken is reported.
 pub fn parse(file: FileId, problems: &mut Problems) -> Node {
     let text = problems.source(file).text.clone();
-    let first_part = &text[..text.floor_char_boundary(FIRST_PART)];
-    let (mut table, mut errors) = DeTable::parse_recoverable(first_part);
-    if errors.len() <= MOST_ERRORS && first_part.len() < text.len() {
+    let probe = &text[..text.floor_char_boundary(PROBE_BYTES)];
+    let (mut table, mut errors) = DeTable::parse_recoverable(probe);
+    if errors.len() <= MAX_SYNTAX_ERRORS && probe.len() < text.len() {
         (table, errors) = DeTable::parse_recoverable(&text);
     }
     for error in &errors {
-        if problems.full() {
+        if problems.is_full() {
             break;
         }
         problems.report(syntax_error(file, &text, error));
     }
     let span = table.span();
-    let mut lift = Lift { file, problems };
-    Node { value: lift.table(table.into_inner()), span: Span { file, start: span.start, end: span.end } }
+    let mut builder = NodeBuilder { file, problems };
+    Node { value: builder.table(table.into_inner()), span: Span { file, start: span.start, end: span.end } }
 }
 
 /// What the parser says, in the words of someone who writes plans.
@@ -127,19 +127,19 @@ fn syntax_error(file: FileId, text: &str, error: &toml::de::Error) -> Diagnostic
 /// Reads one TOML value, `None` where the text is not exactly one.
 pub fn parse_value(text: &str, span: Span, problems: &mut Problems) -> Option<Node> {
     let value = DeValue::parse(text).ok()?;
-    let node = Lift { file: span.file, problems }.value(value.into_inner(), span);
-    Some(shift(node, span))
+    let node = NodeBuilder { file: span.file, problems }.value(value.into_inner(), span);
+    Some(relocate(node, span))
 }
 
 /// Gives every node of a tree the same place.
-fn shift(mut node: Node, span: Span) -> Node {
+fn relocate(mut node: Node, span: Span) -> Node {
     node.span = span;
     node.value = match node.value {
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| shift(item, span)).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| relocate(item, span)).collect()),
         Value::Table(entries) => Value::Table(
             entries
                 .into_iter()
-                .map(|(key, item)| (Key { name: key.name, span }, shift(item, span)))
+                .map(|(key, item)| (Key { name: key.name, span }, relocate(item, span)))
                 .collect(),
         ),
         other => other,
@@ -148,12 +148,12 @@ fn shift(mut node: Node, span: Span) -> Node {
 }
 
 /// From the parser's borrowed tree to ours.
-struct Lift<'p> {
+struct NodeBuilder<'p> {
     file: FileId,
     problems: &'p mut Problems,
 }
 
-impl Lift<'_> {
+impl NodeBuilder<'_> {
     fn span(&self, range: std::ops::Range<usize>) -> Span {
         Span { file: self.file, start: range.start, end: range.end }
     }

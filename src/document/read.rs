@@ -3,11 +3,11 @@ use std::str::FromStr;
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::document::{Definitions, Explanation, Key, Node, Spanned, Value};
+use crate::document::{Definitions, EffectiveValues, Key, Node, Spanned, Value};
 use crate::units::{Rate, Share, Size, TimeSpan, UnitError};
 
 /// Something that can be read from a TOML value.
-pub trait Read: Sized {
+pub trait FromNode: Sized {
     /// What a user should write, with its article: "a string", "a duration such as `\"30s\"`".
     fn expected() -> String;
 
@@ -22,19 +22,19 @@ pub trait Read: Sized {
     const HAS_KEYS: bool = false;
 
     /// Tells what of a value that was read is in effect.
-    fn explain(node: &Node, told: &mut Explanation) {
-        told.value(node);
+    fn explain(node: &Node, values: &mut EffectiveValues) {
+        values.value(node);
     }
 }
 
 /// Reads a whole file; where its syntax is wrong as far as it goes: keys that the mistake swallowed are not missing.
-pub fn read_root<T: Read>(root: &Node, problems: &mut Problems) -> Option<T> {
-    let excused: &[Code] = if problems.broken(root.span.file) { &[Code::MissingKey] } else { &[] };
-    problems.without(excused, |problems| T::read(root, problems))
+pub fn read_root<T: FromNode>(root: &Node, problems: &mut Problems) -> Option<T> {
+    let excused: &[Code] = if problems.has_syntax_error(root.span.file) { &[Code::MissingKey] } else { &[] };
+    problems.suppressing(excused, |problems| T::read(root, problems))
 }
 
 /// Reports that a value has another type than its key takes.
-pub(crate) fn wrong_type<T: Read>(node: &Node, problems: &mut Problems) {
+pub(crate) fn wrong_type<T: FromNode>(node: &Node, problems: &mut Problems) {
     let expected = T::expected();
     let message = format!("expected {expected}, found {}", node.value.kind());
     let short = expected.split(" such as ").next().and_then(|text| text.split(',').next());
@@ -43,7 +43,7 @@ pub(crate) fn wrong_type<T: Read>(node: &Node, problems: &mut Problems) {
     problems.report(diagnostic.help(format!("write {expected}")));
 }
 
-impl Read for Node {
+impl FromNode for Node {
     fn expected() -> String {
         "a value".into()
     }
@@ -57,7 +57,7 @@ impl Read for Node {
     }
 }
 
-impl Read for String {
+impl FromNode for String {
     fn expected() -> String {
         "a string".into()
     }
@@ -77,7 +77,7 @@ impl Read for String {
     }
 }
 
-impl Read for bool {
+impl FromNode for bool {
     fn expected() -> String {
         "`true` or `false`".into()
     }
@@ -99,7 +99,7 @@ impl Read for bool {
 
 macro_rules! read_integer {
     ($($kind:ty),+) => { $(
-        impl Read for $kind {
+        impl FromNode for $kind {
             fn expected() -> String {
                 format!("a whole number from 0 to {}", i64::try_from(<$kind>::MAX).unwrap_or(i64::MAX))
             }
@@ -128,7 +128,7 @@ macro_rules! read_integer {
 
 read_integer!(u16, u32, u64);
 
-impl Read for f64 {
+impl FromNode for f64 {
     fn expected() -> String {
         "a number".into()
     }
@@ -191,7 +191,7 @@ impl Quantity for Size {
     const PATTERN: &'static str = pattern!("", number, "(?:GiB|MiB|KiB|GB|MB|kB|B)");
 }
 
-impl<Q: Quantity> Read for Q {
+impl<Q: Quantity> FromNode for Q {
     fn expected() -> String {
         Q::EXPECTED.into()
     }
@@ -218,7 +218,7 @@ impl<Q: Quantity> Read for Q {
     }
 }
 
-impl<T: Read> Read for Vec<Spanned<T>> {
+impl<T: FromNode> FromNode for Vec<Spanned<T>> {
     fn expected() -> String {
         format!("an array in `[…]`, each item {}", T::expected())
     }
@@ -236,10 +236,10 @@ impl<T: Read> Read for Vec<Spanned<T>> {
         json!({ "type": "array", "items": T::schema(definitions) })
     }
 
-    fn explain(node: &Node, told: &mut Explanation) {
+    fn explain(node: &Node, values: &mut EffectiveValues) {
         match &node.value {
-            Value::Array(items) if T::HAS_KEYS => told.items(items, T::explain),
-            _ => told.value(node),
+            Value::Array(items) if T::HAS_KEYS => values.items(items, T::explain),
+            _ => values.value(node),
         }
     }
 }
@@ -254,7 +254,7 @@ impl<T> Default for Map<T> {
     }
 }
 
-impl<T: Read> Read for Map<T> {
+impl<T: FromNode> FromNode for Map<T> {
     fn expected() -> String {
         format!("a table of names, each with {}", T::expected())
     }
@@ -276,10 +276,10 @@ impl<T: Read> Read for Map<T> {
 
     const HAS_KEYS: bool = true;
 
-    fn explain(node: &Node, told: &mut Explanation) {
+    fn explain(node: &Node, values: &mut EffectiveValues) {
         let Value::Table(entries) = &node.value else { return };
         for (key, item) in entries {
-            told.below(&key.name, |told| T::explain(item, told));
+            values.descend(&key.name, |values| T::explain(item, values));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map as Object, Value as Json, json};
 
-use crate::document::{Choice, Field, Read, Value};
+use crate::document::{Choice, Field, FromNode, Value};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -15,7 +15,7 @@ pub struct Definitions {
 /// What a table asks of its keys together. Only the schema reads it: reading a document takes any keys together, and
 /// compiling refuses, in words of its own, what does not fit.
 #[derive(Debug, Clone, Copy)]
-pub enum Rule {
+pub enum TableRule {
     /// Of exactly one of these groups all keys are there.
     ExactlyOne(&'static [&'static [&'static str]]),
     /// At most one of these keys is there.
@@ -31,7 +31,7 @@ pub enum Rule {
 }
 
 /// The schema of files whose root is this, in draft 2020-12.
-pub fn schema_of<T: Read>(title: &str) -> Json {
+pub fn schema_of<T: FromNode>(title: &str) -> Json {
     let mut definitions = Definitions::default();
     let mut schema = object([("$schema", json!(DIALECT)), ("title", json!(title))]);
     if let Json::Object(root) = T::schema(&mut definitions) {
@@ -43,7 +43,7 @@ pub fn schema_of<T: Read>(title: &str) -> Json {
 
 impl Definitions {
     /// Describes a table under its name, unless that was done before; a reference to it.
-    pub fn table(&mut self, document: &str, about: &str, fields: &[Field], rules: &[Rule]) -> Json {
+    pub fn table(&mut self, document: &str, about: &str, fields: &[Field], rules: &[TableRule]) -> Json {
         let name = document.strip_suffix("Document").unwrap_or(document);
         if !self.tables.contains_key(name) {
             // Keeps the place, and ends a table that holds itself.
@@ -54,17 +54,20 @@ impl Definitions {
         json!({ "$ref": format!("#/$defs/{name}") })
     }
 
-    fn describe(&mut self, about: &str, fields: &[Field], rules: &[Rule]) -> Json {
+    fn describe(&mut self, about: &str, fields: &[Field], rules: &[TableRule]) -> Json {
         let built = || fields.iter().filter(|field| !field.reserved);
         let known = |key| built().any(|field| field.name == key);
-        debug_assert!(rules.iter().flat_map(Rule::keys).all(known), "a rule names a key that is not there");
+        debug_assert!(
+            rules.iter().flat_map(TableRule::keys).all(known),
+            "a rule names a key that is not there"
+        );
         let properties = built().map(|field| (field.name.to_owned(), self.property(field, rules)));
         let properties: Object<String, Json> = properties.collect();
         let required: Vec<&str> = built()
             .filter(|field| field.required.is_some() && field.unless.is_none())
             .map(|field| field.name)
             .collect();
-        let together: Vec<Json> = rules.iter().filter_map(Rule::schema).collect();
+        let together: Vec<Json> = rules.iter().filter_map(TableRule::schema).collect();
         let mut table = object([
             ("type", json!("object")),
             ("description", json!(about.trim())),
@@ -80,7 +83,7 @@ impl Definitions {
         Json::Object(table)
     }
 
-    fn property(&mut self, field: &Field, rules: &[Rule]) -> Json {
+    fn property(&mut self, field: &Field, rules: &[TableRule]) -> Json {
         let mut property = object([("description", json!(field.about.trim()))]);
         if let Json::Object(value) = (field.schema)(self) {
             property.extend(value);
@@ -95,16 +98,16 @@ impl Definitions {
         let is_array = property.get("type") == Some(&json!("array"));
         let of_key = rules.iter().filter(|rule| rule.keys().contains(&field.name));
         property.extend(of_key.filter_map(|rule| match rule {
-            Rule::NotEmpty(_) if is_array => Some(("minItems".to_owned(), json!(1))),
-            Rule::NotEmpty(_) => Some(("minProperties".to_owned(), json!(1))),
-            Rule::Matches(_, pattern) => Some(("pattern".to_owned(), json!(pattern))),
+            TableRule::NotEmpty(_) if is_array => Some(("minItems".to_owned(), json!(1))),
+            TableRule::NotEmpty(_) => Some(("minProperties".to_owned(), json!(1))),
+            TableRule::Matches(_, pattern) => Some(("pattern".to_owned(), json!(pattern))),
             _ => None,
         }));
         Json::Object(property)
     }
 }
 
-impl Rule {
+impl TableRule {
     /// What the table as a whole must match; nothing where the rule is about single keys.
     fn schema(&self) -> Option<Json> {
         match self {
@@ -142,7 +145,7 @@ impl Rule {
 }
 
 /// One of a closed set of words.
-pub(crate) fn one_of_words<C: Choice>() -> Json {
+pub(crate) fn words_schema<C: Choice>() -> Json {
     let words: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
     json!({ "enum": words })
 }

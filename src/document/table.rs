@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span, did_you_mean};
-use crate::document::{Definitions, Explanation, Key, Node, Read, Spanned, Value};
+use crate::document::{Definitions, EffectiveValues, FromNode, Key, Node, Spanned, Value};
 
 /// A key that a table can have.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Field {
     /// The key that must be there for the default to count.
     pub with: Option<&'static str>,
     /// Tells what of its value is in effect.
-    pub explain: fn(&Node, &mut Explanation),
+    pub explain: fn(&Node, &mut EffectiveValues),
     /// Whether it belongs to the language but is not built yet.
     pub reserved: bool,
 }
@@ -64,7 +64,7 @@ impl<'n> Fields<'n> {
         report_unknown(&unknown, fields, problems);
         not_built.iter().for_each(|key| report_not_built(key, problems));
         // What is not built yet may stand for what is missing, and so may what is misspelt.
-        let near = if problems.full() { &[] } else { unknown.as_slice() };
+        let near = if problems.is_full() { &[] } else { unknown.as_slice() };
         let misspelt = |name| near.iter().any(|key| did_you_mean(&key.name, [name]).is_some());
         let there = |name| entries.iter().any(|(key, _)| key.name == name);
         let missing = |field: &&Field| !there(field.name) && !field.unless.is_some_and(there);
@@ -76,7 +76,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The value of a key, if it is there and can be read, or its default.
-    pub fn take<T: Read>(&self, field: &Field, problems: &mut Problems) -> Option<Spanned<T>> {
+    pub fn take<T: FromNode>(&self, field: &Field, problems: &mut Problems) -> Option<Spanned<T>> {
         match self.entries.iter().find(|(key, _)| key.name == field.name) {
             Some((_, node)) => Some(Spanned::new(T::read(node, problems)?, node.span)),
             None => {
@@ -105,7 +105,7 @@ fn report_unknown(keys: &[&Key], fields: &[Field], problems: &mut Problems) {
         _ => format!("the keys here are {known}"),
     };
     for key in keys {
-        if problems.full() {
+        if problems.is_full() {
             return;
         }
         let diagnostic = Diagnostic::new(Code::UnknownKey, format!("unknown key `{}`", key.name))
@@ -126,20 +126,20 @@ fn report_missing(field: &Field, node: &Node, problems: &mut Problems) {
 
 fn report_not_built(key: &Key, problems: &mut Problems) {
     let message = format!("`{}` is not built yet", key.name);
-    let diagnostic = Diagnostic::new(Code::NotBuilt, message).at(key.span, "not built yet");
+    let diagnostic = Diagnostic::new(Code::NotImplemented, message).at(key.span, "not built yet");
     problems.report(diagnostic.help("this version cannot do it; take the key out"));
 }
 
 /// A value that may also be given by a table.
 #[derive(Debug, Clone, PartialEq)]
-pub enum FileOr<T, D> {
+pub enum PlainOrTable<T, D> {
     /// The short form.
     Plain(T),
     /// The table.
     Table(D),
 }
 
-impl<T: Read, D: Read> Read for FileOr<T, D> {
+impl<T: FromNode, D: FromNode> FromNode for PlainOrTable<T, D> {
     fn expected() -> String {
         format!("{} or {}", T::expected(), D::expected())
     }
@@ -157,10 +157,10 @@ impl<T: Read, D: Read> Read for FileOr<T, D> {
 
     const HAS_KEYS: bool = D::HAS_KEYS;
 
-    fn explain(node: &Node, told: &mut Explanation) {
+    fn explain(node: &Node, values: &mut EffectiveValues) {
         match &node.value {
-            Value::Table(_) => D::explain(node, told),
-            _ => T::explain(node, told),
+            Value::Table(_) => D::explain(node, values),
+            _ => T::explain(node, values),
         }
     }
 }
@@ -190,31 +190,31 @@ macro_rules! document {
                 $( $crate::document::Field {
                     name: stringify!($field),
                     about: concat!($( $doc ),+),
-                    schema: <$kind as $crate::document::Read>::schema,
+                    schema: <$kind as $crate::document::FromNode>::schema,
                     required: $crate::document::document!(@required $kind $(, $absent $( ($how) )? )?),
                     unless: $crate::document::document!(@key $( $( $unless )? )?),
                     default: $crate::document::document!(@default $( $absent $( ($how) )? )?),
                     otherwise: $crate::document::document!(@otherwise $( $absent $( ($how) )? )?),
                     with: $crate::document::document!(@key $( $( $with )? )?),
-                    explain: <$kind as $crate::document::Read>::explain,
+                    explain: <$kind as $crate::document::FromNode>::explain,
                     reserved: false,
                 }, )*
                 $( $( $crate::document::Field {
                     name: stringify!($reserved),
                     about: "",
-                    schema: <$crate::document::Node as $crate::document::Read>::schema,
+                    schema: <$crate::document::Node as $crate::document::FromNode>::schema,
                     required: None,
                     unless: None,
                     default: None,
                     otherwise: None,
                     with: None,
-                    explain: <$crate::document::Node as $crate::document::Read>::explain,
+                    explain: <$crate::document::Node as $crate::document::FromNode>::explain,
                     reserved: true,
                 }, )+ )?
             ];
         }
 
-        impl $crate::document::Read for $name {
+        impl $crate::document::FromNode for $name {
             fn expected() -> String {
                 $expected.into()
             }
@@ -233,18 +233,18 @@ macro_rules! document {
             }
 
             fn schema(definitions: &mut $crate::document::Definitions) -> serde_json::Value {
-                let rules: &[$crate::document::Rule] = &[$( $( $rule ),+ )?];
+                let rules: &[$crate::document::TableRule] = &[$( $( $rule ),+ )?];
                 definitions.table(stringify!($name), concat!($( $about ),+), Self::FIELDS, rules)
             }
 
             const HAS_KEYS: bool = true;
 
-            fn explain(node: &$crate::document::Node, told: &mut $crate::document::Explanation) {
-                told.table(node, Self::FIELDS);
+            fn explain(node: &$crate::document::Node, values: &mut $crate::document::EffectiveValues) {
+                values.table(node, Self::FIELDS);
             }
         }
     };
-    (@required $kind:ty, required) => { Some(<$kind as $crate::document::Read>::expected) };
+    (@required $kind:ty, required) => { Some(<$kind as $crate::document::FromNode>::expected) };
     (@required $kind:ty, required ($how:literal)) => { Some(|| $how.into()) };
     (@required $kind:ty $(, $other:ident $( ($how:literal) )? )?) => { None };
     (@default default ($value:literal)) => { Some(|| $value.into()) };

@@ -4,11 +4,11 @@ use tokio::time::Instant;
 
 /// Time as offsets from the start of a phase.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(super) struct PhaseClock {
     start: Instant,
 }
 
-impl Clock {
+impl PhaseClock {
     pub(super) fn starting_at(start: Instant) -> Self {
         Self { start }
     }

@@ -16,10 +16,10 @@ use crate::event::{RunEvent, StopHandle, StopSignal};
 use crate::plan::model::{Phase, PhaseId};
 
 /// Users have no more time than this to connect before a phase begins; the others connect in it.
-const LONGEST_LEAD: Duration = Duration::from_secs(10);
+const MAX_CONNECT_LEAD: Duration = Duration::from_secs(10);
 
 /// An order to a worker: a phase and when it starts.
-type Order = (PhaseId, Instant);
+type PhaseOrder = (PhaseId, Instant);
 
 /// Starts the run, which tells its events until it has ended; the handle stops it early. Where time is not the machine's,
 /// this needs a runtime of one thread that tasks cannot leave.
@@ -34,14 +34,14 @@ pub fn start(job: Job, events: UnboundedSender<RunEvent>) -> std::io::Result<Sto
     for number in 0..job.workers {
         let (sender, receiver) = unbounded_channel();
         orders.push(sender);
-        let make =
-            WorkerMaker { number, job: Arc::clone(&job), stop: signal.clone(), events: events.clone() };
+        let setup =
+            WorkerSetup { number, job: Arc::clone(&job), stop: signal.clone(), events: events.clone() };
         let done = done.clone();
         if job.real_time {
             let name = format!("worker-{number}");
-            thread::Builder::new().name(name).spawn(move || make.work(receiver, &done))?;
+            thread::Builder::new().name(name).spawn(move || setup.run(receiver, &done))?;
         } else {
-            spawn_local(make.work_here(receiver, done));
+            spawn_local(setup.work_here(receiver, done));
         }
     }
     let real_time = job.real_time;
@@ -57,34 +57,34 @@ pub fn start(job: Job, events: UnboundedSender<RunEvent>) -> std::io::Result<Sto
     Ok(stop)
 }
 
-const DESCRIPTORS: &str = "a runtime needs a few descriptors, which the preflight made sure of";
+const EXPECT_RUNTIME: &str = "a runtime needs a few descriptors, which the preflight made sure of";
 
 fn runtime() -> tokio::runtime::Runtime {
-    Builder::new_current_thread().enable_all().build().expect(DESCRIPTORS)
+    Builder::new_current_thread().enable_all().build().expect(EXPECT_RUNTIME)
 }
 
 /// One whose tasks stay on its thread.
 fn local_runtime() -> LocalRuntime {
-    Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect(DESCRIPTORS)
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect(EXPECT_RUNTIME)
 }
 
 /// What a worker is made of, on its own thread.
-struct WorkerMaker {
+struct WorkerSetup {
     number: usize,
     job: Arc<Job>,
     stop: StopSignal,
     events: UnboundedSender<RunEvent>,
 }
 
-impl WorkerMaker {
-    fn make(self) -> Worker {
+impl WorkerSetup {
+    fn setup(self) -> Worker {
         let Self { number, job, stop, events } = self;
         Worker { number, job, stop, events }
     }
 
     /// Works on a thread of its own.
-    fn work(self, mut orders: UnboundedReceiver<Order>, done: &UnboundedSender<()>) {
-        let worker = Rc::new(self.make());
+    fn run(self, mut orders: UnboundedReceiver<PhaseOrder>, done: &UnboundedSender<()>) {
+        let worker = Rc::new(self.setup());
         while let Some((phase, start)) = orders.blocking_recv() {
             let worker = Rc::clone(&worker);
             // As a task of its own, for waking what is not one costs a system call.
@@ -98,8 +98,8 @@ impl WorkerMaker {
     }
 
     /// Works on the caller's thread.
-    async fn work_here(self, mut orders: UnboundedReceiver<Order>, done: UnboundedSender<()>) {
-        let worker = self.make();
+    async fn work_here(self, mut orders: UnboundedReceiver<PhaseOrder>, done: UnboundedSender<()>) {
+        let worker = self.setup();
         while let Some((phase, start)) = orders.recv().await {
             worker.run(phase, start).await;
             if done.send(()).is_err() {
@@ -111,7 +111,7 @@ impl WorkerMaker {
 
 struct Conductor {
     job: Arc<Job>,
-    orders: Vec<UnboundedSender<Order>>,
+    orders: Vec<UnboundedSender<PhaseOrder>>,
     finished: UnboundedReceiver<()>,
     events: UnboundedSender<RunEvent>,
     stop: StopSignal,
@@ -132,13 +132,13 @@ impl Conductor {
     /// and a handshake of TLS much longer.
     fn lead(&self, phase: &Phase) -> Duration {
         let Job { plan, workers, .. } = &*self.job;
-        let of_a_user = match plan.target.tls {
+        let per_user = match plan.target.tls {
             None => Duration::from_micros(200),
             Some(_) => Duration::from_millis(1),
         };
-        let connecting = of_a_user * phase.users_at_once() / u32::try_from(*workers).unwrap_or(1);
-        let seating = Duration::from_micros(5) * phase.users;
-        Duration::from_millis(20) + seating + connecting.min(LONGEST_LEAD)
+        let connecting = per_user * phase.users_at_once() / u32::try_from(*workers).unwrap_or(1);
+        let placing = Duration::from_micros(5) * phase.users;
+        Duration::from_millis(20) + placing + connecting.min(MAX_CONNECT_LEAD)
     }
 
     /// One phase on all workers, until all have drained; returns how long it ran.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::engine::wire::socket::Dialer;
-use crate::measure::watch::Limits;
+use crate::measure::indicator::Limits;
 use crate::plan::model::{PhaseId, Plan};
 
 /// What the engine is to do.
@@ -19,7 +19,7 @@ pub struct Job {
     /// The limits that response times are counted against.
     pub limits: Arc<Limits>,
     /// How many samples each worker hands over whole.
-    pub log_room: usize,
+    pub log_capacity: usize,
     /// Whether to tell what happens to connections and users.
     pub verbose: bool,
     /// Whether time is the machine's: then each worker has a thread of its own, waits by a fine timer and watches how its

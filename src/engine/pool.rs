@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// An arrival to be carried out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ticket {
+pub(super) struct Arrival {
     /// The arrival's number in the phase, from 0.
     pub(super) number: u64,
     /// When the schedule wanted it.
@@ -19,7 +19,7 @@ pub(super) struct Ticket {
     pub(super) user_wait: Duration,
 }
 
-impl Ticket {
+impl Arrival {
     pub(super) fn new(number: u64, intended: Duration, offered: Duration) -> Self {
         Self { number, intended, offered, user_wait: Duration::ZERO }
     }
@@ -28,103 +28,103 @@ impl Ticket {
 /// The users of one class on one worker. The user that has been idle the longest gets the next arrival.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    inner: RefCell<Inner>,
+    inner: RefCell<PoolState>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct PoolState {
     idle: VecDeque<usize>,
-    seats: Vec<Seat>,
-    waiting: VecDeque<Ticket>,
+    slots: Vec<PoolSlot>,
+    waiting: VecDeque<Arrival>,
     closed: bool,
     /// Wants to know when nothing waits any more.
-    watcher: Option<Waker>,
+    empty_waker: Option<Waker>,
 }
 
 /// Where a user waits.
 #[derive(Debug, Default)]
-struct Seat {
-    ticket: Option<Ticket>,
+struct PoolSlot {
+    arrival: Option<Arrival>,
     waker: Option<Waker>,
     idle: bool,
 }
 
 impl Pool {
     /// A place for one more user.
-    pub(super) fn seat(&self) -> usize {
+    pub(super) fn add_slot(&self) -> usize {
         let mut inner = self.inner.borrow_mut();
-        inner.seats.push(Seat::default());
-        inner.seats.len() - 1
+        inner.slots.push(PoolSlot::default());
+        inner.slots.len() - 1
     }
 
     /// Gives an arrival to an idle user or lets it wait for one.
-    pub(super) fn offer(&self, ticket: Ticket) {
+    pub(super) fn offer(&self, arrival: Arrival) {
         let mut inner = self.inner.borrow_mut();
         let Some(user) = inner.idle.pop_front() else {
-            inner.waiting.push_back(ticket);
+            inner.waiting.push_back(arrival);
             return;
         };
-        let seat = &mut inner.seats[user];
-        seat.idle = false;
-        seat.ticket = Some(ticket);
-        if let Some(waker) = seat.waker.take() {
+        let slot = &mut inner.slots[user];
+        slot.idle = false;
+        slot.arrival = Some(arrival);
+        if let Some(waker) = slot.waker.take() {
             waker.wake();
         }
     }
 
     /// The next arrival for a user; `None` when there will be none.
-    pub(super) async fn next(&self, seat: usize, now: impl Fn() -> Duration) -> Option<Ticket> {
+    pub(super) async fn next(&self, slot: usize, now: impl Fn() -> Duration) -> Option<Arrival> {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
-            if let Some(ticket) = inner.seats[seat].ticket.take() {
-                return Poll::Ready(Some(ticket));
+            if let Some(arrival) = inner.slots[slot].arrival.take() {
+                return Poll::Ready(Some(arrival));
             }
-            if !inner.seats[seat].idle {
-                if let Some(mut ticket) = inner.waiting.pop_front() {
-                    ticket.user_wait = now().saturating_sub(ticket.offered);
+            if !inner.slots[slot].idle {
+                if let Some(mut arrival) = inner.waiting.pop_front() {
+                    arrival.user_wait = now().saturating_sub(arrival.offered);
                     if inner.waiting.is_empty()
-                        && let Some(watcher) = inner.watcher.take()
+                        && let Some(empty_waker) = inner.empty_waker.take()
                     {
-                        watcher.wake();
+                        empty_waker.wake();
                     }
-                    return Poll::Ready(Some(ticket));
+                    return Poll::Ready(Some(arrival));
                 }
                 if inner.closed {
                     return Poll::Ready(None);
                 }
-                inner.seats[seat].idle = true;
-                inner.idle.push_back(seat);
+                inner.slots[slot].idle = true;
+                inner.idle.push_back(slot);
             } else if inner.closed {
                 return Poll::Ready(None);
             }
-            inner.seats[seat].waker = Some(cx.waker().clone());
+            inner.slots[slot].waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
     }
 
     /// Returns as soon as nothing waits.
-    pub(super) async fn emptied(&self) {
+    pub(super) async fn wait_until_empty(&self) {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
             if inner.waiting.is_empty() {
                 return Poll::Ready(());
             }
-            inner.watcher = Some(cx.waker().clone());
+            inner.empty_waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
     }
 
     /// When the arrival that waits the longest was intended.
-    pub(super) fn longest_waiting(&self) -> Option<Duration> {
-        self.inner.borrow().waiting.front().map(|ticket| ticket.intended)
+    pub(super) fn oldest_waiting(&self) -> Option<Duration> {
+        self.inner.borrow().waiting.front().map(|arrival| arrival.intended)
     }
 
     /// Takes back the arrivals that were intended up to a moment and still wait.
-    pub(super) fn take_waiting(&self, until: Duration) -> Vec<Ticket> {
+    pub(super) fn take_waiting(&self, until: Duration) -> Vec<Arrival> {
         let waiting = &mut self.inner.borrow_mut().waiting;
-        let expired = waiting.iter().take_while(|ticket| ticket.intended <= until).count();
+        let expired = waiting.iter().take_while(|arrival| arrival.intended <= until).count();
         waiting.drain(..expired).collect()
     }
 
@@ -132,7 +132,7 @@ impl Pool {
     pub(super) fn close(&self) {
         let mut inner = self.inner.borrow_mut();
         inner.closed = true;
-        inner.seats.iter_mut().filter_map(|seat| seat.waker.take()).for_each(Waker::wake);
+        inner.slots.iter_mut().filter_map(|slot| slot.waker.take()).for_each(Waker::wake);
     }
 }
 
@@ -142,21 +142,21 @@ mod tests {
 
     use super::*;
 
-    fn ticket(number: u64) -> Ticket {
-        Ticket::new(number, Duration::from_secs(number), Duration::from_secs(number))
+    fn arrival(number: u64) -> Arrival {
+        Arrival::new(number, Duration::from_secs(number), Duration::from_secs(number))
     }
 
     #[tokio::test]
     async fn the_longest_idle_user_gets_the_next_arrival_and_waiting_is_measured() {
         let pool = Rc::new(Pool::default());
-        let (first, second) = (pool.seat(), pool.seat());
+        let (first, second) = (pool.add_slot(), pool.add_slot());
         let now = || Duration::from_secs(10);
-        pool.offer(ticket(0));
+        pool.offer(arrival(0));
         let waited = pool.next(second, now).await.unwrap();
         assert_eq!((waited.number, waited.user_wait), (0, Duration::from_secs(10)));
         let (a, b, ()) = tokio::join!(pool.next(first, now), pool.next(second, now), async {
-            pool.offer(ticket(1));
-            pool.offer(ticket(2));
+            pool.offer(arrival(1));
+            pool.offer(arrival(2));
         });
         assert_eq!((a.unwrap().number, b.unwrap().number), (1, 2));
     }
@@ -164,27 +164,27 @@ mod tests {
     #[tokio::test]
     async fn a_closed_pool_sends_users_home_but_not_before_the_last_arrival() {
         let pool = Pool::default();
-        let seat = pool.seat();
-        pool.offer(ticket(1));
+        let slot = pool.add_slot();
+        pool.offer(arrival(1));
         pool.close();
-        assert!(pool.next(seat, || Duration::ZERO).await.is_some());
-        assert!(pool.next(seat, || Duration::ZERO).await.is_none());
+        assert!(pool.next(slot, || Duration::ZERO).await.is_some());
+        assert!(pool.next(slot, || Duration::ZERO).await.is_none());
     }
 
     #[tokio::test]
-    async fn it_is_told_when_nothing_waits_any_more() {
+    async fn an_emptied_queue_wakes_its_waiter() {
         let pool = Pool::default();
-        let seat = pool.seat();
-        pool.offer(ticket(1));
-        let ((), taken) = tokio::join!(pool.emptied(), pool.next(seat, || Duration::ZERO));
+        let slot = pool.add_slot();
+        pool.offer(arrival(1));
+        let ((), taken) = tokio::join!(pool.wait_until_empty(), pool.next(slot, || Duration::ZERO));
         assert_eq!(taken.unwrap().number, 1);
     }
 
     #[test]
     fn arrivals_that_waited_too_long_are_taken_back() {
         let pool = Pool::default();
-        (1..4).for_each(|number| pool.offer(ticket(number)));
+        (1..4).for_each(|number| pool.offer(arrival(number)));
         assert_eq!(pool.take_waiting(Duration::from_secs(2)).len(), 2);
-        assert_eq!(pool.longest_waiting(), Some(Duration::from_secs(3)));
+        assert_eq!(pool.oldest_waiting(), Some(Duration::from_secs(3)));
     }
 }

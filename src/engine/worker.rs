@@ -10,20 +10,20 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
-use crate::engine::alarm::{Alarm, Meeting};
-use crate::engine::clock::Clock;
-use crate::engine::heart::Heart;
+use crate::engine::clock::PhaseClock;
+use crate::engine::heartbeat::Heartbeat;
 use crate::engine::job::Job;
-use crate::engine::pool::{Pool, Ticket};
-use crate::engine::user::life::{Desk, Life, User};
-use crate::engine::user::prepared::Behaviour;
-use crate::engine::user::stage::{CONNECTING, Numbering, Stage};
+use crate::engine::pool::{Arrival, Pool};
+use crate::engine::timer::{PreciseTimer, Precision};
+use crate::engine::user::context::{MAX_PRECONNECTING, Numbering, PhaseContext};
+use crate::engine::user::prepared::PreparedClass;
+use crate::engine::user::virtual_user::{ActivePeriod, OpenSlot, User};
 use crate::engine::wire::connection::Pause;
 use crate::event::{RunEvent, StopSignal};
-use crate::measure::recorder::{Latency, Recorder, Scope};
+use crate::measure::recorder::{Latency, Recorder, RecorderScope};
 use crate::plan::Spacing;
-use crate::plan::draw::{Draw, Occasion};
 use crate::plan::model::{Load, OpenLoad, Phase, PhaseId, Plan};
+use crate::plan::random::{RandomStream, StreamKey};
 use crate::schedule::{Arrivals, Dealer, deal};
 
 /// What a worker is and where it tells what happens.
@@ -36,13 +36,13 @@ pub(super) struct Worker {
 
 /// A user of this worker.
 #[derive(Clone, Copy)]
-struct Mine {
+struct OwnUser {
     number: u32,
     class: usize,
 }
 
 /// How often a worker hands over what it recorded.
-const EVERY: Duration = Duration::from_secs(1);
+const HAND_OVER_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Does this worker's part of a phase that starts at a moment, and returns when it has drained. Needs a runtime of
@@ -50,30 +50,30 @@ impl Worker {
     pub(super) async fn run(&self, id: PhaseId, start: Instant) {
         let plan = &self.job.plan;
         let phase = &plan.phases[id.index()];
-        let stage = Rc::new(self.stage(id, Clock::starting_at(start)));
+        let context = Rc::new(self.context(id, PhaseClock::starting_at(start)));
         let users = self.users(phase);
-        let ringing = spawn_local(ring(Rc::clone(&stage)));
-        let beginning = spawn_local(let_all_connect(Rc::clone(&stage)));
+        let timer_task = spawn_local(drive_timer(Rc::clone(&context)));
+        let preconnect_gate = spawn_local(stop_preconnecting(Rc::clone(&context)));
         let mut tasks = match phase.load {
-            Load::Closed => self.start_closed(phase, &users, &stage),
+            Load::Closed => self.spawn_closed_users(phase, &users, &context),
             Load::Open(load) => {
-                let (pools, mut tasks) = self.seat_users(phase, &users, &stage);
-                let starts = starts(phase, load, stage.draw(Occasion::Gaps));
-                let dealt = Dealt::new(plan, phase, starts, (self.number, self.job.workers));
+                let (pools, mut tasks) = self.spawn_open_users(phase, &users, &context);
+                let starts = starts(phase, load, context.draw(StreamKey::ArrivalGaps));
+                let arrivals = WorkerArrivals::new(plan, phase, starts, (self.number, self.job.workers));
                 // Users leave when nothing waits any more; where they left before, what waits is still to be dropped.
-                tasks.push(spawn_local(dispatch(Rc::clone(&stage), pools, dealt)));
+                tasks.push(spawn_local(dispatch(Rc::clone(&context), pools, arrivals)));
                 tasks
             }
         };
-        let stopper = Rc::clone(&stage);
+        let stopper = Rc::clone(&context);
         tasks.push(spawn_local(async move {
             let mut stop = stopper.stop.clone();
             tokio::select! {
                 () = stop.wait() => {
                     stopper.recorder.borrow_mut().end_at(stopper.clock.now());
-                    stopper.interrupt();
+                    stopper.wake_for_stop();
                 }
-                () = stopper.until(stopper.end, Meeting::Closely) => {}
+                () = stopper.until(stopper.end, Precision::Coarse) => {}
             }
         }));
         let drained = async {
@@ -81,112 +81,117 @@ impl Worker {
                 task.await.expect("no task is aborted, and a panic ends the process");
             }
         };
-        self.hand_over_until(drained, &stage).await;
-        ringing.abort();
-        beginning.abort();
+        self.hand_over_until(drained, &context).await;
+        timer_task.abort();
+        preconnect_gate.abort();
     }
 
-    fn stage(&self, id: PhaseId, clock: Clock) -> Stage {
+    fn context(&self, id: PhaseId, clock: PhaseClock) -> PhaseContext {
         let plan = &self.job.plan;
         let phase = &plan.phases[id.index()];
         let end = phase.duration.duration();
         let limits = Arc::clone(&self.job.limits);
-        let latent = plan.classes_of(phase).any(|class| class.network_latency.is_some());
-        let scope = Scope {
+        let has_latency = plan.classes_of(phase).any(|class| class.network_latency.is_some());
+        let scope = RecorderScope {
             phase: id.0,
             worker: u16::try_from(self.number).expect("fewer than 65 536 workers"),
-            latency: if latent { Latency::Some } else { Latency::None },
+            latency: if has_latency { Latency::Some } else { Latency::None },
         };
         let events = self.events.clone();
-        Stage {
+        PhaseContext {
             clock,
-            alarm: if self.job.real_time { Alarm::new() } else { Alarm::of_the_runtime() },
-            recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_room)),
+            timer: if self.job.real_time { PreciseTimer::new() } else { PreciseTimer::from_runtime() },
+            recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_capacity)),
             target: plan.target.clone(),
             dialer: self.job.dialer.clone(),
-            connecting: Semaphore::new(CONNECTING),
-            behaviours: Rc::new(Behaviour::of_classes(plan)),
+            preconnect_permits: Semaphore::new(MAX_PRECONNECTING),
+            prepared_classes: Rc::new(PreparedClass::of_classes(plan)),
             seed: self.job.seed,
             phase: id.0,
             end,
             stop: self.stop.clone(),
             numbering: Numbering::of_phase(plan, phase),
             secrets: plan.secrets.clone(),
-            witness: None,
+            exchange_log: None,
             // A run that no one listens to any more is not worth talking about.
-            tell: self.job.verbose.then(|| -> Box<dyn Fn(String)> {
-                Box::new(move |text| drop(events.send(RunEvent::Told(text))))
+            verbose_log: self.job.verbose.then(|| -> Box<dyn Fn(String)> {
+                Box::new(move |text| drop(events.send(RunEvent::Verbose(text))))
             }),
         }
     }
 
     /// The users of this worker: user u is worker u mod n's.
-    fn users(&self, phase: &Phase) -> Vec<Mine> {
+    fn users(&self, phase: &Phase) -> Vec<OwnUser> {
         let classes = classes_of_users(phase);
-        let mine = (0..phase.users).zip(classes).skip(self.number).step_by(self.job.workers);
-        mine.map(|(number, class)| Mine { number, class }).collect()
+        let own = (0..phase.users).zip(classes).skip(self.number).step_by(self.job.workers);
+        own.map(|(number, class)| OwnUser { number, class }).collect()
     }
 
-    fn start_closed(&self, phase: &Phase, users: &[Mine], stage: &Rc<Stage>) -> Vec<JoinHandle<()>> {
-        let there = users.iter().map(|mine| (mine, lives(phase, mine.number)));
-        let tasks = there.filter_map(|(Mine { number, class }, lives)| {
-            stage.expect(lives.first()?.since);
+    fn spawn_closed_users(
+        &self,
+        phase: &Phase,
+        users: &[OwnUser],
+        context: &Rc<PhaseContext>,
+    ) -> Vec<JoinHandle<()>> {
+        let there = users.iter().map(|own| (own, active_periods(phase, own.number)));
+        let tasks = there.filter_map(|(OwnUser { number, class }, active_periods)| {
+            context.expect(active_periods.first()?.since);
             let wait = self.job.plan.classes[*class].wait;
-            let user = Box::new(User::new(Rc::clone(stage), *number, *class));
-            Some(spawn_local(user.loop_closed(lives, wait)))
+            let user = Box::new(User::new(Rc::clone(context), *number, *class));
+            Some(spawn_local(user.run_closed(active_periods, wait)))
         });
         tasks.collect()
     }
 
     /// Seats the users of an open phase, by class.
-    fn seat_users(
+    fn spawn_open_users(
         &self,
         phase: &Phase,
-        users: &[Mine],
-        stage: &Rc<Stage>,
+        users: &[OwnUser],
+        context: &Rc<PhaseContext>,
     ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<()>>) {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
-        let tasks = users.iter().filter_map(|Mine { number, class }| {
-            let life = *lives(phase, *number).first()?;
-            stage.expect(life.since);
+        let tasks = users.iter().filter_map(|OwnUser { number, class }| {
+            let period = *active_periods(phase, *number).first()?;
+            context.expect(period.since);
             let wait = self.job.plan.classes[*class].wait;
             let pool = Rc::clone(&pools[*class]);
-            let desk = Desk { seat: pool.seat(), pool, pause: usual_pause(phase) };
-            let user = Box::new(User::new(Rc::clone(stage), *number, *class));
-            Some(spawn_local(user.serve_open(life, wait, desk)))
+            let slot = OpenSlot { slot: pool.add_slot(), pool, pause: usual_pause(phase) };
+            let user = Box::new(User::new(Rc::clone(context), *number, *class));
+            Some(spawn_local(user.serve_open(period, wait, slot)))
         });
         let tasks = tasks.collect();
         (pools, tasks)
     }
 
-    async fn hand_over_until(&self, drained: impl Future<Output = ()>, stage: &Stage) {
-        let mut tick = EVERY;
+    async fn hand_over_until(&self, drained: impl Future<Output = ()>, context: &PhaseContext) {
+        let mut tick = HAND_OVER_INTERVAL;
         let mut drained = std::pin::pin!(drained);
-        let start = stage.clock.moment(Duration::ZERO);
-        let mut heart = self.job.real_time.then(|| Heart::starting_at(start, stage.clock));
+        let start = context.clock.moment(Duration::ZERO);
+        let mut heartbeat = self.job.real_time.then(|| Heartbeat::starting_at(start, context.clock));
         loop {
-            let due = stage.clock.moment(tick);
-            let next = heart.as_ref().map_or(due, |heart| heart.due().min(due));
+            let due = context.clock.moment(tick);
+            let next = heartbeat.as_ref().map_or(due, |heartbeat| heartbeat.due().min(due));
             let done = tokio::select! {
                 () = &mut drained => true,
                 () = sleep_until(next) => false,
             };
-            if let Some(heart) = &mut heart {
-                heart.beat(&mut stage.recorder.borrow_mut());
+            if let Some(heartbeat) = &mut heartbeat {
+                heartbeat.beat(&mut context.recorder.borrow_mut());
             }
             if !done && Instant::now() < due {
                 continue;
             }
-            if let Some(heart) = &mut heart {
-                heart.look(&mut stage.recorder.borrow_mut());
+            if let Some(heartbeat) = &mut heartbeat {
+                heartbeat.sample_cpu(&mut context.recorder.borrow_mut());
             }
-            let (batch, log) = stage.recorder.borrow_mut().drain(stage.clock.now());
+            let (batch, log) = context.recorder.borrow_mut().drain(context.clock.now());
             // Where the session is gone there is no one left to tell.
             let _ = self.events.send(RunEvent::Recorded { batch, log });
             if done {
                 return;
             }
-            tick = Duration::from_secs(stage.clock.now().as_secs()) + EVERY;
+            tick = Duration::from_secs(context.clock.now().as_secs()) + HAND_OVER_INTERVAL;
         }
     }
 }
@@ -198,12 +203,12 @@ fn classes_of_users(phase: &Phase) -> Vec<usize> {
 }
 
 /// When a user of a phase is there.
-fn lives(phase: &Phase, user: u32) -> Vec<Life> {
-    let lives = phase.lives(user).into_iter().map(|(since, until)| Life {
+fn active_periods(phase: &Phase, user: u32) -> Vec<ActivePeriod> {
+    let active_periods = phase.active_periods(user).into_iter().map(|(since, until)| ActivePeriod {
         since: Duration::from_secs_f64(since),
         until: Duration::from_secs_f64(until),
     });
-    lives.collect()
+    active_periods.collect()
 }
 
 /// How long a user of an open phase is idle between two arrivals, more or less.
@@ -213,7 +218,7 @@ fn usual_pause(phase: &Phase) -> Pause {
 }
 
 /// The intended starts of an open phase, the same on every worker.
-fn starts(phase: &Phase, load: OpenLoad, mut gaps: Draw) -> Box<dyn Iterator<Item = Duration>> {
+fn starts(phase: &Phase, load: OpenLoad, mut gaps: RandomStream) -> Box<dyn Iterator<Item = Duration>> {
     let arrivals = Arrivals::new((load.from, load.to), phase.ramp(), phase.duration);
     match load.spacing {
         Spacing::Even => Box::new(arrivals.spaced(0.0, || 1.0)),
@@ -225,7 +230,7 @@ fn starts(phase: &Phase, load: OpenLoad, mut gaps: Draw) -> Box<dyn Iterator<Ite
 }
 
 /// The arrivals that fall to one worker. Every worker deals all of them in the same way.
-struct Dealt {
+struct WorkerArrivals {
     starts: std::iter::Enumerate<Box<dyn Iterator<Item = Duration>>>,
     worker: usize,
     /// The phase's classes, and for each how its arrivals are dealt to workers.
@@ -233,7 +238,7 @@ struct Dealt {
     by_class: Dealer,
 }
 
-impl Dealt {
+impl WorkerArrivals {
     fn new(
         plan: &Plan,
         phase: &Phase,
@@ -256,7 +261,7 @@ impl Dealt {
     }
 }
 
-impl Iterator for Dealt {
+impl Iterator for WorkerArrivals {
     /// The arrival's number, the class that carries it, and when it is intended.
     type Item = (u64, usize, Duration);
 
@@ -271,53 +276,53 @@ impl Iterator for Dealt {
     }
 }
 
-async fn ring(stage: Rc<Stage>) {
-    stage.alarm.ring().await;
+async fn drive_timer(context: Rc<PhaseContext>) {
+    context.timer.drive().await;
 }
 
 /// When the phase begins, no one waits for others to connect.
-async fn let_all_connect(stage: Rc<Stage>) {
-    stage.reach(Duration::ZERO).await;
-    stage.connecting.close();
+async fn stop_preconnecting(context: Rc<PhaseContext>) {
+    context.wait_for_start(Duration::ZERO).await;
+    context.preconnect_permits.close();
 }
 
 /// Gives every arrival to a user when it is intended, and drops those that waited for too long.
-async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
-    let patience = stage.target.timeout.duration();
-    let mut stop = stage.stop.clone();
-    let mut next = dealt.next();
-    expect(&stage, next);
+async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals: WorkerArrivals) {
+    let patience = context.target.timeout.duration();
+    let mut stop = context.stop.clone();
+    let mut next = arrivals.next();
+    expect(&context, next);
     loop {
         if next.is_none() {
             pools.iter().for_each(|pool| pool.close());
         }
-        let expiry = pools.iter().filter_map(|pool| pool.longest_waiting()).min().map(|at| at + patience);
+        let expiry = pools.iter().filter_map(|pool| pool.oldest_waiting()).min().map(|at| at + patience);
         let Some(wake) = [next.map(|(_, _, at)| at), expiry].into_iter().flatten().min() else { break };
         let stopped = tokio::select! {
             biased;
             () = stop.wait() => true,
-            () = stage.until(wake, Meeting::Exactly) => false,
-            () = all_emptied(&pools), if next.is_none() => false,
+            () = context.until(wake, Precision::Spin) => false,
+            () = wait_until_all_empty(&pools), if next.is_none() => false,
         };
-        let now = stage.clock.now();
+        let now = context.clock.now();
         if stopped {
             if let Some((_, _, intended)) = next {
-                stage.recorder.borrow_mut().forget(intended);
+                context.recorder.borrow_mut().forget(intended);
             }
-            take_waiting(&pools, Duration::MAX, |class, ticket| {
-                stage.withdraw_arrival(class, ticket.number, ticket.intended);
+            take_waiting(&pools, Duration::MAX, |class, arrival| {
+                context.withdraw_arrival(class, arrival.number, arrival.intended);
             });
             break;
         }
         while let Some((number, class, intended)) = next.filter(|(_, _, at)| *at <= now) {
-            stage.recorder.borrow_mut().schedule(intended, now);
-            pools[class].offer(Ticket::new(number, intended, now));
-            next = dealt.next();
-            expect(&stage, next);
+            context.recorder.borrow_mut().schedule(intended, now);
+            pools[class].offer(Arrival::new(number, intended, now));
+            next = arrivals.next();
+            expect(&context, next);
         }
         if let Some(until) = now.checked_sub(patience) {
-            take_waiting(&pools, until, |class, ticket| {
-                stage.drop_arrival(class, ticket.number, ticket.intended);
+            take_waiting(&pools, until, |class, arrival| {
+                context.drop_arrival(class, arrival.number, arrival.intended);
             });
         }
     }
@@ -325,22 +330,22 @@ async fn dispatch(stage: Rc<Stage>, pools: Vec<Rc<Pool>>, mut dealt: Dealt) {
 }
 
 /// Returns as soon as no arrival waits.
-async fn all_emptied(pools: &[Rc<Pool>]) {
+async fn wait_until_all_empty(pools: &[Rc<Pool>]) {
     for pool in pools {
-        pool.emptied().await;
+        pool.wait_until_empty().await;
     }
 }
 
-fn expect(stage: &Stage, next: Option<(u64, usize, Duration)>) {
+fn expect(context: &PhaseContext, next: Option<(u64, usize, Duration)>) {
     if let Some((_, _, intended)) = next {
-        stage.recorder.borrow_mut().expect(intended);
+        context.recorder.borrow_mut().expect(intended);
     }
 }
 
 /// Takes back the arrivals that were intended up to a moment and still wait.
-fn take_waiting(pools: &[Rc<Pool>], until: Duration, mut take: impl FnMut(usize, Ticket)) {
+fn take_waiting(pools: &[Rc<Pool>], until: Duration, mut take: impl FnMut(usize, Arrival)) {
     for (class, pool) in pools.iter().enumerate() {
-        pool.take_waiting(until).into_iter().for_each(|ticket| take(class, ticket));
+        pool.take_waiting(until).into_iter().for_each(|arrival| take(class, arrival));
     }
 }
 

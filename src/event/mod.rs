@@ -28,7 +28,7 @@ pub enum RunEvent {
         log: Vec<Sample>,
     },
     /// A host was looked at.
-    Read(Reading),
+    HostReading(Reading),
     /// A phase has drained; nothing more comes of it.
     PhaseEnded {
         /// Which.
@@ -37,7 +37,7 @@ pub enum RunEvent {
         ran: Duration,
     },
     /// Talk about connections and users, if it was asked for.
-    Told(String),
+    Verbose(String),
 }
 
 /// Something that follows a run.

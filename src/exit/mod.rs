@@ -1,6 +1,6 @@
 //! The exit-code contract, in one table.
 
-use crate::slo::judge::{Judged, Verdict};
+use crate::slo::judge::{Judgement, Verdict};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,12 +100,12 @@ impl Ending {
     }
 
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         self.row().2
     }
 
     /// Where several endings hold, the one that comes first here is the run's.
-    pub fn first(endings: impl IntoIterator<Item = Self>) -> Self {
+    pub fn most_severe(endings: impl IntoIterator<Item = Self>) -> Self {
         let rank = |ending: &Self| match ending {
             Self::Refused | Self::Unavailable => 0,
             Self::Internal => 1,
@@ -123,8 +123,8 @@ impl Ending {
 }
 
 /// What the gated objectives come to.
-pub fn of_objectives<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Ending {
-    Ending::first(judged.into_iter().filter(|judged| judged.gated).map(|judged| match judged.verdict {
+pub fn of_objectives<'j>(judged: impl IntoIterator<Item = &'j Judgement>) -> Ending {
+    Ending::most_severe(judged.into_iter().filter(|judged| judged.gated).map(|judged| match judged.verdict {
         Verdict::Missed => Ending::Breached,
         Verdict::Inconclusive | Verdict::NoData => Ending::Inconclusive,
         Verdict::Met | Verdict::NotAssessed => Ending::Passed,
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_several_hold_the_gravest_wins() {
+    fn the_most_severe_ending_wins() {
         let order = [
             Ending::Internal,
             Ending::Breached,
@@ -147,14 +147,14 @@ mod tests {
             Ending::Passed,
         ];
         for (index, ending) in order.iter().enumerate() {
-            assert_eq!(Ending::first(order[index..].iter().rev().copied()), *ending);
+            assert_eq!(Ending::most_severe(order[index..].iter().rev().copied()), *ending);
         }
         assert_eq!(order.map(Ending::code), [70, 1, 74, 130, 4, 3, 0]);
     }
 
     #[test]
     fn an_objective_that_is_not_gated_changes_nothing() {
-        let judged = |verdict, gated| Judged {
+        let judged = |verdict, gated| Judgement {
             observed: None,
             interval: None,
             samples: 0,

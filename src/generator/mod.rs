@@ -10,7 +10,7 @@ mod threads;
 use crate::measure::summary::PhaseSummary;
 use crate::plan::model::{Load, Phase, PhaseId, Plan};
 use crate::slo::objective::{Objective, Statistic};
-use crate::units::short;
+use crate::units::format_number;
 
 /// A check of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,27 +38,27 @@ pub enum CheckVerdict {
 
 /// What is known of a run besides its numbers.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'f> {
+pub struct CheckContext<'f> {
     /// What was run.
     pub plan: &'f Plan,
     /// What is expected of the target.
     pub objectives: &'f [Objective],
     /// Whether the target is on the generator's machine.
-    pub target_is_here: bool,
+    pub target_is_local: bool,
 }
 
 /// A phase under suspicion.
-struct Suspect<'s> {
+struct CheckInput<'s> {
     plan: &'s Plan,
     phase: &'s Phase,
-    counted: &'s PhaseSummary,
+    summary: &'s PhaseSummary,
     /// The tightest time limit that decides, in ms.
-    tightest: Option<f64>,
+    tightest_limit_ms: Option<f64>,
 }
 
 impl CheckVerdict {
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Notice => "notice",
@@ -68,22 +68,22 @@ impl CheckVerdict {
 }
 
 /// All checks of a phase that ran, or of what is known of one that runs.
-pub fn checks(facts: Facts<'_>, id: PhaseId, counted: &PhaseSummary) -> Vec<Check> {
-    let Facts { plan, objectives, target_is_here } = facts;
-    let tightest = tightest_limit(plan, objectives, id);
-    let suspect = Suspect { plan, phase: &plan.phases[id.index()], counted, tightest };
+pub fn checks(context: CheckContext<'_>, id: PhaseId, summary: &PhaseSummary) -> Vec<Check> {
+    let CheckContext { plan, objectives, target_is_local } = context;
+    let tightest_limit_ms = tightest_limit(plan, objectives, id);
+    let input = CheckInput { plan, phase: &plan.phases[id.index()], summary, tightest_limit_ms };
     vec![
-        threads::send_lag(&suspect),
-        threads::stalls(&suspect),
-        threads::processor(&suspect),
-        machine::steal(&suspect),
-        machine::throttling(&suspect),
-        machine::local_errors(&suspect),
-        conservation(&suspect),
-        load::load(&suspect),
-        load::draws(&suspect),
-        machine::clocks(&suspect),
-        machine::target(target_is_here),
+        threads::send_lag(&input),
+        threads::stalls(&input),
+        threads::processor(&input),
+        machine::steal(&input),
+        machine::throttling(&input),
+        machine::local_errors(&input),
+        conservation(&input),
+        load::load(&input),
+        load::draws(&input),
+        machine::clocks(&input),
+        machine::target(target_is_local),
     ]
 }
 
@@ -108,15 +108,15 @@ impl Check {
     }
 }
 
-impl Suspect<'_> {
+impl CheckInput<'_> {
     /// The length of the judged window, in seconds.
     fn window(&self) -> f64 {
-        self.counted.judged_seconds
+        self.summary.judged_seconds
     }
 
     /// How long it ran, in seconds; while it runs, how far it is known.
     fn ran(&self) -> f64 {
-        self.counted.ran.unwrap_or(self.counted.settled).as_secs_f64()
+        self.summary.ran.unwrap_or(self.summary.settled).as_secs_f64()
     }
 }
 
@@ -128,12 +128,12 @@ fn tightest_limit(plan: &Plan, objectives: &[Objective], id: PhaseId) -> Option<
 }
 
 /// Whether every request and arrival is accounted for, in every second and over the whole phase.
-fn conservation(suspect: &Suspect<'_>) -> Check {
-    let open = matches!(suspect.phase.load, Load::Open(_));
-    match suspect.counted.contradiction(open) {
+fn conservation(input: &CheckInput<'_>) -> Check {
+    let open = matches!(input.phase.load, Load::Open(_));
+    match input.summary.contradiction(open) {
         None => {
-            let what = if open { "requests and arrivals" } else { "requests" };
-            let why = format!("in every second {what} add up to what became of them");
+            let subject = if open { "requests and arrivals" } else { "requests" };
+            let why = format!("in every second {subject} add up to what became of them");
             Check::new("conservation", "adds up", CheckVerdict::Ok, why)
         }
         Some(why) => {
@@ -159,7 +159,7 @@ fn percent(share: f64) -> String {
 
 /// Milliseconds, as people read them.
 fn ms(value: f64) -> String {
-    format!("{} ms", short(value))
+    format!("{} ms", format_number(value))
 }
 
 #[cfg(test)]

@@ -3,17 +3,17 @@ use std::time::Duration;
 
 use super::*;
 use crate::diagnostic::{Problems, render};
-use crate::measure::counts::Counts;
-use crate::measure::health::WorkerHealth;
-use crate::plan::{Settings, World};
+use crate::measure::generator_health::WorkerHealth;
+use crate::measure::histogram::SparseHistogram;
+use crate::plan::{Environment, Settings};
 
 /// What a plan of one phase of 100 s asks for.
-struct Asked {
+struct CheckFixture {
     plan: Plan,
     objectives: Vec<Objective>,
 }
 
-impl Asked {
+impl CheckFixture {
     /// More keys of the phase, the users, and objectives.
     fn new(phase: &str, users: &str, objectives: &str) -> Self {
         let text = format!(
@@ -26,10 +26,10 @@ impl Asked {
             let text = if path.ends_with("t.toml") { &objectives } else { &text };
             Ok(text.as_bytes().to_vec())
         };
-        let world = World { read: &read, variable: &|_| None };
+        let environment = Environment { read: &read, variable: &|_| None };
         let mut problems = Problems::default();
         let loaded =
-            crate::plan::load(Path::new("plans/g.toml"), &Settings::default(), &world, &mut problems);
+            crate::plan::load(Path::new("plans/g.toml"), &Settings::default(), &environment, &mut problems);
         let compiled =
             crate::slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
         let Some(plan) = loaded.plan else { panic!("{}", render(&problems, false)) };
@@ -41,15 +41,15 @@ impl Asked {
     }
 
     #[track_caller]
-    fn check(&self, name: &str, counted: &PhaseSummary) -> Check {
-        let facts = Facts { plan: &self.plan, objectives: &self.objectives, target_is_here: false };
-        let checks = checks(facts, PhaseId(0), counted);
+    fn check(&self, name: &str, summary: &PhaseSummary) -> Check {
+        let context = CheckContext { plan: &self.plan, objectives: &self.objectives, target_is_local: false };
+        let checks = checks(context, PhaseId(0), summary);
         checks.into_iter().find(|check| check.name == name).expect("every check is made")
     }
 
     #[track_caller]
-    fn verdict(&self, name: &str, counted: &PhaseSummary) -> CheckVerdict {
-        self.check(name, counted).verdict
+    fn verdict(&self, name: &str, summary: &PhaseSummary) -> CheckVerdict {
+        self.check(name, summary).verdict
     }
 }
 
@@ -70,7 +70,7 @@ fn ms(ms: u64) -> Duration {
 fn lagging(lags: &[(u64, u64)]) -> PhaseSummary {
     let mut summary = healthy();
     for (micros, count) in lags {
-        let mut counts = Counts::default();
+        let mut counts = SparseHistogram::default();
         (0..*count).for_each(|_| counts.record(Duration::from_micros(*micros)));
         summary.send_lag.add(&counts);
     }
@@ -91,12 +91,12 @@ fn send_lag_is_compared_with_the_tightest_time_limit_that_decides() {
             "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\ntarget = \"1ms\"\nmaximum = \"{limit}\"\n\
              [[response_time]]\nname = \"Told\"\noperations = [\"get\"]\nmaximum = \"10ms\"\ngate = false"
         );
-        Asked::new("arrivals = \"10/s\"", TASK, &objectives)
+        CheckFixture::new("arrivals = \"10/s\"", TASK, &objectives)
     };
-    let none = Asked::open();
+    let none = CheckFixture::open();
     let (hundred, ten) = (limit("100ms"), limit("10ms"));
-    let verdicts = |asked: &Asked, lags: [u64; 4]| {
-        lags.map(|micros| asked.verdict("send lag", &lagging(&[(micros, 1000)])))
+    let verdicts = |fixture: &CheckFixture, lags: [u64; 4]| {
+        lags.map(|micros| fixture.verdict("send lag", &lagging(&[(micros, 1000)])))
     };
     let expected = [Fine, Notice, Notice, Invalid];
     assert_eq!(verdicts(&none, [9_900, 10_100, 49_900, 50_100]), expected);
@@ -107,17 +107,18 @@ fn send_lag_is_compared_with_the_tightest_time_limit_that_decides() {
 
 #[test]
 fn the_99th_percentile_of_the_lag_decides_of_however_few_requests() {
-    let asked = Asked::open();
-    let late = |late: u64, of: u64| asked.verdict("send lag", &lagging(&[(1000, of - late), (60_000, late)]));
+    let fixture = CheckFixture::open();
+    let late =
+        |late: u64, of: u64| fixture.verdict("send lag", &lagging(&[(1000, of - late), (60_000, late)]));
     assert_eq!([late(1, 20), late(1, 100), late(2, 100)], [Invalid, Fine, Invalid]);
     assert_eq!([late(10, 1000), late(11, 1000)], [Fine, Invalid]);
 }
 
 #[test]
-fn a_stall_is_told_and_a_long_one_or_many_condemn() {
+fn a_stall_is_a_notice_and_long_or_many_are_invalid() {
     let stalls = |stalls: u64, longest: u64, stalled: u64| {
         let (longest, stalled) = (ms(longest), ms(stalled));
-        Asked::open()
+        CheckFixture::open()
             .verdict("stalls", &worker(WorkerHealth { stalls, stalled, longest, ..WorkerHealth::default() }))
     };
     assert_eq!([stalls(0, 0, 0), stalls(1, 51, 51)], [Fine, Notice]);
@@ -130,12 +131,12 @@ fn a_stall_is_told_and_a_long_one_or_many_condemn() {
         judged_seconds: 10.0,
         ..worker(WorkerHealth { stalls: 1, longest: ms(499), stalled: ms(499), ..WorkerHealth::default() })
     };
-    assert_eq!(Asked::open().verdict("stalls", &short), Notice);
+    assert_eq!(CheckFixture::open().verdict("stalls", &short), Notice);
     let long = PhaseSummary {
         judged_seconds: 1e6,
         ..worker(WorkerHealth { stalls: 1, longest: ms(1001), stalled: ms(1001), ..WorkerHealth::default() })
     };
-    assert_eq!(Asked::open().verdict("stalls", &long), Invalid);
+    assert_eq!(CheckFixture::open().verdict("stalls", &long), Invalid);
 }
 
 #[test]
@@ -150,31 +151,31 @@ fn a_processor_without_reserve_condemns_only_with_a_lag() {
             ..WorkerHealth::default()
         };
         let summary = PhaseSummary { send_lag: lagging(&[(lag, 1000)]).send_lag, ..worker(fared) };
-        Asked::open().verdict("processor", &summary)
+        CheckFixture::open().verdict("processor", &summary)
     };
     assert_eq!([seconds(0, 0, 20_000), seconds(1, 0, 20_000)], [Fine, Notice]);
     assert_eq!(
         [seconds(20, 20, 20_000), seconds(21, 21, 20_000), seconds(21, 21, 9_000)],
         [Notice, Invalid, Notice]
     );
-    assert_eq!(Asked::open().verdict("processor", &healthy()), Fine);
+    assert_eq!(CheckFixture::open().verdict("processor", &healthy()), Fine);
 }
 
 #[test]
-fn stolen_time_and_a_reached_limit_are_told_and_condemn() {
+fn steal_and_throttling_are_notices_then_invalid() {
     let steal = |stolen: u64| {
         let mut summary = healthy();
         (summary.health.machine.ticks, summary.health.machine.stolen) = (10_000, stolen);
-        Asked::open().verdict("steal", &summary)
+        CheckFixture::open().verdict("steal", &summary)
     };
     assert_eq!([steal(200), steal(201), steal(1000), steal(1001)], [Fine, Notice, Notice, Invalid]);
     let throttled = |throttled: u64| {
         let mut summary = healthy();
         (summary.health.machine.periods, summary.health.machine.throttled) = (1000, throttled);
-        Asked::open().verdict("throttling", &summary)
+        CheckFixture::open().verdict("throttling", &summary)
     };
     assert_eq!([throttled(0), throttled(1), throttled(10), throttled(11)], [Fine, Notice, Notice, Invalid]);
-    let unknown = ["steal", "throttling"].map(|name| Asked::open().check(name, &healthy()));
+    let unknown = ["steal", "throttling"].map(|name| CheckFixture::open().check(name, &healthy()));
     assert_eq!(
         unknown.each_ref().map(|check| (check.verdict, check.value.as_str())),
         [(Fine, "unknown"), (Fine, "no limit")]
@@ -184,33 +185,33 @@ fn stolen_time_and_a_reached_limit_are_told_and_condemn() {
 #[test]
 fn one_local_error_condemns() {
     let mut summary = healthy();
-    assert_eq!(Asked::open().verdict("local errors", &summary), Fine);
+    assert_eq!(CheckFixture::open().verdict("local errors", &summary), Fine);
     summary.health.local_errors = 1;
-    assert_eq!(Asked::open().verdict("local errors", &summary), Invalid);
+    assert_eq!(CheckFixture::open().verdict("local errors", &summary), Invalid);
 }
 
 #[test]
-fn what_does_not_add_up_condemns_and_says_where() {
+fn counts_that_do_not_add_up_are_invalid_and_located() {
     let mut summary = healthy();
-    assert_eq!(Asked::open().verdict("conservation", &summary), Fine);
+    assert_eq!(CheckFixture::open().verdict("conservation", &summary), Fine);
     summary.unbalanced = Some((7, "3 arrivals are not 1 started and 1 dropped".to_owned()));
-    let check = Asked::open().check("conservation", &summary);
+    let check = CheckFixture::open().check("conservation", &summary);
     assert!(
         check.verdict == Invalid && check.why.starts_with("in second 7, 3 arrivals are not"),
         "{check:?}"
     );
     summary.unbalanced = None;
     summary.scheduled = 1;
-    assert_eq!(Asked::open().verdict("conservation", &summary), Invalid);
+    assert_eq!(CheckFixture::open().verdict("conservation", &summary), Invalid);
 }
 
 #[test]
 fn arrivals_not_handed_out_are_missing_and_so_are_those_that_a_saturated_worker_let_wait() {
-    let asked = Asked::open();
+    let fixture = CheckFixture::open();
     let issued = |issued: u64, starved: f64| {
         let mut summary = healthy();
         (summary.health.scheduled, summary.health.issued, summary.health.starved) = (1000, issued, starved);
-        asked.verdict("load", &summary)
+        fixture.verdict("load", &summary)
     };
     assert_eq!(
         [issued(990, 0.0), issued(989, 0.0), issued(970, 0.0), issued(969, 0.0)],
@@ -220,7 +221,7 @@ fn arrivals_not_handed_out_are_missing_and_so_are_those_that_a_saturated_worker_
     // Dropped while the workers had time to spare: the target was too slow.
     let mut slow = healthy();
     (slow.scheduled, slow.health.scheduled, slow.health.issued) = (1000, 1000, 1000);
-    assert_eq!(asked.verdict("load", &slow), Fine);
+    assert_eq!(fixture.verdict("load", &slow), Fine);
 }
 
 #[test]
@@ -229,10 +230,10 @@ fn a_stopped_phase_is_asked_for_no_more_than_it_got_to() {
     // At 10/s there are 101 arrivals until 10.04 s, the last of them 40 ms before the stop.
     (summary.ran, summary.judged_seconds) = (Some(ms(10_040)), 10.04);
     (summary.health.scheduled, summary.health.issued) = (100, 100);
-    assert_eq!(Asked::open().check("load", &summary).value, "0 % missing");
+    assert_eq!(CheckFixture::open().check("load", &summary).value, "0 % missing");
     summary.health.issued = 96;
-    assert_eq!(Asked::open().check("load", &summary).verdict, Invalid);
-    let poisson = Asked::new("arrivals = \"10/s\"\nspacing = \"poisson\"", TASK, "");
+    assert_eq!(CheckFixture::open().check("load", &summary).verdict, Invalid);
+    let poisson = CheckFixture::new("arrivals = \"10/s\"\nspacing = \"poisson\"", TASK, "");
     (summary.health.scheduled, summary.health.issued) = (5, 5);
     assert_eq!(poisson.check("load", &summary).verdict, Fine);
 }
@@ -242,7 +243,7 @@ fn users_that_wait_offer_less_by_the_lag_in_their_cycles() {
     let lost = |users: &str, lost: Duration| {
         let mut summary = healthy();
         summary.health.lost = lost;
-        Asked::new("", &format!("{users}\n{TASK}"), "").check("load", &summary)
+        CheckFixture::new("", &format!("{users}\n{TASK}"), "").check("load", &summary)
     };
     let waiting = "[users.u]\nwait = \"1s\"";
     // Ten users have 1000 s together.
@@ -250,11 +251,11 @@ fn users_that_wait_offer_less_by_the_lag_in_their_cycles() {
         [10_000, 10_001, 30_000, 30_001].map(|ms| lost(waiting, Duration::from_millis(ms)).verdict);
     assert_eq!(verdicts, [Fine, Notice, Notice, Invalid]);
     let mut once = healthy();
-    (once.health.lost, once.health.most_lost) = (ms(40_000), ms(10_000));
-    let asked = Asked::new("", &format!("{waiting}\n{TASK}"), "");
-    assert_eq!(asked.verdict("load", &once), Notice);
-    once.health.most_lost = ms(9_999);
-    assert_eq!(asked.verdict("load", &once), Invalid);
+    (once.health.lost, once.health.max_lost_in_a_second) = (ms(40_000), ms(10_000));
+    let fixture = CheckFixture::new("", &format!("{waiting}\n{TASK}"), "");
+    assert_eq!(fixture.verdict("load", &once), Notice);
+    once.health.max_lost_in_a_second = ms(9_999);
+    assert_eq!(fixture.verdict("load", &once), Invalid);
     let check = lost("", ms(0));
     assert_eq!((check.verdict, check.value.as_str()), (Fine, "as it comes"));
 }
@@ -265,27 +266,28 @@ fn only_users_that_wait_and_only_in_holds_have_time_to_lose() {
                 phases = [{ name = \"p\", mix = { u = 3, v = 1 }, stages = [{ users = 4, hold = \"10s\" }, \
                 { users = 8, over = \"5s\", hold = \"10s\" }] }]\n\
                 users.u.wait = \"1s\"\nusers.u.tasks = [{ request = \"GET /\" }]\nusers.v.tasks = [{ request = \"GET /\" }]";
-    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let environment = Environment { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
     let mut problems = Problems::default();
-    let plan = crate::plan::load(Path::new("plans/g.toml"), &Settings::default(), &world, &mut problems)
-        .plan
-        .unwrap();
-    let asked = Asked { plan, objectives: Vec::new() };
+    let plan =
+        crate::plan::load(Path::new("plans/g.toml"), &Settings::default(), &environment, &mut problems)
+            .plan
+            .unwrap();
+    let fixture = CheckFixture { plan, objectives: Vec::new() };
     let mut summary = PhaseSummary { ran: Some(ms(25_000)), judged_seconds: 20.0, ..PhaseSummary::default() };
     // Three users for 10 s, then six.
     summary.health.lost = ms(900);
-    assert_eq!(asked.check("load", &summary).value, "1 % missing");
+    assert_eq!(fixture.check("load", &summary).value, "1 % missing");
     summary.ran = Some(ms(20_000));
-    assert_eq!(asked.check("load", &summary).value, "1.5 % missing");
+    assert_eq!(fixture.check("load", &summary).value, "1.5 % missing");
 }
 
 #[test]
-fn draws_far_from_their_weights_are_told_and_few_say_nothing() {
+fn unlikely_draws_are_a_notice_and_too_few_are_not() {
     let users = "[users.u]\ntasks = [{ request = \"GET /a\", weight = 3 }, { request = \"GET /b\" }]";
     let draws = |counts: [u64; 2]| {
         let mut summary = healthy();
         summary.health.draws = counts.to_vec();
-        Asked::new("arrivals = \"10/s\"", users, "").check("draws", &summary)
+        CheckFixture::new("arrivals = \"10/s\"", users, "").check("draws", &summary)
     };
     // With one degree of freedom p = 0.001 is at a chi-square of 10.83: of 1000 draws at 45.06 from 750.
     assert_eq!([draws([795, 205]).verdict, draws([796, 204]).verdict], [Fine, Notice]);
@@ -295,11 +297,12 @@ fn draws_far_from_their_weights_are_told_and_few_say_nothing() {
 }
 
 #[test]
-fn a_machine_that_slept_or_set_its_clock_is_told_and_a_long_sleep_condemns() {
-    let clocks = |suspended: u64, jumps: u32| {
+fn sleep_and_clock_steps_are_notices_long_sleep_is_invalid() {
+    let clocks = |suspended_us: u64, clock_steps: u32| {
         let mut summary = healthy();
-        (summary.health.machine.suspended, summary.health.machine.jumps) = (suspended, jumps);
-        Asked::open().verdict("clocks", &summary)
+        (summary.health.machine.suspended_us, summary.health.machine.clock_steps) =
+            (suspended_us, clock_steps);
+        CheckFixture::open().verdict("clocks", &summary)
     };
     assert_eq!(
         [clocks(0, 0), clocks(0, 1), clocks(500_000, 0), clocks(500_001, 0)],
@@ -308,7 +311,7 @@ fn a_machine_that_slept_or_set_its_clock_is_told_and_a_long_sleep_condemns() {
 }
 
 #[test]
-fn a_target_on_the_same_machine_is_told() {
+fn a_target_on_the_same_machine_is_a_notice() {
     assert_eq!([machine::target(false).verdict, machine::target(true).verdict], [Fine, Notice]);
 }
 
@@ -316,6 +319,6 @@ fn a_target_on_the_same_machine_is_told() {
 fn the_checks_that_condemn_are_named() {
     let check = |name, verdict| Check::new(name, "so much", verdict, "");
     assert_eq!(invalid(&[check("a", Fine), check("b", Notice)]), None);
-    let told = invalid(&[check("a", Invalid), check("b", Notice), check("c", Invalid)]);
-    assert_eq!(told.unwrap(), "the load generator did not hold its own checks: a (so much), c (so much)");
+    let reason = invalid(&[check("a", Invalid), check("b", Notice), check("c", Invalid)]);
+    assert_eq!(reason.unwrap(), "the load generator did not hold its own checks: a (so much), c (so much)");
 }

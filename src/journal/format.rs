@@ -52,7 +52,7 @@ pub struct Manifest {
 }
 
 /// The largest payload that is believed to be one.
-const LARGEST: usize = 64 << 20;
+const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 
 /// A record as it stands in a file.
 pub fn frame(record: &Record) -> Vec<u8> {
@@ -87,7 +87,7 @@ pub fn unframe(bytes: &[u8]) -> Unframed<'_> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Unframed::Broken };
     let Some((checksum, rest)) = rest.split_first_chunk::<4>() else { return Unframed::Broken };
     let length = u32::from_le_bytes(*length) as usize;
-    if length == 0 || length > LARGEST || length > rest.len() {
+    if length == 0 || length > MAX_PAYLOAD_BYTES || length > rest.len() {
         return Unframed::Broken;
     }
     let (body, rest) = rest.split_at(length);

@@ -5,4 +5,4 @@ pub mod reader;
 pub mod writer;
 
 /// The file's name in a run's folder.
-pub const FILE: &str = "windows.journal";
+pub const FILE_NAME: &str = "windows.journal";

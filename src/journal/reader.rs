@@ -4,7 +4,7 @@ use crate::journal::format::{MAGIC, Record, Unframed, unframe};
 
 /// What a file holds.
 #[derive(Debug, Default, PartialEq)]
-pub struct Contents {
+pub struct JournalContents {
     /// Its records, in order.
     pub records: Vec<Record>,
     /// Whole records of a type that this version does not know.
@@ -14,9 +14,9 @@ pub struct Contents {
 }
 
 /// Reads all whole records from the start; any bytes give their whole prefix. `None` where it is no such file.
-pub fn read(bytes: &[u8]) -> Option<Contents> {
+pub fn read(bytes: &[u8]) -> Option<JournalContents> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
-    let mut contents = Contents::default();
+    let mut contents = JournalContents::default();
     while !rest.is_empty() {
         rest = match unframe(rest) {
             Unframed::Record(record, rest) => {
@@ -62,8 +62,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
-        assert_eq!(read(&file()).unwrap(), Contents { records: records(), ..Contents::default() });
+    fn written_records_are_read_back() {
+        assert_eq!(
+            read(&file()).unwrap(),
+            JournalContents { records: records(), ..JournalContents::default() }
+        );
     }
 
     #[test]

@@ -14,13 +14,13 @@ const SYNC_EVERY: Duration = Duration::from_secs(10);
 
 /// Writes windows to a file. Where that fails it stops writing and says so: the run goes on.
 #[derive(Debug)]
-pub struct Writer {
+pub struct JournalWriter {
     file: Option<BufWriter<File>>,
     synced: Instant,
     failure: Option<String>,
 }
 
-impl Writer {
+impl JournalWriter {
     /// Begins a file.
     pub fn create(path: &Path, manifest: Manifest) -> Self {
         let file = File::create_new(path);
@@ -54,7 +54,7 @@ impl Writer {
     }
 }
 
-impl Observer for Writer {
+impl Observer for JournalWriter {
     fn observe(&mut self, event: &RunEvent, _: &Summary) {
         let record = match event {
             RunEvent::PhaseStarted { phase, at } => {
@@ -62,8 +62,8 @@ impl Observer for Writer {
             }
             RunEvent::Recorded { batch, .. } => Record::Windows(batch.clone()),
             RunEvent::PhaseEnded { phase, ran } => Record::PhaseEnded { phase: phase.0, ran: *ran },
-            RunEvent::Read(reading) => Record::Reading(reading.clone()),
-            RunEvent::Told(_) => return,
+            RunEvent::HostReading(reading) => Record::Reading(reading.clone()),
+            RunEvent::Verbose(_) => return,
         };
         self.write(&frame(&record));
     }

@@ -5,12 +5,12 @@
 /// From these `Σ(k − q·n)² = Σk² − 2qΣkn + q²Σn²` follows for any q, without a list of blocks.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BlockSums {
-    levels: Vec<Level>,
+    levels: Vec<BlockLevel>,
 }
 
 /// The sums over complete blocks of one length.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Level {
+pub struct BlockLevel {
     /// How many complete blocks there are.
     pub blocks: u64,
     /// Of these, the ones with a case.
@@ -30,15 +30,15 @@ pub struct Level {
 }
 
 /// A block of 2³¹ seconds is longer than any phase.
-const MOST_LEVELS: usize = 32;
+const MAX_LEVELS: usize = 32;
 
 impl BlockSums {
     /// Adds the next second: n cases, k of them counted (or, for means, n samples with the sum k).
     pub fn push(&mut self, n: f64, k: f64) {
         let (mut n, mut k) = (n, k);
-        for level in 0..MOST_LEVELS {
+        for level in 0..MAX_LEVELS {
             if level == self.levels.len() {
-                self.levels.push(Level::default());
+                self.levels.push(BlockLevel::default());
             }
             let sums = &mut self.levels[level];
             sums.blocks += 1;
@@ -64,7 +64,7 @@ impl BlockSums {
     }
 
     /// The sums for blocks of 2^index seconds.
-    pub fn levels(&self) -> &[Level] {
+    pub fn levels(&self) -> &[BlockLevel] {
         &self.levels
     }
 }

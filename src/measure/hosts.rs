@@ -5,21 +5,21 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use crate::measure::stretches::{Join, Stretches};
-use crate::plan::model::{Judged, Monitor, Phase};
+use crate::measure::rollup::{Rollup, RollupItem};
+use crate::plan::model::{JudgedPeriod, Monitor, Phase};
 use crate::resources::metric::Metric;
-use crate::resources::reading::{Anew, Reading};
+use crate::resources::reading::{CounterReset, Reading};
 use crate::resources::ticks::Ticks;
 
 /// Readings are averaged over so many seconds before a percentile is taken of them.
-pub const MINUTE: f64 = 60.0;
+pub const MINUTE_S: f64 = 60.0;
 /// A trend is looked for in at most so many stretches, each by its lowest reading.
-const MOST_LOWS: usize = 1920;
+const MAX_LOW_SLICES: usize = 1920;
 /// What happened to a host is told so many times at most.
-const MOST_TROUBLES: usize = 100;
+const MAX_TROUBLES: usize = 100;
 
 /// Why what happened over a time is not known of a judged one.
-const EARLY: &str = "the look from which it would count failed";
+const NO_BASELINE: &str = "the look from which it would count failed";
 
 /// What was read in a phase.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,13 +42,13 @@ pub struct HostSummary {
     /// Why a metric was not, the last time that it was not.
     pub missing: BTreeMap<Metric, String>,
     /// The ticks with a reading, whatever was measured.
-    pub looked: Runs,
+    pub read_ticks: TickRanges,
     /// Σ of the seconds that these cover.
     pub seconds: f64,
     /// What happened; the first hundred.
     pub troubles: Vec<Trouble>,
     /// The ticks at which its counters had begun anew, and by what, since judging began.
-    pub anew: Vec<(u32, Anew)>,
+    pub counter_resets: Vec<(u32, CounterReset)>,
     /// The last tick at which a look came to something, from which the next reading counts.
     last: u32,
 }
@@ -59,14 +59,14 @@ pub struct Trouble {
     /// The ticks at which it was so.
     pub ticks: Range<u32>,
     /// What, in words.
-    pub told: String,
+    pub message: String,
 }
 
 /// One metric of a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// The ticks with a reading of it.
-    pub seen: Runs,
+    pub seen: TickRanges,
     /// Σ of the seconds that the readings cover.
     pub seconds: f64,
     /// The lowest.
@@ -82,7 +82,7 @@ pub struct Series {
     /// Minutes of the judged stretches, counted from where each begins.
     pub minutes: Vec<Minute>,
     /// The lowest reading of each stretch, with its second in the phase.
-    pub lows: Stretches<Low>,
+    pub lows: Rollup<Low>,
 }
 
 /// A minute of readings.
@@ -109,7 +109,7 @@ pub struct Low {
     pub value: f64,
 }
 
-impl Join for Low {
+impl RollupItem for Low {
     fn join(&mut self, later: Self) {
         if later.value < self.value {
             *self = later;
@@ -119,7 +119,7 @@ impl Join for Low {
 
 /// Numbers that mostly follow one another, as runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Runs(Vec<Range<u32>>);
+pub struct TickRanges(Vec<Range<u32>>);
 
 /// How much of what was expected is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub struct Coverage {
     pub holes: Vec<Range<u32>>,
 }
 
-impl Runs {
+impl TickRanges {
     fn push(&mut self, number: u32) {
         match self.0.last_mut().filter(|last| last.end == number) {
             Some(last) => last.end += 1,
@@ -180,9 +180,10 @@ impl PhaseReadings {
         let Some(host) = self.hosts.get_mut(usize::from(reading.host)) else { return };
         let stretch = self.expected.iter().position(|range| range.contains(&reading.tick));
         let values = &reading.values;
-        values.troubles.iter().for_each(|told| host.trouble(reading.tick, told));
-        let begun = self.expected.first().is_some_and(|range| reading.tick >= range.start);
-        host.anew.extend(values.anew.filter(|_| begun).map(|what| (reading.tick, what)));
+        values.troubles.iter().for_each(|message| host.trouble(reading.tick, message));
+        let has_begun = self.expected.first().is_some_and(|range| reading.tick >= range.start);
+        host.counter_resets
+            .extend(values.counter_reset.filter(|_| has_begun).map(|what| (reading.tick, what)));
         host.missing.extend(values.missing.iter().cloned());
         if values.measured.is_empty() {
             return;
@@ -190,34 +191,34 @@ impl PhaseReadings {
         let last = std::mem::replace(&mut host.last, reading.tick);
         let Some(stretch) = stretch else { return };
         let begins = self.expected[stretch].start;
-        let place = (f64::from(reading.tick - begins) * ticks.every / MINUTE) as u32;
+        let place = (f64::from(reading.tick - begins) * ticks.every / MINUTE_S) as u32;
         // One that began before what is judged says of rates and shares of time what was then, too.
-        let early = reading.covers > 0.0 && last + 1 < begins;
-        let covers = if reading.covers > 0.0 && !early { reading.covers } else { ticks.every };
-        host.looked.push(reading.tick);
-        host.seconds += covers;
-        let at = Place {
+        let early = reading.covered_s > 0.0 && last + 1 < begins;
+        let covered_s = if reading.covered_s > 0.0 && !early { reading.covered_s } else { ticks.every };
+        host.read_ticks.push(reading.tick);
+        host.seconds += covered_s;
+        let at = ReadingPosition {
             tick: reading.tick,
             second: ticks.at(reading.tick),
             stretch: stretch as u16,
             place,
-            covers,
+            covered_s,
         };
         for (metric, value) in &values.measured {
-            if early && metric.is_of_time() {
-                host.missing.insert(*metric, EARLY.to_owned());
+            if early && metric.is_rate() {
+                host.missing.insert(*metric, NO_BASELINE.to_owned());
                 continue;
             }
             let new = || Series::new(ticks.every);
             let series = host.series.entry(*metric).or_insert_with(new);
-            series.add(at, *value, covers >= ticks.every / 2.0);
+            series.add(at, *value, covered_s >= ticks.every / 2.0);
             let most = values.most.iter().find(|(known, _)| known == metric);
             series.most = most.map(|(_, most)| *most).or(series.most);
         }
     }
 
     /// The phase has ended; only this much of it is judged.
-    pub fn finish(&mut self, judged: &[Judged]) {
+    pub fn finish(&mut self, judged: &[JudgedPeriod]) {
         let Some(ticks) = self.ticks else { return };
         for (range, judged) in self.expected.iter_mut().zip(judged) {
             let within = ticks.within(f64::from(judged.from), judged.to);
@@ -235,36 +236,36 @@ impl PhaseReadings {
     pub fn whole(&self, minute: &Minute) -> bool {
         let Some(ticks) = self.ticks else { return false };
         let range = &self.expected[usize::from(minute.stretch)];
-        f64::from(range.end - range.start) * ticks.every + 1e-6 >= f64::from(minute.place + 1) * MINUTE
+        f64::from(range.end - range.start) * ticks.every + 1e-6 >= f64::from(minute.place + 1) * MINUTE_S
     }
 }
 
 impl HostSummary {
     /// What goes on is told once.
-    fn trouble(&mut self, tick: u32, told: &str) {
-        let goes_on = |before: &Trouble| before.ticks.end == tick && before.told == told;
-        if let Some(place) = self.troubles.iter().rposition(goes_on) {
+    fn trouble(&mut self, tick: u32, message: &str) {
+        let is_ongoing = |before: &Trouble| before.ticks.end == tick && before.message == message;
+        if let Some(place) = self.troubles.iter().rposition(is_ongoing) {
             self.troubles[place].ticks.end += 1;
-        } else if self.troubles.len() < MOST_TROUBLES {
-            self.troubles.push(Trouble { ticks: tick..tick + 1, told: told.to_owned() });
+        } else if self.troubles.len() < MAX_TROUBLES {
+            self.troubles.push(Trouble { ticks: tick..tick + 1, message: message.to_owned() });
         }
     }
 }
 
 /// Where a reading lies.
 #[derive(Clone, Copy)]
-struct Place {
+struct ReadingPosition {
     tick: u32,
     second: f64,
     stretch: u16,
     place: u32,
-    covers: f64,
+    covered_s: f64,
 }
 
 impl Series {
     fn new(every: f64) -> Self {
         Self {
-            seen: Runs::default(),
+            seen: TickRanges::default(),
             seconds: 0.0,
             lowest: f64::INFINITY,
             highest: f64::NEG_INFINITY,
@@ -272,21 +273,21 @@ impl Series {
             most: None,
             total: 0.0,
             minutes: Vec::new(),
-            lows: Stretches::new(every, MOST_LOWS),
+            lows: Rollup::new(every, MAX_LOW_SLICES),
         }
     }
 
     /// Adds a reading. One that a late look cut short has its weight in the mean, but is no peak.
-    fn add(&mut self, at: Place, value: f64, whole: bool) {
+    fn add(&mut self, at: ReadingPosition, value: f64, whole: bool) {
         self.seen.push(at.tick);
-        self.seconds += at.covers;
-        self.total += value * at.covers;
+        self.seconds += at.covered_s;
+        self.total += value * at.covered_s;
         self.lowest = self.lowest.min(value);
         self.last = value;
         self.lows.push(at.second, Low { at: at.second, value });
         let highest = if whole { value } else { f64::NEG_INFINITY };
         self.highest = self.highest.max(highest);
-        let (seconds, total) = (at.covers, value * at.covers);
+        let (seconds, total) = (at.covered_s, value * at.covered_s);
         let same = |minute: &&mut Minute| (minute.stretch, minute.place) == (at.stretch, at.place);
         match self.minutes.last_mut().filter(same) {
             Some(minute) => {
@@ -341,11 +342,11 @@ mod tests {
 
     fn reading(tick: u32, value: f64) -> Reading {
         let values = Values { measured: vec![(Metric::Cpu, value)], ..Values::default() };
-        Reading { phase: 0, host: 0, tick, covers: 10.0, values }
+        Reading { phase: 0, host: 0, tick, covered_s: 10.0, values }
     }
 
     #[test]
-    fn what_is_not_judged_is_not_counted_and_what_is_missing_is_known() {
+    fn unjudged_readings_do_not_count_and_gaps_are_known() {
         let mut readings = readings();
         for tick in (1..30).filter(|tick| ![9, 10, 24].contains(tick)) {
             readings.add(&reading(tick, f64::from(tick)));
@@ -361,7 +362,7 @@ mod tests {
     #[test]
     fn a_reading_that_a_late_look_cut_short_weighs_little_and_is_no_peak() {
         let mut readings = readings();
-        let of = |tick, value, covers| Reading { covers, ..reading(tick, value) };
+        let of = |tick, value, covered_s| Reading { covered_s, ..reading(tick, value) };
         let all = [of(6, 0.0, 10.0), of(7, 10.0, 19.9), of(8, 100.0, 0.1)];
         all.iter().for_each(|reading| readings.add(reading));
         let series = &readings.hosts[0].series[&Metric::Cpu];
@@ -371,12 +372,12 @@ mod tests {
 
     /// Of the 60 s before tick 7 only the last ten are judged.
     #[test]
-    fn what_was_used_before_what_is_judged_is_in_no_reading_but_what_is_there_counts() {
+    fn rates_from_before_judging_are_left_out_but_levels_count() {
         let mut readings = readings();
         let measured = |cpu, memory| vec![(Metric::Cpu, cpu), (Metric::Memory, memory)];
-        for (tick, covers, measured) in [(1, 10.0, measured(90.0, 5.0)), (7, 60.0, measured(80.0, 6.0))] {
+        for (tick, covered_s, measured) in [(1, 10.0, measured(90.0, 5.0)), (7, 60.0, measured(80.0, 6.0))] {
             let values = Values { measured, ..Values::default() };
-            readings.add(&Reading { phase: 0, host: 0, tick, covers, values });
+            readings.add(&Reading { phase: 0, host: 0, tick, covered_s, values });
         }
         readings.add(&reading(8, 10.0));
         let host = &readings.hosts[0];
@@ -389,29 +390,30 @@ mod tests {
     }
 
     fn of_value(tick: u32, value: f64) -> Reading {
-        Reading { covers: 80.0, ..reading(tick, value) }
+        Reading { covered_s: 80.0, ..reading(tick, value) }
     }
 
     #[test]
     fn no_minute_spans_two_stretches_and_one_that_is_cut_short_is_not_whole() {
         let mut readings = readings();
         (1..30).for_each(|tick| readings.add(&reading(tick, f64::from(tick))));
-        let judged = [Judged { from: 60, to: 120.0 }, Judged { from: 180, to: 230.0 }];
+        let judged = [JudgedPeriod { from: 60, to: 120.0 }, JudgedPeriod { from: 180, to: 230.0 }];
         readings.finish(&judged);
         let minutes = &readings.hosts[0].series[&Metric::Cpu].minutes;
-        let told: Vec<_> = minutes.iter().map(|m| (m.stretch, m.mean(), readings.whole(m))).collect();
-        assert_eq!(told, [(0, 9.5, true), (1, 21.5, false)]);
+        let means: Vec<_> = minutes.iter().map(|m| (m.stretch, m.mean(), readings.whole(m))).collect();
+        assert_eq!(means, [(0, 9.5, true), (1, 21.5, false)]);
     }
 
     #[test]
-    fn what_goes_on_is_told_once_and_what_happens_again_is_told_again() {
+    fn ongoing_trouble_is_listed_once_and_recurrence_again() {
         let mut readings = readings();
         for tick in [3, 4, 5, 9, 10] {
-            let values = Values::nothing(if tick == 4 { "timeout" } else { "refused" });
+            let values = Values::failed(if tick == 4 { "timeout" } else { "refused" });
             readings.add(&Reading { values, ..reading(tick, 0.0) });
         }
-        let told: Vec<_> = readings.hosts[0].troubles.iter().map(|t| (t.ticks.clone(), &*t.told)).collect();
-        assert_eq!(told, [(3..4, "refused"), (4..5, "timeout"), (5..6, "refused"), (9..11, "refused")]);
+        let listed: Vec<_> =
+            readings.hosts[0].troubles.iter().map(|t| (t.ticks.clone(), &*t.message)).collect();
+        assert_eq!(listed, [(3..4, "refused"), (4..5, "timeout"), (5..6, "refused"), (9..11, "refused")]);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::measure::hosts::PhaseReadings;
-use crate::measure::summary::{Evidence, Part, PhaseSummary, Summary};
-use crate::measure::watch::{Limits, Tally, Watch, What};
+use crate::measure::indicator::{Counts, Indicator, IndicatorKind, Limits};
+use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts, Summary};
 use crate::measure::window::{Batch, Window};
-use crate::plan::model::{Judged, Load, Phase, Plan};
+use crate::plan::model::{JudgedPeriod, Load, Phase, Plan};
 use crate::resources::reading::Reading;
 
 /// Folds batches, in any order between workers, into a summary.
@@ -18,18 +18,18 @@ use crate::resources::reading::Reading;
 /// on the order; until then it is pending. Pending seconds are few: a request is settled after two timeouts.
 #[derive(Debug)]
 pub struct Ledger {
-    watches: Vec<Watch>,
+    indicators: Vec<Indicator>,
     limits: Limits,
-    phases: Vec<Length>,
+    phases: Vec<PhaseSpan>,
     workers: usize,
-    pending: BTreeMap<u16, Pending>,
+    pending: BTreeMap<u16, PendingPhase>,
     summary: Summary,
 }
 
 /// Which seconds of a phase are judged, and how long it is.
 #[derive(Debug)]
-struct Length {
-    judged: Vec<Judged>,
+struct PhaseSpan {
+    judged: Vec<JudgedPeriod>,
     duration: Duration,
     /// Whether a schedule starts its tasks.
     open: bool,
@@ -37,7 +37,7 @@ struct Length {
 
 /// A phase under way.
 #[derive(Debug, Default)]
-struct Pending {
+struct PendingPhase {
     settled: Vec<u32>,
     windows: BTreeMap<u32, Window>,
     /// The next second to fold.
@@ -46,8 +46,8 @@ struct Pending {
 
 impl Ledger {
     /// An empty ledger for a plan and what is watched in it.
-    pub fn new(plan: &Plan, watches: Vec<Watch>, workers: usize) -> Self {
-        let length = |phase: &Phase| Length {
+    pub fn new(plan: &Plan, indicators: Vec<Indicator>, workers: usize) -> Self {
+        let length = |phase: &Phase| PhaseSpan {
             judged: phase.judged(),
             duration: phase.duration.duration(),
             open: matches!(phase.load, Load::Open(_)),
@@ -58,11 +58,11 @@ impl Ledger {
         };
         let summary = Summary {
             phases: plan.phases.iter().map(of_phase).collect(),
-            evidence: vec![Evidence::default(); watches.len()],
+            evidence: vec![Evidence::default(); indicators.len()],
         };
-        let limits = Limits::of(&watches, plan.operations.len());
+        let limits = Limits::of(&indicators, plan.operations.len());
         let phases = plan.phases.iter().map(length).collect();
-        Self { watches, limits, phases, workers, pending: BTreeMap::new(), summary }
+        Self { indicators, limits, phases, workers, pending: BTreeMap::new(), summary }
     }
 
     /// The limits that workers count against.
@@ -121,10 +121,10 @@ impl Ledger {
         let end = length.duration.as_secs_f64();
         length.judged.iter_mut().for_each(|judged| judged.to = judged.to.min(end));
         let judged_seconds =
-            length.judged.iter().copied().map(Judged::seconds).fold(0.0, |sum, seconds| sum + seconds);
-        let told = self.pending.entry(phase).or_default().windows.keys().next_back().copied();
+            length.judged.iter().copied().map(JudgedPeriod::seconds).fold(0.0, |sum, seconds| sum + seconds);
+        let last_second = self.pending.entry(phase).or_default().windows.keys().next_back().copied();
         let end = u32::try_from(ran.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
-        self.settle(phase, end.max(told.map_or(0, |second| second + 1)));
+        self.settle(phase, end.max(last_second.map_or(0, |second| second + 1)));
         // A worker that tells more about a second than it settled is at fault, but its requests were made.
         for (second, window) in self.pending.remove(&phase).unwrap_or_default().windows {
             self.fold_second(phase, second, &window);
@@ -134,8 +134,8 @@ impl Ledger {
         summary.judged_seconds = judged_seconds;
         summary.judged = self.phases[usize::from(phase)].judged.clone();
         summary.readings.finish(&self.phases[usize::from(phase)].judged);
-        for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
-            if watch.phase.0 == phase && watch.what == What::Completed {
+        for (indicator, evidence) in self.indicators.iter().zip(&mut self.summary.evidence) {
+            if indicator.phase.0 == phase && indicator.kind == IndicatorKind::Completed {
                 evidence.counts.n = judged_seconds;
             }
         }
@@ -170,19 +170,19 @@ impl Ledger {
         summary.settled = Duration::from_secs(u64::from(second) + 1);
         summary.judged_seconds += stretch.map_or(0.0, |(_, judged)| (judged.to - f64::from(second)).min(1.0));
         if f64::from(second) < self.phases[usize::from(phase)].duration.as_secs_f64() {
-            summary.traces.add_second(second, window, stretch.is_some());
+            summary.causes.add_second(second, window, stretch.is_some());
         }
         let Some((index, judged)) = stretch else { return };
         let whole = f64::from(second) + 1.0 <= judged.to;
-        for (watch, evidence) in self.watches.iter().zip(&mut self.summary.evidence) {
-            if watch.phase.0 == phase {
+        for (indicator, evidence) in self.indicators.iter().zip(&mut self.summary.evidence) {
+            if indicator.phase.0 == phase {
                 if index > 0 && second == judged.from {
                     evidence.cut();
                 }
-                let counts = count_second(watch, &self.limits, window);
-                evidence.add_second(watch, counts, whole);
-                if watch.course {
-                    evidence.course.push(f64::from(second), Part { n: counts.n, k: counts.k });
+                let counts = count_second(indicator, &self.limits, window);
+                evidence.add_second(indicator, counts, whole);
+                if indicator.keeps_timeline {
+                    evidence.timeline.push(f64::from(second), SliceCounts { n: counts.n, k: counts.k });
                 }
             }
         }
@@ -221,56 +221,56 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
 }
 
 /// What a watch counts in a second.
-fn count_second(watch: &Watch, limits: &Limits, window: &Window) -> Tally {
-    let cells = watch.operations.iter().filter_map(|id| Some((*id, window.cells.get(id)?)));
-    let (mut n, mut k, mut f) = (0_u64, 0_u64, 0_u64);
+fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Counts {
+    let cells = indicator.operations.iter().filter_map(|id| Some((*id, window.cells.get(id)?)));
+    let (mut n, mut k, mut untimed) = (0_u64, 0_u64, 0_u64);
     for (id, cell) in cells {
         let others = u64::from(cell.failed() - cell.timeouts());
         let unserved = u64::from(cell.unserved());
         let cases = u64::from(cell.requests) + unserved;
-        match watch.what {
-            What::Slower(limit) => {
+        match indicator.kind {
+            IndicatorKind::Slower(limit) => {
                 let index = limits.index(id, limit);
                 // What had waited for longer than the limit when the run was stopped is slow; of the others nothing is known.
                 let overdue = count(&cell.overdue, index);
                 n += cases + overdue;
                 k += count(&cell.slower, index) + u64::from(cell.timeouts()) + unserved + overdue;
-                f += others;
+                untimed += others;
             }
-            What::Failed => {
+            IndicatorKind::Failed => {
                 n += cases;
                 k += u64::from(cell.failed()) + unserved;
             }
-            What::Completed => k += u64::from(cell.completed),
-            What::Time(failure) => {
+            IndicatorKind::Completed => k += u64::from(cell.completed),
+            IndicatorKind::Time(failure) => {
                 // A dropped arrival waited for as long as a request may take.
                 n += cell.response.count() + unserved;
                 k += cell.response.sum()
                     + unserved * u64::try_from(failure.as_micros()).unwrap_or(u64::MAX >> 32);
-                f += others;
+                untimed += others;
             }
         }
     }
-    if watch.what == What::Completed {
+    if indicator.kind == IndicatorKind::Completed {
         n = 1;
     }
-    Tally { n: n as f64, k: k as f64, f: f as f64 }
+    Counts { n: n as f64, k: k as f64, untimed: untimed as f64 }
 }
 
 impl Evidence {
     /// Adds one judged second; a part of a second is no block.
-    fn add_second(&mut self, watch: &Watch, counts: Tally, whole: bool) {
-        let sides = watch.what.sides(counts);
-        if let Some(windows) = watch.windows.filter(|_| whole) {
-            self.trials.push(sides, windows);
+    fn add_second(&mut self, indicator: &Indicator, counts: Counts, whole: bool) {
+        let bounds = indicator.kind.bounds(counts);
+        if let Some(intervals) = indicator.intervals.filter(|_| whole) {
+            self.trials.push(bounds, intervals);
         }
-        if whole || watch.what != What::Completed {
-            self.kept.push(sides.kept.0, sides.kept.1);
-            self.broken.push(sides.broken.0, sides.broken.1);
+        if whole || indicator.kind != IndicatorKind::Completed {
+            self.kept.push(bounds.kept.0, bounds.kept.1);
+            self.broken.push(bounds.broken.0, bounds.broken.1);
         }
         // The number of seconds is known when the phase has ended.
-        let n = if watch.what == What::Completed { 0.0 } else { counts.n };
-        self.counts.add(Tally { n, ..counts });
+        let n = if indicator.kind == IndicatorKind::Completed { 0.0 } else { counts.n };
+        self.counts.add(Counts { n, ..counts });
     }
 
     /// The next judged second does not follow on the last one.

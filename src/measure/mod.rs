@@ -1,21 +1,18 @@
 //! What happened: a request becomes a [`Sample`](sample::Sample), samples become [`Window`](window::Window)s (one second
 //! of one worker, mergeable), windows are folded by the [`Ledger`](ledger::Ledger) into a [`Summary`](summary::Summary).
 
-pub mod answers;
 pub mod blocks;
-pub mod counts;
-pub mod course;
-pub mod health;
+pub mod causes;
+pub mod generator_health;
+pub mod generator_vitals;
+pub mod histogram;
 pub mod hosts;
-pub mod influence;
+pub mod indicator;
 pub mod ledger;
 pub mod mean;
 pub mod recorder;
+pub mod response_gaps;
+pub mod rollup;
 pub mod sample;
-pub mod silence;
-pub mod stretches;
 pub mod summary;
-pub mod traces;
-pub mod vitals;
-pub mod watch;
 pub mod window;

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::measure::answers::Ear;
+use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
+use crate::measure::indicator::Limits;
+use crate::measure::response_gaps::GapDetector;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
-use crate::measure::vitals::{LATE, Pulse};
-use crate::measure::watch::Limits;
 use crate::measure::window::{Batch, Example, Window};
 use crate::plan::model::OperationId;
 
 /// Examples are cut to this length.
-const LONGEST_EXAMPLE: usize = 256;
+const MAX_EXAMPLE_BYTES: usize = 256;
 
 /// What a recorder is for.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope {
+pub struct RecorderScope {
     /// The phase.
     pub phase: u16,
     /// The worker.
@@ -41,32 +41,32 @@ pub enum Latency {
 #[derive(Debug)]
 pub struct Recorder {
     limits: Arc<Limits>,
-    scope: Scope,
+    scope: RecorderScope,
     /// When the phase ends: what finishes later is not throughput.
     end: Duration,
     windows: BTreeMap<u32, Window>,
     expected: BTreeMap<u32, u32>,
-    told: HashSet<(OperationId, ErrorKind)>,
+    seen_failures: HashSet<(OperationId, ErrorKind)>,
     examples: Vec<Example>,
     log: Vec<Sample>,
-    log_room: usize,
-    ear: Ear,
+    log_capacity: usize,
+    gap_detector: GapDetector,
 }
 
 impl Recorder {
     /// An empty record of one phase; up to `log_room` samples are kept whole as well.
-    pub fn new(limits: Arc<Limits>, scope: Scope, end: Duration, log_room: usize) -> Self {
+    pub fn new(limits: Arc<Limits>, scope: RecorderScope, end: Duration, log_capacity: usize) -> Self {
         Self {
             limits,
             scope,
             end,
             windows: BTreeMap::new(),
             expected: BTreeMap::new(),
-            told: HashSet::new(),
+            seen_failures: HashSet::new(),
             examples: Vec::new(),
             log: Vec::new(),
-            log_room,
-            ear: Ear::default(),
+            log_capacity,
+            gap_detector: GapDetector::default(),
         }
     }
 
@@ -92,7 +92,7 @@ impl Recorder {
 
     /// Records an arrival of the schedule that is offered to the users now.
     pub fn schedule(&mut self, intended: Duration, now: Duration) {
-        let in_time = now < self.end + LATE;
+        let in_time = now < self.end + STALL_THRESHOLD;
         let window = self.window(intended);
         window.scheduled += 1;
         window.vitals.issued += u32::from(in_time);
@@ -124,21 +124,21 @@ impl Recorder {
     }
 
     /// Records which task was drawn for a start, by its place among all tasks of the plan.
-    pub fn draw(&mut self, intended: Duration, task: usize) {
-        self.window(intended).vitals.draw(task);
+    pub fn record_draw(&mut self, intended: Duration, task: usize) {
+        self.window(intended).vitals.record_draw(task);
     }
 
     /// Records by how much our own lag lengthened the cycle of a user that waits, whose task finished now.
-    pub fn lose(&mut self, finished: Duration, lost: Duration) {
+    pub fn record_lost_time(&mut self, finished: Duration, lost: Duration) {
         if finished < self.end && !lost.is_zero() {
             self.window(finished).vitals.lost += u64::try_from(lost.as_micros()).unwrap_or(u64::MAX >> 24);
         }
     }
 
     /// Records how the worker's thread fared at a moment, also in the drain.
-    pub fn feel(&mut self, at: Duration, pulse: &Pulse) {
+    pub fn record_thread(&mut self, at: Duration, thread: &ThreadVitals) {
         let worker = self.scope.worker;
-        self.window(at).vitals.workers.entry(worker).or_default().merge(pulse);
+        self.window(at).vitals.workers.entry(worker).or_default().merge(thread);
     }
 
     /// Records a request that ended, one way or the other.
@@ -147,7 +147,7 @@ impl Recorder {
         let limits = Arc::clone(&self.limits);
         let limits = limits.of_operation(sample.operation);
         let response_time = sample.response_time();
-        let of_users = self.scope.latency == Latency::Some;
+        let has_latency = self.scope.latency == Latency::Some;
         let window = self.window(sample.intended);
         window.send_lag.record(sample.send_lag());
         window.user_wait.record(sample.user_wait);
@@ -170,13 +170,13 @@ impl Recorder {
         if matches!(sample.outcome, Outcome::Succeeded | Outcome::Failed(ErrorKind::Timeout)) {
             cell.response.record(response_time);
             cell.service.record(sample.service_time());
-            if of_users {
+            if has_latency {
                 cell.user.record(sample.user_time());
             }
         }
         self.complete(sample);
-        if self.log_room > 0 {
-            self.log_room -= 1;
+        if self.log_capacity > 0 {
+            self.log_capacity -= 1;
             self.log.push(*sample);
         }
     }
@@ -193,15 +193,15 @@ impl Recorder {
         cell.ended += 1;
         if sample.outcome.is_answer() {
             cell.answered += 1;
-            self.ear.hear(sample, &mut window.answers);
+            self.gap_detector.observe(sample, &mut window.answers);
         }
     }
 
     /// Keeps the first failure of each kind in words.
     pub fn example(&mut self, operation: OperationId, kind: ErrorKind, text: impl FnOnce() -> String) {
-        if self.told.insert((operation, kind)) {
+        if self.seen_failures.insert((operation, kind)) {
             let mut text = text();
-            let cut = (0..=LONGEST_EXAMPLE.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+            let cut = (0..=MAX_EXAMPLE_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
             text.truncate(cut.unwrap_or(0));
             self.examples.push(Example { operation, kind, text });
         }
@@ -233,7 +233,7 @@ fn second(at: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::watch::{Watch, What};
+    use crate::measure::indicator::{Indicator, IndicatorKind};
     use crate::plan::model::PhaseId;
 
     const SEARCH: OperationId = OperationId(0);
@@ -243,15 +243,15 @@ mod tests {
     }
 
     fn recorder(limit: Duration) -> Recorder {
-        let watch = Watch {
+        let indicator = Indicator {
             phase: PhaseId(0),
             operations: vec![SEARCH],
-            what: What::Slower(limit),
-            windows: None,
-            course: false,
+            kind: IndicatorKind::Slower(limit),
+            intervals: None,
+            keeps_timeline: false,
         };
-        let scope = Scope { phase: 0, worker: 0, latency: Latency::None };
-        Recorder::new(Arc::new(Limits::of(&[watch], 1)), scope, ms(10_500), 0)
+        let scope = RecorderScope { phase: 0, worker: 0, latency: Latency::None };
+        Recorder::new(Arc::new(Limits::of(&[indicator], 1)), scope, ms(10_500), 0)
     }
 
     fn sample(intended: u64, finished: u64, outcome: Outcome) -> Sample {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finishes_after_the_end_is_no_throughput() {
+    fn answers_after_the_end_are_no_throughput() {
         for early in [None, Some(ms(10_450))] {
             let mut recorder = recorder(ms(100));
             recorder.expect(ms(10_400));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn latency_is_in_what_a_user_waits_and_in_nothing_else_and_a_start_is_no_throughput() {
+    fn latency_is_in_user_time_and_a_start_is_no_throughput() {
         let mut recorder = recorder(ms(100));
         recorder.scope.latency = Latency::Some;
         recorder.expect(ms(0));

@@ -96,7 +96,7 @@ macro_rules! error_kinds {
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// The word for it in journal, report and terminal.
-            pub fn word(self) -> &'static str {
+            pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
             }
         }

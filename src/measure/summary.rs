@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::measure::blocks::BlockSums;
-use crate::measure::counts::Times;
-use crate::measure::health::Health;
+use crate::measure::causes::CauseDetectors;
+use crate::measure::generator_health::GeneratorHealth;
+use crate::measure::histogram::DenseHistogram;
 use crate::measure::hosts::PhaseReadings;
+use crate::measure::indicator::{CountBounds, Counts, Intervals};
+use crate::measure::rollup::{Rollup, RollupItem};
 use crate::measure::sample::ErrorKind;
-use crate::measure::stretches::{Join, Stretches};
-use crate::measure::traces::Traces;
-use crate::measure::watch::{Sides, Tally, Windows};
-use crate::plan::model::{Judged, OperationId, PhaseId};
+use crate::plan::model::{JudgedPeriod, OperationId, PhaseId};
 
 /// A run, folded. Its size does not depend on the run's length.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ pub struct PhaseSummary {
     /// How far it has been folded.
     pub settled: Duration,
     /// What of it is judged, when it has ended.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<JudgedPeriod>,
     /// How many seconds of it were judged so far.
     pub judged_seconds: f64,
     /// The operations that occurred.
@@ -42,17 +42,17 @@ pub struct PhaseSummary {
     /// Of these, the ones that a user took up.
     pub started: u64,
     /// Our own part of the wait before sending, over the judged window.
-    pub send_lag: Times,
+    pub send_lag: DenseHistogram,
     /// The part in which no user was idle, over the judged window.
-    pub user_wait: Times,
+    pub user_wait: DenseHistogram,
     /// The part in which a connection was made, over the judged window.
-    pub connect: Times,
+    pub connect: DenseHistogram,
     /// A failure of each kind in words.
     pub examples: BTreeMap<(OperationId, ErrorKind), String>,
     /// What may show why it was slow.
-    pub traces: Traces,
+    pub causes: CauseDetectors,
     /// How the generator fared over the judged window.
-    pub health: Health,
+    pub health: GeneratorHealth,
     /// What was read of hosts over the judged window.
     pub readings: PhaseReadings,
     /// The first second whose numbers do not add up, and how.
@@ -92,11 +92,11 @@ pub struct OperationSummary {
     /// Bytes of bodies.
     pub bytes: u64,
     /// Response times over the judged window.
-    pub response: Times,
+    pub response: DenseHistogram,
     /// Service times over the judged window.
-    pub service: Times,
+    pub service: DenseHistogram,
     /// Times with network latency over the judged window; empty where the phase has none.
-    pub user: Times,
+    pub user: DenseHistogram,
 }
 
 impl OperationSummary {
@@ -134,7 +134,7 @@ impl PhaseSummary {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
     /// All of it.
-    pub counts: Tally,
+    pub counts: Counts,
     /// Blocks for proving that a limit is kept.
     pub kept: BlockSums,
     /// Blocks for proving that a limit is broken.
@@ -142,19 +142,19 @@ pub struct Evidence {
     /// The windows that were judged each, where they are.
     pub trials: Trials,
     /// How the count went, where that is kept: cases and what was counted of them.
-    pub course: Stretches<Part>,
+    pub timeline: Rollup<SliceCounts>,
 }
 
 /// Cases of a stretch of time, and what was counted of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Part {
+pub struct SliceCounts {
     /// Cases.
     pub n: f64,
     /// Counted.
     pub k: f64,
 }
 
-impl Join for Part {
+impl RollupItem for SliceCounts {
     fn join(&mut self, later: Self) {
         self.n += later.n;
         self.k += later.k;
@@ -162,7 +162,7 @@ impl Join for Part {
 }
 
 /// The course of a count has at most so many stretches, of a second at first.
-impl Default for Stretches<Part> {
+impl Default for Rollup<SliceCounts> {
     fn default() -> Self {
         Self::new(1.0, 640)
     }
@@ -178,17 +178,17 @@ pub struct Trials {
     /// Of these, the ones that are beyond it if failures without a time were slow.
     pub doubted: u64,
     /// The window under way, and how many seconds it has.
-    open: Option<(Sides, u32)>,
+    open: Option<(CountBounds, u32)>,
 }
 
 impl Trials {
     /// Adds a second to the window under way, and judges the window when it is complete.
-    pub fn push(&mut self, second: Sides, rules: Windows) {
+    pub fn push(&mut self, second: CountBounds, rules: Intervals) {
         let add = |a: (f64, f64), b: (f64, f64)| (a.0 + b.0, a.1 + b.1);
         let (window, seconds) = match self.open.take() {
             Some((before, seconds)) => {
                 let kept = add(before.kept, second.kept);
-                (Sides { kept, broken: add(before.broken, second.broken) }, seconds + 1)
+                (CountBounds { kept, broken: add(before.broken, second.broken) }, seconds + 1)
             }
             None => (second, 1),
         };

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::answers::Answers;
-use crate::measure::counts::Counts;
+use crate::measure::generator_vitals::GeneratorVitals;
+use crate::measure::histogram::SparseHistogram;
+use crate::measure::response_gaps::ResponseActivity;
 use crate::measure::sample::ErrorKind;
-use crate::measure::vitals::Vitals;
 use crate::plan::model::OperationId;
 
 /// What was intended in one second of a phase, and what was completed in it.
@@ -23,15 +23,15 @@ pub struct Window {
     /// Of these, the ones that a user took up.
     pub started: u32,
     /// Our own part of the wait before sending.
-    pub send_lag: Counts,
+    pub send_lag: SparseHistogram,
     /// The part in which no user was idle.
-    pub user_wait: Counts,
+    pub user_wait: SparseHistogram,
     /// The part in which a connection was made.
-    pub connect: Counts,
+    pub connect: SparseHistogram,
     /// When the target was heard.
-    pub answers: Answers,
+    pub answers: ResponseActivity,
     /// What the generator saw of itself.
-    pub vitals: Vitals,
+    pub vitals: GeneratorVitals,
 }
 
 /// What happened to the requests of one operation.
@@ -60,11 +60,11 @@ pub struct Cell {
     /// Bytes of bodies.
     pub bytes: u64,
     /// Response times of requests that succeeded or timed out.
-    pub response: Counts,
+    pub response: SparseHistogram,
     /// Their service times.
-    pub service: Counts,
+    pub service: SparseHistogram,
     /// Their times with network latency, in phases in which there is any.
-    pub user: Counts,
+    pub user: SparseHistogram,
 }
 
 impl Window {
@@ -193,9 +193,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::measure::answers::Ear;
+    use crate::measure::generator_vitals::{MachineVitals, ThreadVitals};
+    use crate::measure::response_gaps::GapDetector;
     use crate::measure::sample::{Outcome, Purpose, Sample};
-    use crate::measure::vitals::{Machine, Pulse};
 
     const SAMPLE: Sample = Sample {
         operation: OperationId(0),
@@ -215,23 +215,23 @@ mod tests {
             workers in prop::collection::btree_map(0_u16..3, (0_u64..100, 0_u64..200, 0_u64..1500), 0..3),
             draws in prop::collection::vec(0_u32..9, 0..4),
             numbers in prop::array::uniform4(0_u32..100),
-        ) -> Vitals {
-            let pulse = |(late, ran, of): (u64, u64, u64)| {
+        ) -> GeneratorVitals {
+            let thread = |(late, ran, of): (u64, u64, u64)| {
                 let ms = Duration::from_millis;
-                let mut pulse = Pulse::look(ms(ran), (of % 2 == 0).then(|| ms(ran / 2)), ms(of + 1));
-                pulse.merge(&Pulse::stall(ms(late), ms(late)));
-                pulse
+                let mut thread = ThreadVitals::of_cpu(ms(ran), (of % 2 == 0).then(|| ms(ran / 2)), ms(of + 1));
+                thread.merge(&ThreadVitals::stall(ms(late), ms(late)));
+                thread
             };
-            let [issued, jumps, stolen, lost] = numbers;
-            let machine = Machine { ticks: 200, stolen: stolen.into(), jumps, furthest: lost.into(), ..Machine::default() };
-            let workers = workers.into_iter().map(|(worker, told)| (worker, pulse(told))).collect();
-            Vitals { workers, machine, issued, lost: lost.into(), draws }
+            let [issued, clock_steps, stolen, lost] = numbers;
+            let machine = MachineVitals { ticks: 200, stolen: stolen.into(), clock_steps, largest_step_us: lost.into(), ..MachineVitals::default() };
+            let workers = workers.into_iter().map(|(worker, drawn)| (worker, thread(drawn))).collect();
+            GeneratorVitals { workers, machine, issued, lost: lost.into(), draws }
         }
     }
 
     prop_compose! {
-        fn counts()(times in prop::collection::vec(0_u64..10_000_000_000, 0..6)) -> Counts {
-            let mut counts = Counts::default();
+        fn counts()(times in prop::collection::vec(0_u64..10_000_000_000, 0..6)) -> SparseHistogram {
+            let mut counts = SparseHistogram::default();
             times.iter().for_each(|nanos| counts.record(Duration::from_nanos(*nanos)));
             counts
         }
@@ -256,14 +256,14 @@ mod tests {
 
     prop_compose! {
         fn answers()(
-            heard in prop::collection::btree_set((0_u64..1000, 0_u16..3), 0..6),
-        ) -> Answers {
-            let (mut ear, mut answers) = (Ear::default(), Answers::default());
-            let mut hear = |at, operation| {
+            answered in prop::collection::btree_set((0_u64..1000, 0_u16..3), 0..6),
+        ) -> ResponseActivity {
+            let (mut gap_detector, mut answers) = (GapDetector::default(), ResponseActivity::default());
+            let mut observe = |at, operation| {
                 let (intended, finished) = (Duration::ZERO, Duration::from_millis(at));
-                ear.hear(&Sample { operation, intended, sent: intended, finished, ..SAMPLE }, &mut answers);
+                gap_detector.observe(&Sample { operation, intended, sent: intended, finished, ..SAMPLE }, &mut answers);
             };
-            heard.iter().for_each(|(at, operation)| hear(*at, OperationId(*operation)));
+            answered.iter().for_each(|(at, operation)| observe(*at, OperationId(*operation)));
             answers
         }
     }

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{StatVfs, readlinkat, statvfs};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::resources::choice::{self, Mount};
-use crate::resources::look::Look;
-use crate::resources::machine::Machine;
+use crate::resources::device_filter::{self, Mount};
+use crate::resources::machine::MachineCounters;
 use crate::resources::metric::Metric;
-use crate::resources::proc::{self, first_number, said};
+use crate::resources::proc::{self, first_number, read_error};
+use crate::resources::snapshot::Snapshot;
 use crate::resources::{cgroup, proc::text};
 
 /// Where control groups of version 2 are: alone, or beside those of version 1.
-const GROUPS: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
+const CGROUP_ROOTS: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
 
 /// Seconds since this machine was booted, with those in which it slept; nobody can set this clock.
 pub fn now() -> f64 {
@@ -27,21 +27,21 @@ pub fn now() -> f64 {
 pub struct Kernel {
     root: PathBuf,
     /// A page of memory, in bytes.
-    page: f64,
+    page_bytes: f64,
     /// Whether the clock of this machine is also that of the files.
     here: bool,
 }
 
 impl Kernel {
     /// The one that runs this.
-    pub fn of_this_machine() -> Self {
-        let page = u32::try_from(rustix::param::page_size()).map_or(4096.0, f64::from);
-        Self { root: PathBuf::from("/"), page, here: true }
+    pub fn this_machine() -> Self {
+        let page_bytes = u32::try_from(rustix::param::page_size()).map_or(4096.0, f64::from);
+        Self { root: PathBuf::from("/"), page_bytes, here: true }
     }
 
     /// One whose files were kept in a folder, with its time in `proc/uptime` and pages of 4096 bytes.
-    pub fn kept_in(root: &Path) -> Self {
-        Self { root: root.to_owned(), page: 4096.0, here: false }
+    pub fn in_folder(root: &Path) -> Self {
+        Self { root: root.to_owned(), page_bytes: 4096.0, here: false }
     }
 
     /// Whether it is the one that runs this, and not a folder that looks like one.
@@ -50,8 +50,8 @@ impl Kernel {
     }
 
     /// A page of memory, in bytes.
-    pub fn page(&self) -> f64 {
-        self.page
+    pub fn page_bytes(&self) -> f64 {
+        self.page_bytes
     }
 
     /// A file's bytes, by its path below the root.
@@ -117,29 +117,29 @@ impl Kernel {
     ///
     /// # Errors
     /// When it does not even say when this is.
-    pub fn machine(&self, named: &[String]) -> Result<Machine, String> {
+    pub fn machine(&self, named: &[String]) -> Result<MachineCounters, String> {
         let mut machine = proc::machine(&|path| self.read(path))?;
         machine.at = self.uptime()?;
         machine.age = Some(machine.at);
         match self.read("proc/self/mountinfo") {
             Ok(bytes) => {
-                let counts = |mount: &Mount| choice::is_real(mount) || named.contains(&mount.point);
+                let counts = |mount: &Mount| device_filter::is_real(mount) || named.contains(&mount.point);
                 let mounts = proc::mounts(&bytes).into_iter().filter(counts);
-                machine.mounts = mounts.filter_map(|mount| self.measured(mount)).collect();
+                machine.mounts = mounts.filter_map(|mount| self.with_sizes(mount)).collect();
                 if machine.mounts.is_empty()
-                    && let Err(why) = choice::fullest(&[], named)
+                    && let Err(why) = device_filter::fullest(&[], named)
                 {
                     machine.missing.insert(Metric::DiskUsed, why);
                 }
             }
             Err(error) => {
-                machine.missing.insert(Metric::DiskUsed, said("proc/self/mountinfo", &error));
+                machine.missing.insert(Metric::DiskUsed, read_error("proc/self/mountinfo", &error));
             }
         }
         Ok(machine)
     }
 
-    fn measured(&self, mount: Mount) -> Option<Mount> {
+    fn with_sizes(&self, mount: Mount) -> Option<Mount> {
         let StatVfs { f_frsize, f_blocks, f_bfree, f_bavail, .. } =
             statvfs(self.root.join(mount.point.trim_start_matches('/'))).ok()?;
         let bytes = |blocks: u64| Some(blocks as f64 * f_frsize as f64);
@@ -147,37 +147,37 @@ impl Kernel {
     }
 
     /// Where control groups of version 2 are, below the root; `None` where the machine has none.
-    pub fn groups(&self) -> Option<&'static str> {
-        GROUPS.into_iter().find(|root| self.root.join(root).join("cgroup.controllers").exists())
+    pub fn cgroup_root(&self) -> Option<&'static str> {
+        CGROUP_ROOTS.into_iter().find(|root| self.root.join(root).join("cgroup.controllers").exists())
     }
 
     /// A control group of version 2, by its path below the root of all.
     ///
     /// # Errors
     /// When the machine has none of this version, or not this one.
-    pub fn group(&self, path: &str) -> Result<Group, String> {
-        let root = self.groups().ok_or(
+    pub fn group(&self, path: &str) -> Result<ControlGroup, String> {
+        let root = self.cgroup_root().ok_or(
             "this machine has no control groups of version 2, neither at /sys/fs/cgroup nor at /sys/fs/cgroup/unified",
         )?;
         let path = path.trim_matches('/').to_owned();
         if Path::new(&path).components().any(|part| part.as_os_str() == "..") {
             return Err(format!("control group /{path} leads out of the control groups"));
         }
-        let mut group = Group { root, path, inode: 0, since: 0.0 };
+        let mut group = ControlGroup { root, path, inode: 0, since: 0.0 };
         group.inode = group.inode(self).ok_or_else(|| group.gone())?;
         Ok(group)
     }
 }
 
 /// A control group, and since when it is the same.
-pub struct Group {
+pub struct ControlGroup {
     root: &'static str,
     path: String,
     inode: u64,
     since: f64,
 }
 
-impl Group {
+impl ControlGroup {
     fn inode(&self, kernel: &Kernel) -> Option<u64> {
         use std::os::unix::fs::MetadataExt;
         let folder = kernel.root.join(self.root).join(&self.path);
@@ -185,21 +185,21 @@ impl Group {
     }
 
     fn gone(&self) -> String {
-        format!("there is no control group {} below /{}", cgroup::shown(&self.path), self.root)
+        format!("there is no control group {} below /{}", cgroup::display_path(&self.path), self.root)
     }
 
     /// Looks at the group.
     ///
     /// # Errors
     /// When it is gone, or does not even count processor time.
-    pub fn look(&mut self, kernel: &Kernel) -> Result<Look, String> {
+    pub fn snapshot(&mut self, kernel: &Kernel) -> Result<Snapshot, String> {
         let at = kernel.uptime()?;
         let inode = self.inode(kernel).ok_or_else(|| self.gone())?;
         if inode != self.inode && kernel.here {
             (self.inode, self.since) = (inode, at);
         }
-        let mut look = cgroup::look(&|path| kernel.read(path), self.root, &self.path, at)?;
-        look.life.age = Some(at - self.since);
-        Ok(look)
+        let mut snapshot = cgroup::snapshot(&|path| kernel.read(path), self.root, &self.path, at)?;
+        snapshot.incarnation.age = Some(at - self.since);
+        Ok(snapshot)
     }
 }

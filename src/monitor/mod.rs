@@ -1,28 +1,28 @@
 //! Looks at hosts. A [`Probe`] asks one of them: the kernel of this machine by its files, an exporter or a Prometheus over
 //! HTTP. What it finds is counters; what was used between two looks is worked out in `resources`.
 
-pub mod family;
-pub mod finding;
-pub mod http;
+pub mod http_client;
 pub mod kernel;
+pub mod process_lookup;
+pub mod process_tree;
 pub mod prometheus;
-pub mod tcp;
-mod watch;
+pub mod sockets;
+mod watcher;
 
-pub use watch::{Watcher, first_looks};
+pub use watcher::{Watcher, first_snapshots};
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use crate::monitor::family::Family;
-use crate::monitor::http::Asker;
-use crate::monitor::kernel::{Group, Kernel, now};
+use crate::monitor::http_client::HttpClient;
+use crate::monitor::kernel::{ControlGroup, Kernel, now};
+use crate::monitor::process_tree::ProcessTree;
 use crate::monitor::prometheus::Prometheus;
 use crate::resources::exporter;
-use crate::resources::look::{Clock, Look};
-use crate::resources::source::{Parts, Source};
+use crate::resources::snapshot::{ClockSource, Snapshot};
+use crate::resources::source::{DeviceFilter, Source};
 
 /// Asks one host, as often as it is told to.
 pub struct Probe {
@@ -30,10 +30,10 @@ pub struct Probe {
 }
 
 enum Kind {
-    Local(Kernel, Parts),
-    Process(Kernel, Family),
-    Cgroup(Kernel, Group),
-    NodeExporter(Asker, Parts),
+    Local(Kernel, DeviceFilter),
+    Process(Kernel, ProcessTree),
+    Cgroup(Kernel, ControlGroup),
+    NodeExporter(HttpClient, DeviceFilter),
     Prometheus(Prometheus),
 }
 
@@ -43,24 +43,26 @@ impl Probe {
     /// # Errors
     /// Says in words what cannot be used.
     pub fn open(source: &Source) -> Result<Self, String> {
-        Self::below(source, Kernel::of_this_machine())
+        Self::with_kernel(source, Kernel::this_machine())
     }
 
     /// The same, with other files instead of this machine's.
     ///
     /// # Errors
     /// Says in words what cannot be used.
-    pub fn below(source: &Source, kernel: Kernel) -> Result<Self, String> {
+    pub fn with_kernel(source: &Source, kernel: Kernel) -> Result<Self, String> {
         let kind = match source {
             Source::Local(parts) => Kind::Local(kernel, parts.clone()),
-            Source::Process(name) => Kind::Process(kernel, Family::of(name)),
+            Source::Process(name) => Kind::Process(kernel, ProcessTree::of(name)),
             Source::Cgroup(path) => {
                 let group = kernel.group(path)?;
                 Kind::Cgroup(kernel, group)
             }
-            Source::NodeExporter(endpoint, parts) => Kind::NodeExporter(Asker::of(endpoint)?, parts.clone()),
+            Source::NodeExporter(endpoint, parts) => {
+                Kind::NodeExporter(HttpClient::of(endpoint)?, parts.clone())
+            }
             Source::Prometheus(endpoint, queries) => {
-                Kind::Prometheus(Prometheus::of(Asker::of(endpoint)?, queries))
+                Kind::Prometheus(Prometheus::of(HttpClient::of(endpoint)?, queries))
             }
         };
         Ok(Self { kind })
@@ -70,34 +72,34 @@ impl Probe {
     ///
     /// # Errors
     /// When nothing could be had; says in words why.
-    pub async fn look(&mut self, limit: Duration) -> Result<Look, String> {
+    pub async fn snapshot(&mut self, limit: Duration) -> Result<Snapshot, String> {
         let asked = now();
-        let look = match &mut self.kind {
-            Kind::Local(kernel, parts) => by_own_clock(kernel.machine(&parts.mounts)?.look(parts)),
-            Kind::Process(kernel, family) => by_own_clock(family.look(kernel)?),
-            Kind::Cgroup(kernel, group) => by_own_clock(group.look(kernel)?),
-            Kind::NodeExporter(asker, parts) => {
-                let text = asker.page(limit).await?;
-                let took = now() - asked;
-                let heard = asked + took / 2.0;
+        let snapshot = match &mut self.kind {
+            Kind::Local(kernel, parts) => by_own_clock(kernel.machine(&parts.mounts)?.snapshot(parts)),
+            Kind::Process(kernel, process_tree) => by_own_clock(process_tree.snapshot(kernel)?),
+            Kind::Cgroup(kernel, group) => by_own_clock(group.snapshot(kernel)?),
+            Kind::NodeExporter(client, parts) => {
+                let text = client.get_page(limit).await?;
+                let took_s = now() - asked;
+                let observed_at = asked + took_s / 2.0;
                 // Whoever answers with a page for people has another for programs.
                 let begin = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
                 let hint = if begin.starts_with('<') { "; is the path /metrics?" } else { "" };
-                let machine = exporter::machine(&text, heard).map_err(|why| why + hint)?;
-                Look { heard, took, ..machine.look(parts) }
+                let machine = exporter::machine(&text, observed_at).map_err(|why| why + hint)?;
+                Snapshot { observed_at, took_s, ..machine.snapshot(parts) }
             }
             Kind::Prometheus(prometheus) => {
-                let look = prometheus.look(limit).await?;
-                let took = now() - asked;
-                let heard = asked + took / 2.0;
-                Look { at: heard, clock: Clock::Ours, heard, took, ..look }
+                let snapshot = prometheus.snapshot(limit).await?;
+                let took_s = now() - asked;
+                let observed_at = asked + took_s / 2.0;
+                Snapshot { at: observed_at, clock: ClockSource::Runner, observed_at, took_s, ..snapshot }
             }
         };
-        Ok(look)
+        Ok(snapshot)
     }
 }
 
 /// The kernel's clock is ours.
-fn by_own_clock(look: Look) -> Look {
-    Look { heard: look.at, ..look }
+fn by_own_clock(snapshot: Snapshot) -> Snapshot {
+    Snapshot { observed_at: snapshot.at, ..snapshot }
 }

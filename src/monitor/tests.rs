@@ -5,20 +5,20 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::monitor::Probe;
-use crate::resources::difference::between;
-use crate::resources::look::{Cpu, Look};
 use crate::resources::metric::Metric;
-use crate::resources::source::{Endpoint, Parts, ProcessName, Source};
+use crate::resources::rates::between;
+use crate::resources::snapshot::{Cpu, Snapshot};
+use crate::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Source};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Answers every request on every connection with the same, as long as the test lives; an empty status is silence.
-fn server(status: &'static str, body: String) -> Endpoint {
+fn server(status: &'static str, body: String) -> HttpEndpoint {
     server_of(status, vec![body])
 }
 
 /// Answers with one body after the other, and with the last one for ever.
-fn server_of(status: &'static str, bodies: Vec<String>) -> Endpoint {
+fn server_of(status: &'static str, bodies: Vec<String>) -> HttpEndpoint {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -35,18 +35,22 @@ fn server_of(status: &'static str, bodies: Vec<String>) -> Endpoint {
             }
         }
     });
-    Endpoint { url: format!("http://{address}"), shown: "http://host".to_owned(), headers: HeaderMap::new() }
+    HttpEndpoint {
+        url: format!("http://{address}"),
+        redacted: "http://host".to_owned(),
+        headers: HeaderMap::new(),
+    }
 }
 
-async fn exporter(status: &'static str, body: &str) -> Result<Look, String> {
-    let source = Source::NodeExporter(server(status, body.to_owned()), Parts::default());
-    Probe::open(&source).unwrap().look(LIMIT).await
+async fn exporter(status: &'static str, body: &str) -> Result<Snapshot, String> {
+    let source = Source::NodeExporter(server(status, body.to_owned()), DeviceFilter::default());
+    Probe::open(&source).unwrap().snapshot(LIMIT).await
 }
 
-async fn prometheus(status: &'static str, data: &str) -> Look {
+async fn prometheus(status: &'static str, data: &str) -> Snapshot {
     let source =
         Source::Prometheus(server(status, data.to_owned()), vec![(Metric::Cpu, "up{} > 0".to_owned())]);
-    Probe::open(&source).unwrap().look(LIMIT).await.unwrap()
+    Probe::open(&source).unwrap().snapshot(LIMIT).await.unwrap()
 }
 
 async fn refused_because(status: &'static str, data: &str) -> String {
@@ -65,74 +69,74 @@ fn vector(series: &[&str]) -> String {
     format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#)
 }
 
-async fn process(name: ProcessName) -> Result<Look, String> {
-    Probe::open(&Source::Process(name)).unwrap().look(LIMIT).await
+async fn process(name: ProcessSelector) -> Result<Snapshot, String> {
+    Probe::open(&Source::Process(name)).unwrap().snapshot(LIMIT).await
 }
 
 #[tokio::test]
-async fn this_machine_tells_of_processor_and_memory() {
-    let mut probe = Probe::open(&Source::Local(Parts::default())).unwrap();
-    let before = probe.look(LIMIT).await.unwrap();
-    assert!(matches!(before.cpu, Some(Cpu::Machine { total, .. }) if total > 0.0), "{before:?}");
+async fn this_machine_gives_cpu_and_memory() {
+    let mut probe = Probe::open(&Source::Local(DeviceFilter::default())).unwrap();
+    let before = probe.snapshot(LIMIT).await.unwrap();
+    assert!(matches!(before.cpu, Some(Cpu::Whole { total, .. }) if total > 0.0), "{before:?}");
     // The kernel counts in hundredths of a second.
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let values = between(&before, &probe.look(LIMIT).await.unwrap());
+    let values = between(&before, &probe.snapshot(LIMIT).await.unwrap());
     assert!(values.of(Metric::Memory).is_some_and(|share| share > 0.0 && share < 100.0), "{values:?}");
     assert!(values.of(Metric::Threads).is_some_and(|threads| threads > 1.0), "{values:?}");
     assert!(values.of(Metric::Cpu).is_some(), "{values:?}");
-    assert!(values.anew.is_none(), "{values:?}");
+    assert!(values.counter_reset.is_none(), "{values:?}");
 }
 
 #[tokio::test]
 async fn a_process_is_found_by_its_number_by_a_file_and_by_its_port() {
     let own = std::process::id();
-    let by_number = process(ProcessName::Pid(own)).await.unwrap();
-    assert_eq!(by_number.life.began, format!("process {own} was started"));
+    let by_number = process(ProcessSelector::Pid(own)).await.unwrap();
+    assert_eq!(by_number.incarnation.start_event, format!("process {own} was started"));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{own}\n")).unwrap();
-    let by_file = process(ProcessName::File(file.path().display().to_string())).await.unwrap();
-    assert_eq!(by_file.life.began, by_number.life.began);
+    let by_file = process(ProcessSelector::File(file.path().display().to_string())).await.unwrap();
+    assert_eq!(by_file.incarnation.start_event, by_number.incarnation.start_event);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let by_port = process(ProcessName::Port(address.port())).await.unwrap();
-    assert_eq!(by_port.life.began, by_number.life.began);
+    let by_port = process(ProcessSelector::Port(address.port())).await.unwrap();
+    assert_eq!(by_port.incarnation.start_event, by_number.incarnation.start_event);
     let _both = (TcpStream::connect(address).unwrap(), listener.accept().unwrap());
-    let connected = process(ProcessName::Pid(own)).await.unwrap();
-    assert!(connected.levels[&Metric::Connections].value >= 2.0, "{connected:?}");
-    assert!(connected.levels[&Metric::OpenFiles].value >= 5.0, "{connected:?}");
-    assert!(connected.levels[&Metric::ProcessMemory].value > 1e6, "{connected:?}");
+    let connected = process(ProcessSelector::Pid(own)).await.unwrap();
+    assert!(connected.gauges[&Metric::Connections].value >= 2.0, "{connected:?}");
+    assert!(connected.gauges[&Metric::OpenFiles].value >= 5.0, "{connected:?}");
+    assert!(connected.gauges[&Metric::ProcessMemory].value > 1e6, "{connected:?}");
     assert!(connected.missing.is_empty(), "{connected:?}");
 }
 
 #[tokio::test]
 async fn children_belong_to_their_parent() {
-    let before = process(ProcessName::Pid(std::process::id())).await.unwrap();
+    let before = process(ProcessSelector::Pid(std::process::id())).await.unwrap();
     let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-    let with = process(ProcessName::Pid(std::process::id())).await.unwrap();
+    let with = process(ProcessSelector::Pid(std::process::id())).await.unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    let threads = |look: &Look| look.levels[&Metric::Threads].value;
+    let threads = |snapshot: &Snapshot| snapshot.gauges[&Metric::Threads].value;
     assert!(threads(&with) >= threads(&before) + 1.0, "{before:?} {with:?}");
 }
 
 #[tokio::test]
-async fn a_process_that_is_not_there_or_gone_is_told_so() {
+async fn a_missing_or_ended_process_is_an_error() {
     let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
     let pid = child.id();
-    let mut probe = Probe::open(&Source::Process(ProcessName::Pid(pid))).unwrap();
-    assert!(probe.look(LIMIT).await.is_ok());
+    let mut probe = Probe::open(&Source::Process(ProcessSelector::Pid(pid))).unwrap();
+    assert!(probe.snapshot(LIMIT).await.is_ok());
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(probe.look(LIMIT).await.map(drop), Err(format!("process {pid} is gone")));
+    assert_eq!(probe.snapshot(LIMIT).await.map(drop), Err(format!("process {pid} is gone")));
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let nobody = process(ProcessName::Port(port)).await.map(drop);
-    assert_eq!(nobody, Err(format!("no process listens on TCP port {port}")));
+    let unused = process(ProcessSelector::Port(port)).await.map(drop);
+    assert_eq!(unused, Err(format!("no process listens on TCP port {port}")));
 }
 
 #[tokio::test]
-async fn an_exporter_is_read_and_its_errors_are_told_in_words() {
-    let look = exporter("200 OK", "node_time_seconds 5\nnode_filefd_allocated 7\n").await.unwrap();
-    assert_eq!((look.at, look.levels[&Metric::OpenFiles].value), (5.0, 7.0));
+async fn an_exporter_is_read_and_its_errors_are_in_words() {
+    let snapshot = exporter("200 OK", "node_time_seconds 5\nnode_filefd_allocated 7\n").await.unwrap();
+    assert_eq!((snapshot.at, snapshot.gauges[&Metric::OpenFiles].value), (5.0, 7.0));
     let missing = exporter("404 Not Found", "").await;
     assert_eq!(missing.map(drop), Err("HTTP status 404: is the path /metrics?".to_owned()));
     for page in ["<html>\n", "\n \r\n <!DOCTYPE html><html>", "\u{feff}<html>", "\u{feff}\n<html>"] {
@@ -144,28 +148,29 @@ async fn an_exporter_is_read_and_its_errors_are_told_in_words() {
 }
 
 #[tokio::test]
-async fn a_port_that_nobody_listens_on_and_one_that_is_silent_are_told_apart() {
+async fn an_unused_port_and_a_silent_one_are_distinct_errors() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let endpoint = Endpoint {
+    let endpoint = HttpEndpoint {
         url: format!("http://{address}/metrics"),
-        shown: "shown".to_owned(),
+        redacted: "shown".to_owned(),
         headers: HeaderMap::new(),
     };
-    let mut refused = Probe::open(&Source::NodeExporter(endpoint.clone(), Parts::default())).unwrap();
-    assert_eq!(refused.look(LIMIT).await.map(drop), Err("connection refused".to_owned()));
+    let mut refused = Probe::open(&Source::NodeExporter(endpoint.clone(), DeviceFilter::default())).unwrap();
+    assert_eq!(refused.snapshot(LIMIT).await.map(drop), Err("connection refused".to_owned()));
     let queries = vec![(Metric::Cpu, "up".to_owned()), (Metric::Memory, "up".to_owned())];
     let mut refused = Probe::open(&Source::Prometheus(endpoint, queries)).unwrap();
-    assert_eq!(refused.look(LIMIT).await.map(drop), Err("connection refused".to_owned()));
-    let mut silent = Probe::open(&Source::NodeExporter(server("", String::new()), Parts::default())).unwrap();
-    let silence = silent.look(Duration::from_millis(100)).await.map(drop);
+    assert_eq!(refused.snapshot(LIMIT).await.map(drop), Err("connection refused".to_owned()));
+    let mut silent =
+        Probe::open(&Source::NodeExporter(server("", String::new()), DeviceFilter::default())).unwrap();
+    let silence = silent.snapshot(Duration::from_millis(100)).await.map(drop);
     assert_eq!(silence, Err("no answer within 0.1 s".to_owned()));
 }
 
 #[tokio::test]
 async fn one_series_or_a_scalar_is_a_value() {
-    let look = prometheus("200 OK", &vector(&["71.5"])).await;
-    assert_eq!(look.levels[&Metric::Cpu].value, 71.5);
-    assert_eq!(prometheus("200 OK", &scalar(1435781451.781, "1")).await.levels[&Metric::Cpu].value, 1.0);
+    let snapshot = prometheus("200 OK", &vector(&["71.5"])).await;
+    assert_eq!(snapshot.gauges[&Metric::Cpu].value, 71.5);
+    assert_eq!(prometheus("200 OK", &scalar(1435781451.781, "1")).await.gauges[&Metric::Cpu].value, 1.0);
 }
 
 #[tokio::test]
@@ -222,11 +227,11 @@ async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_bel
     let queries = vec![(Metric::Cpu, "a".to_owned()), (Metric::Memory, "b".to_owned())];
     let mut probe = Probe::open(&Source::Prometheus(server_of("200 OK", bodies), queries)).unwrap();
     let kept = "the answer is the one of before: its time has not passed";
-    let mut before = probe.look(LIMIT).await.unwrap();
+    let mut before = probe.snapshot(LIMIT).await.unwrap();
     for (cpu, memory) in
         [(None, Some(2.0)), (None, None), (Some(40.0), Some(4.0)), (None, Some(5.0)), (Some(60.0), Some(6.0))]
     {
-        let now = probe.look(LIMIT).await.unwrap();
+        let now = probe.snapshot(LIMIT).await.unwrap();
         let values = between(&before, &now);
         assert_eq!((values.of(Metric::Cpu), values.of(Metric::Memory)), (cpu, memory), "{values:?}");
         assert!(values.missing.iter().all(|(_, why)| why == kept), "{values:?}");
@@ -235,7 +240,7 @@ async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_bel
 }
 
 #[tokio::test]
-async fn an_answer_that_is_compressed_is_told_by_the_name_of_how() {
+async fn a_compressed_response_is_an_error_naming_its_encoding() {
     let gzip = "200 OK\r\ncontent-encoding: gzip";
     let why = "the answer is compressed (gzip), which was not asked for";
     assert_eq!(exporter(gzip, "\u{1f}x").await.map(drop), Err(why.to_owned()));
@@ -245,7 +250,7 @@ async fn an_answer_that_is_compressed_is_told_by_the_name_of_how() {
     let unavailable = refused_because("503 Service Unavailable\r\ncontent-encoding: gzip", "\u{1f}x").await;
     assert_eq!(unavailable, "HTTP status 503");
     let as_it_is = exporter("200 OK\r\ncontent-encoding: Identity", "node_filefd_allocated 7\n").await;
-    assert_eq!(as_it_is.unwrap().levels[&Metric::OpenFiles].value, 7.0);
+    assert_eq!(as_it_is.unwrap().gauges[&Metric::OpenFiles].value, 7.0);
 }
 
 #[tokio::test]
@@ -258,9 +263,9 @@ async fn a_server_without_tls_that_hangs_up_on_https_is_asked_about_its_scheme()
             let _ = stream.read(&mut [0; 4096]);
         }
     });
-    let endpoint = Endpoint { url, shown: "shown".to_owned(), headers: HeaderMap::new() };
-    let mut probe = Probe::open(&Source::NodeExporter(endpoint, Parts::default())).unwrap();
-    let why = probe.look(LIMIT).await.map(drop).unwrap_err();
+    let endpoint = HttpEndpoint { url, redacted: "shown".to_owned(), headers: HeaderMap::new() };
+    let mut probe = Probe::open(&Source::NodeExporter(endpoint, DeviceFilter::default())).unwrap();
+    let why = probe.snapshot(LIMIT).await.map(drop).unwrap_err();
     assert_eq!(why, "tls handshake eof: is it http:// and not https://?");
 }
 
@@ -268,8 +273,8 @@ async fn a_server_without_tls_that_hangs_up_on_https_is_asked_about_its_scheme()
 async fn an_answer_with_a_warning_is_not_believed_unless_it_is_a_hint_on_the_query() {
     let with = |warnings: &str| scalar(1.5, "12").replacen('{', &format!("{{\"warnings\":[{warnings}],"), 1);
     let hint = r#""PromQL info: metric might not be a counter, name does not end in _total""#;
-    assert_eq!(prometheus("200 OK", &with(hint)).await.levels[&Metric::Cpu].value, 12.0);
-    assert_eq!(prometheus("200 OK", &with("")).await.levels[&Metric::Cpu].value, 12.0);
+    assert_eq!(prometheus("200 OK", &with(hint)).await.gauges[&Metric::Cpu].value, 12.0);
+    assert_eq!(prometheus("200 OK", &with("")).await.gauges[&Metric::Cpu].value, 12.0);
     let partial = format!(r#"{hint},"PARTIAL RESPONSE: store \u001b[2J10.0.0.3 is down","another""#);
     let why = refused_because("200 OK", &with(&partial)).await;
     assert_eq!(why, "the answer warns: PARTIAL RESPONSE: store \\u{1b}[2J10.0.0.3 is down");
@@ -278,8 +283,10 @@ async fn an_answer_with_a_warning_is_not_believed_unless_it_is_a_hint_on_the_que
 #[test]
 fn a_url_that_cannot_be_asked_is_refused_without_being_shown() {
     for url in ["ftp://secret@host/", "not a url", ""] {
-        let endpoint = Endpoint { url: url.to_owned(), shown: "shown".to_owned(), headers: HeaderMap::new() };
-        let refused = Probe::open(&Source::NodeExporter(endpoint, Parts::default())).map(drop).unwrap_err();
+        let endpoint =
+            HttpEndpoint { url: url.to_owned(), redacted: "shown".to_owned(), headers: HeaderMap::new() };
+        let refused =
+            Probe::open(&Source::NodeExporter(endpoint, DeviceFilter::default())).map(drop).unwrap_err();
         assert!(refused.starts_with("shown "), "{refused}");
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
-use crate::document::{FileOr, Key, Map, Node, Spanned};
+use crate::document::{Key, Map, Node, PlainOrTable, Spanned};
 use crate::plan::document::{ClassDocument, IncludeDocument, ListFileDocument, PlanDocument};
 
 /// The names that objectives can select on, as far as they could be found out.
@@ -17,16 +17,16 @@ pub struct Names {
     pub scenarios: Vec<String>,
 }
 
-pub(super) type ListDocument = FileOr<Vec<Spanned<Node>>, ListFileDocument>;
+pub(super) type ListDocument = PlainOrTable<Vec<Spanned<Node>>, ListFileDocument>;
 
 /// All definitions of a plan and the files it includes.
 #[derive(Debug, Default)]
-pub(super) struct Definitions {
+pub(super) struct PlanDefinitions {
     pub(super) lists: Vec<(Key, Spanned<ListDocument>)>,
     pub(super) classes: Vec<(Key, Spanned<ClassDocument>)>,
 }
 
-impl Definitions {
+impl PlanDefinitions {
     /// Puts the definitions of all files together, reporting names that are defined twice.
     pub(super) fn gather(
         plan: &mut PlanDocument,
@@ -44,7 +44,7 @@ impl Definitions {
 }
 
 fn unique<T>(
-    what: &str,
+    kind: &str,
     maps: Vec<Option<Spanned<Map<T>>>>,
     problems: &mut Problems,
 ) -> Vec<(Key, Spanned<T>)> {
@@ -52,7 +52,7 @@ fn unique<T>(
     let mut all = Vec::new();
     for (key, value) in maps.into_iter().flatten().flat_map(|map| map.value.0) {
         if let Some(first) = first.get(&key.name) {
-            let message = format!("{what} `{}` is defined twice", key.name);
+            let message = format!("{kind} `{}` is defined twice", key.name);
             let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
                 .at(key.span, "defined again here")
                 .at(*first, "first defined here");

@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 
 use crate::diagnostic::Problems;
 use crate::document::{
-    Choice, Definitions, FileOr, Map, Node, Read, Rule, Spanned, document, one_of_words, read_choice,
+    Choice, Definitions, FromNode, Map, Node, PlainOrTable, Spanned, TableRule, document, read_choice,
+    words_schema,
 };
 use crate::units::{Rate, Share, Size, TimeSpan};
 
@@ -22,7 +23,7 @@ document! {
         /// Files with `[lists]` and `[users.NAME]`.
         include: Vec<Spanned<String>>,
         /// Files with objectives.
-        thresholds: Vec<Spanned<FileOr<String, ThresholdsEntryDocument>>>,
+        thresholds: Vec<Spanned<PlainOrTable<String, ThresholdsEntryDocument>>>,
         /// What chance depends on; without it one is drawn.
         seed: u64 = otherwise("drawn for each run"),
         /// Who is tested.
@@ -30,7 +31,7 @@ document! {
         /// What happens, one phase after another.
         phases: Vec<Spanned<PhaseDocument>> = required("a table `[[phases]]` for each stretch of load"),
         /// Values to pick from.
-        lists: Map<FileOr<Vec<Spanned<Node>>, ListFileDocument>>,
+        lists: Map<PlainOrTable<Vec<Spanned<Node>>, ListFileDocument>>,
         /// User classes.
         users: Map<ClassDocument>,
         /// How the verdict is reached.
@@ -38,7 +39,7 @@ document! {
         /// The hosts whose resources are measured meanwhile.
         monitor: MonitorDocument,
         reserved { baseline, capacity, recovery, start, timezone, pause, continuity }
-        rules [Rule::NotEmpty(&["phases"])]
+        rules [TableRule::NotEmpty(&["phases"])]
     }
 }
 
@@ -48,7 +49,7 @@ document! {
         /// More files with `[lists]` and `[users.NAME]`.
         include: Vec<Spanned<String>>,
         /// Values to pick from.
-        lists: Map<FileOr<Vec<Spanned<Node>>, ListFileDocument>>,
+        lists: Map<PlainOrTable<Vec<Spanned<Node>>, ListFileDocument>>,
         /// User classes.
         users: Map<ClassDocument>,
     }
@@ -88,7 +89,7 @@ document! {
         /// A connection that takes longer has failed.
         connect_timeout: TimeSpan = default("5s"),
         /// The version of HTTP.
-        http: HttpVersion = default("1.1"),
+        http: HttpVersionDocument = default("1.1"),
         /// Headers of every request.
         headers: Map<String>,
         /// How to reach it over TLS.
@@ -112,7 +113,7 @@ document! {
         server_name: String,
         /// Whether any certificate is taken.
         insecure: bool = default(false),
-        rules [Rule::Needs("client_cert", "client_key"), Rule::Needs("client_key", "client_cert")]
+        rules [TableRule::Needs("client_cert", "client_key"), TableRule::Needs("client_key", "client_cert")]
     }
 }
 
@@ -130,7 +131,7 @@ document! {
         /// User classes and their weights.
         mix: Map<f64> = required("the user classes and their weights, such as `{ steady = 1 }`"),
         /// Tasks started per time, whatever the target does.
-        arrivals: FileOr<Rate, ArrivalsRampDocument>,
+        arrivals: PlainOrTable<Rate, ArrivalsRampDocument>,
         /// The name that throughput objectives select on.
         scenario: String = otherwise("the phase's name"),
         /// Not judged, in addition to the ramp.
@@ -141,10 +142,10 @@ document! {
         stages: Vec<Spanned<StageDocument>>,
         reserved { start, pause, continuity }
         rules [
-            Rule::ExactlyOne(&[&["users", "duration"], &["stages"]]),
-            Rule::Alone("stages", &["users", "duration", "spawn_rate", "arrivals"]),
-            Rule::Needs("spacing", "arrivals"),
-            Rule::NotEmpty(&["mix", "stages"]),
+            TableRule::ExactlyOne(&[&["users", "duration"], &["stages"]]),
+            TableRule::Alone("stages", &["users", "duration", "spawn_rate", "arrivals"]),
+            TableRule::Needs("spacing", "arrivals"),
+            TableRule::NotEmpty(&["mix", "stages"]),
         ]
     }
 }
@@ -188,7 +189,7 @@ document! {
         on_stop: Vec<Spanned<RequestDocument>>,
         /// Whether a user keeps the cookies that it is given.
         cookies: bool = default(false),
-        rules [Rule::NotEmpty(&["tasks"])]
+        rules [TableRule::NotEmpty(&["tasks"])]
     }
 }
 
@@ -208,11 +209,11 @@ document! {
         exponential: TimeSpan,
         /// The time between the starts of two tasks.
         pace: TimeSpan,
-        rules [Rule::ExactlyOne(&[&["exponential"], &["pace"]])]
+        rules [TableRule::ExactlyOne(&[&["exponential"], &["pace"]])]
     }
 }
 
-impl Read for WaitDocument {
+impl FromNode for WaitDocument {
     fn expected() -> String {
         "a wait such as `\"35s\"`, `[\"30s\", \"40s\"]`, `{ exponential = \"35s\" }` or `{ pace = \"35s\" }`"
             .into()
@@ -238,7 +239,7 @@ impl Read for WaitDocument {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LatencyDocument(pub(super) Vec<Spanned<TimeSpan>>);
 
-impl Read for LatencyDocument {
+impl FromNode for LatencyDocument {
     fn expected() -> String {
         "a latency such as `\"40ms\"` or `[\"20ms\", \"50ms\"]`".into()
     }
@@ -264,7 +265,7 @@ fn one_or_two(one: &Json) -> Json {
 /// The keys that a body can be given by.
 const BODIES: &[&str] = &["json", "body", "form", "body_file"];
 /// The keys that belong to a request, and so not beside a list of them.
-const OF_A_REQUEST: &[&str] =
+const REQUEST_KEYS: &[&str] =
     &["operation", "headers", "json", "body", "form", "body_file", "expect", "capture"];
 
 document! {
@@ -295,11 +296,11 @@ document! {
         /// One after another; a failed one ends the task.
         steps: Vec<Spanned<RequestDocument>>,
         rules [
-            Rule::ExactlyOne(&[&["request"], &["any_of"], &["steps"]]),
-            Rule::Alone("any_of", OF_A_REQUEST),
-            Rule::Alone("steps", OF_A_REQUEST),
-            Rule::AtMostOne(BODIES),
-            Rule::NotEmpty(&["any_of", "steps"]),
+            TableRule::ExactlyOne(&[&["request"], &["any_of"], &["steps"]]),
+            TableRule::Alone("any_of", REQUEST_KEYS),
+            TableRule::Alone("steps", REQUEST_KEYS),
+            TableRule::AtMostOne(BODIES),
+            TableRule::NotEmpty(&["any_of", "steps"]),
         ]
     }
 }
@@ -325,7 +326,7 @@ document! {
         expect: ExpectDocument = otherwise("a status of 2xx or 3xx"),
         /// Values to keep of a JSON answer: names and JSON pointers.
         capture: Map<String>,
-        rules [Rule::AtMostOne(BODIES)]
+        rules [TableRule::AtMostOne(BODIES)]
     }
 }
 
@@ -340,7 +341,7 @@ document! {
         contains: String,
         /// The largest body.
         max_bytes: Size,
-        rules [Rule::NotEmpty(&["status"])]
+        rules [TableRule::NotEmpty(&["status"])]
     }
 }
 
@@ -370,7 +371,7 @@ macro_rules! words {
             const WORDS: &'static [(&'static str, Self)] = &[$( ($word, Self::$variant), )+];
         }
 
-        impl Read for $name {
+        impl FromNode for $name {
             fn expected() -> String {
                 [$( concat!("`\"", $word, "\"`"), )+].join(" or ")
             }
@@ -380,7 +381,7 @@ macro_rules! words {
             }
 
             fn schema(_: &mut Definitions) -> Json {
-                one_of_words::<Self>()
+                words_schema::<Self>()
             }
         }
     };
@@ -388,7 +389,7 @@ macro_rules! words {
 
 words! {
     /// The versions of HTTP.
-    pub(super) enum HttpVersion {
+    pub(super) enum HttpVersionDocument {
         /// HTTP/1.1.
         One = "1.1",
         /// HTTP/2.

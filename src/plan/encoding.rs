@@ -21,9 +21,9 @@ pub enum Encoding {
 }
 
 /// What a written path keeps: all that a URL may hold, but nothing that would end the request line.
-const WRITTEN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#');
+const LITERAL_PATH_SET: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#');
 /// What a hole brings into a path keeps: the unreserved characters of RFC 3986.
-const FILLED_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const VALUE_PATH_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl Encoding {
     /// Escapes what a hole brings: a text, or a JSON value that is not one.
@@ -39,7 +39,7 @@ impl Encoding {
     pub fn text(self, text: &str) -> String {
         match self {
             Self::Raw | Self::Header => text.to_owned(),
-            Self::Path => utf8_percent_encode(text, FILLED_PATH).to_string(),
+            Self::Path => utf8_percent_encode(text, VALUE_PATH_SET).to_string(),
             Self::Form => url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
             Self::JsonText => json_text(text),
             Self::JsonValue => format!("\"{}\"", json_text(text)),
@@ -47,9 +47,9 @@ impl Encoding {
     }
 
     /// Escapes text that stands in the plan as it is.
-    pub fn written(self, text: &str) -> String {
+    pub fn literal(self, text: &str) -> String {
         match self {
-            Self::Path => utf8_percent_encode(text, WRITTEN_PATH).to_string(),
+            Self::Path => utf8_percent_encode(text, LITERAL_PATH_SET).to_string(),
             Self::JsonValue => json_text(text),
             other => other.text(text),
         }

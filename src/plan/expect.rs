@@ -7,7 +7,7 @@ use crate::plan::template::Pointer;
 
 /// What an answer must be for its request to have succeeded.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expect {
+pub struct Expectation {
     /// Which statuses are successes.
     pub status: Statuses,
     /// What must stand where in a JSON body.
@@ -29,16 +29,16 @@ pub enum Statuses {
 
 /// One thing that was looked at in an answer, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckResult {
     /// What was expected, in words.
     pub expected: String,
     /// What was found instead; `None` where it was as expected.
-    pub instead: Option<String>,
+    pub actual: Option<String>,
 }
 
 /// What is found in an answer is told up to this length, far beyond what is shown of it: secrets are taken out before
 /// it is cut for that.
-const LONGEST_FOUND: usize = 64 << 10;
+const MAX_FOUND_CHARS: usize = 64 << 10;
 
 impl Statuses {
     /// Whether an answer is a success.
@@ -62,16 +62,16 @@ impl std::fmt::Display for Statuses {
     }
 }
 
-impl Expect {
+impl Expectation {
     /// Whether the body must be looked at.
-    pub fn looks_inside(&self) -> bool {
+    pub fn inspects_body(&self) -> bool {
         !self.json.is_empty() || self.contains.is_some()
     }
 
     /// The first thing about a body that is not as expected, in words.
     pub fn mismatch(&self, body: &[u8], json: Option<&Value>) -> Option<String> {
-        let unmet = self.findings(body, json).find_map(|found| Some((found.expected, found.instead?)));
-        unmet.map(|(expected, instead)| format!("expected {expected}, found {instead}"))
+        let unmet = self.findings(body, json).find_map(|found| Some((found.expected, found.actual?)));
+        unmet.map(|(expected, actual)| format!("expected {expected}, found {actual}"))
     }
 
     /// Everything about a body that is expected, and what was found.
@@ -79,18 +79,18 @@ impl Expect {
         &'e self,
         body: &'e [u8],
         json: Option<&'e Value>,
-    ) -> impl Iterator<Item = Finding> + 'e {
+    ) -> impl Iterator<Item = CheckResult> + 'e {
         let pointed = self.json.iter().map(move |(pointer, wanted)| {
-            let instead = match json.map(|json| pointer.find(json)) {
+            let actual = match json.map(|json| pointer.find(json)) {
                 None => Some("no JSON".to_owned()),
                 Some(None) => Some("nothing there".to_owned()),
                 Some(Some(found)) => (!same(found, wanted)).then(|| shortened(&found.to_string())),
             };
-            Finding { expected: format!("`{pointer}` to be {wanted}"), instead }
+            CheckResult { expected: format!("`{pointer}` to be {wanted}"), actual }
         });
-        let contained = self.contains.iter().map(move |text| Finding {
+        let contained = self.contains.iter().map(move |text| CheckResult {
             expected: format!("the body to contain `{text}`"),
-            instead: (!contains(body, text.as_bytes())).then(|| "it does not".to_owned()),
+            actual: (!contains(body, text.as_bytes())).then(|| "it does not".to_owned()),
         });
         pointed.chain(contained)
     }
@@ -120,7 +120,7 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_FOUND) {
+    match text.char_indices().nth(MAX_FOUND_CHARS) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
@@ -132,9 +132,9 @@ mod tests {
 
     use super::*;
 
-    fn expect(json: &[(&str, Value)], contains: Option<&str>) -> Expect {
+    fn expect(json: &[(&str, Value)], contains: Option<&str>) -> Expectation {
         let pointer = |text| Pointer::new(text).unwrap();
-        Expect {
+        Expectation {
             status: Statuses::Default,
             json: json.iter().map(|(at, value)| (pointer(at), value.clone())).collect(),
             contains: contains.map(str::to_owned),
@@ -149,17 +149,17 @@ mod tests {
         let body = json!({ "n": 3.0, "list": [1, "1"], "deep": { "a": null } });
         let wanted = [("/n", json!(3)), ("/list", json!([1.0, "1"])), ("/deep", json!({ "a": null }))];
         assert_eq!(expect(&wanted, None).mismatch(b"", Some(&body)), None);
-        let told = expect(&[("/list/1", json!(1))], None).mismatch(b"", Some(&body));
-        assert_eq!(told.unwrap(), "expected `/list/1` to be 1, found \"1\"");
+        let message = expect(&[("/list/1", json!(1))], None).mismatch(b"", Some(&body));
+        assert_eq!(message.unwrap(), "expected `/list/1` to be 1, found \"1\"");
     }
 
     #[test]
-    fn what_is_not_there_is_told_as_that() {
+    fn a_missing_value_is_reported_as_missing() {
         let wanted = expect(&[("/a", json!(1))], Some("x"));
         assert_eq!(wanted.mismatch(b"x", None).unwrap(), "expected `/a` to be 1, found no JSON");
-        let told = wanted.mismatch(b"x", Some(&json!({}))).unwrap();
-        assert_eq!(told, "expected `/a` to be 1, found nothing there");
-        let told = expect(&[], Some("x")).mismatch(b"abc", None).unwrap();
-        assert_eq!(told, "expected the body to contain `x`, found it does not");
+        let message = wanted.mismatch(b"x", Some(&json!({}))).unwrap();
+        assert_eq!(message, "expected `/a` to be 1, found nothing there");
+        let message = expect(&[], Some("x")).mismatch(b"abc", None).unwrap();
+        assert_eq!(message, "expected the body to contain `x`, found it does not");
     }
 }

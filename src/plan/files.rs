@@ -5,11 +5,11 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
-use crate::document::{FileOr, Node, Spanned, Value, parse};
+use crate::document::{Node, PlainOrTable, Spanned, Value, parse};
 use crate::plan::document::{PlanDocument, ThresholdsEntryDocument};
 
 /// What a plan is read from: passed in, so that compiling is pure.
-pub struct World<'w> {
+pub struct Environment<'w> {
     /// Reads a file.
     pub read: &'w dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
     /// Looks up a variable of the environment.
@@ -30,11 +30,11 @@ pub struct ThresholdsFile {
 }
 
 /// The largest file that is read as a plan.
-const LARGEST_FILE: usize = 4 << 20;
+const MAX_PLAN_BYTES: usize = 4 << 20;
 
 /// Reads files, each at most once, and only below the parent of the plan's folder.
-pub(super) struct Files<'w> {
-    world: &'w World<'w>,
+pub(super) struct PlanFiles<'w> {
+    environment: &'w Environment<'w>,
     root: Option<PathBuf>,
     known: HashMap<PathBuf, FileId>,
     paths: HashMap<FileId, PathBuf>,
@@ -42,23 +42,23 @@ pub(super) struct Files<'w> {
     hash: Sha256,
 }
 
-impl<'w> Files<'w> {
+impl<'w> PlanFiles<'w> {
     /// For the files of this plan; `allow_outside` lets them be anywhere.
-    pub(super) fn new(plan: &Path, allow_outside: bool, world: &'w World<'w>) -> Self {
+    pub(super) fn new(plan: &Path, allow_outside: bool, environment: &'w Environment<'w>) -> Self {
         let folder = normalised(plan.parent().unwrap_or(Path::new("")));
         let root = (!allow_outside).then(|| normalised(&folder.join("..")));
         let (known, paths) = (HashMap::new(), HashMap::new());
-        Self { world, root, known, paths, plan: normalised(plan), hash: Sha256::new() }
+        Self { environment, root, known, paths, plan: normalised(plan), hash: Sha256::new() }
     }
 
     /// Looks up a variable of the environment.
     pub(super) fn variable(&self) -> &'w dyn Fn(&str) -> Option<String> {
-        self.world.variable
+        self.environment.variable
     }
 
     /// Whether one of the files read so far has a syntax error.
     pub(super) fn any_broken(&self, problems: &Problems) -> bool {
-        self.known.values().any(|file| problems.broken(*file))
+        self.known.values().any(|file| problems.has_syntax_error(*file))
     }
 
     /// SHA-256 over all files, in the order read.
@@ -69,7 +69,7 @@ impl<'w> Files<'w> {
 
     /// The text of a file, or why it cannot be had.
     pub(super) fn read(&self, path: &Path, shown: &str) -> Result<String, String> {
-        let bytes = self.limited(path, LARGEST_FILE)?;
+        let bytes = self.limited(path, MAX_PLAN_BYTES)?;
         String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -78,10 +78,10 @@ impl<'w> Files<'w> {
     }
 
     /// The bytes of a file that is not too large, or why they cannot be had.
-    fn limited(&self, path: &Path, largest: usize) -> Result<Vec<u8>, String> {
-        let bytes = (self.world.read)(path).map_err(|error| plain_io_error(&error))?;
-        match bytes.len() > largest {
-            true => Err(format!("it has {} bytes, and at most {largest} are read", bytes.len())),
+    fn limited(&self, path: &Path, max_bytes: usize) -> Result<Vec<u8>, String> {
+        let bytes = (self.environment.read)(path).map_err(|error| plain_io_error(&error))?;
+        match bytes.len() > max_bytes {
+            true => Err(format!("it has {} bytes, and at most {max_bytes} are read", bytes.len())),
             false => Ok(bytes),
         }
     }
@@ -125,12 +125,12 @@ impl<'w> Files<'w> {
     pub(super) fn bytes(
         &mut self,
         named: &Spanned<String>,
-        largest: usize,
+        max_bytes: usize,
         problems: &mut Problems,
     ) -> Option<Bytes> {
         let base = self.paths.get(&named.span.file).unwrap_or(&self.plan).clone();
         let path = self.resolve(&base, named, problems)?;
-        match self.limited(&path, largest) {
+        match self.limited(&path, max_bytes) {
             Ok(bytes) => {
                 self.hash.update((bytes.len() as u64).to_le_bytes());
                 self.hash.update(&bytes);
@@ -155,7 +155,7 @@ impl<'w> Files<'w> {
         let path = normalised(&base.parent().unwrap_or(Path::new("")).join(&named.value));
         if self.root.as_ref().is_some_and(|root| !is_below(&path, root)) {
             let message = format!("`{}` leads out of the plan's surroundings", named.value);
-            let diagnostic = Diagnostic::new(Code::Outside, message)
+            let diagnostic = Diagnostic::new(Code::OutsideFolder, message)
                 .at(named.span, "outside of the parent of the plan's folder")
                 .help("keep the file beside the plan, or allow it with `--allow-outside`");
             problems.report(diagnostic);
@@ -214,8 +214,8 @@ impl<'w> Files<'w> {
         let mut files: Vec<ThresholdsFile> = Vec::new();
         for entry in document.thresholds.iter().flat_map(|entries| &entries.value) {
             let (named, only, gate) = match &entry.value {
-                FileOr::Plain(file) => (Spanned::new(file.clone(), entry.span), None, None),
-                FileOr::Table(ThresholdsEntryDocument { file, only, gate }) => {
+                PlainOrTable::Plain(file) => (Spanned::new(file.clone(), entry.span), None, None),
+                PlainOrTable::Table(ThresholdsEntryDocument { file, only, gate }) => {
                     let Some(file) = file.clone() else { continue };
                     (file, only.clone(), gate.as_ref())
                 }

@@ -3,10 +3,10 @@ use std::path::Path;
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::{Node, parse, read_root};
 use crate::plan::compile;
-use crate::plan::definitions::{Definitions, Names};
+use crate::plan::definitions::{Names, PlanDefinitions};
 use crate::plan::document::{IncludeDocument, PlanDocument};
-use crate::plan::files::{Files, ThresholdsFile, World};
-use crate::plan::in_effect::Written;
+use crate::plan::effective::WrittenPlan;
+use crate::plan::files::{Environment, PlanFiles, ThresholdsFile};
 use crate::plan::model::Plan;
 use crate::plan::overrides;
 
@@ -23,7 +23,7 @@ pub struct Settings {
 
 /// A plan that was read.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedPlan {
     /// The plan, where nothing was wrong with it.
     pub plan: Option<Plan>,
     /// What objectives can select on.
@@ -31,31 +31,36 @@ pub struct Loaded {
     /// The threshold files and where they are named.
     pub thresholds: Vec<ThresholdsFile>,
     /// What was written, where it could be read.
-    pub written: Written,
+    pub written: WrittenPlan,
 }
 
-impl Loaded {
-    fn nothing() -> Self {
-        Self { plan: None, names: Names::default(), thresholds: Vec::new(), written: Written::default() }
+impl LoadedPlan {
+    fn empty() -> Self {
+        Self { plan: None, names: Names::default(), thresholds: Vec::new(), written: WrittenPlan::default() }
     }
 }
 
 /// Reads a plan with all its files. Everything wrong is reported; the plan is there only if nothing is.
-pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut Problems) -> Loaded {
-    let mut files = Files::new(path, settings.allow_outside, world);
+pub fn load(
+    path: &Path,
+    settings: &Settings,
+    environment: &Environment<'_>,
+    problems: &mut Problems,
+) -> LoadedPlan {
+    let mut files = PlanFiles::new(path, settings.allow_outside, environment);
     let shown = path.display().to_string();
     let file = match files.read(path, &shown) {
         Ok(text) => files.add(path, shown.clone(), text, problems),
         Err(why) => {
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("could not read `{shown}`: {why}"));
             problems.report(diagnostic.help("give the path of a plan, such as `plans/daily.toml`"));
-            return Loaded::nothing();
+            return LoadedPlan::empty();
         }
     };
     let mut root = parse(file, problems);
     let mut included = files.includes(path, file, &root, problems);
     let broken = files.any_broken(problems);
-    let unread = problems.refused();
+    let unread = problems.has_errors();
     let mut roots: Vec<&mut Node> = vec![&mut root];
     roots.extend(included.iter_mut());
     overrides::apply(&settings.overrides, &mut roots, problems);
@@ -63,24 +68,24 @@ pub fn load(path: &Path, settings: &Settings, world: &World<'_>, problems: &mut 
     let documents: Vec<IncludeDocument> =
         included.iter().filter_map(|node| read_root(node, problems)).collect();
     let Some(mut document) = document else {
-        return Loaded::nothing();
+        return LoadedPlan::empty();
     };
-    let definitions = Definitions::gather(&mut document, documents, problems);
+    let definitions = PlanDefinitions::gather(&mut document, documents, problems);
     let thresholds = files.thresholds(path, &document, problems);
     if broken {
-        return Loaded { thresholds, ..Loaded::nothing() };
+        return LoadedPlan { thresholds, ..LoadedPlan::empty() };
     }
     // What a file that could not be read defines is not unknown.
     let excused: &[Code] = if unread { &[Code::UnknownClass, Code::UnknownList] } else { &[] };
-    let (draft, names) = problems.without(excused, |problems| {
+    let (compiled, names) = problems.suppressing(excused, |problems| {
         compile::compile(&document, &definitions, settings.target.as_deref(), &mut files, problems)
     });
     let names = Names { complete: !unread, ..names };
-    let plan = draft.filter(|_| !problems.refused()).map(|plan| Plan {
+    let plan = compiled.filter(|_| !problems.has_errors()).map(|plan| Plan {
         path: shown,
         digest: files.digest(),
         ..plan
     });
     included.insert(0, root);
-    Loaded { plan, names, thresholds, written: Written(included) }
+    LoadedPlan { plan, names, thresholds, written: WrittenPlan(included) }
 }

@@ -5,7 +5,7 @@ mod phase;
 mod target;
 
 pub use monitor::{Host, HostId, Monitor, TARGET};
-pub use phase::{Judged, Load, OpenLoad, Phase, Stage};
+pub use phase::{JudgedPeriod, Load, OpenLoad, Phase, Stage};
 pub use target::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use http::Method;
 use http::header::HeaderName;
 
 use crate::plan::document::{Decision, GateTier, Inconclusive};
-use crate::plan::expect::Expect;
+use crate::plan::expect::Expectation;
 use crate::plan::template::{Hole, Pointer, Template};
 use crate::units::TimeSpan;
 
@@ -193,7 +193,7 @@ pub struct Request {
     /// What the body is, where no header says otherwise.
     pub content_type: Option<&'static str>,
     /// Which answers are successes.
-    pub expect: Expect,
+    pub expect: Expectation,
     /// What is kept of its answer.
     pub captures: Vec<Capture>,
 }
@@ -254,7 +254,7 @@ impl Plan {
         let mut bytes = 0;
         for request in self.classes.iter().flat_map(UserClass::requests) {
             for template in request.templates() {
-                let (texts, of_template) = template.holds();
+                let (texts, of_template) = template.held_memory();
                 bytes += texts;
                 lists.extend(of_template.map(|list| (Arc::as_ptr(list), list.held_bytes())));
             }
@@ -271,7 +271,7 @@ impl Plan {
     }
 
     /// Whether starts or stops have a `${seq()}`.
-    pub fn numbers_starts(&self) -> bool {
+    pub fn has_start_sequences(&self) -> bool {
         let requests = self.classes.iter().flat_map(|class| class.on_start.iter().chain(&class.on_stop));
         requests.map(Request::sequences).any(|sequences| sequences > 0)
     }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
-use crate::plan::draw::Draw;
 use crate::plan::encoding::Encoding;
-use crate::plan::texts::Texts;
+use crate::plan::packed_strings::PackedStrings;
+use crate::plan::random::RandomStream;
 
 /// A text with holes. Rendering neither parses nor escapes: both were done when it was compiled.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Template {
-    pieces: Vec<Piece>,
+    segments: Vec<Segment>,
 }
 
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Piece {
+pub enum Segment {
     /// As it is, escaped already.
     Text(Bytes),
     /// Filled in for every task.
@@ -28,11 +28,11 @@ pub enum Piece {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Hole {
     /// One of these, escaped already.
-    Pick(Arc<Texts>),
+    Pick(Arc<PackedStrings>),
     /// The one of the task's row, escaped already; rows wrap around.
-    Column(Arc<Texts>),
+    Column(Arc<PackedStrings>),
     /// A value that the user captured.
-    Captured(Kept),
+    Captured(CapturedValue),
     /// A whole number, both ends included.
     Integer(i64, i64),
     /// A number.
@@ -49,7 +49,7 @@ pub enum Hole {
 
 /// A value that a user captured, and where it is to stand.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kept {
+pub struct CapturedValue {
     /// What the plan calls it.
     pub name: String,
     /// Its place among the values that a user keeps.
@@ -83,11 +83,11 @@ impl std::fmt::Display for Pointer {
 
 /// A hole could not be filled: the user has not captured the value of this name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing(pub String);
+pub struct MissingCapture(pub String);
 
 /// What a task brings to its holes besides chance.
 #[derive(Clone, Copy)]
-pub struct Facts<'t> {
+pub struct RenderContext<'t> {
     /// The user's number, from 0.
     pub user: u32,
     /// The row of lists with columns.
@@ -106,68 +106,70 @@ impl Template {
         if text.is_empty() {
             return;
         }
-        if let Some(Piece::Text(last)) = self.pieces.last_mut() {
+        if let Some(Segment::Text(last)) = self.segments.last_mut() {
             *last = [last.as_ref(), text].concat().into();
         } else {
-            self.pieces.push(Piece::Text(Bytes::copy_from_slice(text)));
+            self.segments.push(Segment::Text(Bytes::copy_from_slice(text)));
         }
     }
 
     /// Adds a hole.
     pub fn push_hole(&mut self, hole: Hole) {
-        self.pieces.push(Piece::Hole(hole));
+        self.segments.push(Segment::Hole(hole));
     }
 
     /// The whole text where there is no hole in it.
     pub fn constant(&self) -> Option<Bytes> {
-        match self.pieces.as_slice() {
+        match self.segments.as_slice() {
             [] => Some(Bytes::new()),
-            [Piece::Text(text)] => Some(text.clone()),
+            [Segment::Text(text)] => Some(text.clone()),
             _ => None,
         }
     }
 
     /// Adds another template's pieces.
     pub fn append(&mut self, other: Self) {
-        for piece in other.pieces {
-            match piece {
-                Piece::Text(text) => self.push_text(&text),
-                Piece::Hole(hole) => self.push_hole(hole),
+        for segment in other.segments {
+            match segment {
+                Segment::Text(text) => self.push_text(&text),
+                Segment::Hole(hole) => self.push_hole(hole),
             }
         }
     }
 
     /// Whether all text that the template can bring along, but for numbers and what is captured, is fit for something.
-    pub fn texts_are(&self, fit: impl Fn(&[u8]) -> bool) -> bool {
-        self.pieces.iter().all(|piece| match piece {
-            Piece::Text(text) => fit(text),
-            Piece::Hole(Hole::Pick(items) | Hole::Column(items)) => items.iter().all(&fit),
-            Piece::Hole(_) => true,
+    pub fn all_texts(&self, fit: impl Fn(&[u8]) -> bool) -> bool {
+        self.segments.iter().all(|segment| match segment {
+            Segment::Text(text) => fit(text),
+            Segment::Hole(Hole::Pick(items) | Hole::Column(items)) => items.iter().all(&fit),
+            Segment::Hole(_) => true,
         })
     }
 
     /// The names of the captured values that it needs.
-    pub fn needs(&self) -> impl Iterator<Item = &str> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Hole(Hole::Captured(kept)) => Some(kept.name.as_str()),
+    pub fn required_captures(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Hole(Hole::Captured(kept)) => Some(kept.name.as_str()),
             _ => None,
         })
     }
 
     /// The holes, to be changed.
     pub fn holes_mut(&mut self) -> impl Iterator<Item = &mut Hole> {
-        self.pieces.iter_mut().filter_map(|piece| match piece {
-            Piece::Hole(hole) => Some(hole),
-            Piece::Text(_) => None,
+        self.segments.iter_mut().filter_map(|segment| match segment {
+            Segment::Hole(hole) => Some(hole),
+            Segment::Text(_) => None,
         })
     }
 
     /// What it holds in memory: the bytes of its own texts, and its lists, which others may share.
-    pub fn holds(&self) -> (usize, impl Iterator<Item = &Arc<Texts>>) {
-        let texts =
-            self.pieces.iter().map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 });
-        let lists = self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Hole(Hole::Pick(list) | Hole::Column(list)) => Some(list),
+    pub fn held_memory(&self) -> (usize, impl Iterator<Item = &Arc<PackedStrings>>) {
+        let texts = self
+            .segments
+            .iter()
+            .map(|segment| if let Segment::Text(text) = segment { text.len() } else { 0 });
+        let lists = self.segments.iter().filter_map(|segment| match segment {
+            Segment::Hole(Hole::Pick(list) | Hole::Column(list)) => Some(list),
             _ => None,
         });
         (texts.sum(), lists)
@@ -175,53 +177,64 @@ impl Template {
 
     /// About how many bytes it comes to: its own texts, and some for each hole.
     pub fn expected_length(&self) -> usize {
-        let length = |piece: &Piece| if let Piece::Text(text) = piece { text.len() } else { 40 };
-        self.pieces.iter().map(length).sum()
+        let length = |segment: &Segment| if let Segment::Text(text) = segment { text.len() } else { 40 };
+        self.segments.iter().map(length).sum()
     }
 
     /// How many `${seq()}` it has.
     pub fn sequences(&self) -> u64 {
-        self.pieces.iter().filter(|piece| matches!(piece, Piece::Hole(Hole::Sequence(_)))).count() as u64
+        self.segments.iter().filter(|segment| matches!(segment, Segment::Hole(Hole::Sequence(_)))).count()
+            as u64
     }
 
     /// Writes the text with its holes filled. Draws in the order of the holes.
     ///
     /// # Errors
     /// When a value is needed that the user has not captured.
-    pub fn render(&self, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) -> Result<(), Missing> {
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.put_slice(text),
-                Piece::Hole(hole) => fill(hole, out, draw, facts)?,
+    pub fn render(
+        &self,
+        out: &mut BytesMut,
+        random: &mut RandomStream,
+        context: &RenderContext<'_>,
+    ) -> Result<(), MissingCapture> {
+        for segment in &self.segments {
+            match segment {
+                Segment::Text(text) => out.put_slice(text),
+                Segment::Hole(hole) => fill(hole, out, random, context)?,
             }
         }
         Ok(())
     }
 }
 
-fn fill(hole: &Hole, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) -> Result<(), Missing> {
+fn fill(
+    hole: &Hole,
+    out: &mut BytesMut,
+    random: &mut RandomStream,
+    context: &RenderContext<'_>,
+) -> Result<(), MissingCapture> {
     use std::fmt::Write;
     let written = match hole {
         Hole::Pick(items) => {
-            out.put_slice(items.get(draw.index(items.len())));
+            out.put_slice(items.get(random.index(items.len())));
             Ok(())
         }
         Hole::Column(rows) => {
-            let row = facts.row % rows.len() as u64;
+            let row = context.row % rows.len() as u64;
             out.put_slice(rows.get(row as usize));
             Ok(())
         }
-        Hole::Captured(Kept { name, slot, encoding }) => {
-            let value = facts.captured.get(*slot).and_then(Option::as_ref);
-            let value = value.ok_or_else(|| Missing(name.clone()))?;
+        Hole::Captured(CapturedValue { name, slot, encoding }) => {
+            let value = context.captured.get(*slot).and_then(Option::as_ref);
+            let value = value.ok_or_else(|| MissingCapture(name.clone()))?;
             out.write_str(&encoding.value(value))
         }
-        Hole::Integer(low, high) => write!(out, "{}", draw.integer(*low, *high)),
-        Hole::Float(low, high) => write!(out, "{}", draw.float(*low, *high)),
-        Hole::Uuid => write!(out, "{}", uuid::Builder::from_random_bytes(draw.bytes()).as_uuid()),
-        Hole::Sequence(place) => write!(out, "{}", facts.sequence.0 + place * facts.sequence.1),
-        Hole::User => write!(out, "{}", facts.user),
-        Hole::Now => write!(out, "{:.3}", (facts.now)()),
+        Hole::Integer(low, high) => write!(out, "{}", random.integer(*low, *high)),
+        Hole::Float(low, high) => write!(out, "{}", random.float(*low, *high)),
+        Hole::Uuid => write!(out, "{}", uuid::Builder::from_random_bytes(random.bytes()).as_uuid()),
+        Hole::Sequence(place) => write!(out, "{}", context.sequence.0 + place * context.sequence.1),
+        Hole::User => write!(out, "{}", context.user),
+        Hole::Now => write!(out, "{:.3}", (context.now)()),
     };
     written.expect("bytes grow as they are written");
     Ok(())
@@ -230,7 +243,7 @@ fn fill(hole: &Hole, out: &mut BytesMut, draw: &mut Draw, facts: &Facts<'_>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::draw::Occasion;
+    use crate::plan::random::StreamKey;
 
     fn rendered(holes: &[Hole]) -> String {
         let mut template = Template::default();
@@ -239,14 +252,15 @@ mod tests {
             template.push_text(b" ");
         }
         let now = || "2026-11-23T10:11:12.345678Z".parse().unwrap();
-        let facts = Facts { user: 4, row: 5, captured: &[Some("a\"b".into())], sequence: (30, 2), now: &now };
+        let context =
+            RenderContext { user: 4, row: 5, captured: &[Some("a\"b".into())], sequence: (30, 2), now: &now };
         let mut out = BytesMut::new();
-        template.render(&mut out, &mut Draw::new(7, 0, Occasion::Arrival(1)), &facts).unwrap();
+        template.render(&mut out, &mut RandomStream::new(7, 0, StreamKey::Arrival(1)), &context).unwrap();
         String::from_utf8(out.to_vec()).unwrap()
     }
 
     #[test]
-    fn holes_are_filled_with_what_their_task_brings() {
+    fn holes_are_filled_with_the_values_of_their_task() {
         let text = rendered(&[Hole::User, Hole::Sequence(0), Hole::Sequence(1), Hole::Now]);
         assert_eq!(text, "4 30 32 2026-11-23T10:11:12.345Z ");
     }
@@ -268,15 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn a_row_wraps_around_and_a_captured_value_is_escaped_for_where_it_stands() {
-        let rows: Arc<Texts> = Arc::new(["zero", "one", "two"].into_iter().collect());
-        let kept = |encoding| Hole::Captured(Kept { name: "t".to_owned(), slot: 0, encoding });
+    fn rows_wrap_around_and_captures_are_escaped_for_their_place() {
+        let rows: Arc<PackedStrings> = Arc::new(["zero", "one", "two"].into_iter().collect());
+        let kept = |encoding| Hole::Captured(CapturedValue { name: "t".to_owned(), slot: 0, encoding });
         let text = rendered(&[Hole::Column(rows), kept(Encoding::Path), kept(Encoding::JsonValue)]);
         assert_eq!(text, r#"two a%22b "a\"b" "#);
     }
 
     #[test]
-    fn a_pointer_begins_with_a_slash_and_escapes_only_what_can_be() {
+    fn a_pointer_begins_with_a_slash_and_escapes_tilde_and_slash() {
         for (text, fits) in [("", true), ("/a/0", true), ("/a~1b~0c", true), ("a", false), ("/a~2", false)] {
             assert_eq!(Pointer::new(text).is_some(), fits, "{text}");
         }

@@ -2,24 +2,24 @@ use jiff::Timestamp;
 
 use crate::exit::Ending;
 use crate::generator::Check;
-use crate::measure::counts::Times;
+use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::model::{Gate, Load, Plan};
 use crate::plan::{Decision, GateTier};
 use crate::report::causes::causes;
 use crate::report::model::{
     ArrivalsReport, CheckReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
-    OperationReport, PhaseReport, PlanFacts, Report, TimesReport,
+    OperationReport, PhaseReport, PlanReport, Report, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::report::rounded::rounded;
 use crate::resources::metric::Metric;
-use crate::slo::judge::{Judged, Length, Verdict};
+use crate::slo::judge::{Judgement, RunLength, Verdict};
 use crate::slo::objective::{Objective, Statistic, Tier};
 
 /// What a report needs besides plan, summary and judgement.
 #[derive(Debug)]
-pub struct Facts<'f> {
+pub struct RunFacts<'f> {
     /// What chance depended on.
     pub seed: u64,
     /// When the run began.
@@ -27,7 +27,7 @@ pub struct Facts<'f> {
     /// When it ended.
     pub ended_at: Timestamp,
     /// Whether the plan was shrunk.
-    pub length: Length,
+    pub length: RunLength,
     /// How it ended.
     pub ending: Ending,
     /// How it was judged.
@@ -48,9 +48,9 @@ pub struct Facts<'f> {
 pub fn build(
     plan: &Plan,
     objectives: &[Objective],
-    judged: &[Option<Judged>],
+    judged: &[Option<Judgement>],
     summary: &Summary,
-    facts: Facts<'_>,
+    facts: RunFacts<'_>,
 ) -> Report {
     let missed = |phase| {
         let of_phase = objectives.iter().zip(judged).filter(|(objective, _)| objective.phase == phase);
@@ -71,15 +71,15 @@ pub fn build(
     Report {
         schema: "runner-report/1",
         runner: env!("CARGO_PKG_VERSION").to_owned(),
-        plan: PlanFacts { name: plan.name.clone(), path: plan.path.clone(), digest: plan.digest.clone() },
+        plan: PlanReport { name: plan.name.clone(), path: plan.path.clone(), digest: plan.digest.clone() },
         target: plan.secrets.redact(&plan.target.url.to_string()),
         seed: facts.seed,
         started_at: facts.started_at.to_string(),
         ended_at: facts.ended_at.to_string(),
-        rehearsal: facts.length == Length::Rehearsed,
-        verdict: facts.ending.word(),
+        rehearsal: facts.length == RunLength::Rehearsed,
+        verdict: facts.ending.as_str(),
         exit_code: facts.ending.code(),
-        gate: gate_word(facts.gate.tier),
+        gate: gate_name(facts.gate.tier),
         decision: match facts.gate.decision {
             Decision::Proven => "proven",
             Decision::Observed => "observed",
@@ -93,7 +93,7 @@ pub fn build(
     }
 }
 
-fn gate_word(gate: GateTier) -> &'static str {
+fn gate_name(gate: GateTier) -> &'static str {
     match gate {
         GateTier::Target => "target",
         GateTier::Acceptable => "acceptable",
@@ -103,14 +103,14 @@ fn gate_word(gate: GateTier) -> &'static str {
 }
 
 /// What a tier is called in an objective's limits.
-fn tier_word(statistic: Statistic, tier: Tier) -> &'static str {
+fn tier_name(statistic: Statistic, tier: Tier) -> &'static str {
     match (statistic, tier) {
         (Statistic::Throughput, Tier::Maximum) => "minimum",
-        (_, tier) => tier.word(),
+        (_, tier) => tier.as_str(),
     }
 }
 
-fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> ObjectiveReport {
+fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> ObjectiveReport {
     let statistic = objective.statistic;
     ObjectiveReport {
         name: objective.name.clone(),
@@ -119,7 +119,7 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> Obje
         operations: objective.operations.iter().map(|id| plan.operations[id.index()].clone()).collect(),
         scenario: objective.scenario.clone(),
         host: objective.host.as_ref().map(|(_, name)| name.clone()),
-        metric: statistic.metric().map(Metric::word),
+        metric: statistic.metric().map(Metric::as_str),
         statistic: statistic.to_string(),
         unit: statistic.unit(),
         observed: judged.observed.map(rounded),
@@ -129,10 +129,10 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judged) -> Obje
         limits: objective
             .tiers
             .all()
-            .map(|(tier, limit)| (tier_word(statistic, tier), rounded(limit)))
+            .map(|(tier, limit)| (tier_name(statistic, tier), rounded(limit)))
             .collect(),
-        tier: judged.tier.map(Tier::word).or(judged.beyond_all.then_some("missed")),
-        verdict: judged.verdict.word(),
+        tier: judged.tier.map(Tier::as_str).or(judged.beyond_all.then_some("missed")),
+        verdict: judged.verdict.as_str(),
         gated: judged.gated,
         why: judged.why.clone(),
     }
@@ -198,7 +198,7 @@ fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
             let example = counted.examples.get(&(*id, *kind)).map_or("", String::as_str);
             ErrorReport {
                 operation: plan.operations[id.index()].clone(),
-                kind: kind.word(),
+                kind: kind.as_str(),
                 count: *count,
                 example: plan.secrets.redact(example),
             }
@@ -223,12 +223,12 @@ fn check_report(check: &Check) -> CheckReport {
     CheckReport {
         name: check.name,
         value: check.value.clone(),
-        verdict: check.verdict.word(),
+        verdict: check.verdict.as_str(),
         why: check.why.clone(),
     }
 }
 
-fn times_report(times: &Times) -> TimesReport {
+fn times_report(times: &DenseHistogram) -> TimesReport {
     let at = |part| times.quantile(part).map(ms);
     TimesReport {
         p50: at(0.5),
@@ -241,7 +241,7 @@ fn times_report(times: &Times) -> TimesReport {
     }
 }
 
-fn lag_report(times: &Times) -> LagReport {
+fn lag_report(times: &DenseHistogram) -> LagReport {
     LagReport {
         p50: times.quantile(0.5).map(ms),
         p99: times.quantile(0.99).map(ms),

@@ -2,35 +2,36 @@
 
 use std::time::Duration;
 
-use crate::measure::course::Plateau;
-use crate::measure::influence::Slower;
+use crate::measure::causes::freeze::Freeze;
+use crate::measure::causes::interference::Interference;
+use crate::measure::causes::saturation::Plateau;
 use crate::measure::sample::ErrorKind;
-use crate::measure::silence::Freezer;
 use crate::measure::summary::PhaseSummary;
 use crate::plan::model::{OperationId, Plan};
 use crate::report::table::number;
 use crate::units::TimeSpan;
 
 /// Fewer failures, as a share of the phase's requests, explain nothing.
-const LEAST_FAILED: f64 = 0.01;
+const MIN_FAILED_SHARE: f64 = 0.01;
 /// Times grew where they are at least so many times as long.
-const GREW: f64 = 2.0;
+const MIN_SLOWDOWN_RATIO: f64 = 2.0;
 
 /// What the data show, the likeliest first: failures, an operation that slows the others, saturation.
 pub(super) fn causes(plan: &Plan, counted: &PhaseSummary) -> Vec<String> {
-    let traces = &counted.traces;
-    let freezer = traces.silences.freezer();
-    let slower = traces.influence.slower();
+    let causes = &counted.causes;
+    let freeze = causes.freezes.detect();
+    let interference = causes.interference.detect();
     // Both may have found the same operation: then one sentence has the numbers of both.
-    let apart = slower.filter(|slower| freezer.is_none_or(|freezer| freezer.operation != slower.operation));
-    let together = slower.filter(|_| apart.is_none());
-    let told = [
+    let apart = interference
+        .filter(|interference| freeze.is_none_or(|freeze| freeze.operation != interference.operation));
+    let together = interference.filter(|_| apart.is_none());
+    let sentences = [
         failures(plan, counted),
-        freezer.map(|freezer| frozen(plan, freezer, together)),
-        apart.filter(|_| freezer.is_none()).map(|slower| slowed(plan, slower)),
-        traces.course.plateau().map(saturated),
+        freeze.map(|freeze| frozen(plan, freeze, together)),
+        apart.filter(|_| freeze.is_none()).map(|interference| slowed(plan, interference)),
+        causes.saturation.plateau().map(saturated),
     ];
-    told.into_iter().flatten().collect()
+    sentences.into_iter().flatten().collect()
 }
 
 fn name(plan: &Plan, operation: OperationId) -> &str {
@@ -51,7 +52,7 @@ fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
     let tried =
         |operation: &crate::measure::summary::OperationSummary| operation.requests + operation.dropped;
     let of: u64 = counted.operations.values().map(tried).sum();
-    let mut told = match (all as f64) < LEAST_FAILED * of as f64 {
+    let mut sentence = match (all as f64) < MIN_FAILED_SHARE * of as f64 {
         true => return None,
         false => format!(
             "{count} of {} `{}` requests {}",
@@ -60,22 +61,22 @@ fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
             ended(kind)
         ),
     };
-    if let Some(first) = counted.traces.failures.first.get(&(id, kind)) {
-        told += &format!(", the first in second {} of the phase", first + 1);
+    if let Some(first) = counted.causes.failures.first.get(&(id, kind)) {
+        sentence += &format!(", the first in second {} of the phase", first + 1);
     }
     if all > count {
-        told += &format!("; with other operations and kinds {all} of {of} failed");
+        sentence += &format!("; with other operations and kinds {all} of {of} failed");
     }
-    let times = (counted.traces.failures.before.ms(), counted.traces.failures.since.ms());
+    let times = (counted.causes.failures.before.ms(), counted.causes.failures.since.ms());
     if let (Some(before), Some(since)) = times
-        && since >= GREW * before
+        && since >= MIN_SLOWDOWN_RATIO * before
     {
         let (before, since) = (number(Some(before)), number(Some(since)));
-        told += &format!(
+        sentence += &format!(
             "; before the first failure requests took {before} ms on average, since then {since} ms"
         );
     }
-    Some(told)
+    Some(sentence)
 }
 
 /// How the requests of a kind ended, as a predicate.
@@ -83,32 +84,32 @@ fn ended(kind: ErrorKind) -> String {
     match kind {
         ErrorKind::Dropped => "were never sent, because no user was idle in time".to_owned(),
         ErrorKind::Timeout => "had no answer within their timeout".to_owned(),
-        kind => format!("failed ({})", kind.word()),
+        kind => format!("failed ({})", kind.as_str()),
     }
 }
 
-fn frozen(plan: &Plan, freezer: Freezer, slower: Option<Slower>) -> String {
-    let Freezer { operation, times, of, silent, answers, held } = freezer;
+fn frozen(plan: &Plan, freeze: Freeze, interference: Option<Interference>) -> String {
+    let Freeze { operation, times, of, silent, answers, held } = freeze;
     let name = name(plan, operation);
-    let mut told = format!(
+    let mut sentence = format!(
         "`{name}` freezes the others: of {of} silences of 80 ms or longer, in which nobody was answered, {times} ended \
          with an answer to `{name}` ({} of silence; {times} of its {answers} answers), and within 20 ms after it {held} \
          waiting requests of others were answered",
         span(silent)
     );
-    if let Some(slower) = slower {
-        told += &format!("; {}", contrast(name, slower));
+    if let Some(interference) = interference {
+        sentence += &format!("; {}", contrast(name, interference));
     }
-    told
+    sentence
 }
 
-fn slowed(plan: &Plan, slower: Slower) -> String {
-    let name = name(plan, slower.operation);
-    format!("the others are slower while `{name}` is under way: {}", contrast(name, slower))
+fn slowed(plan: &Plan, interference: Interference) -> String {
+    let name = name(plan, interference.operation);
+    format!("the others are slower while `{name}` is under way: {}", contrast(name, interference))
 }
 
-fn contrast(name: &str, slower: Slower) -> String {
-    let Slower { operation: _, with, without, correlation } = slower;
+fn contrast(name: &str, interference: Interference) -> String {
+    let Interference { operation: _, with, without, correlation } = interference;
     format!(
         "in the {} seconds with `{name}` under way the other requests took {} ms on average, in the other {} seconds \
          {} ms (correlation {correlation:.2})",

@@ -1,11 +1,11 @@
 //! The report as a terminal shows it, readable at 80 columns.
 
 use crate::report::model::{HostReport, ObjectiveReport, PhaseReport, Report};
-use crate::report::table::{WIDTH, light, number};
-use crate::units::amount;
+use crate::report::table::{WIDTH, number, plain_table};
+use crate::units::format_amount;
 
 /// So many events of a host are shown.
-const EVENTS: usize = 3;
+const MAX_SHOWN_EVENTS: usize = 3;
 
 /// The whole report: a table of operations and one of objectives per phase, then the verdict.
 pub fn render(report: &Report) -> String {
@@ -34,8 +34,8 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
         text.push_str(&(latency_table(phase) + "\n"));
     }
     for error in &phase.errors_by_kind {
-        let told = format!("{} × {}: {}", error.count, error.kind, error.example);
-        text.push_str(&wrapped(&format!("  {}:", error.operation), &told));
+        let failures = format!("{} × {}: {}", error.count, error.kind, error.example);
+        text.push_str(&wrapped(&format!("  {}:", error.operation), &failures));
     }
     let objectives: Vec<&ObjectiveReport> =
         report.objectives.iter().filter(|objective| objective.phase == phase.name).collect();
@@ -63,7 +63,7 @@ fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
     if hosts.is_empty() {
         return String::new();
     }
-    let mut table = light(&["host", "cpu %", "peak", "memory %", "peak", "disk_io %", "peak"]);
+    let mut table = plain_table(&["host", "cpu %", "peak", "memory %", "peak", "disk_io %", "peak"]);
     for host in &hosts {
         let shares = ["cpu", "memory", "disk_io"].map(|name| host.metrics.get(name));
         let shares = shares.into_iter().flat_map(|it| [it.map(|it| it.mean), it.map(|it| it.max)]);
@@ -82,16 +82,16 @@ fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
 /// Its memory in bytes, and what it read, wrote, received and sent.
 fn used(host: &HostReport) -> String {
     let memory = ["process_memory", "memory_used"].into_iter().find_map(|name| host.metrics.get(name));
-    let memory = memory.map(|memory| format!("{} of memory", amount(memory.mean, memory.unit)));
+    let memory = memory.map(|memory| format!("{} of memory", format_amount(memory.mean, memory.unit)));
     let totals = [
         (host.totals.disk_read_bytes, "read"),
         (host.totals.disk_written_bytes, "written"),
         (host.totals.network_received_bytes, "received"),
         (host.totals.network_sent_bytes, "sent"),
     ];
-    let totals = totals
-        .into_iter()
-        .filter_map(|(total, what)| total.map(|total| format!("{} {what}", amount(total as f64, "B"))));
+    let totals = totals.into_iter().filter_map(|(total, verb)| {
+        total.map(|total| format!("{} {verb}", format_amount(total as f64, "B")))
+    });
     memory.into_iter().chain(totals).collect::<Vec<_>>().join(", ")
 }
 
@@ -102,12 +102,12 @@ fn host_text(host: &HostReport) -> String {
         used => wrapped(&format!("  {}, {}:", host.host, host.source), used),
     };
     if host.readings < host.expected {
-        let told = format!("{} of {} readings are there", host.readings, host.expected);
+        let coverage = format!("{} of {} readings are there", host.readings, host.expected);
         let why = host.missing.values().next().filter(|_| host.events.is_empty());
         let why = why.map_or(String::new(), |why| format!(": {why}"));
-        text.push_str(&wrapped(&format!("  {}:", host.host), &(told + &why)));
+        text.push_str(&wrapped(&format!("  {}:", host.host), &(coverage + &why)));
     }
-    for event in host.events.iter().take(EVENTS) {
+    for event in host.events.iter().take(MAX_SHOWN_EVENTS) {
         let time = |at: &str| at.get(11..19).unwrap_or(at).to_owned();
         let when = match event.from == event.to {
             true => format!("{} UTC", time(&event.from)),
@@ -115,8 +115,9 @@ fn host_text(host: &HostReport) -> String {
         };
         text.push_str(&wrapped(&format!("  {}, {when}:", host.host), &event.what));
     }
-    if host.events.len() > EVENTS {
-        let more = format!("and {} times more, see `events` in the report", host.events.len() - EVENTS);
+    if host.events.len() > MAX_SHOWN_EVENTS {
+        let more =
+            format!("and {} times more, see `events` in the report", host.events.len() - MAX_SHOWN_EVENTS);
         text.push_str(&wrapped(&format!("  {}:", host.host), &more));
     }
     text
@@ -124,7 +125,7 @@ fn host_text(host: &HostReport) -> String {
 
 /// The generator's own checks, also where all is well, and why those are not that are not.
 fn generator_text(phase: &PhaseReport) -> String {
-    let mut table = light(&["generator's own check", "found", "verdict"]);
+    let mut table = plain_table(&["generator's own check", "found", "verdict"]);
     for check in &phase.generator.checks {
         table.add_row([check.name, &check.value, check.verdict]);
     }
@@ -148,7 +149,7 @@ fn heading(phase: &PhaseReport) -> String {
 }
 
 fn operations_table(phase: &PhaseReport) -> String {
-    let mut table = light(&["operation", "requests", "errors", "per s", "p50 ms", "p95", "p99", "max"]);
+    let mut table = plain_table(&["operation", "requests", "errors", "per s", "p50 ms", "p95", "p99", "max"]);
     for operation in &phase.operations {
         let times = operation.response_ms;
         table.add_row([
@@ -172,7 +173,7 @@ fn operations_table(phase: &PhaseReport) -> String {
 
 /// What users waited whose network latency is in the plan; the other times are without it.
 fn latency_table(phase: &PhaseReport) -> String {
-    let mut table = light(&["with network latency", "p50 ms", "p95", "p99", "max"]);
+    let mut table = plain_table(&["with network latency", "p50 ms", "p95", "p99", "max"]);
     for operation in &phase.operations {
         let times = operation.user_ms;
         let times = [times.p50, times.p95, times.p99, times.max].map(number);
@@ -182,11 +183,11 @@ fn latency_table(phase: &PhaseReport) -> String {
 }
 
 fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
-    let mut table = light(&["objective", "observed", "target", "accept", "limit", "tier", "verdict"]);
+    let mut table = plain_table(&["objective", "observed", "target", "accept", "limit", "tier", "verdict"]);
     for objective in objectives {
         // The unit of most limits is told beside what was observed; sizes have each its own.
         let limit = |name: &str| match objective.limits.get(name) {
-            Some(limit) if objective.unit.starts_with('B') => amount(*limit, objective.unit),
+            Some(limit) if objective.unit.starts_with('B') => format_amount(*limit, objective.unit),
             limit => number(limit.copied()),
         };
         let last = if objective.kind == "throughput" { "minimum" } else { "maximum" };
@@ -195,7 +196,7 @@ fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
             _ => format!("{} ", objective.statistic),
         };
         let observed = match objective.observed {
-            Some(observed) => format!("{statistic}{}", amount(observed, objective.unit)),
+            Some(observed) => format!("{statistic}{}", format_amount(observed, objective.unit)),
             None => "–".to_owned(),
         };
         table.add_row([
@@ -215,12 +216,12 @@ fn verdict_line(report: &Report) -> String {
     let assessed = report.objectives.iter().filter(|o| o.verdict != "not assessed").count();
     let gated = report.objectives.iter().filter(|o| o.gated).count();
     let met = report.objectives.iter().filter(|o| o.gated && o.verdict == "met").count();
-    let told = match report.rehearsal {
+    let counts = match report.rehearsal {
         true => format!("{assessed} of {} objectives assessed", report.objectives.len()),
         false => format!("{met} of {gated} gated objectives met at tier {}", report.gate),
     };
     let observed = if report.decision == "observed" { "; observed, not proven" } else { "" };
-    wrapped("verdict:", &format!("{} ({told}{observed}; exit {})", report.verdict, report.exit_code))
+    wrapped("verdict:", &format!("{} ({counts}{observed}; exit {})", report.verdict, report.exit_code))
 }
 
 fn seconds(value: f64) -> String {

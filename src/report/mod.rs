@@ -9,6 +9,6 @@ mod resources;
 mod rounded;
 pub mod table;
 
-pub use build::{Facts, build};
-pub use notices::{insecure, notices, spells};
-pub use resources::notices_of_hosts;
+pub use build::{RunFacts, build};
+pub use notices::{insecure, notices, slow_spell_notice};
+pub use resources::host_notices;

@@ -5,7 +5,7 @@
 mod resources;
 
 pub use resources::{
-    HoleReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
+    GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub struct Report {
     /// The runner's version.
     pub runner: String,
     /// What was run.
-    pub plan: PlanFacts,
+    pub plan: PlanReport,
     /// Where the load went.
     pub target: String,
     /// What chance depended on.
@@ -70,7 +70,7 @@ pub struct EndedEarlyReport {
 
 /// What was run.
 #[derive(Debug, Clone, Serialize)]
-pub struct PlanFacts {
+pub struct PlanReport {
     /// Its name.
     pub name: String,
     /// Its file, as the user named it.

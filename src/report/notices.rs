@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use crate::measure::counts::Times;
+use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{PhaseSummary, Summary};
 use crate::plan::model::{Load, Phase, Plan, Trust};
 use crate::units::TimeSpan;
 
 /// Above this share of the samples it is told how many a closed loop left out.
-const OMITTED: f64 = 0.01;
+const MIN_OMITTED_SHARE: f64 = 0.01;
 
 /// What a reader of the numbers should know about how they came about.
 pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
@@ -17,12 +17,12 @@ pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
 
 /// For which length of slow spells a proof about a share holds: a phase that is not a hundred times longer than them
 /// cannot speak of tails.
-pub fn spells(plan: &Plan, summary: &Summary) -> Option<String> {
-    let told = |(phase, counted): (&Phase, &PhaseSummary)| {
+pub fn slow_spell_notice(plan: &Plan, summary: &Summary) -> Option<String> {
+    let longest_spell = |(phase, counted): (&Phase, &PhaseSummary)| {
         let longest = Duration::from_millis((counted.judged_seconds * 10.0) as u64);
         (counted.judged_seconds > 0.0).then(|| format!("`{}` {}", phase.name, TimeSpan::from(longest)))
     };
-    let phases: Vec<String> = plan.phases.iter().zip(&summary.phases).filter_map(told).collect();
+    let phases: Vec<String> = plan.phases.iter().zip(&summary.phases).filter_map(longest_spell).collect();
     (!phases.is_empty()).then(|| {
         format!(
             "what is proven of percentiles and error rates holds for slow spells of up to a hundredth of the judged time: {}",
@@ -33,7 +33,7 @@ pub fn spells(plan: &Plan, summary: &Summary) -> Option<String> {
 
 /// That no one knows whom a run talked to.
 pub fn insecure(plan: &Plan) -> Option<String> {
-    let any = plan.target.tls.as_ref().is_some_and(|tls| tls.trust == Trust::Anyone);
+    let any = plan.target.tls.as_ref().is_some_and(|tls| tls.trust == Trust::AnyCertificate);
     any.then(|| {
         "insecure: any certificate is taken (`insecure = true`), so nobody vouches for who the target is"
             .to_owned()
@@ -41,18 +41,18 @@ pub fn insecure(plan: &Plan) -> Option<String> {
 }
 
 fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
-    let mut told = Vec::new();
-    let mut times = Times::default();
+    let mut notices = Vec::new();
+    let mut times = DenseHistogram::default();
     counted.operations.values().for_each(|operation| times.merge(&operation.response));
     if phase.load == Load::Closed && times.count() > 0 {
-        told.push(format!(
+        notices.push(format!(
             "`{}` is a closed phase: a user asks again only after its answer, so response and service times are nearly equal",
             phase.name
         ));
         let mean_wait = mean_wait(plan, phase);
         let omitted = omitted(&times, mean_wait);
-        if mean_wait > 0.0 && omitted > OMITTED * times.count() as f64 {
-            told.push(format!(
+        if mean_wait > 0.0 && omitted > MIN_OMITTED_SHARE * times.count() as f64 {
+            notices.push(format!(
                 "`{}` under-represents slow spells: users waiting for slow answers left out about {omitted:.0} requests beside {} made; \
                  an open phase (`arrivals`) shows what they would have met",
                 phase.name,
@@ -62,7 +62,7 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
     }
     let withdrawn: u64 = counted.operations.values().map(|operation| operation.withdrawn).sum();
     if withdrawn > 0 {
-        told.push(format!(
+        notices.push(format!(
             "{withdrawn} arrivals of `{}` still waited for a user when the run was ended: they are among the dropped ones, \
              but are no errors, and slow only where they had waited for longer than a limit",
             phase.name
@@ -70,12 +70,12 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
     }
     if times.clamped() > 0 {
         let count = times.clamped();
-        told.push(format!(
+        notices.push(format!(
             "{count} response times of `{}` are longer than an hour and count as an hour",
             phase.name
         ));
     }
-    told
+    notices
 }
 
 /// The mean wait of a phase's users, in seconds.
@@ -87,7 +87,7 @@ fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
 
 /// How many requests users would have made in the time in which they waited for slow answers, had these been usual ones:
 /// `Σ max(0, Rᵢ / (Z̄ + R₅₀) − 1)` over response times R with median R₅₀, and a mean wait Z̄.
-fn omitted(times: &Times, mean_wait: f64) -> f64 {
+fn omitted(times: &DenseHistogram, mean_wait: f64) -> f64 {
     let Some(median) = times.quantile(0.5) else { return 0.0 };
     let usual = mean_wait + median.as_secs_f64();
     let left_out =
@@ -98,14 +98,14 @@ fn omitted(times: &Times, mean_wait: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::counts::Counts;
+    use crate::measure::histogram::SparseHistogram;
 
     #[test]
     fn a_stall_of_twenty_seconds_leaves_out_nineteen_tasks_of_a_user_that_acts_every_second() {
-        let mut counts = Counts::default();
+        let mut counts = SparseHistogram::default();
         (0..99).for_each(|_| counts.record(Duration::from_millis(10)));
         counts.record(Duration::from_secs(20));
-        let mut times = Times::default();
+        let mut times = DenseHistogram::default();
         times.add(&counts);
         let omitted = omitted(&times, 0.99);
         assert!((omitted - 19.0).abs() < 0.05, "{omitted}");

@@ -6,16 +6,16 @@ use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, Trouble,
 use crate::measure::summary::{PhaseRun, Summary};
 use crate::plan::model::{Host, Monitor, PhaseId, Plan, Secrets, TARGET};
 use crate::report::model::{
-    HoleReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
+    GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
 use crate::report::rounded::rounded;
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
 use crate::slo::objective::Objective;
-use crate::units::short;
+use crate::units::format_number;
 
 /// Whoever uses this much of its cores has no more to give.
-const FULL: f64 = 90.0;
+const SATURATED_PERCENT: f64 = 90.0;
 
 /// What hosts used in the phases that ran.
 pub(super) fn resources(plan: &Plan, summary: &Summary, runs: &[PhaseRun]) -> Vec<HostReport> {
@@ -35,21 +35,21 @@ fn host_report(
     found: &HostSummary,
     readings: &PhaseReadings,
 ) -> HostReport {
-    let coverage = found.looked.coverage(&readings.expected);
+    let coverage = found.read_ticks.coverage(&readings.expected);
     let every = readings.ticks.map_or(0.0, |ticks| ticks.every);
-    let time = |tick: u32| readings.time_of(tick).map_or(String::new(), shown);
-    let hole = |hole: &std::ops::Range<u32>| HoleReport {
+    let time = |tick: u32| readings.time_of(tick).map_or(String::new(), rfc3339);
+    let hole = |hole: &std::ops::Range<u32>| GapReport {
         from: time(hole.start.saturating_sub(1)),
         to: time(hole.end - 1),
     };
     let event = |trouble: &Trouble| HostEventReport {
         from: time(trouble.ticks.start),
         to: time(trouble.ticks.end - 1),
-        what: trouble.told.clone(),
+        what: trouble.message.clone(),
     };
     HostReport {
         host: host.name.clone(),
-        source: secrets.redact(&host.source.told()),
+        source: secrets.redact(&host.source.description()),
         added: host.span.is_none(),
         phase: phase.to_owned(),
         every_s: rounded(every),
@@ -59,12 +59,12 @@ fn host_report(
         holes: coverage.holes.iter().map(hole).collect(),
         events: found.troubles.iter().map(event).collect(),
         metrics: found.series.iter().map(|(metric, it)| metric_report(*metric, it, readings)).collect(),
-        missing: found.missing.iter().map(|(metric, why)| (metric.word(), why.clone())).collect(),
+        missing: found.missing.iter().map(|(metric, why)| (metric.as_str(), why.clone())).collect(),
         totals: totals(&found.series),
     }
 }
 
-fn shown(at: Timestamp) -> String {
+fn rfc3339(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -73,7 +73,7 @@ fn metric_report(metric: Metric, series: &Series, readings: &PhaseReadings) -> (
     let mut means: Vec<f64> = whole.map(Minute::mean).collect();
     let mut at = |part: f64| quantile(&mut means, part).map(rounded);
     let report = MetricReport {
-        unit: metric.unit().word(),
+        unit: metric.unit().as_str(),
         definition: metric.definition(),
         mean: rounded(series.mean()),
         min: rounded(series.lowest),
@@ -84,7 +84,7 @@ fn metric_report(metric: Metric, series: &Series, readings: &PhaseReadings) -> (
         last: rounded(series.last),
         most: series.most.map(rounded),
     };
-    (metric.word(), report)
+    (metric.as_str(), report)
 }
 
 fn totals(series: &BTreeMap<Metric, Series>) -> TotalsReport {
@@ -111,17 +111,19 @@ pub(super) fn shared_machine(
     };
     let machine = cpu(|host| matches!(host.source, Source::Local(_)))?;
     // Of several processes only one is the target's: the one that is called so, or else the one that the run added.
-    let target = cpu(|host| host.is_part() && (host.name == TARGET || host.span.is_none()))?;
+    let target = cpu(|host| host.is_process_or_cgroup() && (host.name == TARGET || host.span.is_none()))?;
     let wall = run.wall.as_secs_f64();
     let generator = 100.0 * run.cpu.as_secs_f64() / wall.max(f64::MIN_POSITIVE) / cores.max(1.0);
     let (limit, concluded) = match () {
-        () if target >= FULL => (Some("target"), "the target is the limit"),
-        () if generator >= FULL => (Some("generator"), "the generator is the limit, not the target"),
-        () if machine >= FULL && target + generator < machine / 2.0 => {
+        () if target >= SATURATED_PERCENT => (Some("target"), "the target is the limit"),
+        () if generator >= SATURATED_PERCENT => {
+            (Some("generator"), "the generator is the limit, not the target")
+        }
+        () if machine >= SATURATED_PERCENT && target + generator < machine / 2.0 => {
             (Some("machine"), "the machine is the limit, and most of it is used by others")
         }
-        () if machine >= FULL => (Some("machine"), "the machine is the limit, which both share"),
-        () if target * cores >= FULL => {
+        () if machine >= SATURATED_PERCENT => (Some("machine"), "the machine is the limit, which both share"),
+        () if target * cores >= SATURATED_PERCENT => {
             (None, "none of them is at its limit, but a single thread of the target may be")
         }
         () => (None, "none of them is at its limit"),
@@ -133,31 +135,31 @@ pub(super) fn shared_machine(
         limit,
         told: format!(
             "target CPU {} %, generator {} %, this machine {} %: {concluded}",
-            short(target),
-            short(generator),
-            short(machine)
+            format_number(target),
+            format_number(generator),
+            format_number(machine)
         ),
     })
 }
 
 /// What a reader of the readings should know.
-pub fn notices_of_hosts(plan: &Plan, objectives: &[Objective], ran: &[PhaseId]) -> Vec<String> {
+pub fn host_notices(plan: &Plan, objectives: &[Objective], ran: &[PhaseId]) -> Vec<String> {
     let Some(monitor) = &plan.monitor else { return Vec::new() };
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     let local =
         monitor.hosts.iter().find(|host| host.name == TARGET && matches!(host.source, Source::Local(_)));
     if local.is_some() {
-        told.push(format!("`{TARGET}` is this machine: what the generator uses is in its resources"));
+        notices.push(format!("`{TARGET}` is this machine: what the generator uses is in its resources"));
     }
     let of_disks = |objective: &&Objective| objective.statistic.metric() == Some(Metric::DiskIo);
     if objectives.iter().filter(|objective| ran.contains(&objective.phase)).any(|o| of_disks(&o)) {
-        told.push(
+        notices.push(
             "disk_io is the time in which a disk was busy. A solid-state disk serves many requests at once, so it may be busy \
              all the time and still be far from its limit: disk_pressure and disk_queue tell whether anyone waits"
                 .to_owned(),
         );
     }
-    told
+    notices
 }
 
 #[cfg(test)]
@@ -166,13 +168,13 @@ mod tests {
 
     use super::*;
     use crate::resources::reading::{Reading, Values};
-    use crate::resources::source::{Parts, ProcessName};
+    use crate::resources::source::{DeviceFilter, ProcessSelector};
     use crate::resources::ticks::Ticks;
     use crate::units::TimeSpan;
 
     /// What is told of hosts with these names, sources and shares of processor time, where the generator uses half a core
     /// of two.
-    fn told(hosts: Vec<(&str, Source, f64)>) -> Option<SharedMachineReport> {
+    fn report_on(hosts: Vec<(&str, Source, f64)>) -> Option<SharedMachineReport> {
         let mut readings = PhaseReadings {
             ticks: Some(Ticks { first: 0.0, every: 1.0 }),
             expected: std::iter::once(1..2).collect(),
@@ -181,7 +183,7 @@ mod tests {
         };
         for (host, (.., cpu)) in (0..).zip(&hosts) {
             let values = Values { measured: vec![(Metric::Cpu, *cpu)], ..Values::default() };
-            readings.add(&Reading { phase: 0, host, tick: 1, covers: 1.0, values });
+            readings.add(&Reading { phase: 0, host, tick: 1, covered_s: 1.0, values });
         }
         let file = crate::diagnostic::Problems::default().add_source("x", "");
         let written = Some(crate::diagnostic::Span { file, start: 0, end: 0 });
@@ -202,40 +204,48 @@ mod tests {
     }
 
     fn process() -> Source {
-        Source::Process(ProcessName::Pid(1))
+        Source::Process(ProcessSelector::Pid(1))
     }
 
     #[test]
-    fn the_targets_process_is_the_one_called_so_or_the_one_that_the_run_added() {
-        let machine = ("box", Source::Local(Parts::default()), 60.0);
-        let added =
-            told(vec![("db", process(), 97.0), machine.clone(), ("(target's process)", process(), 12.0)]);
+    fn the_targets_process_is_the_one_named_so_or_added_by_the_run() {
+        let machine = ("box", Source::Local(DeviceFilter::default()), 60.0);
+        let added = report_on(vec![
+            ("db", process(), 97.0),
+            machine.clone(),
+            ("(target's process)", process(), 12.0),
+        ]);
         let added = added.unwrap();
         assert_eq!((added.target_cpu_percent, added.limit), (12.0, None));
-        let named = told(vec![("db", process(), 1.0), (TARGET, process(), 97.0), machine.clone()]).unwrap();
+        let named =
+            report_on(vec![("db", process(), 1.0), (TARGET, process(), 97.0), machine.clone()]).unwrap();
         assert_eq!(named.limit, Some("target"));
         assert_eq!(named.told, "target CPU 97 %, generator 25 %, this machine 60 %: the target is the limit");
-        assert!(told(vec![("db", process(), 97.0), machine]).is_none());
+        assert!(report_on(vec![("db", process(), 97.0), machine]).is_none());
     }
 
     #[test]
     fn a_target_that_uses_a_whole_core_may_have_a_thread_at_its_limit() {
-        let told = |target| {
-            let hosts = vec![("box", Source::Local(Parts::default()), 60.0), (TARGET, process(), target)];
-            told(hosts).unwrap().told
+        let sentence_at = |target| {
+            let hosts =
+                vec![("box", Source::Local(DeviceFilter::default()), 60.0), (TARGET, process(), target)];
+            report_on(hosts).unwrap().told
         };
-        let told_of = |told: String| told.split_once(": ").unwrap().1.to_owned();
-        assert_eq!(told_of(told(44.0)), "none of them is at its limit");
+        let limit_of = |text: String| text.split_once(": ").unwrap().1.to_owned();
+        assert_eq!(limit_of(sentence_at(44.0)), "none of them is at its limit");
         let thread = "none of them is at its limit, but a single thread of the target may be";
-        assert_eq!(told_of(told(46.0)), thread);
+        assert_eq!(limit_of(sentence_at(46.0)), thread);
     }
 
     #[test]
     fn a_full_machine_is_shared_by_both_or_used_by_others() {
         let full = |target| {
-            told(vec![("box", Source::Local(Parts::default()), 99.0), (TARGET, process(), target)])
-                .unwrap()
-                .told
+            report_on(vec![
+                ("box", Source::Local(DeviceFilter::default()), 99.0),
+                (TARGET, process(), target),
+            ])
+            .unwrap()
+            .told
         };
         assert!(full(70.0).ends_with("the machine is the limit, which both share"));
         assert!(full(5.0).ends_with("the machine is the limit, and most of it is used by others"));

@@ -2,13 +2,13 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use crate::units::short;
+use crate::units::format_number;
 
 /// No line is longer, whatever names the plan has.
 pub const WIDTH: u16 = 80;
 
 /// An empty table; the first column is text, the others are aligned right.
-pub fn light(headers: &[&str]) -> Table {
+pub fn plain_table(headers: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -27,5 +27,5 @@ pub fn light(headers: &[&str]) -> Table {
 
 /// A number as people read it; a dash where there is none.
 pub fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), short)
+    value.map_or_else(|| "–".to_owned(), format_number)
 }

@@ -5,63 +5,71 @@ use std::io;
 
 use procfs_core::{DiskStats, FromBufRead};
 
-use crate::resources::choice;
-use crate::resources::look::{Cpu, Disk, Level, Life, Look};
+use crate::resources::device_filter;
 use crate::resources::metric::Metric;
-use crate::resources::proc::{Read, first_number, keyed, pressure, said, text};
+use crate::resources::proc::{ReadFile, first_number, keyed_number, pressure, read_error, text};
 use crate::resources::process::count;
+use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 
 /// Everything that a control group says of itself. `root` is where the hierarchy is mounted and `group` the path below
 /// it, both without slashes at their ends; `at` is the moment, in seconds.
 ///
 /// # Errors
 /// When there is no such group, or it does not even count processor time.
-pub fn look(read: &Read<'_>, root: &str, group: &str, at: f64) -> Result<Look, String> {
-    let files = Files { read, root, group };
-    let mut look = Look { at, ..Look::default() };
-    look.life = Life { began: format!("control group {} was made anew", shown(group)), age: None };
-    look.cpu = Some(files.cpu(&mut look)?);
+pub fn snapshot(read: &ReadFile<'_>, root: &str, group: &str, at: f64) -> Result<Snapshot, String> {
+    let files = GroupFiles { read, root, group };
+    let mut snapshot = Snapshot { at, ..Snapshot::default() };
+    snapshot.incarnation = Incarnation {
+        start_event: format!("control group {} was made anew", display_path(group)),
+        age: None,
+    };
+    snapshot.cpu = Some(files.cpu(&mut snapshot)?);
     match files.own("io.pressure").and_then(|text| Ok(pressure(text.as_bytes())?)) {
-        Ok(seconds) => look.pressure = Some(seconds),
-        Err(why) => files.missing(&mut look, &[Metric::DiskPressure], "io.pressure", why),
+        Ok(seconds) => snapshot.pressure = Some(seconds),
+        Err(why) => files.missing(&mut snapshot, &[Metric::DiskPressure], "io.pressure", why),
     }
     match files.own("io.stat") {
-        Ok(text) => look.disks = Some([("all".to_owned(), files.disks(&text))].into()),
-        Err(why) => files.missing(&mut look, &[Metric::DiskRead, Metric::DiskWrite], "io.stat", why),
+        Ok(text) => snapshot.disks = Some([("all".to_owned(), files.disks(&text))].into()),
+        Err(why) => files.missing(&mut snapshot, &[Metric::DiskRead, Metric::DiskWrite], "io.stat", why),
     }
-    match files.own("memory.current").and_then(|text| first_number(&text).ok_or(Why::Nonsense)) {
-        Ok(bytes) => files.memory(&mut look, bytes),
+    match files.own("memory.current").and_then(|text| first_number(&text).ok_or(GroupFileError::Nonsense)) {
+        Ok(bytes) => files.memory(&mut snapshot, bytes),
         Err(why) => {
-            files.missing(&mut look, &[Metric::Memory, Metric::ProcessMemory], "memory.current", why);
+            files.missing(&mut snapshot, &[Metric::Memory, Metric::ProcessMemory], "memory.current", why);
         }
     }
-    match files.own("pids.current").and_then(|text| first_number(&text).ok_or(Why::Nonsense)) {
+    match files.own("pids.current").and_then(|text| first_number(&text).ok_or(GroupFileError::Nonsense)) {
         Ok(value) => {
             let most = files.own("pids.max").ok().and_then(|text| first_number(&text));
-            look.levels.insert(Metric::Threads, Level { value, most });
+            snapshot.gauges.insert(Metric::Threads, Gauge { value, most });
         }
-        Err(why) => files.missing(&mut look, &[Metric::Threads], "pids.current", why),
+        Err(why) => files.missing(&mut snapshot, &[Metric::Threads], "pids.current", why),
     }
-    Ok(look)
+    Ok(snapshot)
 }
 
 /// A group's path, as a plan has it: from the root of all, which has the empty path here.
-pub fn shown(group: &str) -> String {
+pub fn display_path(group: &str) -> String {
     format!("/{group}")
 }
 
 /// How many cores a group and those above it may use at a time; `None` where nothing limits it.
-pub fn quota(read: &Read<'_>, root: &str, group: &str) -> Option<f64> {
+pub fn quota(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
     limits(read, root, group, "cpu.max").filter_map(|text| share(&text)).reduce(f64::min)
 }
 
 /// How much memory a group and those above it may use, in bytes; `None` where nothing limits it.
-pub fn memory_limit(read: &Read<'_>, root: &str, group: &str) -> Option<f64> {
+pub fn memory_limit(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
     limits(read, root, group, "memory.max").filter_map(|text| first_number(&text)).reduce(f64::min)
 }
 
 /// A file of a group and of those above it, as far as they can be read.
-fn limits<'a>(read: &'a Read<'a>, root: &str, group: &str, file: &str) -> impl Iterator<Item = String> + 'a {
+fn limits<'a>(
+    read: &'a ReadFile<'a>,
+    root: &str,
+    group: &str,
+    file: &str,
+) -> impl Iterator<Item = String> + 'a {
     let mut paths = Vec::new();
     let mut rest = group.trim_matches('/');
     while !rest.is_empty() {
@@ -80,24 +88,24 @@ fn share(text: &str) -> Option<f64> {
 }
 
 /// Why a file of a group could not be used.
-enum Why {
+enum GroupFileError {
     Unreadable(io::Error),
     Nonsense,
 }
 
-impl From<String> for Why {
+impl From<String> for GroupFileError {
     fn from(_: String) -> Self {
         Self::Nonsense
     }
 }
 
-struct Files<'a> {
-    read: &'a Read<'a>,
+struct GroupFiles<'a> {
+    read: &'a ReadFile<'a>,
     root: &'a str,
     group: &'a str,
 }
 
-impl Files<'_> {
+impl GroupFiles<'_> {
     fn path(&self, file: &str) -> String {
         match self.group {
             "" => format!("{}/{file}", self.root),
@@ -105,55 +113,56 @@ impl Files<'_> {
         }
     }
 
-    fn own(&self, file: &str) -> Result<String, Why> {
-        let bytes = (self.read)(&self.path(file)).map_err(Why::Unreadable)?;
+    fn own(&self, file: &str) -> Result<String, GroupFileError> {
+        let bytes = (self.read)(&self.path(file)).map_err(GroupFileError::Unreadable)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn missing(&self, look: &mut Look, metrics: &[Metric], file: &str, why: Why) {
+    fn missing(&self, snapshot: &mut Snapshot, metrics: &[Metric], file: &str, why: GroupFileError) {
         let controller = file.split('.').next().unwrap_or(file);
         let why = match why {
-            Why::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => format!(
+            GroupFileError::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => format!(
                 "control group {} has no {file}: the controller `{controller}` is not on for it (`cgroup.subtree_control` \
                  of the group above)",
-                shown(self.group)
+                display_path(self.group)
             ),
-            Why::Unreadable(error) => said(&self.path(file), &error),
-            Why::Nonsense => format!("/{}: makes no sense", self.path(file)),
+            GroupFileError::Unreadable(error) => read_error(&self.path(file), &error),
+            GroupFileError::Nonsense => format!("/{}: makes no sense", self.path(file)),
         };
-        look.missing.extend(metrics.iter().map(|metric| (*metric, why.clone())));
+        snapshot.missing.extend(metrics.iter().map(|metric| (*metric, why.clone())));
     }
 
-    fn cpu(&self, look: &mut Look) -> Result<Cpu, String> {
+    fn cpu(&self, snapshot: &mut Snapshot) -> Result<Cpu, String> {
         let stat = self.own("cpu.stat").map_err(|why| match why {
-            Why::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
-                format!("there is no control group {} below /{}", shown(self.group), self.root)
+            GroupFileError::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
+                format!("there is no control group {} below /{}", display_path(self.group), self.root)
             }
-            Why::Unreadable(error) => said(&self.path("cpu.stat"), &error),
-            Why::Nonsense => format!("/{}: makes no sense", self.path("cpu.stat")),
+            GroupFileError::Unreadable(error) => read_error(&self.path("cpu.stat"), &error),
+            GroupFileError::Nonsense => format!("/{}: makes no sense", self.path("cpu.stat")),
         })?;
-        let used =
-            keyed(&stat, "usage_usec").ok_or_else(|| format!("/{}: no usage_usec", self.path("cpu.stat")))?;
+        let used = keyed_number(&stat, "usage_usec")
+            .ok_or_else(|| format!("/{}: no usage_usec", self.path("cpu.stat")))?;
         let quota = quota(self.read, self.root, self.group);
-        let limited = keyed(&stat, "nr_periods").zip(keyed(&stat, "nr_throttled"));
+        let limited = keyed_number(&stat, "nr_periods").zip(keyed_number(&stat, "nr_throttled"));
         let own = self.own("cpu.max").ok().and_then(|text| share(&text));
         if own.is_none() || limited.is_none() {
-            let group = shown(self.group);
+            let group = display_path(self.group);
             let why = format!("control group {group} has no limit of processor time of its own (`cpu.max`)");
-            look.missing.insert(Metric::Throttled, why);
+            snapshot.missing.insert(Metric::Throttled, why);
         }
         let allowed = self.own("cpuset.cpus.effective").ok().and_then(|text| count(&text));
-        let cores = [allowed.or_else(|| online(self.read)), quota].into_iter().flatten().reduce(f64::min);
+        let cores =
+            [allowed.or_else(|| online_cores(self.read)), quota].into_iter().flatten().reduce(f64::min);
         let cores = cores.ok_or("nobody says how many cores this machine has")?;
         Ok(Cpu::Part { used: used / 1e6, cores, limited: limited.filter(|_| own.is_some()) })
     }
 
-    fn memory(&self, look: &mut Look, current: f64) {
+    fn memory(&self, snapshot: &mut Snapshot, current: f64) {
         let stat = self.own("memory.stat").unwrap_or_default();
         // What was read from files and not used for a while is given back as soon as anyone wants memory.
-        let value = (current - keyed(&stat, "inactive_file").unwrap_or(0.0)).max(0.0);
+        let value = (current - keyed_number(&stat, "inactive_file").unwrap_or(0.0)).max(0.0);
         let limit = memory_limit(self.read, self.root, self.group).or_else(|| machine_memory(self.read));
-        look.hold_memory(value, limit);
+        snapshot.set_process_memory(value, limit);
     }
 
     /// The bytes of `io.stat`, of disks that lie on no others.
@@ -172,17 +181,17 @@ impl Files<'_> {
 }
 
 /// The numbers (`8:0`) of the disks that count; `None` where they cannot be told.
-fn real_disks(read: &Read<'_>) -> Option<Vec<String>> {
+fn real_disks(read: &ReadFile<'_>) -> Option<Vec<String>> {
     let stats = DiskStats::from_buf_read(&*read("proc/diskstats").ok()?).ok()?.0;
     let names: BTreeMap<String, Disk> =
         stats.iter().map(|disk| (disk.name.clone(), Disk::default())).collect();
-    let real = choice::disks(&names, &[]).ok()?;
+    let real = device_filter::disks(&names, &[]).ok()?;
     let chosen = stats.into_iter().filter(|disk| real.contains_key(&disk.name));
     Some(chosen.map(|disk| format!("{}:{}", disk.major, disk.minor)).collect())
 }
 
 /// How many cores the machine has.
-pub fn online(read: &Read<'_>) -> Option<f64> {
+pub fn online_cores(read: &ReadFile<'_>) -> Option<f64> {
     let stat = text(read, "proc/stat").ok()?;
     let is_core = |line: &&str| {
         line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
@@ -192,8 +201,8 @@ pub fn online(read: &Read<'_>) -> Option<f64> {
 }
 
 /// How much memory the machine has, in bytes.
-pub fn machine_memory(read: &Read<'_>) -> Option<f64> {
-    keyed(&text(read, "proc/meminfo").ok()?, "MemTotal").map(|kib| kib * 1024.0)
+pub fn machine_memory(read: &ReadFile<'_>) -> Option<f64> {
+    keyed_number(&text(read, "proc/meminfo").ok()?, "MemTotal").map(|kib| kib * 1024.0)
 }
 
 #[cfg(test)]
@@ -224,11 +233,11 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_not_there_is_an_error_and_a_controller_that_is_not_there_is_said() {
+    fn a_missing_group_is_an_error_a_missing_controller_a_notice() {
         let read =
             files(&[("c/a/cpu.stat", "usage_usec 2500000\n"), ("proc/stat", "cpu  1\ncpu0 1\ncpu1 1\n")]);
-        assert_eq!(look(&read, "c", "b", 0.0), Err("there is no control group /b below /c".to_owned()));
-        let found = look(&read, "c", "a", 0.0).unwrap();
+        assert_eq!(snapshot(&read, "c", "b", 0.0), Err("there is no control group /b below /c".to_owned()));
+        let found = snapshot(&read, "c", "a", 0.0).unwrap();
         assert_eq!(found.cpu, Some(Cpu::Part { used: 2.5, cores: 2.0, limited: None }));
         assert!(found.missing[&Metric::Memory].contains("the controller `memory` is not on"), "{found:?}");
         assert!(found.missing[&Metric::Throttled].contains("no limit"), "{found:?}");
@@ -237,10 +246,10 @@ mod tests {
     #[test]
     fn the_topmost_group_has_a_name() {
         let read = files(&[("c/cpu.stat", "usage_usec 1\n"), ("proc/stat", "cpu0 1\n")]);
-        let found = look(&read, "c", "", 0.0).unwrap();
+        let found = snapshot(&read, "c", "", 0.0).unwrap();
         let why = &found.missing[&Metric::Memory];
         assert!(why.starts_with("control group / has no memory.current"), "{why}");
-        assert!(found.life.began.starts_with("control group / "), "{found:?}");
+        assert!(found.incarnation.start_event.starts_with("control group / "), "{found:?}");
     }
 
     #[test]
@@ -251,7 +260,7 @@ mod tests {
             ("proc/diskstats", "8 0 sda 1 1 1 1 1 1 1 1 1 1 1\n253 0 dm-0 1 1 1 1 1 1 1 1 1 1 1\n"),
             ("proc/stat", "cpu0 1\n"),
         ]);
-        let found = look(&read, "c", "a", 0.0).unwrap();
+        let found = snapshot(&read, "c", "a", 0.0).unwrap();
         assert_eq!(
             found.disks.unwrap()["all"],
             Disk { read: Some(10.0), written: Some(20.0), ..Disk::default() }

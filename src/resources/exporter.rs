@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::resources::choice::Mount;
-use crate::resources::exposition::{Sample, samples, written};
-use crate::resources::look::{Clock, Disk, Level, Traffic, Who};
-use crate::resources::machine::{Machine, Memory, Modes, Swap};
+use crate::resources::device_filter::Mount;
+use crate::resources::exposition::{ExpositionSample, samples, written};
+use crate::resources::machine::{MachineCounters, MemoryInfo, Modes, Swap};
 use crate::resources::metric::Metric;
-use crate::resources::proc::some_limit;
-use crate::resources::quote::quote;
+use crate::resources::proc::finite_limit;
+use crate::resources::sanitise::sanitise;
+use crate::resources::snapshot::{ClockSource, Disk, Gauge, Identity, Traffic};
 
 /// The families that make a metric, and the collector that gives them: without one of these there is no metric.
 const FAMILIES: &[(&str, &str, &[Metric])] = &[
@@ -36,21 +36,21 @@ const FAMILIES: &[(&str, &str, &[Metric])] = &[
 ///
 /// # Errors
 /// When the text is no exposition, nothing in it is of a node_exporter, or more than one machine is told of.
-pub fn machine(text: &str, otherwise: f64) -> Result<Machine, String> {
-    let mut found = Found::default();
+pub fn machine(text: &str, fallback: f64) -> Result<MachineCounters, String> {
+    let mut found = ParsedPage::default();
     for sample in samples(text) {
         found.take(&sample?)?;
     }
-    found.machine(otherwise)
+    found.machine(fallback)
 }
 
 /// What has been read of a text.
 #[derive(Default)]
-struct Found {
-    machine: Machine,
+struct ParsedPage {
+    machine: MachineCounters,
     mounts: BTreeMap<(String, String), Mount>,
     /// What stands alone, by its name.
-    alone: BTreeMap<&'static str, Option<f64>>,
+    single: BTreeMap<&'static str, Option<f64>>,
     /// Families of which something is there.
     families: BTreeSet<&'static str>,
     /// Values that cannot be, by their families, in words.
@@ -62,7 +62,7 @@ struct Found {
 }
 
 /// What stands alone and is wanted.
-const ALONE: [&str; 11] = [
+const SINGLE_FAMILIES: [&str; 11] = [
     "node_time_seconds",
     "node_boot_time_seconds",
     "node_memory_MemTotal_bytes",
@@ -76,11 +76,11 @@ const ALONE: [&str; 11] = [
     "node_netstat_Tcp_CurrEstab",
 ];
 /// Not in every exporter, and no metric hangs on it alone.
-pub(super) const MOST_THREADS: &str = "node_processes_max_threads";
+pub(super) const MAX_THREADS_FAMILY: &str = "node_processes_max_threads";
 
-impl Found {
+impl ParsedPage {
     /// Takes a sample, if it is wanted. That it cannot be is remembered.
-    fn take(&mut self, sample: &Sample<'_>) -> Result<(), String> {
+    fn take(&mut self, sample: &ExpositionSample<'_>) -> Result<(), String> {
         if sample.name == "node_uname_info" {
             let name = sample.label("nodename");
             if *self.name.get_or_insert_with(|| name.to_owned()) != name {
@@ -108,13 +108,13 @@ impl Found {
     }
 
     /// Where the value of a sample belongs; nowhere if it is not wanted.
-    fn slot(&mut self, sample: &Sample<'_>) -> Option<&mut Option<f64>> {
+    fn slot(&mut self, sample: &ExpositionSample<'_>) -> Option<&mut Option<f64>> {
         if !sample.name.starts_with("node_") {
             return None;
         }
-        let mut wanted = ALONE.into_iter().chain([MOST_THREADS]);
+        let mut wanted = SINGLE_FAMILIES.into_iter().chain([MAX_THREADS_FAMILY]);
         if let Some(name) = wanted.find(|name| *name == sample.name) {
-            return Some(self.alone.entry(name).or_default());
+            return Some(self.single.entry(name).or_default());
         }
         let device = sample.label("device");
         match sample.name {
@@ -144,7 +144,7 @@ impl Found {
         (device != "lo").then(|| self.machine.network.entry(device.to_owned()).or_default())
     }
 
-    fn mount(&mut self, sample: &Sample<'_>) -> &mut Mount {
+    fn mount(&mut self, sample: &ExpositionSample<'_>) -> &mut Mount {
         let [point, device, kind] =
             ["mountpoint", "device", "fstype"].map(|name| sample.label(name).to_owned());
         let mount = self.mounts.entry((point.clone(), device.clone())).or_default();
@@ -153,7 +153,7 @@ impl Found {
     }
 
     /// Leaves out what cannot be.
-    fn sort_out(&mut self) {
+    fn drop_impossible(&mut self) {
         let cores = self.machine.cores.values_mut().flat_map(Modes::named).map(|(_, seconds)| seconds);
         let disks = self.machine.disks.values_mut();
         let disks =
@@ -162,34 +162,34 @@ impl Found {
         let network = network.flat_map(|traffic| [&mut traffic.received, &mut traffic.sent]);
         let mounts = self.mounts.values_mut();
         let mounts = mounts.flat_map(|mount| [&mut mount.size, &mut mount.free, &mut mount.available]);
-        for value in cores.chain(disks).chain(network).chain(mounts).chain(self.alone.values_mut()) {
+        for value in cores.chain(disks).chain(network).chain(mounts).chain(self.single.values_mut()) {
             *value = value.filter(|value| possible(*value));
         }
     }
 
-    fn machine(mut self, otherwise: f64) -> Result<Machine, String> {
+    fn machine(mut self, fallback: f64) -> Result<MachineCounters, String> {
         if self.families.is_empty() {
             return Err("it speaks Prometheus' text format, but tells nothing of what a node_exporter tells"
                 .to_owned());
         }
-        self.sort_out();
-        let alone = |name: &str| self.alone.get(name).copied().flatten();
-        let now = alone("node_time_seconds");
-        let (at, clock) = now.map_or((otherwise, Clock::Ours), |now| (now, Clock::Host));
-        let mut machine = Machine { at, clock, ..self.machine };
+        self.drop_impossible();
+        let single = |name: &str| self.single.get(name).copied().flatten();
+        let now = single("node_time_seconds");
+        let (at, clock) = now.map_or((fallback, ClockSource::Runner), |now| (now, ClockSource::Host));
+        let mut machine = MachineCounters { at, clock, ..self.machine };
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
-        machine.who = Who { name: named(self.name), instance: named(self.instance) };
-        machine.age = now.zip(alone("node_boot_time_seconds")).map(|(now, booted)| now - booted);
-        let memory = alone("node_memory_MemTotal_bytes").zip(alone("node_memory_MemAvailable_bytes"));
-        machine.memory = memory.map(|(total, available)| Memory { total, available });
-        let swap = alone("node_memory_SwapTotal_bytes").zip(alone("node_memory_SwapFree_bytes"));
+        machine.identity = Identity { name: named(self.name), instance: named(self.instance) };
+        machine.age = now.zip(single("node_boot_time_seconds")).map(|(now, booted)| now - booted);
+        let memory = single("node_memory_MemTotal_bytes").zip(single("node_memory_MemAvailable_bytes"));
+        machine.memory = memory.map(|(total, available)| MemoryInfo { total, available });
+        let swap = single("node_memory_SwapTotal_bytes").zip(single("node_memory_SwapFree_bytes"));
         machine.swap = swap.map(|(total, free)| Swap { total, free });
-        machine.pressure = alone("node_pressure_io_waiting_seconds_total");
-        machine.files = alone("node_filefd_allocated")
-            .map(|value| Level { value, most: alone("node_filefd_maximum").and_then(some_limit) });
+        machine.pressure = single("node_pressure_io_waiting_seconds_total");
+        machine.files = single("node_filefd_allocated")
+            .map(|value| Gauge { value, most: single("node_filefd_maximum").and_then(finite_limit) });
         machine.threads =
-            alone("node_processes_threads").map(|value| Level { value, most: alone(MOST_THREADS) });
-        machine.connections = alone("node_netstat_Tcp_CurrEstab");
+            single("node_processes_threads").map(|value| Gauge { value, most: single(MAX_THREADS_FAMILY) });
+        machine.connections = single("node_netstat_Tcp_CurrEstab");
         machine.mounts = self.mounts.into_values().collect();
         for (family, collector, metrics) in FAMILIES {
             if let Some(why) = self.impossible.get(family) {
@@ -209,23 +209,23 @@ fn possible(value: f64) -> bool {
 }
 
 /// A sample without its value, as it may be shown.
-fn series(sample: &Sample<'_>) -> String {
+fn series(sample: &ExpositionSample<'_>) -> String {
     if sample.labels.is_empty() {
-        return quote(sample.name);
+        return sanitise(sample.name);
     }
     let labels: Vec<String> = sample.labels.iter().map(|(name, text)| format!("{name}=\"{text}\"")).collect();
-    quote(&format!("{}{{{}}}", sample.name, labels.join(",")))
+    sanitise(&format!("{}{{{}}}", sample.name, labels.join(",")))
 }
 
 /// Says why metrics cannot be had; the first reason stays.
-fn lacks(machine: &mut Machine, metrics: &[Metric], why: &str) {
+fn lacks(machine: &mut MachineCounters, metrics: &[Metric], why: &str) {
     for metric in metrics {
         machine.missing.entry(*metric).or_insert_with(|| why.to_owned());
     }
 }
 
 /// Without one mode nobody knows how much processor time was used, unless it is that which was stolen.
-fn lacking_modes(machine: &mut Machine) {
+fn lacking_modes(machine: &mut MachineCounters) {
     let cores: Vec<Modes> = machine.cores.values().copied().collect();
     let why = |mode| format!("there is no node_cpu_seconds_total{{mode=\"{mode}\"}} (`--collector.cpu`)");
     if let Some(mode) = cores.iter().copied().find_map(Modes::lacking) {
@@ -238,10 +238,10 @@ fn lacking_modes(machine: &mut Machine) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::page::text;
-    use crate::resources::source::Parts;
+    use crate::resources::exposition_writer::text;
+    use crate::resources::source::DeviceFilter;
 
-    fn full() -> Machine {
+    fn full() -> MachineCounters {
         let core = Modes {
             user: Some(1.25),
             nice: Some(0.0),
@@ -266,43 +266,44 @@ mod tests {
             free: Some(50.0),
             available: Some(40.0),
         };
-        Machine {
+        MachineCounters {
             at: 1000.5,
-            clock: Clock::Host,
+            clock: ClockSource::Host,
             age: Some(200.25),
-            who: Who::default(),
+            identity: Identity::default(),
             cores: [("0".to_owned(), core), ("1".to_owned(), core)].into(),
-            memory: Some(Memory { total: 2.5e10, available: 2e10 }),
+            memory: Some(MemoryInfo { total: 2.5e10, available: 2e10 }),
             swap: Some(Swap { total: 0.0, free: 0.0 }),
             pressure: Some(77.996451),
             disks: [("vda".to_owned(), disk)].into(),
             network: [("eth0".to_owned(), Traffic { received: Some(5.0), sent: Some(6.0) })].into(),
             mounts: vec![mount],
-            files: Some(Level { value: 525.0, most: Some(2_466_177.0) }),
-            threads: Some(Level { value: 99.0, most: None }),
+            files: Some(Gauge { value: 525.0, most: Some(2_466_177.0) }),
+            threads: Some(Gauge { value: 99.0, most: None }),
             connections: Some(4.0),
             missing: BTreeMap::new(),
         }
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_page_is_read_to_the_same_counters() {
         assert_eq!(machine(&text(&full()), 0.0), Ok(full()));
     }
 
     #[test]
-    fn every_family_that_is_written_says_what_it_is() {
+    fn every_written_family_has_its_help_and_type() {
         let text = text(&full());
         let about = text.lines().filter_map(|line| line.strip_prefix("# HELP "));
-        let told: Vec<(&str, &str)> = about.filter_map(|line| line.split_once(' ')).collect();
+        let help_lines: Vec<(&str, &str)> = about.filter_map(|line| line.split_once(' ')).collect();
         let kinds = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
-        assert!(kinds > 20 && told.len() == kinds, "{text}");
-        assert!(told.iter().all(|(_, help)| !help.is_empty()), "{text}");
+        assert!(kinds > 20 && help_lines.len() == kinds, "{text}");
+        assert!(help_lines.iter().all(|(_, help)| !help.is_empty()), "{text}");
     }
 
     #[test]
     fn a_family_that_is_not_there_is_named_with_its_collector() {
-        let found = machine(&text(&Machine { threads: None, pressure: None, ..full() }), 0.0).unwrap();
+        let found =
+            machine(&text(&MachineCounters { threads: None, pressure: None, ..full() }), 0.0).unwrap();
         assert_eq!(
             found.missing[&Metric::Threads],
             "there is no node_processes_threads (`--collector.processes`)"
@@ -314,11 +315,11 @@ mod tests {
     fn without(part: &str) -> BTreeMap<Metric, String> {
         let page = text(&full());
         let kept: Vec<&str> = page.lines().filter(|line| !line.contains(part)).collect();
-        machine(&kept.join("\n"), 0.0).unwrap().look(&Parts::default()).missing
+        machine(&kept.join("\n"), 0.0).unwrap().snapshot(&DeviceFilter::default()).missing
     }
 
     #[test]
-    fn what_is_left_out_is_missing_by_its_name_and_never_nothing() {
+    fn an_absent_family_is_missing_by_name_and_never_zero() {
         for (part, metric) in [
             ("node_memory_SwapTotal_bytes", Metric::Swap),
             ("node_memory_SwapFree_bytes", Metric::Swap),
@@ -333,9 +334,9 @@ mod tests {
             ("node_filesystem_avail_bytes", Metric::DiskUsed),
         ] {
             let missing = without(part);
-            let said =
+            let names_family =
                 missing.get(&metric).is_some_and(|why| why.starts_with(&format!("there is no {part} (")));
-            assert!(said && missing.len() == 1, "{part}: {missing:?}");
+            assert!(names_family && missing.len() == 1, "{part}: {missing:?}");
         }
     }
 
@@ -358,13 +359,13 @@ mod tests {
             _ => line.to_owned(),
         });
         let page: Vec<String> = lines.collect();
-        let found = machine(&page.join("\n"), 0.0).unwrap().look(&Parts::default());
-        assert!(!found.levels.contains_key(&metric), "{found:?}");
+        let found = machine(&page.join("\n"), 0.0).unwrap().snapshot(&DeviceFilter::default());
+        assert!(!found.gauges.contains_key(&metric), "{found:?}");
         found.missing[&metric].clone()
     }
 
     #[test]
-    fn what_cannot_be_is_not_believed_and_its_value_is_shown() {
+    fn an_impossible_value_is_dropped_and_shown() {
         let available = "node_memory_MemAvailable_bytes";
         assert_eq!(with(available, "NaN", Metric::Memory), "node_memory_MemAvailable_bytes is NaN");
         assert_eq!(with(available, "-5", Metric::MemoryUsed), "node_memory_MemAvailable_bytes is -5");
@@ -381,9 +382,9 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_of_a_disk_that_does_not_count_does_no_harm() {
+    fn an_impossible_value_of_an_ignored_disk_is_harmless() {
         let page = text(&full()) + "node_disk_io_time_seconds_total{device=\"loop0\"} NaN\n";
-        let found = machine(&page, 0.0).unwrap().look(&Parts::default());
+        let found = machine(&page, 0.0).unwrap().snapshot(&DeviceFilter::default());
         assert!(found.missing.is_empty(), "{found:?}");
     }
 
@@ -419,15 +420,15 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_of_whom_it_names() {
-        let who = |page: &str| machine(page, 0.0).unwrap().look(&Parts::default()).who;
+    fn a_page_belongs_to_the_host_it_names() {
+        let identity = |page: &str| machine(page, 0.0).unwrap().snapshot(&DeviceFilter::default()).identity;
         let of = |name: &str| Some(name.to_owned());
-        assert_eq!(who("node_filefd_allocated 5\n"), Who::default());
+        assert_eq!(identity("node_filefd_allocated 5\n"), Identity::default());
         let labelled = "node_filefd_allocated{instance=\"web1:9100\"} 5\n";
-        assert_eq!(who(labelled), Who { name: None, instance: of("web1:9100") });
+        assert_eq!(identity(labelled), Identity { name: None, instance: of("web1:9100") });
         let uname = "node_uname_info{nodename=\"web1\",sysname=\"Linux\"} 1\n";
-        let both = Who { name: of("web1"), instance: of("web1:9100") };
-        assert_eq!(who(&format!("{uname}{labelled}")), both);
+        let both = Identity { name: of("web1"), instance: of("web1:9100") };
+        assert_eq!(identity(&format!("{uname}{labelled}")), both);
         let two = format!("{uname}{labelled}node_uname_info{{nodename=\"web2\"}} 1\n");
         assert!(machine(&two, 0.0).unwrap_err().starts_with("two machines in one page: node_uname_info"));
     }
@@ -435,7 +436,7 @@ mod tests {
     #[test]
     fn without_a_clock_of_its_own_ours_holds() {
         let found = machine("node_filefd_allocated 5\n", 17.0).unwrap();
-        assert_eq!((found.at, found.age, found.clock), (17.0, None, Clock::Ours));
+        assert_eq!((found.at, found.age, found.clock), (17.0, None, ClockSource::Runner));
         assert!(machine("go_threads 5\n", 0.0).is_err());
         assert!(machine("<html>", 0.0).is_err());
     }

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use crate::resources::quote::quote;
+use crate::resources::sanitise::sanitise;
 
 /// Names of labels with their texts.
 pub type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 /// One sample.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample<'a> {
+pub struct ExpositionSample<'a> {
     /// The metric's name.
     pub name: &'a str,
     /// Its labels, as they stand there.
@@ -18,7 +18,7 @@ pub struct Sample<'a> {
     pub value: f64,
 }
 
-impl Sample<'_> {
+impl ExpositionSample<'_> {
     /// A label's text; empty where there is none.
     pub fn label(&self, name: &str) -> &str {
         self.labels.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
@@ -29,16 +29,16 @@ impl Sample<'_> {
 ///
 /// # Errors
 /// Each line that is neither is one, which names it.
-pub fn samples(text: &str) -> impl Iterator<Item = Result<Sample<'_>, String>> {
+pub fn samples(text: &str) -> impl Iterator<Item = Result<ExpositionSample<'_>, String>> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines.map(|(number, line)| {
         sample(line)
-            .ok_or_else(|| format!("line {number} is none of Prometheus' text format: `{}`", quote(line)))
+            .ok_or_else(|| format!("line {number} is none of Prometheus' text format: `{}`", sanitise(line)))
     })
 }
 
-fn sample(line: &str) -> Option<Sample<'_>> {
+fn sample(line: &str) -> Option<ExpositionSample<'_>> {
     let end = line.find(|c: char| !is_of_name(c)).unwrap_or(line.len());
     let (name, rest) = line.split_at(end);
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -51,7 +51,7 @@ fn sample(line: &str) -> Option<Sample<'_>> {
     let mut rest = rest.split_ascii_whitespace();
     let value = number(rest.next()?)?;
     let timestamp = rest.next().is_none_or(|time| time.parse::<i64>().is_ok());
-    (timestamp && rest.next().is_none()).then_some(Sample { name, labels, value })
+    (timestamp && rest.next().is_none()).then_some(ExpositionSample { name, labels, value })
 }
 
 fn is_of_name(c: char) -> bool {
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    fn one(line: &str) -> Option<Sample<'_>> {
+    fn one(line: &str) -> Option<ExpositionSample<'_>> {
         samples(line).next()?.ok()
     }
 
@@ -178,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read_again(text in ".*", value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
+        fn a_written_page_is_parsed_to_the_same_samples(text in ".*", value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
             prop_assume!(!text.contains('\r'));
             let line = line("a", &[("b", &text)], value);
             let found = samples(&line).next().unwrap().unwrap();

@@ -2,27 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use crate::resources::choice::{self, Mount};
-use crate::resources::look::{Clock, Cpu, Disk, Level, Life, Look, Traffic, Who};
+use crate::resources::device_filter::{self, Mount};
 use crate::resources::metric::Metric;
-use crate::resources::quote::quote;
-use crate::resources::source::Parts;
+use crate::resources::sanitise::sanitise;
+use crate::resources::snapshot::{ClockSource, Cpu, Disk, Gauge, Identity, Incarnation, Snapshot, Traffic};
+use crate::resources::source::DeviceFilter;
 
 /// What a machine has counted up to one moment, by its own kernel or by an exporter on it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Machine {
+pub struct MachineCounters {
     /// When, in seconds, by the clock of whoever counted.
     pub at: f64,
     /// Whether that clock is not ours.
-    pub clock: Clock,
+    pub clock: ClockSource,
     /// How long ago it was booted, in seconds.
     pub age: Option<f64>,
     /// Who it says to be.
-    pub who: Who,
+    pub identity: Identity,
     /// Each core by its number.
     pub cores: BTreeMap<String, Modes>,
     /// Memory.
-    pub memory: Option<Memory>,
+    pub memory: Option<MemoryInfo>,
     /// Swap space.
     pub swap: Option<Swap>,
     /// Seconds in which some task waited for a disk.
@@ -34,9 +34,9 @@ pub struct Machine {
     /// What is mounted.
     pub mounts: Vec<Mount>,
     /// Files that are open.
-    pub files: Option<Level>,
+    pub files: Option<Gauge>,
     /// Threads of all processes.
-    pub threads: Option<Level>,
+    pub threads: Option<Gauge>,
     /// TCP connections that are established.
     pub connections: Option<f64>,
     /// Why a metric cannot be had.
@@ -67,7 +67,7 @@ pub struct Modes {
 
 /// Memory, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Memory {
+pub struct MemoryInfo {
     /// All of it.
     pub total: f64,
     /// What programs can still get, without swapping.
@@ -112,64 +112,72 @@ impl Modes {
     }
 }
 
-impl Machine {
+impl MachineCounters {
     /// What of it counts.
-    pub fn look(self, parts: &Parts) -> Look {
-        let life = Life { began: "the machine was booted".to_owned(), age: self.age };
-        let mut look =
-            Look { at: self.at, clock: self.clock, life, cpu: cpu(&self.cores), ..Look::default() };
-        look.who = self.who;
-        look.pressure = self.pressure;
-        look.missing = self.missing;
+    pub fn snapshot(self, parts: &DeviceFilter) -> Snapshot {
+        let incarnation = Incarnation { start_event: "the machine was booted".to_owned(), age: self.age };
+        let mut snapshot = Snapshot {
+            at: self.at,
+            clock: self.clock,
+            incarnation,
+            cpu: cpu(&self.cores),
+            ..Snapshot::default()
+        };
+        snapshot.identity = self.identity;
+        snapshot.pressure = self.pressure;
+        snapshot.missing = self.missing;
         if !self.disks.is_empty() {
-            match choice::disks(&self.disks, &parts.disks) {
-                Ok(disks) => look.disks = Some(disks),
-                Err(why) => say(&mut look, &DISK_METRICS.map(|(metric, _)| metric), &why),
+            match device_filter::disks(&self.disks, &parts.disks) {
+                Ok(disks) => snapshot.disks = Some(disks),
+                Err(why) => mark_missing(&mut snapshot, &DISK_METRICS.map(|(metric, _)| metric), &why),
             }
         }
-        look.network = Some(self.network).filter(|devices| !devices.is_empty());
+        snapshot.network = Some(self.network).filter(|devices| !devices.is_empty());
         if !self.mounts.is_empty() {
-            match choice::fullest(&self.mounts, &parts.mounts) {
-                Ok(share) => level(&mut look, Metric::DiskUsed, share, Some(100.0)),
-                Err(why) => say(&mut look, &[Metric::DiskUsed], &why),
+            match device_filter::fullest(&self.mounts, &parts.mounts) {
+                Ok(share) => gauge(&mut snapshot, Metric::DiskUsed, share, Some(100.0)),
+                Err(why) => mark_missing(&mut snapshot, &[Metric::DiskUsed], &why),
             }
         }
         if let Some(memory) = self.memory {
-            memory.tell(&mut look);
+            memory.record(&mut snapshot);
         }
         if let Some(swap) = self.swap {
-            swap.tell(&mut look);
+            swap.record(&mut snapshot);
         }
-        look.levels.extend(self.files.map(|files| (Metric::OpenFiles, files)));
-        look.levels.extend(self.threads.map(|threads| (Metric::Threads, threads)));
+        snapshot.gauges.extend(self.files.map(|files| (Metric::OpenFiles, files)));
+        snapshot.gauges.extend(self.threads.map(|threads| (Metric::Threads, threads)));
         if let Some(connections) = self.connections {
-            level(&mut look, Metric::Connections, connections, None);
+            gauge(&mut snapshot, Metric::Connections, connections, None);
         }
-        check_devices(&mut look);
-        look
+        check_devices(&mut snapshot);
+        snapshot
     }
 }
 
-type Counter<T> = fn(&T) -> Option<f64>;
+type CounterField<T> = fn(&T) -> Option<f64>;
 
-const DISK_METRICS: [(Metric, Counter<Disk>); 4] = [
+const DISK_METRICS: [(Metric, CounterField<Disk>); 4] = [
     (Metric::DiskIo, |disk| disk.busy),
     (Metric::DiskQueue, |disk| disk.queued),
     (Metric::DiskRead, |disk| disk.read),
     (Metric::DiskWrite, |disk| disk.written),
 ];
-const NETWORK_METRICS: [(Metric, Counter<Traffic>); 2] =
+const NETWORK_METRICS: [(Metric, CounterField<Traffic>); 2] =
     [(Metric::NetworkIn, |device| device.received), (Metric::NetworkOut, |device| device.sent)];
 
 /// A counter that one of the devices lacks is missing, and one that only others lack is not.
-fn check_devices(look: &mut Look) {
-    let lacking = lacking(look.disks.as_ref(), "disk", &DISK_METRICS);
-    let lacking =
-        lacking.into_iter().chain(self::lacking(look.network.as_ref(), "network device", &NETWORK_METRICS));
+fn check_devices(snapshot: &mut Snapshot) {
+    let lacking = lacking(snapshot.disks.as_ref(), "disk", &DISK_METRICS);
+    let lacking = lacking.into_iter().chain(self::lacking(
+        snapshot.network.as_ref(),
+        "network device",
+        &NETWORK_METRICS,
+    ));
     for (metric, device) in lacking.collect::<Vec<_>>() {
         match device {
-            Some(device) => say(look, &[metric], &format!("{device} does not count it")),
-            None => drop(look.missing.remove(&metric)),
+            Some(device) => mark_missing(snapshot, &[metric], &format!("{device} does not count it")),
+            None => drop(snapshot.missing.remove(&metric)),
         }
     }
 }
@@ -177,56 +185,56 @@ fn check_devices(look: &mut Look) {
 /// Of each metric, the first device that does not count what it takes.
 fn lacking<T>(
     devices: Option<&BTreeMap<String, T>>,
-    what: &str,
-    metrics: &[(Metric, Counter<T>)],
+    kind: &str,
+    metrics: &[(Metric, CounterField<T>)],
 ) -> Vec<(Metric, Option<String>)> {
     let Some(devices) = devices else { return Vec::new() };
-    let first = |counter: &Counter<T>| {
+    let first = |counter: &CounterField<T>| {
         let name = devices.iter().find(|(_, device)| counter(device).is_none()).map(|(name, _)| name);
-        name.map(|name| format!("{what} `{}`", quote(name)))
+        name.map(|name| format!("{kind} `{}`", sanitise(name)))
     };
     metrics.iter().map(|(metric, counter)| (*metric, first(counter))).collect()
 }
 
-impl Memory {
-    fn tell(self, look: &mut Look) {
+impl MemoryInfo {
+    fn record(self, snapshot: &mut Snapshot) {
         let Self { total, available } = self;
-        if let Some(why) = cannot_be(available, total, "MemAvailable of MemTotal") {
-            return say(look, &[Metric::Memory, Metric::MemoryUsed], &why);
+        if let Some(why) = impossible_part(available, total, "MemAvailable of MemTotal") {
+            return mark_missing(snapshot, &[Metric::Memory, Metric::MemoryUsed], &why);
         }
         if total <= 0.0 {
-            return say(look, &[Metric::Memory, Metric::MemoryUsed], "MemTotal is 0");
+            return mark_missing(snapshot, &[Metric::Memory, Metric::MemoryUsed], "MemTotal is 0");
         }
-        level(look, Metric::Memory, (total - available) / total * 100.0, Some(100.0));
-        level(look, Metric::MemoryUsed, total - available, Some(total));
+        gauge(snapshot, Metric::Memory, (total - available) / total * 100.0, Some(100.0));
+        gauge(snapshot, Metric::MemoryUsed, total - available, Some(total));
     }
 }
 
 impl Swap {
-    fn tell(self, look: &mut Look) {
+    fn record(self, snapshot: &mut Snapshot) {
         let Self { total, free } = self;
-        if let Some(why) = cannot_be(free, total, "SwapFree of SwapTotal") {
-            return say(look, &[Metric::Swap], &why);
+        if let Some(why) = impossible_part(free, total, "SwapFree of SwapTotal") {
+            return mark_missing(snapshot, &[Metric::Swap], &why);
         }
         let share = if total > 0.0 { (total - free) / total * 100.0 } else { 0.0 };
-        level(look, Metric::Swap, share, Some(100.0));
+        gauge(snapshot, Metric::Swap, share, Some(100.0));
     }
 }
 
 /// Why a part cannot be one of a whole, in bytes.
-fn cannot_be(part: f64, whole: f64, which: &str) -> Option<String> {
+fn impossible_part(part: f64, whole: f64, which: &str) -> Option<String> {
     let possible = (0.0..=whole).contains(&part);
     (!possible).then(|| format!("{part} bytes of {whole} cannot be: {which}"))
 }
 
-fn level(look: &mut Look, metric: Metric, value: f64, most: Option<f64>) {
-    look.levels.insert(metric, Level { value, most });
+fn gauge(snapshot: &mut Snapshot, metric: Metric, value: f64, most: Option<f64>) {
+    snapshot.gauges.insert(metric, Gauge { value, most });
 }
 
-fn say(look: &mut Look, metrics: &[Metric], why: &str) {
+fn mark_missing(snapshot: &mut Snapshot, metrics: &[Metric], why: &str) {
     for metric in metrics {
         // Whoever counted knows better why.
-        look.missing.entry(*metric).or_insert_with(|| why.to_owned());
+        snapshot.missing.entry(*metric).or_insert_with(|| why.to_owned());
     }
 }
 
@@ -234,7 +242,7 @@ fn say(look: &mut Look, metrics: &[Metric], why: &str) {
 fn cpu(cores: &BTreeMap<String, Modes>) -> Option<Cpu> {
     let count = u32::try_from(cores.len()).ok().filter(|count| *count > 0)?;
     let sum = |mode: fn(&Modes) -> Option<f64>| cores.values().map(mode).sum::<Option<f64>>();
-    Some(Cpu::Machine {
+    Some(Cpu::Whole {
         total: sum(|core| core.total())?,
         idle: sum(|core| core.idle)?,
         iowait: sum(|core| core.iowait)?,

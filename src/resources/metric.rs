@@ -60,7 +60,7 @@ pub enum Unit {
 
 impl Unit {
     /// As it stands behind a value.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Percent => "%",
             Self::Bytes => "B",
@@ -94,7 +94,7 @@ impl Metric {
     ];
 
     /// Its name in plans and reports.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(_, metric)| *metric == self).map_or("", |(word, _)| *word)
     }
 
@@ -136,7 +136,7 @@ impl Metric {
     }
 
     /// Whether it tells of the time between two looks, and not of what is there at the second one.
-    pub fn is_of_time(self) -> bool {
+    pub fn is_rate(self) -> bool {
         match self {
             Self::Cpu | Self::Steal | Self::Throttled | Self::DiskIo | Self::DiskPressure => true,
             Self::DiskQueue | Self::DiskRead | Self::DiskWrite | Self::NetworkIn | Self::NetworkOut => true,

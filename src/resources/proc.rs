@@ -11,73 +11,74 @@ use procfs_core::{
     DiskStats, ExplicitSystemInfo, FromBufRead, FromBufReadSI, FromRead, KernelStats, LoadAverage,
 };
 
-use crate::resources::choice::Mount;
-use crate::resources::look::{Disk, Level, Traffic};
-use crate::resources::machine::{Machine, Memory, Modes, Swap};
+use crate::resources::device_filter::Mount;
+use crate::resources::machine::{MachineCounters, MemoryInfo, Modes, Swap};
 use crate::resources::metric::Metric;
+use crate::resources::snapshot::{Disk, Gauge, Traffic};
 
 /// Ticks in a second: the same on all machines on which this can run (`USER_HZ`).
-pub const TICKS: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 /// The kernel counts a disk's bytes in sectors, of this size on all disks.
-const SECTOR: f64 = 512.0;
+const SECTOR_BYTES: f64 = 512.0;
 /// A limit above is none: today's kernels allow as many open files as a number can hold.
-const NO_LIMIT: f64 = 1e15;
+const UNLIMITED_FROM: f64 = 1e15;
 /// What procfs-core wants to know; of what it parses here, nothing depends on it.
-const NO_MATTER: ExplicitSystemInfo =
+const UNUSED_SYSTEM_INFO: ExplicitSystemInfo =
     ExplicitSystemInfo { boot_time_secs: 0, ticks_per_second: 100, page_size: 4096, is_little_endian: true };
 
 /// Gives the bytes of a file by its path below the root, such as `proc/stat`.
-pub type Read<'a> = dyn Fn(&str) -> io::Result<Vec<u8>> + 'a;
+pub type ReadFile<'a> = dyn Fn(&str) -> io::Result<Vec<u8>> + 'a;
 
 /// All that the files below `/proc` say about a machine but what is mounted.
 ///
 /// # Errors
 /// When there is no uptime: without it nobody knows when this was.
-pub fn machine(read: &Read<'_>) -> Result<Machine, String> {
+pub fn machine(read: &ReadFile<'_>) -> Result<MachineCounters, String> {
     let uptime = first_number(&text(read, "proc/uptime")?).ok_or("/proc/uptime holds no number")?;
-    let mut machine = Machine { at: uptime, age: Some(uptime), ..Machine::default() };
-    let mut asked = Asked { read, missing: BTreeMap::new() };
+    let mut machine = MachineCounters { at: uptime, age: Some(uptime), ..MachineCounters::default() };
+    let mut reader = ProcReader { read, missing: BTreeMap::new() };
     use Metric::{
         Connections, Cpu, DiskIo, DiskPressure, DiskQueue, DiskRead, DiskWrite, MemoryUsed, NetworkIn,
         NetworkOut, OpenFiles, Steal, Threads,
     };
-    machine.cores = asked.about(&[Cpu, Steal], "proc/stat", cores).unwrap_or_default();
+    machine.cores = reader.read_metrics(&[Cpu, Steal], "proc/stat", cores).unwrap_or_default();
     for core in machine.cores.values() {
-        asked.lacking_of(*core);
+        reader.note_missing_modes(*core);
     }
-    machine.memory = asked.about(&[Metric::Memory, MemoryUsed], "proc/meminfo", memory);
-    machine.swap = asked.about(&[Metric::Swap], "proc/meminfo", swap);
+    machine.memory = reader.read_metrics(&[Metric::Memory, MemoryUsed], "proc/meminfo", memory);
+    machine.swap = reader.read_metrics(&[Metric::Swap], "proc/meminfo", swap);
     let of_disks = [DiskIo, DiskQueue, DiskRead, DiskWrite];
-    machine.disks = asked.about(&of_disks, "proc/diskstats", disks).unwrap_or_default();
-    machine.network = asked.about(&[NetworkIn, NetworkOut], "proc/net/dev", network).unwrap_or_default();
-    machine.pressure = asked.about(&[DiskPressure], "proc/pressure/io", pressure);
-    if let Some(why) = asked.missing.get_mut(&DiskPressure).filter(|why| why.starts_with("there is no")) {
+    machine.disks = reader.read_metrics(&of_disks, "proc/diskstats", disks).unwrap_or_default();
+    machine.network =
+        reader.read_metrics(&[NetworkIn, NetworkOut], "proc/net/dev", network).unwrap_or_default();
+    machine.pressure = reader.read_metrics(&[DiskPressure], "proc/pressure/io", pressure);
+    if let Some(why) = reader.missing.get_mut(&DiskPressure).filter(|why| why.starts_with("there is no")) {
         why.push_str(" (pressure stall information needs Linux 4.20 and, on some, `psi=1` at boot)");
     }
-    machine.files = asked.about(&[OpenFiles], "proc/sys/fs/file-nr", files);
-    machine.threads = asked.about(&[Threads], "proc/loadavg", threads);
+    machine.files = reader.read_metrics(&[OpenFiles], "proc/sys/fs/file-nr", files);
+    machine.threads = reader.read_metrics(&[Threads], "proc/loadavg", threads);
     if let (Some(threads), Ok(most)) = (&mut machine.threads, text(read, "proc/sys/kernel/threads-max")) {
         threads.most = first_number(&most);
     }
-    machine.connections = asked.about(&[Connections], "proc/net/snmp", connections);
-    machine.missing = asked.missing;
+    machine.connections = reader.read_metrics(&[Connections], "proc/net/snmp", connections);
+    machine.missing = reader.missing;
     Ok(machine)
 }
 
 /// Files that are asked one after another, and what came of it.
-struct Asked<'a> {
-    read: &'a Read<'a>,
+struct ProcReader<'a> {
+    read: &'a ReadFile<'a>,
     missing: BTreeMap<Metric, String>,
 }
 
-impl Asked<'_> {
-    fn about<T>(
+impl ProcReader<'_> {
+    fn read_metrics<T>(
         &mut self,
         metrics: &[Metric],
         path: &str,
         parse: fn(&[u8]) -> Result<T, String>,
     ) -> Option<T> {
-        let bytes = (self.read)(path).map_err(|error| said(path, &error));
+        let bytes = (self.read)(path).map_err(|error| read_error(path, &error));
         match bytes.and_then(|bytes| parse(&bytes).map_err(|why| format!("/{path}: {why}"))) {
             Ok(found) => Some(found),
             Err(why) => {
@@ -88,7 +89,7 @@ impl Asked<'_> {
     }
 
     /// Old kernels do not count all that a core does.
-    fn lacking_of(&mut self, core: Modes) {
+    fn note_missing_modes(&mut self, core: Modes) {
         let why = |mode: &str| format!("/proc/stat: no {mode} is in it");
         if let Some(mode) = core.lacking() {
             self.missing.extend([Metric::Cpu, Metric::Steal].map(|metric| (metric, why(mode))));
@@ -99,7 +100,7 @@ impl Asked<'_> {
 }
 
 /// Why a file cannot be had, in words.
-pub fn said(path: &str, error: &io::Error) -> String {
+pub fn read_error(path: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => format!("there is no /{path}"),
         io::ErrorKind::PermissionDenied => format!("not permitted to read /{path}"),
@@ -111,8 +112,8 @@ pub fn said(path: &str, error: &io::Error) -> String {
 ///
 /// # Errors
 /// Says in words why it cannot be had.
-pub fn text(read: &Read<'_>, path: &str) -> Result<String, String> {
-    let bytes = read(path).map_err(|error| said(path, &error))?;
+pub fn text(read: &ReadFile<'_>, path: &str) -> Result<String, String> {
+    let bytes = read(path).map_err(|error| read_error(path, &error))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -122,7 +123,7 @@ pub fn first_number(text: &str) -> Option<f64> {
 }
 
 /// The number behind a key that begins a line, as in `MemTotal: 5 kB`; its unit is left out.
-pub fn keyed(text: &str, key: &str) -> Option<f64> {
+pub fn keyed_number(text: &str, key: &str) -> Option<f64> {
     let rest = |line: &str| {
         let rest = line.strip_prefix(key)?;
         rest.starts_with([' ', '\t', ':']).then(|| first_number(rest.trim_start_matches(':')))?
@@ -131,8 +132,9 @@ pub fn keyed(text: &str, key: &str) -> Option<f64> {
 }
 
 fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
-    let stats = KernelStats::from_buf_read(bytes, &NO_MATTER).map_err(|_| "makes no sense".to_owned())?;
-    let seconds = |ticks: u64| ticks as f64 / TICKS;
+    let stats =
+        KernelStats::from_buf_read(bytes, &UNUSED_SYSTEM_INFO).map_err(|_| "makes no sense".to_owned())?;
+    let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
     let modes = stats.cpu_time.iter().map(|time| Modes {
         user: Some(seconds(time.user)),
         nice: Some(seconds(time.nice)),
@@ -147,17 +149,20 @@ fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
     if cores.is_empty() { Err("no core is in it".to_owned()) } else { Ok(cores) }
 }
 
-fn memory(bytes: &[u8]) -> Result<Memory, String> {
-    Ok(Memory { total: kept(bytes, "MemTotal")?, available: kept(bytes, "MemAvailable")? })
+fn memory(bytes: &[u8]) -> Result<MemoryInfo, String> {
+    Ok(MemoryInfo {
+        total: meminfo_bytes(bytes, "MemTotal")?,
+        available: meminfo_bytes(bytes, "MemAvailable")?,
+    })
 }
 
 fn swap(bytes: &[u8]) -> Result<Swap, String> {
-    Ok(Swap { total: kept(bytes, "SwapTotal")?, free: kept(bytes, "SwapFree")? })
+    Ok(Swap { total: meminfo_bytes(bytes, "SwapTotal")?, free: meminfo_bytes(bytes, "SwapFree")? })
 }
 
 /// A line of `meminfo`, in bytes.
-fn kept(bytes: &[u8], key: &str) -> Result<f64, String> {
-    let kib = keyed(&String::from_utf8_lossy(bytes), key);
+fn meminfo_bytes(bytes: &[u8], key: &str) -> Result<f64, String> {
+    let kib = keyed_number(&String::from_utf8_lossy(bytes), key);
     kib.map(|kib| kib * 1024.0).ok_or_else(|| format!("no {key} is in it"))
 }
 
@@ -167,8 +172,8 @@ fn disks(bytes: &[u8]) -> Result<BTreeMap<String, Disk>, String> {
         let counted = Disk {
             busy: Some(disk.time_in_progress as f64 / 1000.0),
             queued: Some(disk.weighted_time_in_progress as f64 / 1000.0),
-            read: Some(disk.sectors_read as f64 * SECTOR),
-            written: Some(disk.sectors_written as f64 * SECTOR),
+            read: Some(disk.sectors_read as f64 * SECTOR_BYTES),
+            written: Some(disk.sectors_written as f64 * SECTOR_BYTES),
         };
         (disk.name, counted)
     };
@@ -200,21 +205,21 @@ pub fn pressure(bytes: &[u8]) -> Result<f64, String> {
     Ok(micros / 1e6)
 }
 
-fn files(bytes: &[u8]) -> Result<Level, String> {
+fn files(bytes: &[u8]) -> Result<Gauge, String> {
     let text = String::from_utf8_lossy(bytes);
     let numbers: Vec<f64> = text.split_ascii_whitespace().filter_map(|part| part.parse().ok()).collect();
     let [allocated, free, most] = numbers[..] else { return Err("not three numbers".to_owned()) };
-    Ok(Level { value: allocated - free, most: some_limit(most) })
+    Ok(Gauge { value: allocated - free, most: finite_limit(most) })
 }
 
 /// A limit, unless it is so high that it is none.
-pub fn some_limit(most: f64) -> Option<f64> {
-    (most < NO_LIMIT).then_some(most)
+pub fn finite_limit(most: f64) -> Option<f64> {
+    (most < UNLIMITED_FROM).then_some(most)
 }
 
-fn threads(bytes: &[u8]) -> Result<Level, String> {
+fn threads(bytes: &[u8]) -> Result<Gauge, String> {
     let load = LoadAverage::from_read(bytes).map_err(|_| "makes no sense".to_owned())?;
-    Ok(Level { value: f64::from(load.max), most: None })
+    Ok(Gauge { value: f64::from(load.max), most: None })
 }
 
 /// `CurrEstab` of the lines `Tcp:`: the first holds names, the second values. Both versions of IP are in it.
@@ -281,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mounted_over_something_hides_it() {
+    fn a_mount_over_another_hides_it() {
         let text = b"27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 254:0 /x /mnt/bind\\040it rw shared:1 - ext4 /dev/vda rw\n\
             29 27 0:5 / /data rw - tmpfs none rw\n30 27 8:1 / /data rw - xfs /dev/sdb1 rw\nnonsense\n";
         let found = mounts(text);
@@ -291,8 +296,8 @@ mod tests {
 
     #[test]
     fn open_files_are_those_in_use_and_no_limit_is_none() {
-        assert_eq!(files(b"525\t5\t1000\n"), Ok(Level { value: 520.0, most: Some(1000.0) }));
-        assert_eq!(files(b"525\t0\t9223372036854775807\n").map(|level| level.most), Ok(None));
+        assert_eq!(files(b"525\t5\t1000\n"), Ok(Gauge { value: 520.0, most: Some(1000.0) }));
+        assert_eq!(files(b"525\t0\t9223372036854775807\n").map(|gauge| gauge.most), Ok(None));
         assert!(files(b"x").is_err());
     }
 
@@ -308,7 +313,7 @@ mod tests {
                 };
                 assert!(machine(&read).is_ok_and(|found| found.at == 1.0));
                 mounts(&bytes);
-                let _ = crate::resources::cgroup::look(&read, "c", "a", 0.0);
+                let _ = crate::resources::cgroup::snapshot(&read, "c", "a", 0.0);
                 let text = String::from_utf8_lossy(&bytes);
                 crate::resources::process::sockets(&text).for_each(drop);
                 let _ = (crate::resources::process::stat(&text), crate::resources::process::cores_allowed(&text));

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::resources::proc::{TICKS, first_number, keyed};
+use crate::resources::proc::{TICKS_PER_SECOND, first_number, keyed_number};
 
 /// What `/proc/PID/stat` says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stat {
+pub struct ProcessStat {
     /// Its number.
     pub pid: u32,
     /// Its parent's.
@@ -24,26 +24,26 @@ pub struct Stat {
 }
 
 /// Reads `/proc/PID/stat`; `None` where it makes no sense.
-pub fn stat(text: &str) -> Option<Stat> {
+pub fn stat(text: &str) -> Option<ProcessStat> {
     let pid = text.split_once(' ')?.0.parse().ok()?;
     // The name is in brackets and may hold anything, brackets too.
     let rest: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     // Counted as in proc(5), where the state is the third.
     let field = |number: usize| rest.get(number - 3)?.parse::<f64>().ok();
     let used = field(14)? + field(15)? + field(16)? + field(17)?;
-    Some(Stat {
+    Some(ProcessStat {
         pid,
         parent: rest.get(1)?.parse().ok()?,
         ended: matches!(rest.first()?, &"Z" | &"X" | &"x"),
-        started: field(22)? / TICKS,
-        used: used / TICKS,
+        started: field(22)? / TICKS_PER_SECOND,
+        used: used / TICKS_PER_SECOND,
         threads: field(20)?,
         pages: field(24)?,
     })
 }
 
 /// No machine has more cores.
-const MOST_CORES: u32 = 1 << 16;
+const MAX_CORES: u32 = 1 << 16;
 /// The bit of a set of signals that stands for the end of a child (`SIGCHLD`).
 const SIGCHLD: u64 = 1 << 16;
 
@@ -63,7 +63,7 @@ fn numbers(list: &str) -> Option<BTreeSet<u32>> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        (first <= last && last < MOST_CORES).then_some(first..=last)
+        (first <= last && last < MAX_CORES).then_some(first..=last)
     };
     let ranges = list.trim().split(',').map(range).collect::<Option<Vec<_>>>()?;
     Some(ranges.into_iter().flatten().collect())
@@ -81,23 +81,23 @@ pub fn open_files_limit(limits: &str) -> Option<f64> {
 
 /// What a process read from disks and wrote to them, in bytes, of its `io`.
 pub fn disk_bytes(io: &str) -> Option<(f64, f64)> {
-    Some((keyed(io, "read_bytes")?, keyed(io, "write_bytes")?))
+    Some((keyed_number(io, "read_bytes")?, keyed_number(io, "write_bytes")?))
 }
 
 /// A TCP socket of `/proc/net/tcp` or `tcp6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Socket {
+pub struct SocketEntry {
     /// Its own port.
     pub port: u16,
     /// What it does.
-    pub state: State,
+    pub state: TcpState,
     /// Its number, by which a descriptor of a process names it; 0 where no process has it any more.
     pub inode: u64,
 }
 
 /// What a TCP socket does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum TcpState {
     /// It is a connection, at least until both sides have closed it.
     Established,
     /// It waits for connections.
@@ -107,17 +107,17 @@ pub enum State {
 }
 
 /// The sockets of `/proc/net/tcp` or `tcp6`; lines that make no sense are left out.
-pub fn sockets(text: &str) -> impl Iterator<Item = Socket> {
+pub fn sockets(text: &str) -> impl Iterator<Item = SocketEntry> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let port = u16::from_str_radix(fields.nth(1)?.rsplit_once(':')?.1, 16).ok()?;
         // `CurrEstab`, which counts the connections of a machine, takes both these for established.
         let state = match fields.nth(1)? {
-            "01" | "08" => State::Established,
-            "0A" => State::Listening,
-            _ => State::Other,
+            "01" | "08" => TcpState::Established,
+            "0A" => TcpState::Listening,
+            _ => TcpState::Other,
         };
-        Some(Socket { port, state, inode: fields.nth(5)?.parse().ok()? })
+        Some(SocketEntry { port, state, inode: fields.nth(5)?.parse().ok()? })
     })
 }
 
@@ -140,7 +140,7 @@ mod tests {
         let text =
             "475 (a ) R 1) S 47 475 475 0 -1 4194304 94 0 0 0 150 50 20 10 20 0 3 0 2012 57384 225 1844 9";
         let found = stat(text);
-        let expected = Stat {
+        let expected = ProcessStat {
             pid: 475,
             parent: 47,
             ended: false,
@@ -171,16 +171,16 @@ mod tests {
             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 4242 1 x\n\
             1: 0000000000000000FFFF00000100007F:1F90 0000000000000000FFFF00000100007F:C001 01 0:0 00:0 0 0 0 4243 1\n\
             nonsense\n";
-        let found: Vec<Socket> = sockets(text).collect();
-        assert_eq!(found[0], Socket { port: 8080, state: State::Listening, inode: 4242 });
-        assert_eq!(found[1], Socket { port: 8080, state: State::Established, inode: 4243 });
+        let found: Vec<SocketEntry> = sockets(text).collect();
+        assert_eq!(found[0], SocketEntry { port: 8080, state: TcpState::Listening, inode: 4242 });
+        assert_eq!(found[1], SocketEntry { port: 8080, state: TcpState::Established, inode: 4243 });
         assert_eq!(found.len(), 2);
         assert_eq!(socket_inode("socket:[4242]"), Some(4242));
         assert_eq!(socket_inode("pipe:[4242]"), None);
     }
 
     #[test]
-    fn who_ignores_the_end_of_children_is_known_by_its_signals() {
+    fn a_process_that_ignores_sigchld_is_known_by_its_signals() {
         assert!(ignores_children("SigBlk:\t0000000000000000\nSigIgn:\t0000000000011000\n"));
         assert!(!ignores_children("SigIgn:\t0000000000001000\n"));
         assert!(!ignores_children("SigIgn:\tx\n") && !ignores_children(""));

@@ -14,7 +14,7 @@ pub struct Reading {
     /// Which of the phase's ticks it is.
     pub tick: u32,
     /// The time between the two looks, in seconds.
-    pub covers: f64,
+    pub covered_s: f64,
     /// What was measured.
     pub values: Values,
 }
@@ -31,21 +31,21 @@ pub struct Values {
     /// What happened to the host or to the counting, in words: `the machine was booted 12 s ago`, `connection refused`.
     pub troubles: Vec<String>,
     /// What began the counters anew, if something did: what was before and what is after do not belong together.
-    pub anew: Option<Anew>,
+    pub counter_reset: Option<CounterReset>,
 }
 
 /// What counters began anew by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Anew {
+pub enum CounterReset {
     /// Another life of the same host: it was booted, or a process was started again.
-    Life,
+    Restart,
     /// Another host answers.
-    Host,
+    OtherHost,
 }
 
 impl Values {
     /// A look that came to nothing.
-    pub fn nothing(why: impl Into<String>) -> Self {
+    pub fn failed(why: impl Into<String>) -> Self {
         Self { troubles: vec![why.into()], ..Self::default() }
     }
 

@@ -10,20 +10,20 @@ use crate::resources::metric::Metric;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// The kernel of this machine.
-    Local(Parts),
+    Local(DeviceFilter),
     /// The kernel of this machine, about a process and its children.
-    Process(ProcessName),
+    Process(ProcessSelector),
     /// The kernel of this machine, about a control group (version 2), by its path below the root of all.
     Cgroup(String),
     /// A node_exporter, or whoever speaks like one.
-    NodeExporter(Endpoint, Parts),
+    NodeExporter(HttpEndpoint, DeviceFilter),
     /// A Prometheus, with a query for each metric.
-    Prometheus(Endpoint, Vec<(Metric, String)>),
+    Prometheus(HttpEndpoint, Vec<(Metric, String)>),
 }
 
 /// Which disks and file systems of a machine count; all that are real where none is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parts {
+pub struct DeviceFilter {
     /// Names of disks, such as `nvme0n1`.
     pub disks: Vec<String>,
     /// Where file systems are mounted, such as `/var`.
@@ -32,7 +32,7 @@ pub struct Parts {
 
 /// How a process is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProcessName {
+pub enum ProcessSelector {
     /// By its number.
     Pid(u32),
     /// By the number in a file.
@@ -41,13 +41,13 @@ pub enum ProcessName {
     Port(u16),
 }
 
-impl ProcessName {
+impl ProcessSelector {
     /// How a process is named.
     pub const HELP: &str =
         "write `\"pid 1234\"`, `\"file kms.pid\"` or `\"port 8008\"`, the port on which it listens";
 }
 
-impl FromStr for ProcessName {
+impl FromStr for ProcessSelector {
     type Err = String;
 
     /// Reads `pid 1234`, `file kms.pid` or `port 8008`; an error says what to write.
@@ -64,18 +64,18 @@ impl FromStr for ProcessName {
 
 /// Where something is asked over HTTP.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Endpoint {
+pub struct HttpEndpoint {
     /// Where.
     pub url: String,
     /// The same, as it may be shown.
-    pub shown: String,
+    pub redacted: String,
     /// Sent with every request.
     pub headers: HeaderMap,
 }
 
 impl Source {
     /// Whether this kind of source can give a metric.
-    pub fn gives(&self, metric: Metric) -> bool {
+    pub fn provides(&self, metric: Metric) -> bool {
         use Metric::{
             Connections, Cpu, DiskPressure, DiskRead, DiskWrite, Memory, OpenFiles, ProcessMemory, Threads,
             Throttled,
@@ -100,15 +100,15 @@ impl Source {
     }
 
     /// What it is, in words.
-    pub fn told(&self) -> String {
+    pub fn description(&self) -> String {
         match self {
             Self::Local(_) => "this machine".to_owned(),
-            Self::Process(ProcessName::Pid(pid)) => format!("process {pid}"),
-            Self::Process(ProcessName::File(file)) => format!("the process of `{file}`"),
-            Self::Process(ProcessName::Port(port)) => format!("the process at port {port}"),
+            Self::Process(ProcessSelector::Pid(pid)) => format!("process {pid}"),
+            Self::Process(ProcessSelector::File(file)) => format!("the process of `{file}`"),
+            Self::Process(ProcessSelector::Port(port)) => format!("the process at port {port}"),
             Self::Cgroup(path) => format!("control group {path}"),
-            Self::NodeExporter(endpoint, _) => format!("node_exporter at {}", endpoint.shown),
-            Self::Prometheus(endpoint, _) => format!("Prometheus at {}", endpoint.shown),
+            Self::NodeExporter(endpoint, _) => format!("node_exporter at {}", endpoint.redacted),
+            Self::Prometheus(endpoint, _) => format!("Prometheus at {}", endpoint.redacted),
         }
     }
 }

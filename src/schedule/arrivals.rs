@@ -10,14 +10,14 @@ use crate::units::{Rate, TimeSpan};
 /// (by the change of time, Çinlar 1975).
 #[derive(Debug, Clone)]
 pub struct Arrivals {
-    pieces: Vec<Piece>,
+    segments: Vec<RateSegment>,
     /// How many there are, or are expected.
     expected: f64,
 }
 
 /// A stretch in which the rate changes linearly.
 #[derive(Debug, Clone, Copy)]
-struct Piece {
+struct RateSegment {
     /// Seconds from the phase's start.
     start: f64,
     length: f64,
@@ -36,24 +36,24 @@ impl Arrivals {
         let part = ramp.as_secs_f64() / duration.seconds();
         let (from, to) = (from.per_second(), to.per_second());
         let after_ramp = from + (to - from) * part;
-        let mut pieces = Vec::new();
+        let mut segments = Vec::new();
         let mut expected = 0.0;
         for (start, length, from, to) in
             [(Duration::ZERO, ramp, 0.0, after_ramp), (ramp, steady, after_ramp, to)]
         {
             let (start, length) = (start.as_secs_f64(), length.as_secs_f64());
             if length > 0.0 {
-                pieces.push(Piece { start, length, from, to, before: expected });
+                segments.push(RateSegment { start, length, from, to, before: expected });
             }
             // Divided last, so that a whole number of arrivals per day stays one.
             expected += (from + to) * length / 2.0;
         }
-        Self { pieces, expected }
+        Self { segments, expected }
     }
 
     /// How many arrivals an evenly spaced phase has; of others about so many are expected.
     pub fn total(&self) -> u64 {
-        whole(self.expected)
+        whole_arrivals(self.expected)
     }
 
     /// When so many arrivals are reached; `None` after the phase.
@@ -62,15 +62,16 @@ impl Arrivals {
         if number >= self.expected - 1e-6 {
             return None;
         }
-        let index = self.pieces.partition_point(|piece| piece.before <= number).max(1) - 1;
-        Some(Duration::from_secs_f64(self.pieces[index].reach(number)))
+        let index = self.segments.partition_point(|segment| segment.before <= number).max(1) - 1;
+        Some(Duration::from_secs_f64(self.segments[index].time_at(number)))
     }
 
     /// How many evenly spaced arrivals come before a moment: just those whose [`at`](Self::at) does.
     pub fn count_before(&self, moment: Duration) -> u64 {
         let before = |number: u64| self.at(number as f64).is_some_and(|at| at < moment);
-        let piece = self.pieces.iter().rev().find(|piece| piece.start <= moment.as_secs_f64());
-        let mut count = piece.map_or(0, |piece| whole(piece.before + piece.reached(moment.as_secs_f64())));
+        let segment = self.segments.iter().rev().find(|segment| segment.start <= moment.as_secs_f64());
+        let mut count = segment
+            .map_or(0, |segment| whole_arrivals(segment.before + segment.count_until(moment.as_secs_f64())));
         // At the edge rounding decides, and it is to decide as it does for the arrivals themselves.
         while count > 0 && !before(count - 1) {
             count -= 1;
@@ -92,15 +93,15 @@ impl Arrivals {
     }
 }
 
-impl Piece {
+impl RateSegment {
     /// How many arrivals of the piece have come at a moment.
-    fn reached(&self, moment: f64) -> f64 {
+    fn count_until(&self, moment: f64) -> f64 {
         let within = (moment - self.start).clamp(0.0, self.length);
         (self.from + (self.to - self.from) * within / (2.0 * self.length)) * within
     }
 
     /// The moment at which so many arrivals are reached; solves `from·t + (to − from)·t²/(2·length) = n`.
-    fn reach(&self, number: f64) -> f64 {
+    fn time_at(&self, number: f64) -> f64 {
         let wanted = number - self.before;
         let slope = (self.to - self.from) / self.length;
         let within = if slope == 0.0 {
@@ -116,7 +117,7 @@ impl Piece {
 }
 
 /// How many whole arrivals k = 0, 1, 2 … lie below a number that may be off by a rounding error.
-fn whole(number: f64) -> u64 {
+fn whole_arrivals(number: f64) -> u64 {
     (number - 1e-6).ceil().max(0.0) as u64
 }
 

@@ -1,17 +1,17 @@
 //! The one loop: events are folded into the ledger and shown to observers, until the run has ended.
 
-mod breaker;
+mod circuit_breaker;
 
-pub use breaker::Breaker;
+pub use circuit_breaker::CircuitBreaker;
 
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::event::{Observer, RunEvent};
+use crate::measure::generator_vitals::MachineVitals;
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::PhaseRun;
-use crate::measure::vitals::Machine;
 use crate::measure::window::Batch;
 
 /// Faults that can be asked for, to show what comes of them.
@@ -24,7 +24,7 @@ pub enum Failpoint {
 }
 
 /// Looks at the generator's own use of the machine: passed in, so that no clock is read here.
-pub trait SelfUse {
+pub trait SelfUsage {
     /// Processor time used so far.
     fn cpu(&self) -> Duration;
     /// Time passed so far.
@@ -32,7 +32,7 @@ pub trait SelfUse {
     /// The most memory had so far, in bytes.
     fn peak_memory(&self) -> u64;
     /// What happened to the machine since this was asked last.
-    fn machine(&self) -> Machine;
+    fn machine(&self) -> MachineVitals;
 }
 
 /// Follows a run.
@@ -42,7 +42,7 @@ pub struct Session<'s> {
     /// Who sees every event.
     pub observers: Vec<&'s mut dyn Observer>,
     /// The generator's own use of the machine.
-    pub self_use: &'s dyn SelfUse,
+    pub self_usage: &'s dyn SelfUsage,
     /// A fault to be shown.
     pub failpoint: Option<Failpoint>,
     /// The phases seen so far.
@@ -65,32 +65,32 @@ impl Session<'_> {
             RunEvent::PhaseStarted { phase, at } => {
                 self.ledger.begin(phase.0, *at);
                 // What happened between two phases is no one's.
-                let _ = self.self_use.machine();
+                let _ = self.self_usage.machine();
                 self.phases.push(PhaseRun {
                     phase: *phase,
                     started_at: *at,
-                    cpu: self.self_use.cpu(),
-                    wall: self.self_use.wall(),
+                    cpu: self.self_usage.cpu(),
+                    wall: self.self_usage.wall(),
                     peak_memory_bytes: 0,
                 });
             }
             RunEvent::Recorded { batch, .. } => {
                 // Once a second is enough.
                 if batch.worker == 0 {
-                    add_machine(batch, &self.self_use.machine());
+                    add_machine(batch, &self.self_usage.machine());
                 }
                 self.ledger.fold(batch);
             }
             RunEvent::PhaseEnded { phase, ran } => {
                 self.ledger.finish(phase.0, *ran);
                 if let Some(run) = self.phases.last_mut() {
-                    run.cpu = self.self_use.cpu().saturating_sub(run.cpu);
-                    run.wall = self.self_use.wall().saturating_sub(run.wall);
-                    run.peak_memory_bytes = self.self_use.peak_memory();
+                    run.cpu = self.self_usage.cpu().saturating_sub(run.cpu);
+                    run.wall = self.self_usage.wall().saturating_sub(run.wall);
+                    run.peak_memory_bytes = self.self_usage.peak_memory();
                 }
             }
-            RunEvent::Read(reading) => self.ledger.read(reading),
-            RunEvent::Told(_) => {}
+            RunEvent::HostReading(reading) => self.ledger.read(reading),
+            RunEvent::Verbose(_) => {}
         }
         for observer in &mut self.observers {
             observer.observe(&event, self.ledger.summary());
@@ -108,12 +108,12 @@ impl Session<'_> {
 }
 
 /// Adds what happened to the machine to the second in which a worker's first look at itself began.
-fn add_machine(batch: &mut Batch, machine: &Machine) {
-    let looked = batch
+fn add_machine(batch: &mut Batch, machine: &MachineVitals) {
+    let sampled = batch
         .windows
         .values_mut()
-        .find(|window| window.vitals.workers.get(&batch.worker).is_some_and(|pulse| pulse.looks > 0));
-    if let Some(window) = looked {
+        .find(|window| window.vitals.workers.get(&batch.worker).is_some_and(|thread| thread.cpu_samples > 0));
+    if let Some(window) = sampled {
         window.vitals.machine.merge(machine);
     }
 }

@@ -2,22 +2,22 @@
 
 use crate::measure::summary::{Evidence, Summary};
 use crate::plan::model::{Gate, PhaseId};
-use crate::proof::Anytime;
+use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings;
 use crate::slo::objective::{Objective, Statistic};
-use crate::slo::scale::Scale;
+use crate::statistics::SequentialTest;
 
 /// The design effect is an estimate itself, so nothing is proven before so many judged seconds.
-const NOT_BEFORE: u64 = 300;
+const MIN_JUDGED_S: u64 = 300;
 /// Looks are so many judged seconds apart at least.
-const EVERY: u64 = 10;
+const LOOK_INTERVAL_S: u64 = 10;
 
 /// The objectives that end a run, and when they were looked at.
 #[derive(Debug)]
-pub struct Aborts<'o> {
+pub struct AbortCheck<'o> {
     objectives: &'o [Objective],
     gate: &'o Gate,
-    test: Anytime,
+    test: SequentialTest,
     /// By objective: how often it was looked at, and at which judged second the last time.
     looks: Vec<(u64, u64)>,
 }
@@ -31,67 +31,67 @@ pub struct Abort {
     pub why: String,
 }
 
-impl<'o> Aborts<'o> {
+impl<'o> AbortCheck<'o> {
     /// Looks at those of these objectives that are gated and say `abort`.
     pub fn new(objectives: &'o [Objective], gate: &'o Gate) -> Self {
         let gated = objectives.iter().filter(|objective| objective.gated_limit(gate.tier).is_some()).count();
-        let test = Anytime { alpha: gate.alpha, objectives: gated };
+        let test = SequentialTest { alpha: gate.alpha, objectives: gated };
         Self { objectives, gate, test, looks: vec![(0, 0); objectives.len()] }
     }
 
     /// Looks at the objectives of a phase that goes on; returns the first whose breach is proven.
-    pub fn look(&mut self, phase: PhaseId, summary: &Summary) -> Option<Abort> {
+    pub fn check(&mut self, phase: PhaseId, summary: &Summary) -> Option<Abort> {
         let of_phase =
             |index: &usize| self.objectives[*index].phase == phase && self.objectives[*index].abort;
         let places: Vec<usize> = (0..self.objectives.len()).filter(of_phase).collect();
         places.into_iter().find_map(|objective| {
-            let why = self.look_at(objective, summary)?;
+            let why = self.check_objective(objective, summary)?;
             Some(Abort { objective, why })
         })
     }
 
-    fn look_at(&mut self, index: usize, summary: &Summary) -> Option<String> {
+    fn check_objective(&mut self, index: usize, summary: &Summary) -> Option<String> {
         let objective = &self.objectives[index];
         let (tier, limit) = objective.gated_limit(self.gate.tier)?;
         if let Statistic::Resource(resource) = objective.statistic {
             let phase = &summary.phases[objective.phase.index()];
             let certain = readings::certain_breach(objective, resource, phase, (limit, self.gate.alpha))?;
-            let tier = tier.word();
+            let tier = tier.as_str();
             return Some(format!("it is certain that `{}` is beyond its {tier}: {certain}", objective.name));
         }
-        let (_, watch) = objective.watches.iter().find(|(watched, _)| *watched == tier)?;
-        let evidence = &summary.evidence[*watch];
+        let (_, indicator) = objective.indicators.iter().find(|(watched, _)| *watched == tier)?;
+        let evidence = &summary.evidence[*indicator];
         let seconds = seconds(evidence);
-        let scale = Scale::of(objective, limit, evidence);
+        let decision_rule = DecisionRule::of(objective, limit, evidence);
         let (looks, last) = &mut self.looks[index];
         // What is certain need not wait.
-        if scale.shares_risk() {
-            if seconds < NOT_BEFORE || seconds < *last + EVERY {
+        if decision_rule.shares_risk() {
+            if seconds < MIN_JUDGED_S || seconds < *last + LOOK_INTERVAL_S {
                 return None;
             }
             (*looks, *last) = (*looks + 1, seconds);
         }
         let number = *looks;
-        self.proof(&scale, number).map(|proof| {
+        self.proof(&decision_rule, number).map(|proof| {
             format!(
                 "after {seconds} judged seconds it was proven that `{}` is {} its {}: {proof}",
                 objective.name,
                 if objective.statistic.unit() == "/s" { "below" } else { "beyond" },
-                if objective.statistic.unit() == "/s" && tier.word() == "maximum" {
+                if objective.statistic.unit() == "/s" && tier.as_str() == "maximum" {
                     "minimum"
                 } else {
-                    tier.word()
+                    tier.as_str()
                 },
             )
         })
     }
 
     /// What proves a breach, in words; `None` where nothing does.
-    fn proof(&self, scale: &Scale, look: u64) -> Option<String> {
-        match *scale {
-            Scale::Share { broken, allowed, .. } => {
-                let look = self.test.look(&broken, allowed);
-                look.proves().then(|| {
+    fn proof(&self, decision_rule: &DecisionRule, look: u64) -> Option<String> {
+        match *decision_rule {
+            DecisionRule::Proportion { broken, allowed, .. } => {
+                let factor = self.test.bayes_factor(&broken, allowed);
+                factor.proves().then(|| {
                     format!(
                         "{:.0} of {:.0} count against it, which is {:.2} % where {:.2} % may; they tell as much as {:.0} \
                          independent ones, and the evidence for a breach is {} to 1 where {:.0} to 1 is needed",
@@ -100,16 +100,16 @@ impl<'o> Aborts<'o> {
                         100.0 * broken.counted / broken.cases,
                         100.0 * allowed,
                         broken.effective(),
-                        odds(look.factor.exp()),
-                        look.needed.exp(),
+                        odds(factor.ln_factor.exp()),
+                        factor.ln_needed.exp(),
                     )
                 })
             }
-            Scale::Nothing { cases, counted, .. } => (counted > 0.0)
+            DecisionRule::NoneAllowed { cases, counted, .. } => (counted > 0.0)
                 .then(|| format!("{counted:.0} of {cases:.0} count against it, where none may")),
-            Scale::Seen { .. } | Scale::Change { .. } => None,
-            Scale::Mean { .. } => {
-                let (risk, allowed) = (scale.risk_of_breach(), self.test.risk_of_look(look));
+            DecisionRule::Observed { .. } | DecisionRule::Change { .. } => None,
+            DecisionRule::Mean { .. } => {
+                let (risk, allowed) = (decision_rule.risk_of_breach(), self.test.risk_at_look(look));
                 (risk <= allowed).then(|| {
                     format!("at look {look} the risk of being wrong was {risk:.1e}, where {allowed:.1e} may be taken")
                 })
@@ -131,7 +131,7 @@ fn seconds(evidence: &Evidence) -> u64 {
 mod tests {
     use super::*;
     use crate::diagnostic::{Problems, Span};
-    use crate::measure::watch::Tally;
+    use crate::measure::indicator::Counts;
     use crate::plan::model::OperationId;
     use crate::plan::{Decision, GateTier, Inconclusive};
     use crate::slo::objective::{Tier, Tiers};
@@ -155,21 +155,21 @@ mod tests {
             windows: None,
             abort,
             span: Span { file, start: 0, end: 0 },
-            watches: vec![(Tier::Maximum, 0)],
+            indicators: vec![(Tier::Maximum, 0)],
         }
     }
 
     /// When a run is ended in which n and k of each second are the same.
     fn ended(objective: Objective, n: f64, k: f64) -> Option<u32> {
         let (gate, objectives) = (gate(), [objective]);
-        let mut aborts = Aborts::new(&objectives, &gate);
+        let mut aborts = AbortCheck::new(&objectives, &gate);
         let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
         (1..1000).find(|_| {
             let evidence = &mut summary.evidence[0];
-            evidence.counts.add(Tally { n, k, f: 0.0 });
+            evidence.counts.add(Counts { n, k, untimed: 0.0 });
             evidence.kept.push(n, k);
             evidence.broken.push(n, k);
-            aborts.look(PhaseId(0), &summary).is_some()
+            aborts.check(PhaseId(0), &summary).is_some()
         })
     }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_or_does_not_say_abort_ends_nothing() {
+    fn kept_objectives_and_those_without_abort_end_no_run() {
         assert_eq!(ended(objective(Statistic::Quantile(0.95), true), 10.0, 0.4), None);
         assert_eq!(ended(objective(Statistic::Throughput, true), 1.0, 20.0), None);
         assert_eq!(ended(objective(Statistic::Max, true), 10.0, 0.0), None);
@@ -191,11 +191,11 @@ mod tests {
     #[test]
     fn looks_are_ten_seconds_apart() {
         let (gate, objectives) = (gate(), [objective(Statistic::Quantile(0.95), true)]);
-        let mut aborts = Aborts::new(&objectives, &gate);
+        let mut aborts = AbortCheck::new(&objectives, &gate);
         let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
         for _ in 0..345 {
             summary.evidence[0].kept.push(1.0, 0.0);
-            aborts.look(PhaseId(0), &summary);
+            aborts.check(PhaseId(0), &summary);
         }
         assert_eq!(aborts.looks, [(5, 340)]);
     }

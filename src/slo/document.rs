@@ -2,21 +2,21 @@
 
 mod limit;
 
-pub(super) use limit::{Drifting, Limit};
+pub(super) use limit::{DriftMetric, ResourceLimit};
 
-use crate::document::{Rule, Spanned, document};
+use crate::document::{Spanned, TableRule, document};
 use crate::resources::metric::Metric;
 use crate::units::{Rate, Share, TimeSpan};
 
-const STATISTIC: Rule = Rule::Matches(
+const STATISTIC_RULE: TableRule = TableRule::Matches(
     "statistic",
     r"^(?:mean|max|p(?:[5-8][0-9]|9[0-8])(?:\.[0-9]*)?|p99(?:\.(?:[0-8][0-9]*|90*)?)?)$",
 );
-const OF_READINGS: Rule =
-    Rule::Matches("statistic", r"^(?:mean|max|p(?:[5-8][0-9]|9[0-8])(?:\.[0-9]*)?|p99(?:\.0*)?)$");
+const READINGS_STATISTIC_RULE: TableRule =
+    TableRule::Matches("statistic", r"^(?:mean|max|p(?:[5-8][0-9]|9[0-8])(?:\.[0-9]*)?|p99(?:\.0*)?)$");
 
 /// What every objective has that is judged over a phase or over its windows.
-pub(super) struct Common {
+pub(super) struct CommonKeys {
     pub(super) name: Option<Spanned<String>>,
     pub(super) phases: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) gate: Option<Spanned<bool>>,
@@ -47,14 +47,14 @@ macro_rules! objective {
                 allow: Share = default("0%") with every,
                 /// End the run as soon as it is proven that this is missed.
                 abort: bool = default(false),
-                rules [ Rule::Needs("allow", "every"), $( $rule ),+ ]
+                rules [ TableRule::Needs("allow", "every"), $( $rule ),+ ]
             }
         }
 
         impl $name {
             /// Takes out what all have.
-            pub(super) fn common(&mut self) -> Common {
-                Common {
+            pub(super) fn common(&mut self) -> CommonKeys {
+                CommonKeys {
                     name: self.name.take(),
                     phases: self.phases.take(),
                     gate: self.gate.take(),
@@ -97,7 +97,7 @@ objective! {
         acceptable: TimeSpan,
         /// The limit.
         maximum: TimeSpan = required,
-        rules [STATISTIC, Rule::NotEmpty(&["operations", "phases"])]
+        rules [STATISTIC_RULE, TableRule::NotEmpty(&["operations", "phases"])]
     }
 }
 
@@ -112,7 +112,7 @@ objective! {
         acceptable: Rate,
         /// The limit.
         minimum: Rate = required,
-        rules [Rule::NotEmpty(&["scenarios", "phases"])]
+        rules [TableRule::NotEmpty(&["scenarios", "phases"])]
     }
 }
 
@@ -127,7 +127,7 @@ objective! {
         acceptable: Share,
         /// The limit.
         maximum: Share = required,
-        rules [Rule::NotEmpty(&["operations", "phases"])]
+        rules [TableRule::NotEmpty(&["operations", "phases"])]
     }
 }
 
@@ -141,12 +141,12 @@ objective! {
         /// `mean` or `max` of the readings, or `p50` to `p99` of their means over 60 s.
         statistic: String = default("mean"),
         /// Good.
-        target: Limit,
+        target: ResourceLimit,
         /// Good enough.
-        acceptable: Limit,
+        acceptable: ResourceLimit,
         /// The limit.
-        maximum: Limit = required,
-        rules [OF_READINGS, Rule::NotEmpty(&["phases"])]
+        maximum: ResourceLimit = required,
+        rules [READINGS_STATISTIC_RULE, TableRule::NotEmpty(&["phases"])]
     }
 }
 
@@ -156,7 +156,7 @@ document! {
         /// The objective's name.
         name: String = required,
         /// What may not grow.
-        metric: Drifting = required,
+        metric: DriftMetric = required,
         /// The host, as `[monitor]` names it; not for `response_time`.
         host: String = otherwise("`target`") with max_growth,
         /// For `response_time` names or globs of operations, pooled.
@@ -172,10 +172,10 @@ document! {
         /// Whether it is judged.
         gate: bool = default(true),
         rules [
-            Rule::ExactlyOne(&[&["max_growth"], &["max_ratio", "operations"]]),
-            Rule::Alone("max_growth", &["max_ratio", "operations"]),
-            Rule::Alone("max_ratio", &["host"]),
-            Rule::NotEmpty(&["operations", "phases"]),
+            TableRule::ExactlyOne(&[&["max_growth"], &["max_ratio", "operations"]]),
+            TableRule::Alone("max_growth", &["max_ratio", "operations"]),
+            TableRule::Alone("max_ratio", &["host"]),
+            TableRule::NotEmpty(&["operations", "phases"]),
         ]
     }
 }

@@ -3,13 +3,13 @@
 
 pub mod abort;
 mod compile;
+mod decision_rule;
+mod definition;
 mod document;
-mod draft;
-mod in_effect;
+mod effective;
 pub mod judge;
 pub mod objective;
-mod scale;
 pub mod schema;
 
 pub use compile::{Objectives, load};
-pub use in_effect::in_effect;
+pub use effective::effective_values;

@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::diagnostic::Span;
-use crate::measure::watch::{Rule, Watch, What, Windows};
+use crate::measure::indicator::{Indicator, IndicatorKind, IntervalRule, Intervals};
 use crate::plan::GateTier;
 use crate::plan::model::{HostId, OperationId, PhaseId};
-use crate::proof::{Allowed, fewest_samples};
 use crate::resources::metric::Metric;
+use crate::statistics::{Allowed, min_samples};
 
 /// An objective in a phase in which it applies.
 #[derive(Debug, Clone)]
@@ -30,18 +30,18 @@ pub struct Objective {
     /// Whether it counts for the verdict.
     pub gated: bool,
     /// The windows that are judged instead of the whole, where there are any.
-    pub windows: Option<EveryWindow>,
+    pub windows: Option<EveryInterval>,
     /// Whether the run ends as soon as it is proven to be missed.
     pub abort: bool,
     /// Where its name was written.
     pub span: Span,
     /// The watch of each tier's limit, among all watches.
-    pub watches: Vec<(Tier, usize)>,
+    pub indicators: Vec<(Tier, usize)>,
 }
 
 /// Each window of a length is judged, and some may miss.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EveryWindow {
+pub struct EveryInterval {
     /// Their length in seconds.
     pub every: u32,
     /// The share of them that may miss.
@@ -78,12 +78,12 @@ pub struct Resource {
     /// What was measured.
     pub metric: Metric,
     /// What of the readings.
-    pub of: Typical,
+    pub of: Aggregation,
 }
 
 /// One number for many readings.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Typical {
+pub enum Aggregation {
     /// Their mean.
     Mean,
     /// The highest.
@@ -172,7 +172,7 @@ impl Tiers {
 
 impl Tier {
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Target => "target",
             Self::Acceptable => "acceptable",
@@ -196,7 +196,7 @@ impl Statistic {
             Self::Quantile(_) | Self::Mean | Self::Max => "ms",
             Self::Throughput => "/s",
             Self::ErrorRate | Self::Growth(_) => "%",
-            Self::Resource(resource) => resource.metric.unit().word(),
+            Self::Resource(resource) => resource.metric.unit().as_str(),
             Self::Slowdown { .. } => "ratio",
         }
     }
@@ -214,16 +214,16 @@ impl Statistic {
 
     /// What has to be counted to decide about a limit, and when that is within it; `failure` is the time at which failures
     /// enter a mean. `None` for what is read of a host.
-    pub fn counted(self, limit: f64, failure: Duration) -> Option<(What, Rule)> {
-        let slower = || What::Slower(Duration::from_nanos((limit * 1e6).round() as u64));
+    pub fn counted(self, limit: f64, failure: Duration) -> Option<(IndicatorKind, IntervalRule)> {
+        let slower = || IndicatorKind::Slower(Duration::from_nanos((limit * 1e6).round() as u64));
         Some(match self {
-            Self::Quantile(part) => (slower(), Rule::Share(1.0 - part)),
-            Self::Max => (slower(), Rule::None),
-            Self::Mean => (What::Time(failure), Rule::Mean(limit * 1000.0)),
-            Self::Throughput => (What::Completed, Rule::Throughput(limit)),
-            Self::ErrorRate => (What::Failed, Rule::Share(limit / 100.0)),
+            Self::Quantile(part) => (slower(), IntervalRule::Share(1.0 - part)),
+            Self::Max => (slower(), IntervalRule::None),
+            Self::Mean => (IndicatorKind::Time(failure), IntervalRule::Mean(limit * 1000.0)),
+            Self::Throughput => (IndicatorKind::Completed, IntervalRule::Throughput(limit)),
+            Self::ErrorRate => (IndicatorKind::Failed, IntervalRule::Share(limit / 100.0)),
             // Its limit is none of a time: it only needs the times.
-            Self::Slowdown { .. } => (What::Time(failure), Rule::Mean(f64::INFINITY)),
+            Self::Slowdown { .. } => (IndicatorKind::Time(failure), IntervalRule::Mean(f64::INFINITY)),
             Self::Resource(_) | Self::Growth(_) => return None,
         })
     }
@@ -245,25 +245,25 @@ impl Statistic {
     }
 
     /// The fewest samples that can prove a share with this risk, if none of them exceeds it.
-    pub fn fewest_samples(self, limit: f64, alpha: f64) -> Option<u64> {
+    pub fn min_samples(self, limit: f64, alpha: f64) -> Option<u64> {
         let share = match self {
             Self::Quantile(part) => 1.0 - part,
             Self::ErrorRate => limit / 100.0,
             _ => return None,
         };
-        fewest_samples(Allowed { share, alpha })
+        min_samples(Allowed { share, alpha })
     }
 }
 
 impl fmt::Display for Statistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Quantile(part) | Self::Resource(Resource { of: Typical::Quantile(part), .. }) => {
+            Self::Quantile(part) | Self::Resource(Resource { of: Aggregation::Quantile(part), .. }) => {
                 // 0.999 · 100 is 99.9 only after rounding.
                 write!(f, "p{}", (part * 1e6).round() / 1e4)
             }
-            Self::Mean | Self::Resource(Resource { of: Typical::Mean, .. }) => f.write_str("mean"),
-            Self::Max | Self::Resource(Resource { of: Typical::Max, .. }) => f.write_str("max"),
+            Self::Mean | Self::Resource(Resource { of: Aggregation::Mean, .. }) => f.write_str("mean"),
+            Self::Max | Self::Resource(Resource { of: Aggregation::Max, .. }) => f.write_str("max"),
             Self::Growth(_) => f.write_str("growth"),
             Self::Slowdown { .. } => f.write_str("ratio"),
             Self::Throughput => f.write_str("throughput"),
@@ -279,14 +279,14 @@ impl Objective {
     }
 
     /// What has to be counted to decide about one of its limits; `None` where nothing is counted for it.
-    pub fn watch(&self, limit: f64, failure: Duration) -> Option<Watch> {
-        let (what, rule) = self.statistic.counted(limit, failure)?;
-        Some(Watch {
+    pub fn indicator(&self, limit: f64, failure: Duration) -> Option<Indicator> {
+        let (kind, rule) = self.statistic.counted(limit, failure)?;
+        Some(Indicator {
             phase: self.phase,
             operations: self.operations.clone(),
-            what,
-            windows: self.windows.map(|windows| Windows { every: windows.every, rule }),
-            course: matches!(self.statistic, Statistic::Slowdown { .. }),
+            kind,
+            intervals: self.windows.map(|windows| Intervals { every: windows.every, rule }),
+            keeps_timeline: matches!(self.statistic, Statistic::Slowdown { .. }),
         })
     }
 }
@@ -297,12 +297,12 @@ mod tests {
 
     #[test]
     fn the_fewest_samples_are_the_known_ones() {
-        let fewest = |part| Statistic::Quantile(part).fewest_samples(200.0, 0.05);
+        let fewest = |part| Statistic::Quantile(part).min_samples(200.0, 0.05);
         assert_eq!(fewest(0.95), Some(59));
         assert_eq!(fewest(0.99), Some(299));
         assert_eq!(fewest(0.999), Some(2995));
-        assert_eq!(Statistic::ErrorRate.fewest_samples(1.0, 0.05), Some(299));
-        assert_eq!(Statistic::Quantile(0.95).fewest_samples(200.0, 0.001), Some(135));
+        assert_eq!(Statistic::ErrorRate.min_samples(1.0, 0.05), Some(299));
+        assert_eq!(Statistic::Quantile(0.95).min_samples(200.0, 0.001), Some(135));
     }
 
     #[test]

@@ -3,19 +3,19 @@
 //! Each is a newtype that can only hold a sensible value; `FromStr` reads it, `Display` writes it back
 //! in the shortest form that reads to the same value.
 
-mod amount;
+mod format_amount;
+mod format_number;
 mod rate;
 mod share;
-mod short;
 mod size;
 mod time_span;
 
 use std::fmt;
 
-pub use amount::amount;
+pub use format_amount::format_amount;
+pub use format_number::format_number;
 pub use rate::Rate;
 pub use share::Share;
-pub use short::short;
 pub use size::Size;
 pub use time_span::TimeSpan;
 

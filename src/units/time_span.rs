@@ -9,7 +9,7 @@ use crate::units::{UnitError, plain, split_number};
 pub struct TimeSpan(Duration);
 
 const HELP: &str = "write a duration with its unit: \"250ms\", \"30s\", \"10m\", \"8h\", \"1h30m\", \"7d\"";
-const LONGEST: Duration = Duration::from_secs(3660 * 86_400);
+const MAX_TIME_SPAN: Duration = Duration::from_secs(3660 * 86_400);
 const UNITS: [(&str, f64); 8] = [
     ("us", 1e-6),
     ("µs", 1e-6),
@@ -45,7 +45,7 @@ impl TimeSpan {
 
 impl From<Duration> for TimeSpan {
     fn from(duration: Duration) -> Self {
-        Self(duration.min(LONGEST))
+        Self(duration.min(MAX_TIME_SPAN))
     }
 }
 
@@ -67,7 +67,7 @@ impl FromStr for TimeSpan {
         }
         // Rounded to the nanosecond: 0.1 + 0.2 of anything must not show its last bit.
         let nanos = (seconds * 1e9).round();
-        if nanos > LONGEST.as_nanos() as f64 {
+        if nanos > MAX_TIME_SPAN.as_nanos() as f64 {
             return Err(UnitError { problem: format!("`{text}` is longer than 3660 days"), help: HELP });
         }
         Ok(Self(Duration::from_nanos(nanos as u64)))

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use runner::diagnostic::{Problems, render};
 use runner::plan::model::Plan;
-use runner::plan::{Settings, World};
+use runner::plan::{Environment, Settings};
 use runner::slo::Objectives;
 
 /// What a user gets for a plan: the plan with its objectives, or what is wrong with it.
@@ -29,14 +29,14 @@ impl Answer {
     }
 
     fn of(path: &Path, read: &dyn Fn(&Path) -> std::io::Result<Vec<u8>>) -> Self {
-        let world = World { read, variable: &|_| None };
+        let environment = Environment { read, variable: &|_| None };
         let mut problems = Problems::default();
         let begin = thread_time();
-        let loaded = runner::plan::load(path, &Settings::default(), &world, &mut problems);
+        let loaded = runner::plan::load(path, &Settings::default(), &environment, &mut problems);
         let objectives =
             runner::slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
-        if let Some(plan) = loaded.plan.as_ref().filter(|_| !problems.refused()) {
-            runner::offer::check(plan, &objectives.all, &runner::offer::offer(plan), &mut problems);
+        if let Some(plan) = loaded.plan.as_ref().filter(|_| !problems.has_errors()) {
+            runner::forecast::check(plan, &objectives.all, &runner::forecast::forecast(plan), &mut problems);
         }
         let shown = render(&problems, false);
         Self { plan: loaded.plan, objectives, shown, problems, took: thread_time() - begin }
@@ -45,7 +45,7 @@ impl Answer {
     /// What a wrong plan must be answered with, whatever is wrong; says what is missing.
     pub(crate) fn shortcomings(&self) -> Vec<String> {
         let mut missing = Vec::new();
-        if !self.problems.refused() {
+        if !self.problems.has_errors() {
             missing.push("the plan is not refused".to_owned());
         }
         if self.took >= Duration::from_secs(2) {

@@ -272,7 +272,7 @@ fn what_a_run_needs_is_about_what_it_takes() {
     // A megabyte is for the reports.
     let disk = number(&told["disk"]["needed_bytes"]) - 1e6;
     let run = plan().against(&Target::fast()).run().exits(0);
-    let journal = run.file(runner::journal::FILE).unwrap().metadata().unwrap().len() as f64;
+    let journal = run.file(runner::journal::FILE_NAME).unwrap().metadata().unwrap().len() as f64;
     assert!((0.5..3.0).contains(&(disk / journal)), "{disk} for {journal}");
     let memory = number(&told["memory"]["needed_bytes"]);
     let peak = number(&run.phase("a")["generator"]["peak_memory_bytes"]);

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use runner::monitor::Probe;
-use runner::resources::difference::{between, covers};
-use runner::resources::look::Look;
 use runner::resources::metric::Metric;
-use runner::resources::source::{Parts, ProcessName, Source};
+use runner::resources::rates::{between, covered_s};
+use runner::resources::snapshot::Snapshot;
+use runner::resources::source::{DeviceFilter, ProcessSelector, Source};
 use serde_json::Value;
 
 use crate::resources_peers::{Peer, endpoint, say, wait_for};
@@ -228,12 +228,12 @@ fn of_pidstat(text: &str) -> f64 {
 struct Looking(Vec<(&'static str, Probe)>);
 
 impl Looking {
-    fn look(&mut self) -> Vec<Look> {
+    fn snapshot(&mut self) -> Vec<Snapshot> {
         let limit = Duration::from_secs(5);
-        let look = |(name, probe): &mut (&str, Probe)| {
-            wait_for(probe.look(limit)).unwrap_or_else(|why| panic!("{name}: {why}"))
+        let snapshot = |(name, probe): &mut (&str, Probe)| {
+            wait_for(probe.snapshot(limit)).unwrap_or_else(|why| panic!("{name}: {why}"))
         };
-        self.0.iter_mut().map(look).collect()
+        self.0.iter_mut().map(snapshot).collect()
     }
 }
 
@@ -244,24 +244,24 @@ fn assert_measured(share: f64, exporter: &Peer) {
     busy.group =
         Group::with(pid).inspect_err(|why| say(&format!("no control group is looked at: {why}"))).ok();
     let mut sources = vec![
-        ("local", Source::Local(Parts::default())),
-        ("process", Source::Process(ProcessName::Pid(pid))),
-        ("node_exporter", Source::NodeExporter(endpoint(&exporter.metrics()), Parts::default())),
+        ("local", Source::Local(DeviceFilter::default())),
+        ("process", Source::Process(ProcessSelector::Pid(pid))),
+        ("node_exporter", Source::NodeExporter(endpoint(&exporter.metrics()), DeviceFilter::default())),
     ];
     sources.extend(busy.group.iter().map(|group| ("cgroup", Source::Cgroup(group.path.clone()))));
     let open = |(name, source): (_, Source)| {
         (name, Probe::open(&source).unwrap_or_else(|why| panic!("{name}: {why}")))
     };
     let mut looking = Looking(sources.into_iter().map(open).collect());
-    looking.look();
+    looking.snapshot();
     let (mpstat, pidstat) =
         (sysstat("mpstat", &["-o", "JSON"]), sysstat("pidstat", &["-h", "-u", "-p", &pid.to_string()]));
-    let (before, begun, used, own) = (looking.look(), busy.said(), Everyone::now(), processor_time(pid));
+    let (before, begun, used, own) = (looking.snapshot(), busy.said(), Everyone::now(), processor_time(pid));
     let (mpstat, pidstat) = (of_mpstat(&output(mpstat)), of_pidstat(&output(pidstat)));
-    let (after, ended, all) = (looking.look(), busy.said(), Everyone::now().at_least_since(&used));
+    let (after, ended, all) = (looking.snapshot(), busy.said(), Everyone::now().at_least_since(&used));
     let others = all - (processor_time(pid) - own);
     let counted = (ended.1 - begun.1) / (ended.0 - begun.0) * 100.0;
-    let seconds = covers(&before[0], &after[0]);
+    let seconds = covered_s(&before[0], &after[0]);
     let cpu = |name: &str| {
         let place = looking.0.iter().position(|(known, _)| *known == name)?;
         between(&before[place], &after[place]).of(Metric::Cpu)

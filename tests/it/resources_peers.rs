@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use runner::monitor::Probe;
 use runner::resources::metric::Metric;
-use runner::resources::source::{Endpoint, Source};
+use runner::resources::source::{HttpEndpoint, Source};
 use runner_test_support::ran::Ran;
 use tempfile::TempDir;
 
@@ -104,10 +104,10 @@ impl Peer {
         let mut probe = Probe::open(&source).expect("it is a URL");
         let begin = Instant::now();
         loop {
-            let look = wait_for(probe.look(Duration::from_secs(5)));
-            let why = match look {
-                Ok(look) if look.levels.contains_key(&Metric::Cpu) => return,
-                Ok(look) => look.missing[&Metric::Cpu].clone(),
+            let snapshot = wait_for(probe.snapshot(Duration::from_secs(5)));
+            let why = match snapshot {
+                Ok(snapshot) if snapshot.gauges.contains_key(&Metric::Cpu) => return,
+                Ok(snapshot) => snapshot.missing[&Metric::Cpu].clone(),
                 Err(why) => why,
             };
             assert!(begin.elapsed() < BOUND, "`{query}`: {why}");
@@ -125,8 +125,8 @@ impl Drop for Peer {
 }
 
 /// Where something is asked, without more.
-pub(crate) fn endpoint(url: &str) -> Endpoint {
-    Endpoint { url: url.to_owned(), shown: url.to_owned(), headers: http::HeaderMap::new() }
+pub(crate) fn endpoint(url: &str) -> HttpEndpoint {
+    HttpEndpoint { url: url.to_owned(), redacted: url.to_owned(), headers: http::HeaderMap::new() }
 }
 
 /// What comes of a future.

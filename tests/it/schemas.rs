@@ -6,7 +6,7 @@ use std::process::Command;
 use std::str::FromStr;
 
 use runner::diagnostic::Problems;
-use runner::document::{Map, Read, Spanned, parse};
+use runner::document::{FromNode, Map, Spanned, parse};
 use runner::units::{Rate, Share, Size, TimeSpan, UnitError};
 
 const SCHEMAS: [(&str, &str); 3] = [

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use runner::plan::GateTier;
 use runner::plan::model::{Load, Phase, Plan, Request, Task, UserClass, Wait};
 use runner::resources::metric::Metric;
-use runner::slo::objective::{Resource, Statistic, Typical};
+use runner::slo::objective::{Aggregation, Resource, Statistic};
 use runner::units::TimeSpan;
 
 use crate::answer::Answer;
@@ -91,11 +91,11 @@ fn every_shipped_plan_can_prove_each_of_its_limits_in_full_length() {
     for path in toml_files("plans") {
         let answer = Answer::of_file(&path);
         let plan = answer.plan.unwrap();
-        let offers = runner::offer::offer(&plan);
+        let forecasts = runner::forecast::forecast(&plan);
         for objective in answer.objectives.all.iter().filter(|objective| objective.gated) {
             let phase = objective.phase.index();
-            let proof = offers[phase].proof(objective, &plan.phases[phase], &plan.gate);
-            let (expected, fewest) = (proof.expected.unwrap(), proof.needed.unwrap_or(1) as f64);
+            let sample_size = forecasts[phase].sample_size(objective, &plan.phases[phase], &plan.gate);
+            let (expected, fewest) = (sample_size.expected.unwrap(), sample_size.needed.unwrap_or(1) as f64);
             // The target may be slow a few times.
             assert!(expected >= 1.5 * fewest, "{}: {}: {expected}", path.display(), objective.name);
         }
@@ -202,7 +202,7 @@ fn the_daily_plan_is_judged_by_the_limits_meant() {
     assert_eq!(limits("Peak load"), (1, Statistic::Throughput, [100.0, 75.0, 50.0]));
     assert_eq!(limits("Search-heavy"), (1, Statistic::Throughput, [50.0, 30.0, 20.0]));
     assert_eq!(limits("Failed requests"), (3, Statistic::ErrorRate, [0.1, 0.5, 1.0]));
-    let mean = |metric| Statistic::Resource(Resource { metric, of: Typical::Mean });
+    let mean = |metric| Statistic::Resource(Resource { metric, of: Aggregation::Mean });
     assert_eq!(limits("CPU Usage"), (3, mean(Metric::Cpu), [50.0, 70.0, 85.0]));
     assert_eq!(limits("Memory Usage"), (3, mean(Metric::Memory), [60.0, 80.0, 90.0]));
     assert_eq!(limits("Disk I/O"), (3, mean(Metric::DiskIo), [50.0, 70.0, 85.0]));
@@ -229,7 +229,7 @@ fn the_smoke_plan_can_prove_all_its_limits_with_twice_the_samples_in_under_a_min
             _ => judged,
         };
         let (name, limit) = (&objective.name, objective.tiers.last);
-        let fewest = objective.statistic.fewest_samples(limit, plan.gate.alpha).unwrap_or(0) as f64;
+        let fewest = objective.statistic.min_samples(limit, plan.gate.alpha).unwrap_or(0) as f64;
         assert!(expected >= 2.0 * fewest, "{name}: {expected} of {fewest}");
         if objective.statistic == Statistic::Throughput {
             assert!(objective.tiers.target.unwrap() < arrivals.from.per_second(), "{name}");
@@ -298,7 +298,7 @@ fn the_mixed_plan_is_four_hours_of_three_kinds_of_users() {
 fn a_throughput_that_waiting_users_cannot_make_is_shown_and_not_judged() {
     for (file, most) in [("steady.toml", 1.43), ("peak.toml", 36.4), ("mixed.toml", 2.08)] {
         let (plan, answer) = shipped(file);
-        let offered = runner::offer::offer(&plan)[0].per_second.unwrap();
+        let offered = runner::forecast::forecast(&plan)[0].per_second.unwrap();
         assert!((offered / most - 1.0).abs() < 0.005, "{file}: {offered}");
         let mut of_throughput =
             answer.objectives.all.iter().filter(|objective| objective.statistic == Statistic::Throughput);

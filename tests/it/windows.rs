@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use runner::diagnostic::Problems;
-use runner::generator::{self, Facts};
+use runner::generator::{self, CheckContext};
 use runner::journal::format::Record;
-use runner::measure::counts::Times;
+use runner::measure::histogram::DenseHistogram;
 use runner::measure::ledger::Ledger;
 use runner::plan::model::{Gate, PhaseId, Plan};
-use runner::plan::{Decision, Settings, World};
-use runner::slo::judge::{Length, Terms, judge};
+use runner::plan::{Decision, Environment, Settings};
+use runner::slo::judge::{Policy, RunLength, judge};
 use runner::slo::objective::Objective;
 use runner_test_support::ran::{Ran, count, named, number};
 use runner_test_support::target::{Answer, Target};
@@ -55,19 +55,19 @@ const OBJECTIVES: &str = r#"
 /// Reads a run's windows back and folds them.
 fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Plan) {
     let mut problems = Problems::default();
-    let world = World { read: &|path| std::fs::read(path), variable: &|_| None };
+    let environment = Environment { read: &|path| std::fs::read(path), variable: &|_| None };
     let path = run.folder.path().join("plans/p.toml");
-    let loaded = runner::plan::load(Path::new(&path), &Settings::default(), &world, &mut problems);
+    let loaded = runner::plan::load(Path::new(&path), &Settings::default(), &environment, &mut problems);
     let objectives =
         runner::slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
-    let bytes = std::fs::read(run.file(runner::journal::FILE).unwrap()).unwrap();
+    let bytes = std::fs::read(run.file(runner::journal::FILE_NAME).unwrap()).unwrap();
     let contents = runner::journal::reader::read(&bytes).unwrap();
     assert_eq!((contents.unknown, contents.lost_bytes), (0, 0));
     let Some(Record::Run(manifest)) = contents.records.first() else { panic!("the first record is the run") };
     assert_eq!(run.report()["plan"]["digest"], manifest.digest);
     assert_eq!(run.report()["seed"], manifest.seed);
     let plan = loaded.plan.unwrap();
-    let mut ledger = Ledger::new(&plan, objectives.watches, usize::from(manifest.workers));
+    let mut ledger = Ledger::new(&plan, objectives.indicators, usize::from(manifest.workers));
     for record in &contents.records[1..] {
         match record {
             Record::Windows(batch) => ledger.fold(batch),
@@ -82,7 +82,7 @@ fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Plan) {
     (ledger, objectives.all, plan)
 }
 
-fn assert_times(times: &Times, reported: &serde_json::Value) {
+fn assert_times(times: &DenseHistogram, reported: &serde_json::Value) {
     for (part, key) in [(0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"), (0.999, "p999")] {
         assert_ms(times.quantile(part).unwrap().as_secs_f64() * 1000.0, &reported[key]);
     }
@@ -112,13 +112,13 @@ fn windows_read_from_disk_and_folded_are_the_report() {
     let (ledger, objectives, plan) = fold(&run);
     assert_eq!(ledger.pending_seconds(), 0);
     let summary = ledger.summary();
-    let facts = Facts { plan: &plan, objectives: &objectives, target_is_here: true };
+    let context = CheckContext { plan: &plan, objectives: &objectives, target_is_local: true };
     for ((name, folded), id) in ["open", "closed"].into_iter().zip(&summary.phases).zip((0..).map(PhaseId)) {
         let phase = run.phase(name);
-        for check in generator::checks(facts, id, folded) {
+        for check in generator::checks(context, id, folded) {
             let reported = named(&phase["generator"]["checks"], check.name);
             assert_eq!(
-                (check.why.as_str(), check.verdict.word()),
+                (check.why.as_str(), check.verdict.as_str()),
                 (reported["why"].as_str().unwrap(), reported["verdict"].as_str().unwrap())
             );
         }
@@ -139,12 +139,12 @@ fn windows_read_from_disk_and_folded_are_the_report() {
     let judged = judge(
         &objectives,
         summary,
-        Terms { gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None },
+        Policy { gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None },
     );
     let reported = run.report()["objectives"].as_array().unwrap().clone();
     assert_eq!((judged.len(), reported.len()), (4, 4));
     for (judged, reported) in judged.iter().flatten().zip(&reported) {
-        assert_eq!(judged.verdict.word(), reported["verdict"]);
+        assert_eq!(judged.verdict.as_str(), reported["verdict"]);
         assert_eq!(judged.why, reported["why"].as_str().unwrap());
         assert_eq!(judged.samples as usize, count(&reported["samples"]));
     }
@@ -168,18 +168,19 @@ fn readings_judged_anew_give_the_same_verdicts_and_reasons() {
     let run =
         Runner::plan(&(monitored.to_owned() + phase)).against(&target).objectives(&objectives).run().exits(1);
     let (ledger, objectives, plan) = fold(&run);
-    let terms = Terms { gate: &plan.gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
-    let judged = judge(&objectives, ledger.summary(), terms);
+    let policy =
+        Policy { gate: &plan.gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+    let judged = judge(&objectives, ledger.summary(), policy);
     let reported = run.report()["objectives"].as_array().unwrap().clone();
     assert_eq!((judged.len(), reported.len()), (3, 3));
     for (judged, reported) in judged.iter().flatten().zip(&reported) {
         assert_eq!(
-            (judged.verdict.word(), &*judged.why),
+            (judged.verdict.as_str(), &*judged.why),
             (reported["verdict"].as_str().unwrap(), reported["why"].as_str().unwrap())
         );
         assert_eq!(judged.samples, 7, "{}", judged.why);
     }
-    let verdicts: Vec<&str> = judged.iter().flatten().map(|judged| judged.verdict.word()).collect();
+    let verdicts: Vec<&str> = judged.iter().flatten().map(|judged| judged.verdict.as_str()).collect();
     assert_eq!(verdicts, ["met", "missed", "met"]);
 }
 
@@ -195,7 +196,7 @@ fn a_run_that_was_killed_leaves_the_windows_until_then() {
     target.wait_for(500);
     running.signal(rustix::process::Signal::KILL);
     let run = running.end();
-    let bytes = std::fs::read(run.file(runner::journal::FILE).unwrap()).unwrap();
+    let bytes = std::fs::read(run.file(runner::journal::FILE_NAME).unwrap()).unwrap();
     let records = runner::journal::reader::read(&bytes).unwrap().records;
     let batches = records.iter().filter_map(|record| match record {
         Record::Windows(batch) => Some(batch),

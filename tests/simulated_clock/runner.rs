@@ -90,7 +90,7 @@ fn simulate(words: &[String], target: &Target) -> u8 {
     let run = Run { real_time: false, ..Run::prepare(&arguments, ready, length, Dialer::memory(connect)) };
     let ending = runtime.block_on(async {
         tokio::task::spawn_local(target.serve_in_memory(connections));
-        run.go(Signals::none()).await
+        run.execute(Signals::none()).await
     });
     ending.code()
 }

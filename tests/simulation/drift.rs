@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use runner::proof::{Ratio, growth, ratio};
+use runner::statistics::{MeanRatio, mean_ratio, trend};
 
 use crate::page::{ALPHA, exponential, percent, publish, runs, table};
 
@@ -154,7 +154,7 @@ fn parts<const N: usize>(of: impl Fn(Xoshiro256PlusPlus) -> [bool; N], number: u
 fn judged(row: &Row, number: u64) -> [f64; 4] {
     let of = |mut random| {
         let readings = readings(row.quantity, row.percent, &mut random);
-        let [low, _, high] = growth(&readings, (0.0, LENGTH), ALPHA).unwrap().over(LENGTH);
+        let [low, _, high] = trend(&readings, (0.0, LENGTH), ALPHA).unwrap().over(LENGTH);
         let compared = by_least_squares(&readings);
         [high < ALLOWED, low > ALLOWED, compared > 0.0, compared > ALLOWED]
     };
@@ -163,7 +163,7 @@ fn judged(row: &Row, number: u64) -> [f64; 4] {
 
 /// A row of the table: what is simulated, and what must come out.
 struct Row {
-    told: &'static str,
+    label: &'static str,
     quantity: Quantity,
     percent: f64,
     /// The fewest and the most leaks.
@@ -184,8 +184,8 @@ fn rows() -> Vec<Row> {
         ("saw-tooth of 2 h to 4 h", Quantity::Saw(120.0, 240.0), 0.98),
         ("daily wave of ±3 %", Quantity::Day(3.0), 0.97),
     ];
-    let rows = |(told, quantity, found)| {
-        let row = |percent, leaks, stays| Row { told, quantity, percent, leaks, stays };
+    let rows = |(label, quantity, found)| {
+        let row = |percent, leaks, stays| Row { label, quantity, percent, leaks, stays };
         [row(0.0, (0.0, 0.005), 1.0), row(ALLOWED, (0.0, 0.08), 0.08), row(20.0, (found, 1.0), 0.0)]
     };
     kinds.into_iter().flat_map(rows).collect()
@@ -196,12 +196,12 @@ fn a_leak_is_as_rarely_missed_or_imagined_as_the_page_says() {
     let mut lines = Vec::new();
     for (number, row) in (300..).zip(rows()) {
         let [stays, leaks, line_grows, line_leaks] = judged(&row, number);
-        let told = format!("{}, {} %: {leaks} {stays}", row.told, row.percent);
-        assert!(leaks >= row.leaks.0, "too few leaks: {told}");
-        assert!(leaks <= row.leaks.1 && stays <= row.stays, "too many: {told}");
+        let label = format!("{}, {} %: {leaks} {stays}", row.label, row.percent);
+        assert!(leaks >= row.leaks.0, "too few leaks: {label}");
+        assert!(leaks <= row.leaks.1 && stays <= row.stays, "too many: {label}");
         let undecided = (1.0 - leaks - stays).max(0.0);
         let rates = [stays, undecided, leaks, line_grows, line_leaks].map(percent);
-        lines.push([vec![row.told.to_owned(), format!("{} %", row.percent)], rates.to_vec()].concat());
+        lines.push([vec![row.label.to_owned(), format!("{} %", row.percent)], rates.to_vec()].concat());
     }
     let head = ["truth", "grows by", "no leak", "inconclusive", "leak", "compared: grows", "compared: leak"];
     publish("drift", &table(&head, lines));
@@ -209,7 +209,7 @@ fn a_leak_is_as_rarely_missed_or_imagined_as_the_page_says() {
 
 /// Response times of the first and the last tenth of a run.
 struct RatioRow {
-    told: &'static str,
+    label: &'static str,
     /// How many stretches of 10 s a tenth has.
     stretches: u32,
     /// Requests in each, on average.
@@ -254,15 +254,15 @@ fn ratios(row: &RatioRow, truth: f64, number: u64) -> [f64; 2] {
     let of = |mut random| {
         let first = stretches(row, 1.0, &mut random);
         let last = stretches(row, truth, &mut random);
-        let Ratio { low, high, .. } = ratio(&first, &last, ALPHA).unwrap();
+        let MeanRatio { low, high, .. } = mean_ratio(&first, &last, ALPHA).unwrap();
         [high < LIMIT, low > LIMIT]
     };
     parts(of, number)
 }
 
 fn ratio_rows() -> [RatioRow; 5] {
-    let row = |told, stretches, requests, spells| {
-        move |most, fewest| RatioRow { told, stretches, requests, spells, most, fewest }
+    let row = |label, stretches, requests, spells| {
+        move |most, fewest| RatioRow { label, stretches, requests, spells, most, fewest }
     };
     [
         row("an hour, 10 requests a second", 36, 100.0, 0.0)(0.06, (0.98, 0.99)),
@@ -279,13 +279,13 @@ fn slower_at_the_end_is_as_rarely_wrong_as_the_page_says() {
     for (number, row) in (400..).step_by(3).zip(ratio_rows()) {
         let rates = [(0, 1.0), (1, LIMIT), (2, 1.3)].map(|(at, truth)| ratios(&row, truth, number + at));
         let [same, limit, slower] = rates;
-        let told = format!("{}: {rates:?}", row.told);
-        assert!(limit[0] <= row.most && limit[1] <= row.most, "too many: {told}");
-        assert!(same[1] <= 0.02 && slower[0] <= 0.02, "too many: {told}");
-        assert!(same[0] >= row.fewest.0 && slower[1] >= row.fewest.1, "too few: {told}");
+        let label = format!("{}: {rates:?}", row.label);
+        assert!(limit[0] <= row.most && limit[1] <= row.most, "too many: {label}");
+        assert!(same[1] <= 0.02 && slower[0] <= 0.02, "too many: {label}");
+        assert!(same[0] >= row.fewest.0 && slower[1] >= row.fewest.1, "too few: {label}");
         for (truth, [kept, exceeded]) in ["1.00", "1.10", "1.30"].into_iter().zip(rates) {
             let rates = [kept, 1.0 - kept - exceeded, exceeded].map(|rate| percent(rate.max(0.0)));
-            lines.push([vec![row.told.to_owned(), truth.to_owned()], rates.to_vec()].concat());
+            lines.push([vec![row.label.to_owned(), truth.to_owned()], rates.to_vec()].concat());
         }
     }
     publish("ratio", &table(&["truth", "ratio", "kept", "inconclusive", "exceeded"], lines));

@@ -11,7 +11,7 @@ mod page;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use runner::measure::blocks::BlockSums;
-use runner::proof::{Allowed, Anytime, Means, Share, Side, fewest_samples};
+use runner::statistics::{Allowed, BatchMeans, Proportion, SequentialTest, Side, min_samples};
 
 use crate::page::{ALPHA, exponential, percent, publish, runs, table};
 
@@ -80,8 +80,8 @@ impl Counted {
         self.k += k;
     }
 
-    fn share(&self) -> Share {
-        Share::of(self.n, self.k, &self.blocks)
+    fn share(&self) -> Proportion {
+        Proportion::of(self.n, self.k, &self.blocks)
     }
 }
 
@@ -104,7 +104,7 @@ fn judged(process: Process, samples: u32, allowed: f64, row: u64) -> Rates {
         let share = counted.share();
         let within = share.is_within(Allowed { share: allowed, alpha: ALPHA });
         rates.passes += each * f64::from(u8::from(within));
-        rates.breaches += each * f64::from(u8::from(share.beyond(allowed) <= ALPHA));
+        rates.breaches += each * f64::from(u8::from(share.breach_p_value(allowed) <= ALPHA));
         rates.plain_passes += each * f64::from(u8::from(counted.k <= allowed * counted.n));
     }
     rates
@@ -112,7 +112,7 @@ fn judged(process: Process, samples: u32, allowed: f64, row: u64) -> Rates {
 
 /// A row of the table: what is simulated, and what must come out.
 struct Row {
-    told: &'static str,
+    label: &'static str,
     process: Process,
     samples: u32,
     allowed: f64,
@@ -127,7 +127,7 @@ const NONE: (f64, f64) = (0.0, 0.0);
 fn rows() -> Vec<Row> {
     use Process::{Independent, Spells};
     let row =
-        |told, process, samples, most, fewest| Row { told, process, samples, allowed: 0.05, most, fewest };
+        |label, process, samples, most, fewest| Row { label, process, samples, allowed: 0.05, most, fewest };
     vec![
         row("p95, exactly at the limit", Independent(0.05), 500, (0.06, 0.06), NONE),
         row("p95, exactly at the limit", Independent(0.05), 5000, (0.06, 0.06), NONE),
@@ -158,12 +158,12 @@ fn a_verdict_is_as_rarely_wrong_as_the_page_says() {
     let mut lines = Vec::new();
     for (number, row) in (1..).zip(rows()) {
         let rates = judged(row.process, row.samples, row.allowed, number);
-        let told = format!("{} of {} samples", row.told, row.samples);
-        assert!(rates.passes <= row.most.0 && rates.breaches <= row.most.1, "{told}: too many");
-        assert!(rates.passes >= row.fewest.0 && rates.breaches >= row.fewest.1, "{told}: too few");
+        let label = format!("{} of {} samples", row.label, row.samples);
+        assert!(rates.passes <= row.most.0 && rates.breaches <= row.most.1, "{label}: too many");
+        assert!(rates.passes >= row.fewest.0 && rates.breaches >= row.fewest.1, "{label}: too few");
         let undecided = 1.0 - rates.passes - rates.breaches;
         lines.push(vec![
-            row.told.to_owned(),
+            row.label.to_owned(),
             row.samples.to_string(),
             percent(rates.passes),
             percent(undecided.max(0.0)),
@@ -179,7 +179,7 @@ fn a_verdict_is_as_rarely_wrong_as_the_page_says() {
 
 /// A mean whose limit is exactly what is true.
 struct MeanRow {
-    told: &'static str,
+    label: &'static str,
     side: Side,
     seconds: u32,
     /// Requests, and the sum of their times, or completions, in a second; their true ratio is 1.
@@ -208,9 +208,9 @@ type Second = fn(u32, &mut Xoshiro256PlusPlus) -> (f64, f64);
 
 fn mean_rows() -> Vec<MeanRow> {
     let mean =
-        |told, seconds, second: Second, most| MeanRow { told, side: Side::AtMost, seconds, second, most };
+        |label, seconds, second: Second, most| MeanRow { label, side: Side::AtMost, seconds, second, most };
     let throughput =
-        |told, seconds, second: Second, most| MeanRow { told, side: Side::AtLeast, seconds, second, most };
+        |label, seconds, second: Second, most| MeanRow { label, side: Side::AtLeast, seconds, second, most };
     vec![
         mean("mean of exponential times, 10 a second", 60, |_, random| times(10, random), (0.08, 0.08)),
         mean("mean of exponential times, one a second", 60, |_, random| times(1, random), (0.10, 0.05)),
@@ -248,14 +248,14 @@ fn means_and_throughput_are_as_rarely_wrong_as_the_page_says() {
                 let (n, k) = (row.second)(second, &mut random);
                 blocks.push(n, k);
             }
-            let Some(means) = Means::of(&blocks) else { continue };
+            let Some(means) = BatchMeans::of(&blocks) else { continue };
             passes += each * f64::from(u8::from(means.risk(row.side, 1.0) <= ALPHA));
             breaches += each * f64::from(u8::from(means.risk(row.side.other(), 1.0) <= ALPHA));
         }
-        assert!(passes <= row.most.0 && breaches <= row.most.1, "{}: {passes} {breaches}", row.told);
+        assert!(passes <= row.most.0 && breaches <= row.most.1, "{}: {passes} {breaches}", row.label);
         let undecided = 1.0 - passes - breaches;
         let rates = [passes, undecided, breaches].map(percent);
-        lines.push([vec![row.told.to_owned(), row.seconds.to_string()], rates.to_vec()].concat());
+        lines.push([vec![row.label.to_owned(), row.seconds.to_string()], rates.to_vec()].concat());
     }
     let head = ["truth exactly at the limit", "judged seconds", "passes", "inconclusive", "breaches"];
     publish("means", &table(&head, lines));
@@ -271,13 +271,13 @@ fn the_counts_that_decide_are_those_of_the_page() {
         ("p99.9", 0.001, 5000),
     ];
     let lines = counts.map(|(name, share, n)| {
-        let of = |k: u32| Share::independent(f64::from(n), f64::from(k));
+        let of = |k: u32| Proportion::independent(f64::from(n), f64::from(k));
         let allowed = Allowed { share, alpha: ALPHA };
         let passes = (0..n).take_while(|k| of(*k).is_within(allowed)).last();
-        let breaches = (0..n).find(|k| of(*k).beyond(share) <= ALPHA).unwrap();
+        let breaches = (0..n).find(|k| of(*k).breach_p_value(share) <= ALPHA).unwrap();
         vec![
             name.to_owned(),
-            fewest_samples(allowed).unwrap().to_string(),
+            min_samples(allowed).unwrap().to_string(),
             n.to_string(),
             passes.map_or("none can".to_owned(), |k| k.to_string()),
             breaches.to_string(),
@@ -290,30 +290,30 @@ fn the_counts_that_decide_are_those_of_the_page() {
 /// When a run is ended: at which sample of at most so many, looking every so many from a first one on.
 fn aborted(process: Process, objectives: usize, looks: (u32, u32), seed: u64) -> Option<u32> {
     const SAMPLES: u32 = 5000;
-    let test = Anytime { alpha: ALPHA, objectives };
+    let test = SequentialTest { alpha: ALPHA, objectives };
     let mut source = Samples::new(process, seed);
     let mut counted = Counted::default();
     (1..=SAMPLES).find(|number| {
         counted.push(source.next_is_slow());
         let looks_now = *number >= looks.0 && number % looks.1 == 0;
-        looks_now && test.look(&counted.share(), 0.05).proves()
+        looks_now && test.bayes_factor(&counted.share(), 0.05).proves()
     })
 }
 
 /// The same for samples that are known to be independent, looked at each time.
 fn aborted_at_once(slow: f64, objectives: usize, seed: u64) -> Option<u32> {
     const SAMPLES: u32 = 5000;
-    let test = Anytime { alpha: ALPHA, objectives };
+    let test = SequentialTest { alpha: ALPHA, objectives };
     let mut source = Samples::new(Process::Independent(slow), seed);
     let mut k = 0;
     (1..=SAMPLES).find(|number| {
         k += u32::from(source.next_is_slow());
-        test.look(&Share::independent(f64::from(*number), f64::from(k)), 0.05).proves()
+        test.bayes_factor(&Proportion::independent(f64::from(*number), f64::from(k)), 0.05).proves()
     })
 }
 
 struct AbortRow {
-    told: &'static str,
+    label: &'static str,
     run: fn(u64) -> Option<u32>,
     /// The share of runs that may end early, at most and at least.
     share: (f64, f64),
@@ -325,9 +325,9 @@ const EVERY_SECOND: &str = "looked at after each sample, D* = 1";
 
 fn abort_rows() -> Vec<(&'static str, AbortRow)> {
     use Process::Spells;
-    let at_once = |told, run, share, median| (EVERY_SECOND, AbortRow { told, run, share, median });
-    let spells = |told, run, share| {
-        ("every 10 s from 300 s on, in spells of 10 s", AbortRow { told, run, share, median: None })
+    let at_once = |label, run, share, median| (EVERY_SECOND, AbortRow { label, run, share, median });
+    let spells = |label, run, share| {
+        ("every 10 s from 300 s on, in spells of 10 s", AbortRow { label, run, share, median: None })
     };
     vec![
         at_once("exactly at the limit, alone", |seed| aborted_at_once(0.05, 1, seed), (0.06, 0.0), None),
@@ -357,17 +357,17 @@ fn a_run_is_ended_early_as_rarely_without_reason_as_the_page_says() {
             (0..runs()).filter_map(|run| (row.run)(number << 32 | u64::from(run))).collect();
         ended.sort_unstable();
         let share = ended.len() as f64 / f64::from(runs());
-        let told = row.told;
-        assert!(share <= row.share.0 && share >= row.share.1, "{told}: {share}");
+        let label = row.label;
+        assert!(share <= row.share.0 && share >= row.share.1, "{label}: {share}");
         let median = ended.get(ended.len() / 2).copied();
         if let Some((low, high)) = row.median {
-            assert!(median.is_some_and(|median| (low..=high).contains(&median)), "{told}: {median:?}");
+            assert!(median.is_some_and(|median| (low..=high).contains(&median)), "{label}: {median:?}");
         }
         let when = match median {
             Some(median) if share >= 0.5 => median.to_string(),
             _ => "–".to_owned(),
         };
-        lines.push(vec![told.to_owned(), looks.to_owned(), percent(share), when]);
+        lines.push(vec![label.to_owned(), looks.to_owned(), percent(share), when]);
     }
     publish("aborts", &table(&["truth", "looked at", "ended early", "median sample"], lines));
 }

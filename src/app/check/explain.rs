@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::app::arguments::{GateArg, PlanArgs};
-use crate::app::load::{Ready, Sources};
+use crate::app::load::{PlanSources, ReadyPlan};
 use crate::diagnostic::Problems;
-use crate::document::{InEffect, Origin};
-use crate::plan::{split_key as split, with_environment};
+use crate::document::{EffectiveValue, Origin};
+use crate::plan::{expand_environment, split_key as split};
 use crate::report::table::WIDTH;
 use crate::slo;
 
@@ -15,7 +15,7 @@ use crate::slo;
 pub(super) struct Explained {
     key: String,
     value: String,
-    source: Source,
+    source: ValueSource,
     /// The variable of the environment, or the option.
     name: Option<String>,
     file: Option<String>,
@@ -24,20 +24,20 @@ pub(super) struct Explained {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Source {
+enum ValueSource {
     Default,
     File,
     Environment,
     CommandLine,
 }
 
-pub(super) fn explain(ready: &mut Ready, sources: &Sources, arguments: &PlanArgs) -> Vec<Explained> {
-    let mut values = sources.written.in_effect();
-    values.extend(slo::in_effect(&sources.thresholds, &mut ready.problems));
+pub(super) fn explain(ready: &mut ReadyPlan, sources: &PlanSources, arguments: &PlanArgs) -> Vec<Explained> {
+    let mut values = sources.written.effective_values();
+    values.extend(slo::effective_values(&sources.thresholds, &mut ready.problems));
     let mut explained: Vec<Explained> =
         values.into_iter().map(|value| explained(value, &ready.problems)).collect();
     leave_out_phases(&mut explained, ready);
-    for (key, value, option) in said_by_options(arguments) {
+    for (key, value, option) in values_of_options(arguments) {
         put(&mut explained, Explained::option(key, value, option));
     }
     for value in &mut explained {
@@ -46,13 +46,13 @@ pub(super) fn explain(ready: &mut Ready, sources: &Sources, arguments: &PlanArgs
     explained
 }
 
-fn explained(value: InEffect, problems: &Problems) -> Explained {
-    let InEffect { key, value, origin } = value;
+fn explained(value: EffectiveValue, problems: &Problems) -> Explained {
+    let EffectiveValue { key, value, origin } = value;
     let Origin::Written(span) = origin else {
-        return Explained { key, value, source: Source::Default, name: None, file: None, line: None };
+        return Explained { key, value, source: ValueSource::Default, name: None, file: None, line: None };
     };
     let source = problems.source(span.file);
-    let (value, mut names) = with_environment(&value, &|name| std::env::var(name).ok());
+    let (value, mut names) = expand_environment(&value, &|name| std::env::var(name).ok());
     if source.is_option {
         return Explained::option(&key, value, &source.name);
     }
@@ -60,7 +60,7 @@ fn explained(value: InEffect, problems: &Problems) -> Explained {
     Explained {
         key,
         value,
-        source: if names.is_empty() { Source::File } else { Source::Environment },
+        source: if names.is_empty() { ValueSource::File } else { ValueSource::Environment },
         name: (!names.is_empty()).then(|| names.join(", ")),
         file: Some(source.name.clone()),
         line: Some(problems.line(span)),
@@ -68,7 +68,7 @@ fn explained(value: InEffect, problems: &Problems) -> Explained {
 }
 
 /// What the command line says besides `--set`.
-fn said_by_options(arguments: &PlanArgs) -> Vec<(&'static str, String, &'static str)> {
+fn values_of_options(arguments: &PlanArgs) -> Vec<(&'static str, String, &'static str)> {
     let gate = arguments.gate.map(|gate| match gate {
         GateArg::Target => "target",
         GateArg::Acceptable => "acceptable",
@@ -77,14 +77,14 @@ fn said_by_options(arguments: &PlanArgs) -> Vec<(&'static str, String, &'static 
     });
     let stand_in = arguments.stand_in.then(|| "the built-in target, on a free local port".to_owned());
     let phases = (!arguments.phase.is_empty()).then(|| arguments.phase.join(", "));
-    let said = [
+    let options = [
         ("seed", arguments.seed.map(|seed| seed.to_string()), "--seed"),
         ("target.url", arguments.target.clone(), "--target"),
         ("target.url", stand_in, "--stand-in"),
         ("gate.tier", gate.map(str::to_owned), "--gate"),
         ("phases", phases, "--phase"),
     ];
-    said.into_iter().filter_map(|(key, value, option)| Some((key, value?, option))).collect()
+    options.into_iter().filter_map(|(key, value, option)| Some((key, value?, option))).collect()
 }
 
 /// Puts a value in the place of the one of its key, or before those that its key leads to.
@@ -103,7 +103,7 @@ fn put(explained: &mut Vec<Explained>, value: Explained) {
 }
 
 /// A phase that `--phase` does not name has no effect.
-fn leave_out_phases(explained: &mut Vec<Explained>, ready: &Ready) {
+fn leave_out_phases(explained: &mut Vec<Explained>, ready: &ReadyPlan) {
     let runs = |name: &str| ready.phases.iter().any(|id| ready.plan.phases[id.index()].name == name);
     let others: Vec<String> = ready.plan.phases.iter().map(|phase| phase.name.clone()).collect();
     for name in others.iter().filter(|name| !runs(name)) {
@@ -115,15 +115,15 @@ fn leave_out_phases(explained: &mut Vec<Explained>, ready: &Ready) {
 impl Explained {
     fn option(key: &str, value: String, option: &str) -> Self {
         let name = Some(option.to_owned());
-        Self { key: key.to_owned(), value, source: Source::CommandLine, name, file: None, line: None }
+        Self { key: key.to_owned(), value, source: ValueSource::CommandLine, name, file: None, line: None }
     }
 
     /// Where it comes from, in words.
     fn from(&self) -> String {
         match (self.source, &self.name, &self.file, self.line) {
-            (Source::Environment, Some(name), ..) => format!("environment {name}"),
-            (Source::CommandLine, Some(option), ..) => option.clone(),
-            (Source::File, _, Some(file), Some(line)) => format!("{file}:{line}"),
+            (ValueSource::Environment, Some(name), ..) => format!("environment {name}"),
+            (ValueSource::CommandLine, Some(option), ..) => option.clone(),
+            (ValueSource::File, _, Some(file), Some(line)) => format!("{file}:{line}"),
             _ => "default".to_owned(),
         }
     }
@@ -153,13 +153,15 @@ pub(super) fn render(explained: &[Explained]) -> String {
             text.push('\n');
         }
         let from = value.from();
-        let said = format!("{} = {}", value.key, value.value);
+        let assignment = format!("{} = {}", value.key, value.value);
         let room = usize::from(WIDTH).saturating_sub(from.chars().count() + 2);
-        let fits = said.chars().count() <= room;
+        let fits = assignment.chars().count() <= room;
         // Where a long key leaves no room for the value, the source has a line of its own.
         let line = match fits || room >= value.key.chars().count() + 12 {
-            true => format!("{:<room$}  {from}\n", cut(&said, room)),
-            false => format!("{}\n{from:>width$}\n", cut(&said, WIDTH.into()), width = usize::from(WIDTH)),
+            true => format!("{:<room$}  {from}\n", cut(&assignment, room)),
+            false => {
+                format!("{}\n{from:>width$}\n", cut(&assignment, WIDTH.into()), width = usize::from(WIDTH))
+            }
         };
         text.push_str(&line);
     }

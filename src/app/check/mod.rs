@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::app::arguments::{CheckArgs, Format};
+use crate::app::headroom::Headroom;
 use crate::app::load::{load_with_sources, refuse};
-use crate::app::room::Room;
 use crate::app::{hosts, output, preflight};
 use crate::diagnostic::{Code, Diagnostic};
 
@@ -26,13 +26,13 @@ pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     if !arguments.plan.stand_in {
         hosts::check(&mut ready);
     }
-    if ready.problems.refused() {
+    if ready.problems.has_errors() {
         return Ok(refuse(&ready.problems, arguments.plan.format));
     }
-    let room = Room::of(&ready, workers, Path::new("reports"), 0);
-    ready.problems.extend(room.shortages().into_iter().map(|short| {
+    let headroom = Headroom::of(&ready, workers, Path::new("reports"), 0);
+    ready.problems.extend(headroom.shortages().into_iter().map(|short| {
         let help = "what is needed is an estimate: make room, or take it from where there is more";
-        Diagnostic::new(Code::LittleRoom, short).help(help)
+        Diagnostic::new(Code::LowHeadroom, short).help(help)
     }));
     let checked = model::check(&ready);
     let explained = arguments.explain.then(|| explain::explain(&mut ready, &sources, &arguments.plan));
@@ -40,10 +40,10 @@ pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
         Format::Human => {
             output::stderr(&ready.warnings());
             let explained = explained.map_or_else(String::new, |explained| explain::render(&explained));
-            output::stdout(&text::render(&ready, &checked, &room, &explained));
+            output::stdout(&text::render(&ready, &checked, &headroom, &explained));
         }
         Format::Json => {
-            let mut document = model::json(&ready, &checked, &room);
+            let mut document = model::json(&ready, &checked, &headroom);
             if let Some(explained) = explained {
                 document["in_effect"] = serde_json::to_value(explained).expect("it is plain data");
             }

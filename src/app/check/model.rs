@@ -4,8 +4,8 @@ use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::app::load::Ready;
-use crate::app::room::Room;
+use crate::app::headroom::Headroom;
+use crate::app::load::ReadyPlan;
 use crate::diagnostic::to_json;
 use crate::plan::model::{Load, Phase, PhaseId, Wait};
 use crate::slo::objective::{Objective, Statistic, Tier};
@@ -55,35 +55,35 @@ pub(super) struct CheckedObjective {
 }
 
 /// What the phases of a run are together.
-pub(super) struct Totals {
+pub(super) struct RunTotals {
     pub(super) seconds: f64,
     pub(super) requests: Option<f64>,
     pub(super) peak_per_s: Option<f64>,
 }
 
-pub(super) fn totals(ready: &Ready) -> Totals {
+pub(super) fn totals(ready: &ReadyPlan) -> RunTotals {
     let phases = || ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
-    let offers = || ready.phases.iter().map(|id| &ready.offers[id.index()]);
-    let peaks: Option<Vec<f64>> = offers().map(|offer| offer.peak_per_second).collect();
-    Totals {
+    let forecasts = || ready.phases.iter().map(|id| &ready.forecasts[id.index()]);
+    let peaks: Option<Vec<f64>> = forecasts().map(|forecast| forecast.peak_per_second).collect();
+    RunTotals {
         seconds: phases().map(|phase| phase.duration.seconds()).sum(),
-        requests: offers().map(|offer| offer.requests).sum(),
+        requests: forecasts().map(|forecast| forecast.requests).sum(),
         peak_per_s: peaks.map(|peaks| peaks.into_iter().fold(0.0, f64::max)),
     }
 }
 
 /// When a run that starts now ends, but for the drain of its phases.
-pub(super) fn end(ready: &Ready) -> Option<ZonedDateTime> {
+pub(super) fn end(ready: &ReadyPlan) -> Option<ZonedDateTime> {
     ZonedDateTime::now().checked_add(Duration::from_secs_f64(totals(ready).seconds)).ok()
 }
 
-pub(super) fn check(ready: &Ready) -> Vec<CheckedPhase> {
+pub(super) fn check(ready: &ReadyPlan) -> Vec<CheckedPhase> {
     ready.phases.iter().map(|id| checked_phase(ready, *id)).collect()
 }
 
-fn checked_phase(ready: &Ready, id: PhaseId) -> CheckedPhase {
+fn checked_phase(ready: &ReadyPlan, id: PhaseId) -> CheckedPhase {
     let phase = &ready.plan.phases[id.index()];
-    let offer = &ready.offers[id.index()];
+    let forecast = &ready.forecasts[id.index()];
     let objectives = ready.objectives.all.iter().filter(|objective| objective.phase == id);
     CheckedPhase {
         name: phase.name.clone(),
@@ -95,23 +95,23 @@ fn checked_phase(ready: &Ready, id: PhaseId) -> CheckedPhase {
             Load::Open(load) => Some(load.to_string()),
             Load::Closed => None,
         },
-        bound_per_s: offer.per_second,
-        peak_per_s: offer.peak_per_second,
-        requests: offer.requests.map(|requests| requests.round() as u64),
+        bound_per_s: forecast.per_second,
+        peak_per_s: forecast.peak_per_second,
+        requests: forecast.requests.map(|requests| requests.round() as u64),
         waits_unused: phase.load != Load::Closed && waits(ready, phase),
         objectives: objectives.map(|objective| checked_objective(ready, objective)).collect(),
         duration: phase.duration,
     }
 }
 
-fn waits(ready: &Ready, phase: &Phase) -> bool {
+fn waits(ready: &ReadyPlan, phase: &Phase) -> bool {
     phase.mix.iter().any(|(class, _)| ready.plan.classes[class.index()].wait != Wait::Nothing)
 }
 
-fn checked_objective(ready: &Ready, objective: &Objective) -> CheckedObjective {
+fn checked_objective(ready: &ReadyPlan, objective: &Objective) -> CheckedObjective {
     let phase = &ready.plan.phases[objective.phase.index()];
-    let offer = &ready.offers[objective.phase.index()];
-    let proof = offer.proof(objective, phase, &ready.plan.gate);
+    let forecast = &ready.forecasts[objective.phase.index()];
+    let sample_size = forecast.sample_size(objective, phase, &ready.plan.gate);
     let at_gate = objective.gated_limit(ready.plan.gate.tier);
     let count = |number: f64| number.round() as u64;
     CheckedObjective {
@@ -122,21 +122,21 @@ fn checked_objective(ready: &Ready, objective: &Objective) -> CheckedObjective {
         gated: objective.gated,
         tier: at_gate.map(|(tier, _)| match (objective.statistic, tier) {
             (Statistic::Throughput, Tier::Maximum) => "minimum",
-            _ => tier.word(),
+            _ => tier.as_str(),
         }),
         limit: at_gate.map(|(_, limit)| limit),
-        samples: offer.samples(objective, phase).map(count).filter(|_| objective.host.is_none()),
-        counted: proof.of.word(),
-        expected: proof.expected.map(count),
-        needed: proof.needed,
-        can_decide: at_gate.map_or("not judged", |_| proof.chance().word()),
+        samples: forecast.samples(objective, phase).map(count).filter(|_| objective.host.is_none()),
+        counted: sample_size.of.as_str(),
+        expected: sample_size.expected.map(count),
+        needed: sample_size.needed,
+        can_decide: at_gate.map_or("not judged", |_| sample_size.decidability().as_str()),
         requests: objective.statistic.metric().is_none() && objective.statistic.min_length().is_none(),
     }
 }
 
 /// All that is printed, for programs.
-pub(super) fn json(ready: &Ready, phases: &[CheckedPhase], room: &Room) -> Value {
-    let Totals { seconds, requests, peak_per_s } = totals(ready);
+pub(super) fn json(ready: &ReadyPlan, phases: &[CheckedPhase], headroom: &Headroom) -> Value {
+    let RunTotals { seconds, requests, peak_per_s } = totals(ready);
     json!({
         "diagnostics": to_json(&ready.problems)["diagnostics"],
         "plan": ready.plan.name,
@@ -145,8 +145,8 @@ pub(super) fn json(ready: &Ready, phases: &[CheckedPhase], room: &Room) -> Value
         "requests": requests.map(|requests| requests.round() as u64),
         "peak_per_s": peak_per_s,
         "confidence_percent": Share::of_fraction(1.0 - ready.plan.gate.alpha).percent(),
-        "disk": room.disk_json(),
-        "memory": room.memory_json(),
+        "disk": headroom.disk_json(),
+        "memory": headroom.memory_json(),
         "phases": phases,
     })
 }

@@ -1,13 +1,18 @@
 use std::time::Duration;
 
-use crate::app::check::model::{CheckedObjective, CheckedPhase, Totals, end, totals};
-use crate::app::load::Ready;
-use crate::app::room::Room;
-use crate::report::table::light;
-use crate::units::{TimeSpan, amount};
+use crate::app::check::model::{CheckedObjective, CheckedPhase, RunTotals, end, totals};
+use crate::app::headroom::Headroom;
+use crate::app::load::ReadyPlan;
+use crate::report::table::plain_table;
+use crate::units::{TimeSpan, format_amount};
 
-pub(super) fn render(ready: &Ready, phases: &[CheckedPhase], room: &Room, explained: &str) -> String {
-    let mut text = format!("{}\n{}", headline(ready), outlook(ready, room));
+pub(super) fn render(
+    ready: &ReadyPlan,
+    phases: &[CheckedPhase],
+    headroom: &Headroom,
+    explained: &str,
+) -> String {
+    let mut text = format!("{}\n{}", headline(ready), outlook(ready, headroom));
     phases.iter().for_each(|phase| text.push_str(&phase_text(phase)));
     text.push_str(explained);
     text.push_str("\nthe plan is valid; nothing was sent\n");
@@ -30,8 +35,8 @@ fn phase_text(phase: &CheckedPhase) -> String {
 }
 
 /// What a run will be: how long, how many requests, how fast.
-pub(in crate::app) fn headline(ready: &Ready) -> String {
-    let Totals { seconds, requests, peak_per_s } = totals(ready);
+pub(in crate::app) fn headline(ready: &ReadyPlan) -> String {
+    let RunTotals { seconds, requests, peak_per_s } = totals(ready);
     let load = match requests.zip(peak_per_s) {
         Some((requests, peak)) => format!("about {requests:.0} requests, up to {peak:.1}/s"),
         None => "as many requests as the target answers".to_owned(),
@@ -45,18 +50,18 @@ pub(in crate::app) fn headline(ready: &Ready) -> String {
 }
 
 /// When it would end, and what it needs.
-pub(in crate::app) fn outlook(ready: &Ready, room: &Room) -> String {
+pub(in crate::app) fn outlook(ready: &ReadyPlan, headroom: &Headroom) -> String {
     let end = end(ready).map_or_else(String::new, |end| {
         format!("ends at {}, if started now\n", end.strftime("%A, %Y-%m-%d %H:%M:%S %Z"))
     });
-    end + &room.told()
+    end + &headroom.summary()
 }
 
 fn objectives_table(objectives: &[CheckedObjective]) -> String {
     if objectives.is_empty() {
         return "  no objective applies\n".to_owned();
     }
-    let mut table = light(&["objective", "statistic", "judged at", "samples", "needed", "can decide"]);
+    let mut table = plain_table(&["objective", "statistic", "judged at", "samples", "needed", "can decide"]);
     for objective in objectives {
         let CheckedObjective { unit, counted, expected, needed, samples, .. } = objective;
         let of_requests = matches!(*counted, "samples" | "judged seconds") && objective.requests;
@@ -77,10 +82,9 @@ fn objectives_table(objectives: &[CheckedObjective]) -> String {
         table.add_row([
             objective.name.clone(),
             objective.statistic.clone(),
-            objective
-                .tier
-                .zip(objective.limit)
-                .map_or("not judged".to_owned(), |(tier, limit)| format!("{tier} {}", amount(limit, unit))),
+            objective.tier.zip(objective.limit).map_or("not judged".to_owned(), |(tier, limit)| {
+                format!("{tier} {}", format_amount(limit, unit))
+            }),
             counts(expected, of_expected),
             counts(needed, of_needed),
             match objective.can_decide {

@@ -1,11 +1,11 @@
 //! `runner monitor`: looks at this machine again and again, shows it, keeps it in a file and serves it to others.
 
-mod array;
+mod json_array;
+mod metrics_server;
 mod reading;
-mod serving;
+mod sampled_host;
 mod summary;
 mod totals;
-mod watched;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -22,18 +22,18 @@ use crate::app::signals::Signals;
 use crate::app::{failure, output};
 use crate::exit::Ending;
 use crate::resources::metric::Metric;
-use crate::resources::source::{Parts, ProcessName, Source};
+use crate::resources::source::{DeviceFilter, ProcessSelector, Source};
 use crate::units::TimeSpan;
-use array::ArrayFile;
-use reading::{OfProcess, Reading, header};
-use summary::Course;
-use totals::Totals;
-use watched::Watched;
+use json_array::JsonArrayFile;
+use reading::{MonitorReading, ProcessReading, header};
+use sampled_host::SampledHost;
+use summary::MonitorSummary;
+use totals::ByteTotals;
 
 /// Readings are at least and at most so many seconds apart.
-const EVERY: std::ops::RangeInclusive<f64> = 1.0..=60.0;
+const EVERY_RANGE_S: std::ops::RangeInclusive<f64> = 1.0..=60.0;
 /// On a terminal the header stands again above so many lines.
-const LINES: u64 = 20;
+const LINES_PER_HEADER: u64 = 20;
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct MonitorArgs {
@@ -48,7 +48,7 @@ pub(in crate::app) struct MonitorArgs {
     out: Option<PathBuf>,
     /// Look at this process and its children too: `pid 1234`, `file kms.pid` or `port 8008`, where it listens
     #[arg(long, value_name = "SPEC")]
-    process: Option<ProcessName>,
+    process: Option<ProcessSelector>,
     /// Serve what the machine counts at http://ADDR/metrics, as a node_exporter does; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -65,18 +65,18 @@ pub(in crate::app) fn monitor(args: &MonitorArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         // Before anything is said: whoever reads it may send a signal at once.
         let mut signals = Signals::new();
-        let mut monitor = Monitor::begin(args).await?;
+        let mut monitor = MonitorLoop::begin(args).await?;
         let followed = monitor.follow(&mut signals).await;
-        let process = monitor.process.as_ref().map(|(process, _)| process.told.as_str());
+        let process = monitor.process.as_ref().map(|(process, _)| process.name.as_str());
         let gap = if monitor.lines > 0 { "\n" } else { "" };
-        let summed_up = output::data(&format!("{gap}{}", monitor.course.summary(process)));
+        let summed_up = output::try_stdout(&format!("{gap}{}", monitor.summary.render(process)));
         followed?;
         if let Some(array) = &monitor.array {
-            array.still_there()?;
+            array.check_exists()?;
         }
         // Where lines were shown, someone had the readings.
         match summed_up {
-            Err(error) if args.quiet => monitor.lost("summary", &error),
+            Err(error) if args.quiet => monitor.output_lost("summary", &error),
             _ => Ok(()),
         }
         .map(|()| ExitCode::SUCCESS)
@@ -86,7 +86,7 @@ pub(in crate::app) fn monitor(args: &MonitorArgs) -> anyhow::Result<ExitCode> {
 fn check(args: &MonitorArgs) -> anyhow::Result<()> {
     let refused = |message: String| Err(failure(Ending::Refused, message));
     let every = args.every;
-    if !EVERY.contains(&every.seconds()) {
+    if !EVERY_RANGE_S.contains(&every.seconds()) {
         return refused(format!("`--every {every}` cannot be done: write a duration from 1s to 60s"));
     }
     if let Some(lasting) = args.lasting.filter(|lasting| *lasting < every) {
@@ -97,63 +97,65 @@ fn check(args: &MonitorArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Monitor<'a> {
+struct MonitorLoop<'a> {
     args: &'a MonitorArgs,
-    machine: Watched,
-    process: Option<(Watched, Totals)>,
+    machine: SampledHost,
+    process: Option<(SampledHost, ByteTotals)>,
     /// When the machine was looked at first.
     start: Instant,
     /// Times are told in the time that holds here at the beginning, however long it lasts.
     zone: TimeZone,
-    array: Option<ArrayFile>,
-    course: Course,
+    array: Option<JsonArrayFile>,
+    summary: MonitorSummary,
     /// What happened at the reading before: what goes on is said once.
     events: Vec<String>,
     lines: u64,
     /// Whether the header stands again now and then.
-    repeats: bool,
+    repeats_header: bool,
     /// Whether someone still reads the lines.
-    shows: bool,
+    prints_lines: bool,
 }
 
-impl<'a> Monitor<'a> {
+impl<'a> MonitorLoop<'a> {
     /// Takes the first looks, from which readings count, once all else is ready.
     async fn begin(args: &'a MonitorArgs) -> anyhow::Result<Self> {
         let refused = |why: String| failure(Ending::Refused, why);
         if let Some(address) = args.listen {
-            let address = serving::serve(address).await?;
+            let address = metrics_server::serve(address).await?;
             output::stderr(&format!("serving http://{address}/metrics\n"));
         }
-        let mut machine = Watched::open(&Source::Local(Parts::default())).map_err(refused)?;
+        let mut machine = SampledHost::open(&Source::Local(DeviceFilter::default())).map_err(refused)?;
         let mut process = match &args.process {
-            Some(name) => Some(Watched::open(&Source::Process(name.clone())).map_err(refused)?),
+            Some(name) => Some(SampledHost::open(&Source::Process(name.clone())).map_err(refused)?),
             None => None,
         };
         let start = Instant::now();
         let mut events = Vec::new();
-        tell_missing(&machine.begin().await.map_err(refused)?, &machine.told);
+        print_missing(&machine.begin().await.map_err(refused)?, &machine.name);
         if let Some(process) = &mut process {
             match process.begin().await {
-                Ok(missing) => tell_missing(&missing, &process.told),
-                Err(why) if matches!(args.process, Some(ProcessName::Pid(_))) => return Err(refused(why)),
+                Ok(missing) => print_missing(&missing, &process.name),
+                Err(why) if matches!(args.process, Some(ProcessSelector::Pid(_))) => {
+                    return Err(refused(why));
+                }
                 Err(why) => {
                     output::stderr(&format!("{why}; it is looked for at each reading\n"));
-                    events.push(format!("{}: {why}", process.told));
+                    events.push(format!("{}: {why}", process.name));
                 }
             }
         }
         Ok(Self {
             args,
             machine,
-            process: process.map(|process| (process, Totals::default())),
+            process: process.map(|process| (process, ByteTotals::default())),
             start,
             zone: TimeZone::fixed(ZonedDateTime::now().offset()),
-            array: args.out.as_deref().map(ArrayFile::create).transpose()?,
-            course: Course::default(),
+            array: args.out.as_deref().map(JsonArrayFile::create).transpose()?,
+            summary: MonitorSummary::default(),
             events,
             lines: 0,
-            repeats: std::io::stdout().is_terminal(),
-            shows: !args.quiet,
+            repeats_header: std::io::stdout().is_terminal(),
+            prints_lines: !args.quiet,
         })
     }
 
@@ -177,19 +179,19 @@ impl<'a> Monitor<'a> {
 
     async fn read(&mut self) -> anyhow::Result<()> {
         let machine = self.machine.read().await;
-        let so_far = self.course.totals.add(&machine);
+        let so_far = self.summary.totals.add(&machine);
         let mut events = machine.events.clone();
         let mut of_process = None;
         if let Some((process, totals)) = &mut self.process {
             let interval = process.read().await;
-            events.extend(interval.events.iter().map(|event| format!("{}: {event}", process.told)));
+            events.extend(interval.events.iter().map(|event| format!("{}: {event}", process.name)));
             let so_far = totals.add(&interval);
-            of_process = Some(OfProcess { interval, so_far });
+            of_process = Some(ProcessReading { interval, so_far });
         }
         let at = Timestamp::now().to_zoned_datetime(self.zone.clone());
-        let reading = Reading { at, machine, so_far, process: of_process, events };
-        self.course.add(&reading);
-        self.tell(&reading);
+        let reading = MonitorReading { at, machine, so_far, process: of_process, events };
+        self.summary.add(&reading);
+        self.print_events(&reading);
         if let Some(array) = &mut self.array {
             array.push(&reading.object())?;
         }
@@ -197,38 +199,38 @@ impl<'a> Monitor<'a> {
     }
 
     /// Says what has happened and did not go on from before.
-    fn tell(&mut self, reading: &Reading) {
+    fn print_events(&mut self, reading: &MonitorReading) {
         for event in reading.events.iter().filter(|event| !self.events.contains(event)) {
             output::stderr(&format!("{} {event}\n", reading.at.strftime("%H:%M:%S")));
         }
         self.events.clone_from(&reading.events);
     }
 
-    fn show(&mut self, reading: &Reading) -> anyhow::Result<()> {
-        if !self.shows {
+    fn show(&mut self, reading: &MonitorReading) -> anyhow::Result<()> {
+        if !self.prints_lines {
             return Ok(());
         }
-        let headed = self.lines == 0 || self.repeats && self.lines.is_multiple_of(LINES);
+        let headed = self.lines == 0 || self.repeats_header && self.lines.is_multiple_of(LINES_PER_HEADER);
         let header = if headed { header(self.process.is_some()) } else { String::new() };
         self.lines += 1;
-        let Err(error) = output::data(&(header + &reading.line())) else { return Ok(()) };
-        self.shows = false;
-        self.lost("readings", &error)
+        let Err(error) = output::try_stdout(&(header + &reading.line())) else { return Ok(()) };
+        self.prints_lines = false;
+        self.output_lost("readings", &error)
     }
 
     /// Something could not be written to standard output; an error where that was the only place for it.
-    fn lost(&self, what: &str, error: &std::io::Error) -> anyhow::Result<()> {
+    fn output_lost(&self, label: &str, error: &std::io::Error) -> anyhow::Result<()> {
         if self.array.is_some() || self.args.listen.is_some() {
             return Ok(());
         }
-        let message = format!("could not write the {what} to standard output, and nowhere else: {error}");
+        let message = format!("could not write the {label} to standard output, and nowhere else: {error}");
         Err(failure(Ending::Unwritten, message))
     }
 }
 
-fn tell_missing(missing: &[(Metric, String)], told: &str) {
+fn print_missing(missing: &[(Metric, String)], name: &str) {
     for (metric, why) in missing {
-        output::stderr(&format!("{told} gives no `{}`: {why}\n", metric.word()));
+        output::stderr(&format!("{name} gives no `{}`: {why}\n", metric.as_str()));
     }
 }
 

@@ -3,36 +3,36 @@
 use jiff::ZonedDateTime;
 use serde_json::{Value, json};
 
-use crate::app::monitor::totals::SoFar;
-use crate::app::monitor::watched::Interval;
+use crate::app::monitor::sampled_host::IntervalReading;
+use crate::app::monitor::totals::BytesSoFar;
 use crate::resources::metric::Metric;
 
 const MIB: f64 = (1 << 20) as f64;
 const GIB: f64 = (1 << 30) as f64;
 /// What stands for a value that could not be had.
-const NONE: &str = "–";
+const MISSING: &str = "–";
 
 /// A reading of the machine and, where one is watched, of a process.
-pub(super) struct Reading {
+pub(super) struct MonitorReading {
     pub(super) at: ZonedDateTime,
-    pub(super) machine: Interval,
-    pub(super) so_far: SoFar,
-    pub(super) process: Option<OfProcess>,
+    pub(super) machine: IntervalReading,
+    pub(super) so_far: BytesSoFar,
+    pub(super) process: Option<ProcessReading>,
     /// What happened, in words.
     pub(super) events: Vec<String>,
 }
 
 /// A reading of a process.
-pub(super) struct OfProcess {
-    pub(super) interval: Interval,
-    pub(super) so_far: SoFar,
+pub(super) struct ProcessReading {
+    pub(super) interval: IntervalReading,
+    pub(super) so_far: BytesSoFar,
 }
 
-impl Reading {
+impl MonitorReading {
     /// The object; what could not be had is null.
     pub(super) fn object(&self) -> Value {
         let of = |metric| self.machine.values.of(metric);
-        let covers = Some(self.machine.covers).filter(|covers| *covers > 0.0);
+        let covered_s = Some(self.machine.covered_s).filter(|covered_s| *covered_s > 0.0);
         let mut object = json!({
             "timestamp": self.at.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
             "cpu_percent": number(of(Metric::Cpu)),
@@ -42,7 +42,7 @@ impl Reading {
             "disk_write_mb": size(self.so_far.written, MIB),
             "network_sent_mb": size(self.so_far.sent, MIB),
             "network_recv_mb": size(self.so_far.received, MIB),
-            "interval_s": number(covers),
+            "interval_s": number(covered_s),
             "steal_percent": number(of(Metric::Steal)),
             "swap_percent": number(of(Metric::Swap)),
             "disk_io_percent": number(of(Metric::DiskIo)),
@@ -86,7 +86,7 @@ impl Reading {
     }
 }
 
-impl OfProcess {
+impl ProcessReading {
     fn object(&self) -> Value {
         let of = |metric| self.interval.values.of(metric);
         json!({
@@ -140,7 +140,7 @@ fn rate(bytes: Option<f64>) -> String {
 }
 
 fn text(value: Option<String>) -> String {
-    value.unwrap_or_else(|| NONE.to_owned())
+    value.unwrap_or_else(|| MISSING.to_owned())
 }
 
 #[cfg(test)]
@@ -148,23 +148,23 @@ mod tests {
     use super::*;
     use crate::resources::reading::Values;
 
-    fn reading(values: Values, covers: f64) -> Reading {
-        let of_process = Interval { covers, values: Values::default(), events: Vec::new() };
-        Reading {
+    fn reading(values: Values, covered_s: f64) -> MonitorReading {
+        let of_process = IntervalReading { covered_s, values: Values::default(), events: Vec::new() };
+        MonitorReading {
             at: "2026-03-01T09:05:07.25+01:00[+01:00]".parse().unwrap(),
-            machine: Interval { covers, values, events: Vec::new() },
-            so_far: SoFar { read: Some(3.0 * MIB), ..SoFar::default() },
-            process: Some(OfProcess { interval: of_process, so_far: SoFar::default() }),
+            machine: IntervalReading { covered_s, values, events: Vec::new() },
+            so_far: BytesSoFar { read: Some(3.0 * MIB), ..BytesSoFar::default() },
+            process: Some(ProcessReading { interval: of_process, so_far: BytesSoFar::default() }),
             events: Vec::new(),
         }
     }
 
     #[test]
-    fn what_could_not_be_had_is_null_and_never_nought() {
-        let mut nothing = reading(Values::nothing("gone"), 0.0);
-        nothing.so_far = SoFar::default();
-        nothing.events = vec!["gone".to_owned()];
-        let object = nothing.object();
+    fn a_missing_value_is_null_and_never_zero() {
+        let mut failed = reading(Values::failed("gone"), 0.0);
+        failed.so_far = BytesSoFar::default();
+        failed.events = vec!["gone".to_owned()];
+        let object = failed.object();
         for (key, value) in object.as_object().unwrap() {
             match key.as_str() {
                 "timestamp" => assert_eq!(*value, "2026-03-01T09:05:07.250+01:00"),

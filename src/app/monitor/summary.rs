@@ -2,26 +2,26 @@
 
 use std::fmt::Write;
 
-use crate::app::monitor::reading::{OfProcess, Reading};
-use crate::app::monitor::totals::{Total, Totals};
+use crate::app::monitor::reading::{MonitorReading, ProcessReading};
+use crate::app::monitor::totals::{ByteTotal, ByteTotals};
 use crate::resources::metric::Metric;
-use crate::units::{amount, short};
+use crate::units::{format_amount, format_number};
 
 /// All readings so far, added up.
 #[derive(Default)]
-pub(super) struct Course {
+pub(super) struct MonitorSummary {
     readings: u64,
     seconds: f64,
     cpu: Average,
     memory: Average,
     /// Of the machine.
-    pub(super) totals: Totals,
-    process: OfOne,
+    pub(super) totals: ByteTotals,
+    process: ProcessAverages,
 }
 
 /// The same of a process.
 #[derive(Default)]
-struct OfOne {
+struct ProcessAverages {
     cpu: Average,
     memory: Average,
 }
@@ -43,57 +43,61 @@ impl Average {
         }
     }
 
-    fn told(&self, unit: &str) -> String {
+    fn text(&self, unit: &str) -> String {
         if self.count == 0.0 {
             return "none could be had".to_owned();
         }
-        format!("average {}, peak {}", amount(self.sum / self.count, unit), amount(self.peak, unit))
+        format!(
+            "average {}, peak {}",
+            format_amount(self.sum / self.count, unit),
+            format_amount(self.peak, unit)
+        )
     }
 }
 
-impl Course {
-    pub(super) fn add(&mut self, reading: &Reading) {
+impl MonitorSummary {
+    pub(super) fn add(&mut self, reading: &MonitorReading) {
         let of = |metric| reading.machine.values.of(metric);
         self.readings += 1;
-        self.seconds += reading.machine.covers;
+        self.seconds += reading.machine.covered_s;
         self.cpu.add(of(Metric::Cpu));
         self.memory.add(of(Metric::Memory));
-        if let Some(OfProcess { interval, .. }) = &reading.process {
+        if let Some(ProcessReading { interval, .. }) = &reading.process {
             self.process.cpu.add(interval.values.of(Metric::Cpu));
             self.process.memory.add(interval.values.of(Metric::ProcessMemory));
         }
     }
 
     /// The summary, for people; `process` is what the watched one is called.
-    pub(super) fn summary(&self, process: Option<&str>) -> String {
+    pub(super) fn render(&self, process: Option<&str>) -> String {
         if self.readings == 0 {
             return "no reading was made: there is nothing to sum up\n".to_owned();
         }
-        let Totals { read, written, sent, received } = self.totals;
+        let ByteTotals { read, written, sent, received } = self.totals;
         let readings = if self.readings == 1 { "1 reading" } else { &format!("{} readings", self.readings) };
-        let mut text = format!("duration   {} hours, {readings}\n", short(self.seconds / 3600.0));
+        let mut text = format!("duration   {} hours, {readings}\n", format_number(self.seconds / 3600.0));
         let rows = [
-            ("CPU", self.cpu.told("%")),
-            ("memory", self.memory.told("%")),
+            ("CPU", self.cpu.text("%")),
+            ("memory", self.memory.text("%")),
             ("disk", format!("{} read, {} written", total(read), total(written))),
             ("network", format!("{} received, {} sent", total(received), total(sent))),
         ];
-        for (what, told) in rows {
-            writeln!(text, "{what:<11}{told}").expect("a text takes all that is written to it");
+        for (label, value) in rows {
+            writeln!(text, "{label:<11}{value}").expect("a text takes all that is written to it");
         }
         if let Some(process) = process {
-            let OfOne { cpu, memory } = &self.process;
-            text += &format!("{process}\n  CPU      {}\n  memory   {}\n", cpu.told("%"), memory.told("B"));
+            let ProcessAverages { cpu, memory } = &self.process;
+            text += &format!("{process}\n  CPU      {}\n  memory   {}\n", cpu.text("%"), memory.text("B"));
         }
         text
     }
 }
 
-fn total(total: Total) -> String {
-    match (total.bytes(), total.lost) {
+fn total(total: ByteTotal) -> String {
+    match (total.bytes(), total.is_partial) {
         (None, _) => "unknown".to_owned(),
-        (Some(bytes), false) => amount(bytes, "B"),
-        (Some(bytes), true) => format!("at least {}", amount(bytes, "B")),
+        (Some(bytes), false) => format_amount(bytes, "B"),
+        (Some(bytes), true) => format!("at least {}", format_amount(bytes, "B")),
     }
 }
 
@@ -102,17 +106,17 @@ mod tests {
     use jiff::ZonedDateTime;
 
     use super::*;
-    use crate::app::monitor::totals::SoFar;
-    use crate::app::monitor::watched::Interval;
+    use crate::app::monitor::sampled_host::IntervalReading;
+    use crate::app::monitor::totals::BytesSoFar;
     use crate::resources::reading::Values;
 
-    fn reading(measured: Vec<(Metric, f64)>) -> Reading {
+    fn reading(measured: Vec<(Metric, f64)>) -> MonitorReading {
         let values = Values { measured, ..Values::default() };
-        let machine = Interval { covers: 3600.0, values, events: Vec::new() };
-        Reading {
+        let machine = IntervalReading { covered_s: 3600.0, values, events: Vec::new() };
+        MonitorReading {
             at: ZonedDateTime::UNIX_EPOCH,
             machine,
-            so_far: SoFar::default(),
+            so_far: BytesSoFar::default(),
             process: None,
             events: Vec::new(),
         }
@@ -120,23 +124,23 @@ mod tests {
 
     #[test]
     fn averages_are_of_the_readings_that_have_a_value() {
-        let mut course = Course::default();
+        let mut summary = MonitorSummary::default();
         for cpu in [Some(10.0), None, Some(30.0)] {
             let cpu = cpu.map(|cpu| (Metric::Cpu, cpu));
             let reading = reading(cpu.into_iter().chain([(Metric::DiskRead, 1e6)]).collect());
-            course.totals.add(&reading.machine);
-            course.add(&reading);
+            summary.totals.add(&reading.machine);
+            summary.add(&reading);
         }
         let expected = "duration   3 hours, 3 readings\n\
                         CPU        average 20 %, peak 30 %\n\
                         memory     none could be had\n\
                         disk       10.1GiB read, unknown written\n\
                         network    unknown received, unknown sent\n";
-        assert_eq!(course.summary(None), expected);
+        assert_eq!(summary.render(None), expected);
     }
 
     #[test]
     fn without_a_reading_there_is_no_summary() {
-        assert!(Course::default().summary(None).starts_with("no reading was made"));
+        assert!(MonitorSummary::default().render(None).starts_with("no reading was made"));
     }
 }

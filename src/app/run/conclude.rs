@@ -1,29 +1,35 @@
 use jiff::Timestamp;
 
 use crate::app::arguments::Format;
-use crate::app::load::Ready;
+use crate::app::load::ReadyPlan;
 use crate::app::output;
-use crate::app::run::guard::EndedEarly;
-use crate::app::run::{Outcome, Run, folder};
+use crate::app::run::early_stop::EndedEarly;
+use crate::app::run::{Run, RunOutcome, folder};
 use crate::exit::{self, Ending};
 use crate::generator;
 use crate::measure::summary::Summary;
 use crate::plan::model::PhaseId;
 use crate::plan::{Decision, GateTier, Inconclusive};
 use crate::report::model::EndedEarlyReport;
-use crate::report::{self, Facts};
-use crate::slo::judge::{Judged, Length, Terms, judge};
+use crate::report::{self, RunFacts};
+use crate::slo::judge::{Judgement, Policy, RunLength, judge};
 
 impl Run<'_> {
     /// Judges, writes and prints the report; returns how the run ended.
-    pub(super) fn conclude(&mut self, outcome: &Outcome) -> Ending {
-        let Ready { plan, objectives, .. } = &self.ready;
+    pub(super) fn conclude(&mut self, outcome: &RunOutcome) -> Ending {
+        let ReadyPlan { plan, objectives, .. } = &self.ready;
         let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
         let invalid: Vec<Option<String>> = outcome.checks.iter().map(|of| generator::invalid(of)).collect();
-        let rounds: Vec<f64> = self.ready.offers.iter().map(|offer| offer.round_seconds).collect();
-        let terms =
-            Terms { gate: &plan.gate, length: self.length, invalid: &invalid, rounds: &rounds, aborted };
-        let judged = judge(&objectives.all, &outcome.summary, terms);
+        let cycle_seconds: Vec<f64> =
+            self.ready.forecasts.iter().map(|forecast| forecast.cycle_seconds).collect();
+        let policy = Policy {
+            gate: &plan.gate,
+            length: self.length,
+            invalid: &invalid,
+            cycle_seconds: &cycle_seconds,
+            aborted,
+        };
+        let judged = judge(&objectives.all, &outcome.summary, policy);
         let contradictions = self.contradictions(outcome);
         let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
         endings.extend(outcome.ending);
@@ -35,7 +41,7 @@ impl Run<'_> {
         self.notices.extend(contradictions);
         self.notices.extend(report::notices(plan, &outcome.summary));
         let ran: Vec<PhaseId> = outcome.phases.iter().map(|run| run.phase).collect();
-        self.notices.extend(report::notices_of_hosts(plan, &objectives.all, &ran));
+        self.notices.extend(report::host_notices(plan, &objectives.all, &ran));
         let proves =
             plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
         let nothing = !judged.iter().flatten().any(|judged| judged.gated);
@@ -43,16 +49,16 @@ impl Run<'_> {
             self.notices
                 .push("no gated objective applies to what was run, so there is nothing to pass".to_owned());
         }
-        if proves && self.length == Length::Full {
-            self.notices.extend(report::spells(plan, &outcome.summary));
+        if proves && self.length == RunLength::Full {
+            self.notices.extend(report::slow_spell_notice(plan, &outcome.summary));
         }
-        let mut ending = Ending::first(endings);
+        let mut ending = Ending::most_severe(endings);
         let mut report = self.report(&judged, outcome, ending);
         if let Some(folder) = &self.folder {
             let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
             if let Err(error) = folder::write(folder, "report.json", &json) {
                 output::stderr(&format!("error: {error:#}\n"));
-                ending = Ending::first([ending, Ending::Unwritten]);
+                ending = Ending::most_severe([ending, Ending::Unwritten]);
                 report = self.report(&judged, outcome, ending);
             }
         }
@@ -65,13 +71,18 @@ impl Run<'_> {
             Format::Human => output::stdout(&report::console::render(&report)),
         }
         if let Some(folder) = &self.folder {
-            self.talk(&format!("report: {}\n", folder.join("report.json").display()));
+            self.print_status(&format!("report: {}\n", folder.join("report.json").display()));
         }
         ending
     }
 
-    fn report(&self, judged: &[Option<Judged>], outcome: &Outcome, ending: Ending) -> report::model::Report {
-        let facts = Facts {
+    fn report(
+        &self,
+        judged: &[Option<Judgement>],
+        outcome: &RunOutcome,
+        ending: Ending,
+    ) -> report::model::Report {
+        let facts = RunFacts {
             seed: self.seed,
             started_at: self.started_at,
             ended_at: Timestamp::now(),
@@ -88,7 +99,7 @@ impl Run<'_> {
     }
 
     fn ended_early(&self, ended: &EndedEarly) -> EndedEarlyReport {
-        let Ready { plan, objectives, .. } = &self.ready;
+        let ReadyPlan { plan, objectives, .. } = &self.ready;
         EndedEarlyReport {
             by: if ended.objective.is_some() { "abort" } else { "breaker" },
             objective: ended.objective.map(|index| objectives.all[index].name.clone()),
@@ -99,7 +110,7 @@ impl Run<'_> {
     }
 
     /// Where the numbers of a phase do not add up.
-    fn contradictions(&self, outcome: &Outcome) -> Vec<String> {
+    fn contradictions(&self, outcome: &RunOutcome) -> Vec<String> {
         use crate::plan::model::Load;
         let phases = self.ready.plan.phases.iter().zip(&outcome.summary.phases);
         let found = phases.filter(|(_, counted)| counted.ran.is_some()).filter_map(|(phase, counted)| {
@@ -110,12 +121,12 @@ impl Run<'_> {
     }
 
     /// What the objectives come to, before anything else is considered.
-    fn of_objectives(&self, judged: &[Option<Judged>], summary: &Summary) -> Ending {
+    fn of_objectives(&self, judged: &[Option<Judgement>], summary: &Summary) -> Ending {
         let gate = &self.ready.plan.gate;
         let nothing_gated = !judged.iter().flatten().any(|judged| judged.gated);
         let ending = match exit::of_objectives(judged.iter().flatten()) {
             Ending::Passed if nothing_gated && gate.tier != GateTier::Nothing => Ending::Inconclusive,
-            Ending::Passed if self.length == Length::Rehearsed => rehearsed(summary),
+            Ending::Passed if self.length == RunLength::Rehearsed => rehearsed(summary),
             ending => ending,
         };
         match ending {

@@ -15,8 +15,8 @@ pub(super) fn create(
     plan: &str,
     at: jiff::Timestamp,
 ) -> anyhow::Result<(PathBuf, Option<String>)> {
-    let told = |path: &Path| format!("could not make the folder `{}`", path.display());
-    std::fs::create_dir_all(out).with_context(|| told(out))?;
+    let failed_to_make = |path: &Path| format!("could not make the folder `{}`", path.display());
+    std::fs::create_dir_all(out).with_context(|| failed_to_make(out))?;
     let name = format!("{plan}-{}", at.strftime("%Y%m%d-%H%M%S"));
     for number in 1.. {
         let name = if number == 1 { name.clone() } else { format!("{name}-{number}") };
@@ -30,7 +30,7 @@ pub(super) fn create(
                 ));
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).with_context(|| told(&path)),
+            Err(error) => return Err(error).with_context(|| failed_to_make(&path)),
         }
     }
     unreachable!("there are more numbers than folders")
@@ -48,11 +48,11 @@ fn point_latest_at(out: &Path, name: &str) -> std::io::Result<()> {
 /// Writes a file of the run, whole or not at all.
 pub(super) fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let path = folder.join(name);
-    let beside = folder.join(format!(".{name}"));
-    let written = File::create(&beside).and_then(|mut file| {
+    let temporary = folder.join(format!(".{name}"));
+    let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    let renamed = written.and_then(|()| std::fs::rename(&beside, &path));
+    let renamed = written.and_then(|()| std::fs::rename(&temporary, &path));
     renamed.with_context(|| format!("could not write the report to `{}`", path.display()))
 }

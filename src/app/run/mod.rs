@@ -1,11 +1,11 @@
 //! `runner PLAN`: runs a plan, judges it, writes reports and exits with the verdict.
 
 mod conclude;
+mod early_stop;
 mod folder;
-mod guard;
-mod machine;
 mod progress;
 mod request_log;
+mod self_usage;
 #[cfg(test)]
 #[path = "../../../tests/simulated_clock/mod.rs"]
 mod simulated_clock;
@@ -20,45 +20,45 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::app::arguments::RunArgs;
 use crate::app::check::{headline, outlook};
+use crate::app::headroom::Headroom;
 use crate::app::hosts;
-use crate::app::load::{Ready, load, refuse};
+use crate::app::load::{ReadyPlan, load, refuse};
 use crate::app::output;
 use crate::app::preflight;
-use crate::app::room::Room;
 use crate::app::signals::Signals;
-use crate::app::target::StandInProcess;
+use crate::app::stand_in_process::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEvent, StopHandle};
 use crate::exit::Ending;
 use crate::generator::{self, Check};
 use crate::journal::format::Manifest;
-use crate::journal::{self, writer::Writer};
+use crate::journal::{self, writer::JournalWriter};
+use crate::measure::indicator::Limits;
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::{PhaseRun, Summary};
-use crate::measure::watch::Limits;
 use crate::monitor::Watcher;
 use crate::plan::model::{PhaseId, Plan};
 use crate::plan::rehearse;
 use crate::report;
 use crate::session::{Failpoint, Session};
-use crate::slo::judge::Length;
+use crate::slo::judge::RunLength;
 use crate::slo::objective::Objective;
-use guard::{EndedEarly, Guard};
-use machine::ThisProcess;
+use early_stop::{EarlyStopper, EndedEarly};
 use progress::Progress;
 use request_log::RequestLog;
+use self_usage::ProcessUsage;
 
 /// A run about to start.
 struct Run<'r> {
     arguments: &'r RunArgs,
-    ready: Ready,
-    room: Room,
+    ready: ReadyPlan,
+    headroom: Headroom,
     seed: u64,
     workers: u16,
-    length: Length,
+    length: RunLength,
     started_at: Timestamp,
-    target_is_here: bool,
+    target_is_local: bool,
     dialer: Dialer,
     /// Whether time is the machine's, which only tests change.
     real_time: bool,
@@ -68,7 +68,7 @@ struct Run<'r> {
 }
 
 /// What came of a run.
-struct Outcome {
+struct RunOutcome {
     summary: Summary,
     phases: Vec<PhaseRun>,
     /// The generator's own checks, by phase of the plan.
@@ -78,7 +78,7 @@ struct Outcome {
     ended_early: Option<EndedEarly>,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// Nothing was sent, or nothing is known of it.
     fn without_load(ending: Ending) -> Self {
         Self {
@@ -103,29 +103,29 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut run = Run::prepare(arguments, ready, length, dialer);
     run.notices.extend(untried);
-    let ending = runtime.block_on(async { run.go(Signals::new()).await });
+    let ending = runtime.block_on(async { run.execute(Signals::new()).await });
     Ok(ExitCode::from(ending.code()))
 }
 
 /// Reads and checks the plan, and shortens it for a rehearsal. Where it is refused, all problems are shown and the exit
 /// code is returned as the error.
-fn ready(arguments: &RunArgs) -> Result<(Ready, Length), ExitCode> {
+fn ready(arguments: &RunArgs) -> Result<(ReadyPlan, RunLength), ExitCode> {
     let mut ready = load(&arguments.plan)?;
-    let length = shrink(&mut ready, arguments);
+    let length = apply_rehearsal(&mut ready, arguments);
     preflight::connections(&mut ready, workers(arguments));
     if !arguments.plan.stand_in {
         hosts::check(&mut ready);
     }
-    if ready.problems.refused() {
+    if ready.problems.has_errors() {
         return Err(refuse(&ready.problems, arguments.plan.format));
     }
     Ok((ready, length))
 }
 
 /// Points a plan at the stand-in, its target and its hosts; returns what of it is not tried.
-fn stand_in_for(stand_in: &StandInProcess, ready: &mut Ready) -> Vec<String> {
-    let unspoken = stand_in.become_target_of(&mut ready.plan.target);
-    unspoken.into_iter().chain(hosts::become_stand_in(ready, stand_in)).collect()
+fn stand_in_for(stand_in: &StandInProcess, ready: &mut ReadyPlan) -> Vec<String> {
+    let untried = stand_in.replace_target(&mut ready.plan.target);
+    untried.into_iter().chain(hosts::replace_hosts(ready, stand_in)).collect()
 }
 
 /// Threads that send: one per core, unless the command line says how many.
@@ -139,8 +139,8 @@ fn log_limit(arguments: &RunArgs) -> usize {
 }
 
 /// Shrinks the plan for a rehearsal.
-fn shrink(ready: &mut Ready, arguments: &RunArgs) -> Length {
-    let Some(total) = arguments.rehearse else { return Length::Full };
+fn apply_rehearsal(ready: &mut ReadyPlan, arguments: &RunArgs) -> RunLength {
+    let Some(total) = arguments.rehearse else { return RunLength::Full };
     let phases = ready.phases.len() as f64;
     if total.seconds() < 2.0 * phases {
         let place = ready.problems.add_option("--rehearse", &total.to_string());
@@ -155,15 +155,15 @@ fn shrink(ready: &mut Ready, arguments: &RunArgs) -> Length {
     rehearse(&mut ready.plan, &ready.phases, total);
     let after = lengths(&ready.plan);
     ready.objectives.shrink(|phase| after[phase.index()] / before[phase.index()]);
-    ready.offers = crate::offer::offer(&ready.plan);
-    Length::Rehearsed
+    ready.forecasts = crate::forecast::forecast(&ready.plan);
+    RunLength::Rehearsed
 }
 
 impl<'r> Run<'r> {
-    fn prepare(arguments: &'r RunArgs, mut ready: Ready, length: Length, dialer: Dialer) -> Self {
+    fn prepare(arguments: &'r RunArgs, mut ready: ReadyPlan, length: RunLength, dialer: Dialer) -> Self {
         let started_at = Timestamp::now();
-        let target_is_here = hosts::is_here(&ready.plan.target.url) == Some(true);
-        if let Some(monitor) = ready.plan.monitor.as_mut().filter(|_| target_is_here) {
+        let target_is_local = hosts::is_here(&ready.plan.target.url) == Some(true);
+        if let Some(monitor) = ready.plan.monitor.as_mut().filter(|_| target_is_local) {
             hosts::add(monitor, &ready.plan.target.url);
         }
         let workers = workers(arguments);
@@ -180,17 +180,17 @@ impl<'r> Run<'r> {
                 None
             }
         };
-        let room = Room::of(&ready, workers, &arguments.out, log_limit(arguments));
-        notices.extend(room.shortages());
+        let headroom = Headroom::of(&ready, workers, &arguments.out, log_limit(arguments));
+        notices.extend(headroom.shortages());
         Self {
             arguments,
             ready,
-            room,
+            headroom,
             seed,
             workers,
             length,
             started_at,
-            target_is_here,
+            target_is_local,
             folder,
             notices,
             dialer,
@@ -198,40 +198,40 @@ impl<'r> Run<'r> {
         }
     }
 
-    async fn go(mut self, mut signals: Signals) -> Ending {
-        self.talk(&self.ready.warnings());
+    async fn execute(mut self, mut signals: Signals) -> Ending {
+        self.print_status(&self.ready.warnings());
         if let Some(insecure) = report::insecure(&self.ready.plan) {
             output::stderr(&format!("warning: {insecure}\n"));
         }
-        self.talk(&format!(
+        self.print_status(&format!(
             "{}\n{}target {}, seed {}, {} workers\n",
             headline(&self.ready),
-            outlook(&self.ready, &self.room),
+            outlook(&self.ready, &self.headroom),
             self.ready.plan.secrets.redact(&self.ready.plan.target.url.to_string()),
             self.seed,
             self.workers
         ));
         for notice in &self.notices {
-            self.talk(&format!("notice: {notice}\n"));
+            self.print_status(&format!("notice: {notice}\n"));
         }
         let unready = match self.wait_for_target(&mut signals).await {
             None => self.wait_for_hosts(&mut signals).await,
             ending => ending,
         };
         let outcome = match unready {
-            Some(ending) => Outcome::without_load(ending),
+            Some(ending) => RunOutcome::without_load(ending),
             None => match self.load_target(&mut signals).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     output::stderr(&format!("error: {error:#}\n"));
-                    Outcome::without_load(Ending::Internal)
+                    RunOutcome::without_load(Ending::Internal)
                 }
             },
         };
         self.conclude(&outcome)
     }
 
-    fn talk(&self, text: &str) {
+    fn print_status(&self, text: &str) {
         if !self.arguments.quiet {
             output::stderr(text);
         }
@@ -252,7 +252,7 @@ impl<'r> Run<'r> {
 
     /// Looks whether the hosts that are judged can be read; says how the run ends if they cannot.
     async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<Ending> {
-        let Ready { plan, objectives, phases, .. } = &self.ready;
+        let ReadyPlan { plan, objectives, phases, .. } = &self.ready;
         let monitor = plan.monitor.as_ref()?;
         let judged = |objective: &&Objective| {
             let read = objective.host.is_some() && phases.contains(&objective.phase);
@@ -260,12 +260,12 @@ impl<'r> Run<'r> {
         };
         let judged: Vec<&Objective> = objectives.all.iter().filter(judged).collect();
         let unread = tokio::select! {
-            unread = hosts::cannot_be_read(monitor, &judged, &plan.secrets) => unread,
+            unread = hosts::unreadable_hosts(monitor, &judged, &plan.secrets) => unread,
             signal = signals.next() => return Some(Ending::Interrupted(signal)),
         };
         if self.arguments.plan.stand_in {
             // It is not the plan's fault that this machine is not like the one that is meant.
-            unread.iter().for_each(|why| self.talk(&format!("notice: {why}\n")));
+            unread.iter().for_each(|why| self.print_status(&format!("notice: {why}\n")));
             return None;
         }
         for why in &unread {
@@ -274,12 +274,12 @@ impl<'r> Run<'r> {
         (!unread.is_empty()).then_some(Ending::Unavailable)
     }
 
-    async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<Outcome> {
+    async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<RunOutcome> {
         let plan = Arc::new(self.ready.plan.clone());
-        let watches = self.ready.objectives.watches.clone();
-        let ledger = Ledger::new(&plan, watches, usize::from(self.workers));
+        let indicators = self.ready.objectives.indicators.clone();
+        let ledger = Ledger::new(&plan, indicators, usize::from(self.workers));
         let log_path = self.arguments.log_requests.as_deref();
-        let target_is_here = self.target_is_here;
+        let target_is_local = self.target_is_local;
         let (sender, mut events) = unbounded_channel();
         let watched = plan.monitor.is_some();
         let watcher = watched.then(|| Watcher::start(&plan, sender.downgrade())).transpose();
@@ -289,30 +289,31 @@ impl<'r> Run<'r> {
         let mut journal = self.journal();
         let mut log = self.request_log(log_path, &plan);
         let objectives = self.ready.objectives.all.clone();
-        let facts = generator::Facts { plan: &plan, objectives: &objectives, target_is_here };
+        let context = generator::CheckContext { plan: &plan, objectives: &objectives, target_is_local };
         let checks =
-            |id: PhaseId, summary: &Summary| generator::checks(facts, id, &summary.phases[id.index()]);
-        let alibi = |id: PhaseId, summary: &Summary| generator::invalid(&checks(id, summary)).is_none();
-        let mut guard = Guard::new(&plan, &objectives, &alibi, stop.clone());
-        let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut guard];
+            |id: PhaseId, summary: &Summary| generator::checks(context, id, &summary.phases[id.index()]);
+        let generator_holds =
+            |id: PhaseId, summary: &Summary| generator::invalid(&checks(id, summary)).is_none();
+        let mut early_stop = EarlyStopper::new(&plan, &objectives, &generator_holds, stop.clone());
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut early_stop];
         observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
         observers.extend(watcher.as_mut().map(|watcher| -> &mut dyn Observer { watcher }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
         let failpoint = self.arguments.failpoint.map(Failpoint::from);
-        let this_process = ThisProcess::new();
+        let this_process = ProcessUsage::new();
         let mut session =
-            Session { ledger, observers, self_use: &this_process, failpoint, phases: Vec::new() };
+            Session { ledger, observers, self_usage: &this_process, failpoint, phases: Vec::new() };
         let interrupted = until_it_ends(&mut session, &mut events, signals, &stop).await;
         let summary = session.ledger.summary().clone();
         let phases = std::mem::take(&mut session.phases);
         drop(session);
         progress.finish();
-        let failed = journal.as_ref().and_then(Writer::failure);
+        let failed = journal.as_ref().and_then(JournalWriter::failure);
         self.notices.extend(failed.map(|why| format!("the run's windows are not whole on disk: {why}")));
         self.notices.extend(log.as_ref().and_then(RequestLog::notice));
         let phase_ids = (0..).map(PhaseId).take(summary.phases.len());
         let checks = phase_ids.map(|id| checks(id, &summary)).collect();
-        Ok(Outcome { summary, phases, checks, ending: interrupted, ended_early: guard.into_ended() })
+        Ok(RunOutcome { summary, phases, checks, ending: interrupted, ended_early: early_stop.into_ended() })
     }
 
     fn job(&self, plan: &Arc<Plan>, limits: &Limits) -> Job {
@@ -325,13 +326,13 @@ impl<'r> Run<'r> {
             workers: usize::from(self.workers),
             limits: Arc::new(limits.clone()),
             // One more than will be written, so that the log can say that it is not whole.
-            log_room: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
+            log_capacity: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
             verbose: self.arguments.verbose,
             real_time: self.real_time,
         }
     }
 
-    fn journal(&self) -> Option<Writer> {
+    fn journal(&self) -> Option<JournalWriter> {
         let plan = &self.ready.plan;
         let manifest = Manifest {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
@@ -341,7 +342,7 @@ impl<'r> Run<'r> {
             workers: self.workers,
         };
         let folder = self.folder.as_ref()?;
-        Some(Writer::create(&folder.join(journal::FILE), manifest))
+        Some(JournalWriter::create(&folder.join(journal::FILE_NAME), manifest))
     }
 
     fn request_log<'p>(
@@ -355,7 +356,7 @@ impl<'r> Run<'r> {
             Err(error) => {
                 let notice =
                     format!("requests are not logged: could not write `{}`: {error}", path.display());
-                self.talk(&format!("notice: {notice}\n"));
+                self.print_status(&format!("notice: {notice}\n"));
                 self.notices.push(notice);
                 None
             }

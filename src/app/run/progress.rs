@@ -25,8 +25,8 @@ pub(super) struct Progress<'p> {
 impl<'p> Progress<'p> {
     pub(super) fn new(plan: &'p Plan, quiet: bool) -> Self {
         let now = Instant::now();
-        let lively = !quiet && output::stderr_is_lively();
-        let bar = lively.then(|| {
+        let is_interactive = !quiet && output::stderr_is_interactive();
+        let bar = is_interactive.then(|| {
             let style = ProgressStyle::with_template("{msg:32!} {wide_bar} {percent:>3}% {prefix}");
             ProgressBar::new(1).with_style(style.expect("the template is a constant"))
         });
@@ -51,16 +51,16 @@ impl<'p> Progress<'p> {
     fn advance(&mut self) {
         let Some(phase) = self.phase else { return };
         let phase = &self.plan.phases[phase.index()];
-        let told = format!("{} requests, {} errors", self.requests, self.errors);
+        let counts_text = format!("{} requests, {} errors", self.requests, self.errors);
         if let Some(bar) = &self.bar {
             let micros = u64::try_from(self.phase_started.elapsed().as_micros()).unwrap_or(u64::MAX);
             bar.set_position(micros.min(phase.duration.micros()));
-            bar.set_prefix(told);
+            bar.set_prefix(counts_text);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let elapsed = Duration::from_secs(self.phase_started.elapsed().as_secs());
             let elapsed = crate::units::TimeSpan::from(elapsed);
-            self.say(&format!("{}: {elapsed} of {}, {told}\n", phase.name, phase.duration));
+            self.say(&format!("{}: {elapsed} of {}, {counts_text}\n", phase.name, phase.duration));
         }
     }
 
@@ -92,8 +92,8 @@ impl Observer for Progress<'_> {
                 self.advance();
             }
             RunEvent::PhaseEnded { .. } => self.phase = None,
-            RunEvent::Read(_) => {}
-            RunEvent::Told(text) => self.say(&format!("{text}\n")),
+            RunEvent::HostReading(_) => {}
+            RunEvent::Verbose(text) => self.say(&format!("{text}\n")),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::plan::model::Plan;
 pub(super) struct RequestLog<'p> {
     plan: &'p Plan,
     file: BufWriter<File>,
-    room: usize,
+    lines_left: usize,
     left_out: u64,
     failure: Option<String>,
 }
@@ -21,7 +21,7 @@ pub(super) struct RequestLog<'p> {
 impl<'p> RequestLog<'p> {
     pub(super) fn create(path: &Path, limit: usize, plan: &'p Plan) -> std::io::Result<Self> {
         let file = BufWriter::new(File::create(path)?);
-        Ok(Self { plan, file, room: limit, left_out: 0, failure: None })
+        Ok(Self { plan, file, lines_left: limit, left_out: 0, failure: None })
     }
 
     /// What the reader of the log should know.
@@ -45,7 +45,7 @@ impl<'p> RequestLog<'p> {
             "finished_ms": ms(sample.finished),
             "outcome": match sample.outcome {
                 Outcome::Succeeded => "succeeded",
-                Outcome::Failed(kind) => kind.word(),
+                Outcome::Failed(kind) => kind.as_str(),
             },
             "bytes": sample.bytes,
         });
@@ -57,14 +57,14 @@ impl Observer for RequestLog<'_> {
     fn observe(&mut self, event: &RunEvent, _: &Summary) {
         let RunEvent::Recorded { batch, log } = event else { return };
         for sample in log {
-            if self.room == 0 {
+            if self.lines_left == 0 {
                 self.left_out += 1;
                 continue;
             }
-            self.room -= 1;
+            self.lines_left -= 1;
             if let Err(error) = self.write(batch.phase, sample) {
                 self.failure.get_or_insert(error.to_string());
-                self.room = 0;
+                self.lines_left = 0;
             }
         }
         if let Err(error) = self.file.flush() {

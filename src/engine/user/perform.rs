@@ -5,205 +5,216 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::engine::alarm::Meeting;
-use crate::engine::user::life::User;
-use crate::engine::user::prepared::{Hop, Outgoing, Prepared};
-use crate::engine::user::stage::Exchange;
-use crate::engine::user::turn::{Made, Turn};
-use crate::engine::wire::connection::{Answer, Connection, Keep, Pause, Reading, Reused};
+use crate::engine::timer::Precision;
+use crate::engine::user::context::Exchange;
+use crate::engine::user::intent::{Intent, Performed};
+use crate::engine::user::prepared::{OutgoingRequest, Prepared, Redirect};
+use crate::engine::user::virtual_user::User;
+use crate::engine::wire::connection::{
+    Connection, Keep, Pause, ReadOptions, ReceivedResponse, ReusedBuffers,
+};
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::socket::Opened;
+use crate::engine::wire::socket::ConnectionSetup;
 use crate::measure::sample::{Outcome, Sample};
-use crate::plan::draw::{Draw, Occasion};
-use crate::plan::expect::Finding;
-use crate::plan::template::Facts;
+use crate::plan::expect::CheckResult;
+use crate::plan::random::{RandomStream, StreamKey};
+use crate::plan::template::RenderContext;
 
 /// The moments of an attempt, as far as it got.
 #[derive(Default)]
-struct Sent {
+struct Attempt {
     connect: Option<Duration>,
     first_byte: Option<Instant>,
     /// What is only kept to be looked at.
-    shown: Option<Box<Shown>>,
+    details: Option<Box<WireDetails>>,
 }
 
 /// How a request was really sent.
 #[derive(Default)]
-struct Shown {
-    opened: Option<Opened>,
+struct WireDetails {
+    opened: Option<ConnectionSetup>,
     /// With the user's cookies; `None` where it was not sent.
     headers: Option<http::HeaderMap>,
 }
 
 /// What was found in an answer.
 #[derive(Default)]
-struct Found {
-    answer: Option<Answer>,
-    findings: Vec<Finding>,
+struct Inspection {
+    response: Option<ReceivedResponse>,
+    findings: Vec<CheckResult>,
     captured: Vec<(String, String)>,
-    hop: Option<Hop>,
+    redirect: Option<Redirect>,
 }
 
 impl User {
     /// Makes requests in order, each intended at the end of the one before; a failed one is the last. The first one is
     /// already expected. What a stop of the run cuts short has not succeeded.
-    pub(in crate::engine) async fn make(
+    pub(in crate::engine) async fn perform(
         &mut self,
         steps: &[Prepared],
-        mut turn: Turn,
-        draw: &mut Draw,
-    ) -> Made {
-        let stage = Rc::clone(&self.stage);
-        let mut made = Made { finished: turn.intended, succeeded: true, lag: Duration::ZERO };
+        mut intent: Intent,
+        draw: &mut RandomStream,
+    ) -> Performed {
+        let context = Rc::clone(&self.context);
+        let mut performed = Performed { finished: intent.intended, succeeded: true, lag: Duration::ZERO };
         for (index, step) in steps.iter().enumerate() {
             if index > 0 {
                 // Whoever leaves because the run stops still says all of its goodbye.
-                if stage.stop.is_set() && !matches!(turn.occasion, Occasion::Stop(..)) {
-                    made.succeeded = false;
+                if context.stop.is_set() && !matches!(intent.stream_key, StreamKey::Stop(..)) {
+                    performed.succeeded = false;
                     break;
                 }
-                turn = Turn { intended: made.finished, user_wait: Duration::ZERO, ..turn };
-                stage.expect(turn.intended);
+                intent = Intent { intended: performed.finished, user_wait: Duration::ZERO, ..intent };
+                context.expect(intent.intended);
             }
-            let lag = made.lag;
-            made = self.request(step, turn, draw).await;
-            made.lag += lag;
-            if !made.succeeded {
+            let lag = performed.lag;
+            performed = self.request(step, intent, draw).await;
+            performed.lag += lag;
+            if !performed.succeeded {
                 break;
             }
         }
-        made
+        performed
     }
 
     /// Makes one request, and those that it is redirected to.
-    async fn request(&mut self, prepared: &Prepared, mut turn: Turn, draw: &mut Draw) -> Made {
-        let stage = Rc::clone(&self.stage);
-        self.be_far_away(turn).await;
-        let facts = Facts {
+    async fn request(
+        &mut self,
+        prepared: &Prepared,
+        mut intent: Intent,
+        draw: &mut RandomStream,
+    ) -> Performed {
+        let context = Rc::clone(&self.context);
+        self.sleep_latency(intent).await;
+        let facts = RenderContext {
             user: self.number,
-            row: stage.numbering.row(turn.occasion),
-            captured: &self.memory.captured,
-            sequence: stage.numbering.of(stage.phase, turn.occasion),
+            row: context.numbering.row(intent.stream_key),
+            captured: &self.state.captured,
+            sequence: context.numbering.of(context.phase, intent.stream_key),
             now: &jiff::Timestamp::now,
         };
         let reused = match &mut self.connection {
             Some(connection) => &mut connection.reused,
-            None => &mut Reused::default(),
+            None => &mut ReusedBuffers::default(),
         };
         let mut outgoing = prepared.render(reused, draw, &facts);
-        let mut hops = stage.target.redirects;
+        let mut redirects_left = context.target.redirects;
         let mut lag = Duration::ZERO;
         loop {
-            let (mut made, hop) = self.one(prepared, &mut outgoing, hops, turn).await;
-            made.lag += lag;
-            lag = made.lag;
-            let Some(hop) = hop else { return made };
-            hops -= 1;
-            turn = Turn { intended: made.finished, user_wait: Duration::ZERO, ..turn };
-            stage.expect(turn.intended);
-            self.be_far_away(turn).await;
-            outgoing = Ok(*hop.outgoing);
+            let (mut performed, redirect) =
+                self.attempt(prepared, &mut outgoing, redirects_left, intent).await;
+            performed.lag += lag;
+            lag = performed.lag;
+            let Some(redirect) = redirect else { return performed };
+            redirects_left -= 1;
+            intent = Intent { intended: performed.finished, user_wait: Duration::ZERO, ..intent };
+            context.expect(intent.intended);
+            self.sleep_latency(intent).await;
+            outgoing = Ok(*redirect.outgoing);
         }
     }
 
     /// Sleeps the network latency of a request.
-    async fn be_far_away(&mut self, turn: Turn) {
+    async fn sleep_latency(&mut self, intent: Intent) {
         if !self.latency.is_zero() {
             self.rest(Pause::Short);
-            self.stage.until(turn.intended + turn.user_wait + self.latency, Meeting::Closely).await;
+            self.context.until(intent.intended + intent.user_wait + self.latency, Precision::Coarse).await;
         }
     }
 
     /// Makes exactly one request and records it.
-    async fn one(
+    async fn attempt(
         &mut self,
         prepared: &Prepared,
-        outgoing: &mut Result<Outgoing, Fault>,
-        hops: u16,
-        turn: Turn,
-    ) -> (Made, Option<Hop>) {
-        let stage = Rc::clone(&self.stage);
-        let mut sent = Sent::default();
+        outgoing: &mut Result<OutgoingRequest, Fault>,
+        redirects_left: u16,
+        intent: Intent,
+    ) -> (Performed, Option<Redirect>) {
+        let context = Rc::clone(&self.context);
+        let mut sent = Attempt::default();
         let kept = outgoing.as_ref().ok().filter(|_| self.keeps_requests()).cloned().map(Box::new);
         let result = match outgoing {
             Ok(outgoing) => self.exchange(prepared, outgoing, &mut sent).await,
             Err(fault) => Err(fault.clone()),
         };
         let finished = Instant::now();
-        let mut found = Found::default();
-        let result =
-            result.and_then(|answer| self.look(prepared, kept.as_deref(), (answer, hops), &mut found));
+        let mut inspection = Inspection::default();
+        let result = result.and_then(|response| {
+            self.inspect(prepared, kept.as_deref(), (response, redirects_left), &mut inspection)
+        });
         let sample = Sample {
             operation: prepared.operation,
-            intended: turn.intended,
-            sent: stage.clock.offset(sent.first_byte.unwrap_or(finished)),
-            finished: stage.clock.offset(finished),
-            user_wait: turn.user_wait,
+            intended: intent.intended,
+            sent: context.clock.offset(sent.first_byte.unwrap_or(finished)),
+            finished: context.clock.offset(finished),
+            user_wait: intent.user_wait,
             latency: self.latency,
             connect: sent.connect,
             outcome: result.as_ref().map_or_else(|fault| Outcome::Failed(fault.kind), |_| Outcome::Succeeded),
             bytes: *result.as_ref().unwrap_or(&0),
-            purpose: turn.purpose,
+            purpose: intent.purpose,
         };
-        stage.record(self.number, &sample, result.as_ref().err());
-        let made = Made { finished: sample.finished, succeeded: result.is_ok(), lag: sample.send_lag() };
-        let hop = found.hop.take();
-        if let Some(witness) = &stage.witness {
-            let mut request = kept.map(|outgoing| outgoing.shown());
-            let Shown { opened, headers } = sent.shown.map(|shown| *shown).unwrap_or_default();
+        context.record(self.number, &sample, result.as_ref().err());
+        let performed =
+            Performed { finished: sample.finished, succeeded: result.is_ok(), lag: sample.send_lag() };
+        let redirect = inspection.redirect.take();
+        if let Some(exchange_log) = &context.exchange_log {
+            let mut request = kept.map(|outgoing| outgoing.to_parts());
+            let WireDetails { opened, headers } = sent.details.map(|details| *details).unwrap_or_default();
             if let (Some((request, _)), Some(headers)) = (&mut request, headers) {
                 *request.headers_mut() = headers;
             }
-            let head_at = found.answer.as_ref().and_then(|answer| answer.content.as_ref()?.head_at);
-            witness.borrow_mut().push(Exchange {
+            let head_at =
+                inspection.response.as_ref().and_then(|response| response.content.as_ref()?.head_at);
+            exchange_log.borrow_mut().push(Exchange {
                 request,
                 opened,
                 sample,
-                head_at: head_at.map(|at| stage.clock.offset(at)),
-                answer: found.answer,
-                findings: found.findings,
-                captured: found.captured,
+                head_at: head_at.map(|at| context.clock.offset(at)),
+                response: inspection.response,
+                findings: inspection.findings,
+                captured: inspection.captured,
                 failure: result.err().map(|fault| fault.text),
             });
         }
-        (made, hop)
+        (performed, redirect)
     }
 
     /// Sends a request over the user's connection, which is made where there is none, and reads the answer.
     async fn exchange(
         &mut self,
         prepared: &Prepared,
-        outgoing: &mut Outgoing,
-        sent: &mut Sent,
-    ) -> Result<Answer, Fault> {
-        let stage = Rc::clone(&self.stage);
-        sent.shown = stage.witness.is_some().then(Box::default);
-        if !self.reuse().await {
+        outgoing: &mut OutgoingRequest,
+        sent: &mut Attempt,
+    ) -> Result<ReceivedResponse, Fault> {
+        let context = Rc::clone(&self.context);
+        sent.details = context.exchange_log.is_some().then(Box::default);
+        if !self.has_usable_connection().await {
             let began = Instant::now();
-            let opening = Connection::open(&stage.dialer, stage.target.connect_timeout.duration());
+            let opening = Connection::open(&context.dialer, context.target.connect_timeout.duration());
             // It takes more memory than all else that a user does, and is rare.
             let opened = Box::pin(opening).await;
             sent.connect = Some(began.elapsed());
             let (connection, opened) = opened?;
             self.keep(Ok(connection));
-            if let Some(shown) = &mut sent.shown {
-                shown.opened = Some(opened);
+            if let Some(details) = &mut sent.details {
+                details.opened = Some(opened);
             }
         }
         let request = &mut outgoing.request;
-        self.memory.send_cookies(&stage.target.url, request);
-        if let Some(shown) = &mut sent.shown {
-            shown.headers = Some(request.headers().clone());
+        self.state.send_cookies(&context.target.url, request);
+        if let Some(details) = &mut sent.details {
+            details.headers = Some(request.headers().clone());
         }
         let keep = match self.keeps_requests() {
-            _ if prepared.looks_inside() || stage.witness.is_some() => Keep::Whole,
+            _ if prepared.inspects_body() || context.exchange_log.is_some() => Keep::Whole,
             true => Keep::Head,
             false => Keep::Nothing,
         };
-        let reading = Reading { keep, most: prepared.expect.max_bytes };
+        let options = ReadOptions { keep, max_bytes: prepared.expect.max_bytes };
         let connection = self.connection.as_mut().expect("it was just made");
         let (result, first_byte) =
-            connection.exchange(request, reading, stage.target.timeout.duration(), &stage.alarm).await;
+            connection.exchange(request, options, context.target.timeout.duration(), &context.timer).await;
         sent.first_byte = Some(first_byte);
         if result.is_err() {
             // After a failure nobody knows what is still on the wire.
@@ -214,55 +225,55 @@ impl User {
 
     /// Whether requests are needed again when they have been sent.
     fn keeps_requests(&self) -> bool {
-        self.stage.target.redirects > 0 || self.memory.has_cookies() || self.stage.witness.is_some()
+        self.context.target.redirects > 0 || self.state.has_cookies() || self.context.exchange_log.is_some()
     }
 
     /// Looks at an answer: whether it leads elsewhere, is the expected one, and what of it is to be kept. Returns the
     /// size of its body.
-    fn look(
+    fn inspect(
         &mut self,
         prepared: &Prepared,
-        outgoing: Option<&Outgoing>,
-        (answer, hops): (Answer, u16),
-        found: &mut Found,
+        outgoing: Option<&OutgoingRequest>,
+        (response, redirects_left): (ReceivedResponse, u16),
+        inspection: &mut Inspection,
     ) -> Result<u64, Fault> {
-        let target = &self.stage.target;
-        let bytes = answer.bytes;
-        if let (Some(outgoing), Some(content)) = (outgoing, &answer.content) {
-            self.memory.keep_cookies(&target.url, outgoing.request.uri(), &content.headers);
+        let target = &self.context.target;
+        let bytes = response.bytes;
+        if let (Some(outgoing), Some(content)) = (outgoing, &response.content) {
+            self.state.keep_cookies(&target.url, outgoing.request.uri(), &content.headers);
         }
-        let leads_on = target.redirects > 0 && Hop::is_one(answer.status);
-        let result = if let Some(outgoing) = outgoing.filter(|_| leads_on) {
-            let hop = outgoing.redirected(&answer, &target.url, target.http, hops);
-            hop.map(|hop| found.hop = Some(hop))
+        let is_redirect = target.redirects > 0 && Redirect::is_redirect_status(response.status);
+        let result = if let Some(outgoing) = outgoing.filter(|_| is_redirect) {
+            let redirect = outgoing.redirected(&response, &target.url, target.http, redirects_left);
+            redirect.map(|redirect| inspection.redirect = Some(redirect))
         } else {
-            let json = prepared.needs_json().then(|| serde_json::from_slice(answer.body()).ok()).flatten();
-            if self.stage.witness.is_some() {
-                found.findings = prepared.findings(&answer, json.as_ref());
+            let json = prepared.needs_json().then(|| serde_json::from_slice(response.body()).ok()).flatten();
+            if self.context.exchange_log.is_some() {
+                inspection.findings = prepared.findings(&response, json.as_ref());
             }
-            let checked = prepared.check(&answer, json.as_ref());
-            checked.and_then(|()| self.memory.capture(&prepared.captures, json.as_ref()))
+            let checked = prepared.check(&response, json.as_ref());
+            checked.and_then(|()| self.state.capture(&prepared.captures, json.as_ref()))
         };
-        if self.stage.witness.is_some() && result.is_ok() && found.hop.is_none() {
-            let value = |slot: usize| self.memory.captured[slot].as_ref().map(ToString::to_string);
+        if self.context.exchange_log.is_some() && result.is_ok() && inspection.redirect.is_none() {
+            let value = |slot: usize| self.state.captured[slot].as_ref().map(ToString::to_string);
             let captures = prepared.captures.iter();
-            found.captured =
+            inspection.captured =
                 captures.filter_map(|capture| Some((capture.name.clone(), value(capture.slot)?))).collect();
         }
-        if self.stage.witness.is_some() {
-            found.answer = Some(answer);
+        if self.context.exchange_log.is_some() {
+            inspection.response = Some(response);
         }
         result.map(|()| bytes)
     }
 
     /// Whether there is a connection that can still be used.
-    async fn reuse(&mut self) -> bool {
+    async fn has_usable_connection(&mut self) -> bool {
         let usable = match &mut self.connection {
             Some(connection) => connection.is_usable().await,
             None => false,
         };
         if !usable && self.connection.take().is_some() {
-            self.stage.tell(|| format!("user {}: the connection was closed", self.number));
+            self.context.verbose_log(|| format!("user {}: the connection was closed", self.number));
         }
         usable
     }

@@ -7,22 +7,22 @@ use http_body_util::Full;
 use serde_json::Value;
 use url::Url;
 
-use crate::engine::wire::connection::{Answer, Reused};
+use crate::engine::wire::connection::{ReceivedResponse, ReusedBuffers};
 use crate::engine::wire::fault::Fault;
 use crate::measure::sample::ErrorKind;
-use crate::plan::draw::Draw;
-use crate::plan::expect::{Expect, Finding};
+use crate::plan::expect::{CheckResult, Expectation};
 use crate::plan::model::{
     Capture, Cookies, HttpVersion, OperationId, Plan, Request, Target, TargetUrl, UserClass,
 };
-use crate::plan::template::{Facts, Template};
+use crate::plan::random::RandomStream;
+use crate::plan::template::{RenderContext, Template};
 use crate::units::TimeSpan;
 
 /// Memory for texts up to this length is used again.
-const LARGEST_REUSED: usize = 64 << 10;
+const MAX_REUSED_BYTES: usize = 64 << 10;
 
 /// A user class, ready to be performed.
-pub(in crate::engine) struct Behaviour {
+pub(in crate::engine) struct PreparedClass {
     cumulative_weights: Vec<f64>,
     /// The place of its first task among all tasks of the plan.
     first_task: usize,
@@ -39,15 +39,15 @@ pub(in crate::engine) struct Behaviour {
 pub(in crate::engine) struct Prepared {
     pub(in crate::engine) operation: OperationId,
     /// All that is constant: where there are no holes, it is the whole request.
-    constant: Outgoing,
-    drawn: Drawn,
-    pub(super) expect: Expect,
+    constant: OutgoingRequest,
+    templates: TemplatedParts,
+    pub(super) expect: Expectation,
     pub(super) captures: Vec<Capture>,
 }
 
 /// The parts of a request that are rendered for every task.
 #[derive(Default)]
-struct Drawn {
+struct TemplatedParts {
     uri: Option<Template>,
     headers: Vec<(HeaderName, Template)>,
     body: Option<Template>,
@@ -55,27 +55,27 @@ struct Drawn {
 
 /// A request with its holes filled.
 #[derive(Debug, Clone)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingRequest {
     pub(super) request: http::Request<Full<Bytes>>,
     /// Its body once more: what is handed to a connection does not show it again.
     body: Bytes,
 }
 
 /// Where an answer leads.
-pub(super) struct Hop {
-    pub(super) outgoing: Box<Outgoing>,
+pub(super) struct Redirect {
+    pub(super) outgoing: Box<OutgoingRequest>,
 }
 
-impl Behaviour {
+impl PreparedClass {
     /// The behaviour of each class of a plan.
     pub(in crate::engine) fn of_classes(plan: &Plan) -> Vec<Self> {
         let mut first_task = 0;
-        let behaviours = plan.classes.iter().map(|class| {
-            let behaviour = Self::new(class, &plan.target, first_task);
+        let prepared_classes = plan.classes.iter().map(|class| {
+            let prepared = Self::new(class, &plan.target, first_task);
             first_task += class.tasks.len();
-            behaviour
+            prepared
         });
-        behaviours.collect()
+        prepared_classes.collect()
     }
 
     fn new(class: &UserClass, target: &Target, first_task: usize) -> Self {
@@ -95,11 +95,11 @@ impl Behaviour {
     }
 
     /// Draws what to do: a task, by its place among all tasks of the plan, and what it is this time.
-    pub(in crate::engine) fn choose(&self, draw: &mut Draw) -> (usize, &[Prepared]) {
-        let drawn = draw.weighted(&self.cumulative_weights);
-        let task = &self.tasks[drawn];
+    pub(in crate::engine) fn choose(&self, draw: &mut RandomStream) -> (usize, &[Prepared]) {
+        let chosen = draw.weighted(&self.cumulative_weights);
+        let task = &self.tasks[chosen];
         let choice = if task.len() == 1 { &task[0] } else { &task[draw.index(task.len())] };
-        (self.first_task + drawn, choice)
+        (self.first_task + chosen, choice)
     }
 }
 
@@ -120,17 +120,17 @@ impl Prepared {
         };
         let product = HeaderValue::from_static(concat!("runner/", env!("CARGO_PKG_VERSION")));
         headers.entry(USER_AGENT).or_insert(product);
-        let mut drawn = Drawn::default();
+        let mut templates = TemplatedParts::default();
         for (name, value) in &request.headers {
             match value.constant().map(HeaderValue::from_maybe_shared) {
                 Some(Ok(value)) => {
                     headers.insert(name, value);
                 }
-                _ => drawn.headers.push((name.clone(), value.clone())),
+                _ => templates.headers.push((name.clone(), value.clone())),
             }
         }
         if let Some(kind) = request.content_type
-            && !drawn.headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
+            && !templates.headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
         {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
         }
@@ -142,16 +142,16 @@ impl Prepared {
         *constant.headers_mut() = headers;
         match path.constant().map(Uri::from_maybe_shared) {
             Some(Ok(uri)) => *constant.uri_mut() = uri,
-            _ => drawn.uri = Some(path),
+            _ => templates.uri = Some(path),
         }
         let body = request.body.as_ref().map_or_else(|| Some(Bytes::new()), Template::constant);
         if body.is_none() {
-            drawn.body.clone_from(&request.body);
+            templates.body.clone_from(&request.body);
         }
         Self {
             operation: request.operation,
-            constant: Outgoing::new(constant, body.unwrap_or_default()),
-            drawn,
+            constant: OutgoingRequest::new(constant, body.unwrap_or_default()),
+            templates,
             expect: request.expect.clone(),
             captures: request.captures.clone(),
         }
@@ -160,23 +160,23 @@ impl Prepared {
     /// The request with its holes filled; drawn in the order path, headers, body.
     pub(super) fn render(
         &self,
-        reused: &mut Reused,
-        draw: &mut Draw,
-        facts: &Facts<'_>,
-    ) -> Result<Outgoing, Fault> {
+        reused: &mut ReusedBuffers,
+        draw: &mut RandomStream,
+        facts: &RenderContext<'_>,
+    ) -> Result<OutgoingRequest, Fault> {
         // Lists and texts were looked at before the run: only a captured value can be unfit.
-        let unfit = |what: &str| {
-            Fault::new(ErrorKind::Unexpected, format!("a captured value does not fit into the {what}"))
+        let unusable = |part: &str| {
+            Fault::new(ErrorKind::Unexpected, format!("a captured value does not fit into the {part}"))
         };
         let mut outgoing = self.constant.copy(&mut reused.headers);
-        let Drawn { uri, headers, body } = &self.drawn;
+        let TemplatedParts { uri, headers, body } = &self.templates;
         if let Some(uri) = uri {
             let rendered = rendered(uri, &mut reused.text, draw, facts)?;
-            *outgoing.request.uri_mut() = Uri::from_maybe_shared(rendered).map_err(|_| unfit("path"))?;
+            *outgoing.request.uri_mut() = Uri::from_maybe_shared(rendered).map_err(|_| unusable("path"))?;
         }
         for (name, value) in headers {
             let rendered = rendered(value, &mut reused.text, draw, facts)?;
-            let value = HeaderValue::from_maybe_shared(rendered).map_err(|_| unfit("header"))?;
+            let value = HeaderValue::from_maybe_shared(rendered).map_err(|_| unusable("header"))?;
             outgoing.request.headers_mut().insert(name, value);
         }
         if let Some(body) = body {
@@ -186,8 +186,8 @@ impl Prepared {
     }
 
     /// Whether the body of an answer is looked into.
-    pub(super) fn looks_inside(&self) -> bool {
-        self.expect.looks_inside() || !self.captures.is_empty()
+    pub(super) fn inspects_body(&self) -> bool {
+        self.expect.inspects_body() || !self.captures.is_empty()
     }
 
     /// Whether it is read as JSON.
@@ -196,8 +196,8 @@ impl Prepared {
     }
 
     /// Whether an answer is the expected one.
-    pub(super) fn check(&self, answer: &Answer, json: Option<&Value>) -> Result<(), Fault> {
-        let status = answer.status;
+    pub(super) fn check(&self, response: &ReceivedResponse, json: Option<&Value>) -> Result<(), Fault> {
+        let status = response.status;
         if !self.expect.status.accept(status) {
             let kind = match status.as_u16() {
                 500.. => ErrorKind::Status5xx,
@@ -206,39 +206,39 @@ impl Prepared {
             };
             return Err(Fault::new(kind, format!("HTTP status {status}")));
         }
-        match self.expect.mismatch(answer.body(), json) {
+        match self.expect.mismatch(response.body(), json) {
             Some(why) => Err(Fault::new(ErrorKind::Unexpected, why)),
             None => Ok(()),
         }
     }
 
     /// Everything that is expected of an answer, and what was found.
-    pub(super) fn findings(&self, answer: &Answer, json: Option<&Value>) -> Vec<Finding> {
-        let accepted = self.expect.status.accept(answer.status);
-        let status = Finding {
+    pub(super) fn findings(&self, response: &ReceivedResponse, json: Option<&Value>) -> Vec<CheckResult> {
+        let accepted = self.expect.status.accept(response.status);
+        let status = CheckResult {
             expected: format!("the status to be {}", self.expect.status),
-            instead: (!accepted).then(|| answer.status.as_u16().to_string()),
+            actual: (!accepted).then(|| response.status.as_u16().to_string()),
         };
-        std::iter::once(status).chain(self.expect.findings(answer.body(), json)).collect()
+        std::iter::once(status).chain(self.expect.findings(response.body(), json)).collect()
     }
 }
 
 fn rendered(
     template: &Template,
     text: &mut BytesMut,
-    draw: &mut Draw,
-    facts: &Facts<'_>,
+    draw: &mut RandomStream,
+    facts: &RenderContext<'_>,
 ) -> Result<Bytes, Fault> {
     text.reserve(template.expected_length());
     let rendered = template.render(text, draw, facts);
     // A large one is not kept: with many users that would be much.
-    let text = if text.len() > LARGEST_REUSED { std::mem::take(text) } else { text.split() }.freeze();
+    let text = if text.len() > MAX_REUSED_BYTES { std::mem::take(text) } else { text.split() }.freeze();
     rendered.map(|()| text).map_err(|missing| {
         Fault::new(ErrorKind::Unexpected, format!("`{}` has not been captured", missing.0))
     })
 }
 
-impl Outgoing {
+impl OutgoingRequest {
     fn new(head: http::Request<()>, body: Bytes) -> Self {
         Self { request: head.map(|()| Full::new(body.clone())), body }
     }
@@ -265,7 +265,7 @@ impl Outgoing {
     }
 
     /// What is shown of it.
-    pub(super) fn shown(&self) -> (http::Request<()>, Bytes) {
+    pub(super) fn to_parts(&self) -> (http::Request<()>, Bytes) {
         (self.request.clone().map(drop), self.body.clone())
     }
 
@@ -273,17 +273,17 @@ impl Outgoing {
     /// GET without a body; 307 and 308 keep method and body.
     pub(super) fn redirected(
         &self,
-        answer: &Answer,
+        response: &ReceivedResponse,
         target: &TargetUrl,
         http: HttpVersion,
-        hops: u16,
-    ) -> Result<Hop, Fault> {
+        redirects_left: u16,
+    ) -> Result<Redirect, Fault> {
         let blocked =
-            |why: String| Fault::new(ErrorKind::Blocked, format!("HTTP status {}: {why}", answer.status));
-        if hops == 0 {
+            |why: String| Fault::new(ErrorKind::Blocked, format!("HTTP status {}: {why}", response.status));
+        if redirects_left == 0 {
             return Err(blocked("no more redirects are followed".to_owned()));
         }
-        let location = answer.header(&LOCATION).and_then(|location| location.to_str().ok());
+        let location = response.header(&LOCATION).and_then(|location| location.to_str().ok());
         let location = location.ok_or_else(|| blocked("it does not say where to".to_owned()))?;
         let here = target.url_of(self.request.uri());
         let there = here.join(location).map_err(|error| blocked(format!("`{location}`: {error}")))?;
@@ -299,7 +299,7 @@ impl Outgoing {
         *next.request.uri_mut() =
             uri.parse().map_err(|_| blocked(format!("`{location}` cannot be asked for")))?;
         let method = self.request.method();
-        let becomes_get = match answer.status {
+        let becomes_get = match response.status {
             StatusCode::SEE_OTHER => *method != Method::GET && *method != Method::HEAD,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => *method == Method::POST,
             _ => false,
@@ -309,13 +309,13 @@ impl Outgoing {
             next.request.headers_mut().remove(CONTENT_TYPE);
             next.set_body(Bytes::new());
         }
-        Ok(Hop { outgoing: Box::new(next) })
+        Ok(Redirect { outgoing: Box::new(next) })
     }
 }
 
-impl Hop {
+impl Redirect {
     /// Whether a status leads elsewhere.
-    pub(super) fn is_one(status: StatusCode) -> bool {
+    pub(super) fn is_redirect_status(status: StatusCode) -> bool {
         matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
     }
 }

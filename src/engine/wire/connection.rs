@@ -14,20 +14,20 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, timeout};
 
-use crate::engine::alarm::{Alarm, Meeting};
+use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::socket::{Dialer, FirstByte, Opened, Socket};
+use crate::engine::wire::socket::{ConnectionSetup, Dialer, FirstByte, TargetSocket};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::HttpVersion;
 
 /// A body larger than this is given up.
-const LARGEST_BODY: u64 = 64 << 20;
+const MAX_BODY_BYTES: u64 = 64 << 20;
 /// A body that is looked into may have at most this.
-const LARGEST_KEPT: u64 = 16 << 20;
+const MAX_KEPT_BODY_BYTES: u64 = 16 << 20;
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ReceivedResponse {
     /// Its status.
     pub status: StatusCode,
     /// The version of HTTP that it was given in.
@@ -35,12 +35,12 @@ pub struct Answer {
     /// How many bytes its body has.
     pub bytes: u64,
     /// What is in it, where that is to be looked at.
-    pub content: Option<Box<Content>>,
+    pub content: Option<Box<ResponseContent>>,
 }
 
 /// What is in an answer.
 #[derive(Debug, Clone, Default)]
-pub struct Content {
+pub struct ResponseContent {
     /// Its headers.
     pub headers: HeaderMap,
     /// The body, where it is to be looked into; empty elsewhere.
@@ -49,7 +49,7 @@ pub struct Content {
     pub head_at: Option<Instant>,
 }
 
-impl Answer {
+impl ReceivedResponse {
     /// Its body; empty where it was not kept.
     pub fn body(&self) -> &[u8] {
         self.content.as_ref().map_or(&[], |content| &content.body)
@@ -63,10 +63,10 @@ impl Answer {
 
 /// What is read of an answer.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Reading {
+pub(in crate::engine) struct ReadOptions {
     pub(in crate::engine) keep: Keep,
     /// The most bytes that its body may have, if the plan says so.
-    pub(in crate::engine) most: Option<u64>,
+    pub(in crate::engine) max_bytes: Option<u64>,
 }
 
 /// What is kept of an answer.
@@ -82,9 +82,9 @@ pub(in crate::engine) enum Keep {
 
 /// Runs what HTTP/2 does beside requests, on the thread of the user.
 #[derive(Clone)]
-struct Beside;
+struct LocalExecutor;
 
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Beside {
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
         tokio::task::spawn_local(future);
     }
@@ -92,18 +92,18 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Beside {
 
 /// A connection that requests can be sent over, one after another.
 pub(in crate::engine) struct Connection {
-    link: Link,
+    state: ConnectionState,
     /// Whether nothing has looked at it for some time.
-    rested: bool,
+    needs_check: bool,
     first_byte: FirstByte,
-    pub(in crate::engine) reused: Reused,
+    pub(in crate::engine) reused: ReusedBuffers,
     /// When an alarm will look after an answer that does not come: it is set anew only when it has rung.
-    alarmed: Option<Instant>,
+    scheduled_wake: Option<Instant>,
 }
 
 /// Memory of a request and its answer, for the next request.
 #[derive(Default)]
-pub(in crate::engine) struct Reused {
+pub(in crate::engine) struct ReusedBuffers {
     /// What headers were kept in. hyper puts an answer's headers to where the request's were.
     pub(in crate::engine) headers: HeaderMap,
     /// What is rendered is split off from it.
@@ -119,88 +119,102 @@ pub(in crate::engine) enum Pause {
 }
 
 /// What a connection consists of at the moment.
-enum Link {
-    One(Box<One>),
-    Two(Box<Two>),
+enum ConnectionState {
+    Http1(Box<Http1>),
+    Http2(Box<Http2>),
     /// Only the socket, between two requests that are some time apart: all else takes three times its memory.
-    Parked(Socket),
+    Parked(TargetSocket),
     Ended,
 }
 
-struct One {
+struct Http1 {
     /// Whether it has carried nothing yet.
-    fresh: bool,
+    is_unused: bool,
     sender: http1::SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<Socket>, Full<Bytes>>,
+    driver: http1::Connection<TokioIo<TargetSocket>, Full<Bytes>>,
 }
 
-struct Two {
+struct Http2 {
     sender: http2::SendRequest<Full<Bytes>>,
     /// `None` when it has ended: what it has not handed on is then given back as an error.
-    driver: Option<http2::Connection<TokioIo<Socket>, Full<Bytes>, Beside>>,
+    driver: Option<http2::Connection<TokioIo<TargetSocket>, Full<Bytes>, LocalExecutor>>,
 }
 
 /// How long an answer is waited for, and who wakes the one that waits.
-struct Patience<'a> {
+struct ResponseDeadline<'a> {
     within: Duration,
     deadline: Instant,
-    alarm: &'a Alarm,
-    alarmed: &'a mut Option<Instant>,
+    timer: &'a PreciseTimer,
+    scheduled_wake: &'a mut Option<Instant>,
 }
 
 impl Connection {
     /// Makes a connection within a time.
-    pub(in crate::engine) async fn open(dialer: &Dialer, within: Duration) -> Result<(Self, Opened), Fault> {
+    pub(in crate::engine) async fn open(
+        dialer: &Dialer,
+        within: Duration,
+    ) -> Result<(Self, ConnectionSetup), Fault> {
         let first_byte = FirstByte::default();
         let Ok(dialled) = timeout(within, dialer.dial(first_byte.clone())).await else {
             return Err(Fault::new(ErrorKind::ConnectTimeout, format!("no connection within {within:?}")));
         };
         let (socket, opened) = dialled?;
-        let link = match dialer.http {
-            HttpVersion::One => Link::One(One::over(socket).await?),
-            HttpVersion::Two => Link::Two(Two::over(socket).await?),
+        let state = match dialer.http {
+            HttpVersion::One => ConnectionState::Http1(Http1::over(socket).await?),
+            HttpVersion::Two => ConnectionState::Http2(Http2::over(socket).await?),
         };
-        Ok((Self { link, rested: true, first_byte, reused: Reused::default(), alarmed: None }, opened))
+        Ok((
+            Self {
+                state,
+                needs_check: true,
+                first_byte,
+                reused: ReusedBuffers::default(),
+                scheduled_wake: None,
+            },
+            opened,
+        ))
     }
 
     /// Nothing will be sent for some time, or for so long that no more than the socket is kept.
     pub(in crate::engine) fn rest(&mut self, pause: Pause) {
-        self.rested = true;
-        if pause == Pause::Short || !matches!(&self.link, Link::One(one) if one.is_idle()) {
+        self.needs_check = true;
+        if pause == Pause::Short || !matches!(&self.state, ConnectionState::Http1(one) if one.is_idle()) {
             return;
         }
-        let Link::One(one) = std::mem::replace(&mut self.link, Link::Ended) else { return };
-        self.reused = Reused::default();
+        let ConnectionState::Http1(one) = std::mem::replace(&mut self.state, ConnectionState::Ended) else {
+            return;
+        };
+        self.reused = ReusedBuffers::default();
         let parts = one.driver.into_parts();
         // Whatever the server said unasked makes the connection unusable.
         if parts.read_buf.is_empty() {
-            self.link = Link::Parked(parts.io.into_inner());
+            self.state = ConnectionState::Parked(parts.io.into_inner());
         }
     }
 
     /// Whether it can be used again: looks whether the server has closed it or said something unasked while it rested.
     pub(in crate::engine) async fn is_usable(&mut self) -> bool {
         // Over HTTP/2 the server may have said goodbye at any time: that is read beside the requests.
-        if std::mem::take(&mut self.rested) || matches!(self.link, Link::Two(_)) {
-            if let Link::Parked(socket) = &mut self.link {
+        if std::mem::take(&mut self.needs_check) || matches!(self.state, ConnectionState::Http2(_)) {
+            if let ConnectionState::Parked(socket) = &mut self.state {
                 let quiet = poll_fn(|cx| Poll::Ready(is_quiet(socket, cx))).await;
-                let parked = std::mem::replace(&mut self.link, Link::Ended);
+                let parked = std::mem::replace(&mut self.state, ConnectionState::Ended);
                 // A handshake sends nothing.
-                if let Link::Parked(socket) = parked
+                if let ConnectionState::Parked(socket) = parked
                     && quiet
-                    && let Ok(one) = One::over(socket).await
+                    && let Ok(one) = Http1::over(socket).await
                 {
-                    self.link = Link::One(one);
+                    self.state = ConnectionState::Http1(one);
                 }
             } else {
                 let driven = poll_fn(|cx| {
-                    self.link.drive(cx);
+                    self.state.drive(cx);
                     Poll::Ready(())
                 });
                 driven.await;
             }
         }
-        self.link.is_open()
+        self.state.is_open()
     }
 
     /// Sends a request, which is taken, and reads the answer to its end, within a time from the moment it is handed over.
@@ -210,44 +224,45 @@ impl Connection {
     pub(in crate::engine) async fn exchange(
         &mut self,
         request: &mut Request<Full<Bytes>>,
-        reading: Reading,
+        options: ReadOptions,
         within: Duration,
-        alarm: &Alarm,
-    ) -> (Result<Answer, Fault>, Instant) {
-        let Self { link, first_byte, reused, alarmed, .. } = self;
+        timer: &PreciseTimer,
+    ) -> (Result<ReceivedResponse, Fault>, Instant) {
+        let Self { state, first_byte, reused, scheduled_wake, .. } = self;
         first_byte.clear();
-        let handed = Instant::now();
-        let patience = Patience { within, deadline: handed + within, alarm, alarmed };
-        let (result, ended) = match link {
-            Link::One(one) => {
-                one.fresh = false;
+        let handed_over = Instant::now();
+        let response_deadline =
+            ResponseDeadline { within, deadline: handed_over + within, timer, scheduled_wake };
+        let (result, ended) = match state {
+            ConnectionState::Http1(one) => {
+                one.is_unused = false;
                 let work =
-                    read(one.sender.send_request(std::mem::take(request)), reading, &mut reused.headers);
-                together(work, |cx| one.driver.poll_without_shutdown(cx), patience).await
+                    read(one.sender.send_request(std::mem::take(request)), options, &mut reused.headers);
+                poll_together(work, |cx| one.driver.poll_without_shutdown(cx), response_deadline).await
             }
-            Link::Two(two) => {
+            ConnectionState::Http2(two) => {
                 let work =
-                    read(two.sender.send_request(std::mem::take(request)), reading, &mut reused.headers);
+                    read(two.sender.send_request(std::mem::take(request)), options, &mut reused.headers);
                 let driver = &mut two.driver;
-                together(work, |cx| Two::drive(driver, cx), patience).await
+                poll_together(work, |cx| Http2::drive(driver, cx), response_deadline).await
             }
-            Link::Parked(_) | Link::Ended => {
+            ConnectionState::Parked(_) | ConnectionState::Ended => {
                 (Err(Fault::new(ErrorKind::Eof, "the connection had ended")), true)
             }
         };
         // After a failure nobody knows what is still on the wire.
         if ended || result.is_err() {
-            *link = Link::Ended;
+            *state = ConnectionState::Ended;
         }
-        (result, first_byte.get().unwrap_or(handed))
+        (result, first_byte.get().unwrap_or(handed_over))
     }
 }
 
-impl Link {
+impl ConnectionState {
     fn drive(&mut self, cx: &mut Context<'_>) {
         let ended = match self {
-            Self::One(one) => one.driver.poll_without_shutdown(cx).is_ready(),
-            Self::Two(two) => Two::drive(&mut two.driver, cx).is_ready(),
+            Self::Http1(one) => one.driver.poll_without_shutdown(cx).is_ready(),
+            Self::Http2(two) => Http2::drive(&mut two.driver, cx).is_ready(),
             Self::Parked(_) | Self::Ended => false,
         };
         if ended {
@@ -257,36 +272,36 @@ impl Link {
 
     fn is_open(&self) -> bool {
         match self {
-            Self::One(one) => !one.sender.is_closed() && one.is_idle(),
-            Self::Two(two) => !two.sender.is_closed(),
+            Self::Http1(one) => !one.sender.is_closed() && one.is_idle(),
+            Self::Http2(two) => !two.sender.is_closed(),
             Self::Parked(_) => true,
             Self::Ended => false,
         }
     }
 }
 
-impl One {
+impl Http1 {
     /// Whether a request can be sent: not so where the server answered before it had the whole one before.
     fn is_idle(&self) -> bool {
-        self.fresh || self.sender.is_ready()
+        self.is_unused || self.sender.is_ready()
     }
 
-    async fn over(socket: Socket) -> Result<Box<Self>, Fault> {
+    async fn over(socket: TargetSocket) -> Result<Box<Self>, Fault> {
         let made = http1::Builder::new().writev(false).handshake(TokioIo::new(socket)).await;
         let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
-        Ok(Box::new(Self { fresh: true, sender, driver }))
+        Ok(Box::new(Self { is_unused: true, sender, driver }))
     }
 }
 
-impl Two {
-    async fn over(socket: Socket) -> Result<Box<Self>, Fault> {
-        let made = http2::Builder::new(Beside).handshake(TokioIo::new(socket)).await;
+impl Http2 {
+    async fn over(socket: TargetSocket) -> Result<Box<Self>, Fault> {
+        let made = http2::Builder::new(LocalExecutor).handshake(TokioIo::new(socket)).await;
         let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
         Ok(Box::new(Self { sender, driver: Some(driver) }))
     }
 
     fn drive(
-        driver: &mut Option<http2::Connection<TokioIo<Socket>, Full<Bytes>, Beside>>,
+        driver: &mut Option<http2::Connection<TokioIo<TargetSocket>, Full<Bytes>, LocalExecutor>>,
         cx: &mut Context<'_>,
     ) -> Poll<hyper::Result<()>> {
         let Some(running) = driver else { return Poll::Ready(Ok(())) };
@@ -300,11 +315,11 @@ impl Two {
 
 /// Polls the request and what carries it in turn, so that an answer is seen in the turn in which it came. The second
 /// value says whether the connection has ended.
-async fn together(
-    work: impl Future<Output = Result<Answer, Fault>>,
+async fn poll_together(
+    work: impl Future<Output = Result<ReceivedResponse, Fault>>,
     mut drive: impl FnMut(&mut Context<'_>) -> Poll<hyper::Result<()>>,
-    mut patience: Patience<'_>,
-) -> (Result<Answer, Fault>, bool) {
+    mut response_deadline: ResponseDeadline<'_>,
+) -> (Result<ReceivedResponse, Fault>, bool) {
     let mut ended = false;
     let mut why: Option<Fault> = None;
     let mut work = pin!(work);
@@ -320,8 +335,8 @@ async fn together(
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        if patience.is_over(cx) {
-            let text = format!("no whole answer within {:?}", patience.within);
+        if response_deadline.is_over(cx) {
+            let text = format!("no whole answer within {:?}", response_deadline.within);
             return Poll::Ready(Err(Fault::new(ErrorKind::Timeout, text)));
         }
         Poll::Pending
@@ -331,37 +346,37 @@ async fn together(
     (result.map_err(|fault| why.unwrap_or(fault)), ended)
 }
 
-impl Patience<'_> {
+impl ResponseDeadline<'_> {
     /// Whether the deadline has passed; where it has not, the task is woken then. The alarm knows the time well enough.
     fn is_over(&mut self, cx: &Context<'_>) -> bool {
-        let rung = self.alarm.rung();
-        if rung >= self.deadline {
+        let last_fired = self.timer.last_fired();
+        if last_fired >= self.deadline {
             return true;
         }
-        if self.alarmed.is_none_or(|at| at <= rung) {
+        if self.scheduled_wake.is_none_or(|at| at <= last_fired) {
             // Most answers come in time: the first alarm is one of many at a moment, and the second one is exact.
-            let first = self.alarm.tick_before(self.deadline);
-            let at = if first > rung { first } else { self.deadline };
-            self.alarm.wake_at(at, Meeting::Closely, cx);
-            *self.alarmed = Some(at);
+            let first = self.timer.shared_tick_before(self.deadline);
+            let at = if first > last_fired { first } else { self.deadline };
+            self.timer.wake_at(at, Precision::Coarse, cx);
+            *self.scheduled_wake = Some(at);
         }
         false
     }
 }
 
 /// Whether a socket has nothing to say: neither its end, nor something unasked.
-fn is_quiet(socket: &mut Socket, cx: &mut Context<'_>) -> bool {
+fn is_quiet(socket: &mut TargetSocket, cx: &mut Context<'_>) -> bool {
     Pin::new(socket).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending()
 }
 
 async fn read(
     sent: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    reading: Reading,
+    options: ReadOptions,
     headers: &mut HeaderMap,
-) -> Result<Answer, Fault> {
+) -> Result<ReceivedResponse, Fault> {
     let response = sent.await.map_err(|error| Fault::of_exchange(&error))?;
     let (status, version) = (response.status(), response.version());
-    let Reading { keep, most } = reading;
+    let ReadOptions { keep, max_bytes } = options;
     let (mut content, mut incoming) = match keep {
         Keep::Nothing => {
             let (head, incoming) = response.into_parts();
@@ -373,11 +388,11 @@ async fn read(
         Keep::Head | Keep::Whole => {
             let (head, incoming) = response.into_parts();
             let head_at = Some(Instant::now());
-            (Some(Box::new(Content { headers: head.headers, body: Bytes::new(), head_at })), incoming)
+            (Some(Box::new(ResponseContent { headers: head.headers, body: Bytes::new(), head_at })), incoming)
         }
     };
-    let bound = if keep == Keep::Whole { LARGEST_KEPT } else { LARGEST_BODY };
-    let largest = most.unwrap_or(bound).min(bound);
+    let bound = if keep == Keep::Whole { MAX_KEPT_BODY_BYTES } else { MAX_BODY_BYTES };
+    let largest = max_bytes.unwrap_or(bound).min(bound);
     let (mut bytes, mut body) = (0, BytesMut::new());
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| Fault::of_exchange(&error))?;
@@ -393,7 +408,7 @@ async fn read(
     if let Some(content) = &mut content {
         content.body = body.freeze();
     }
-    Ok(Answer { status, version, bytes, content })
+    Ok(ReceivedResponse { status, version, bytes, content })
 }
 
 #[cfg(test)]
@@ -401,15 +416,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_long_pause_leaves_only_the_socket_and_whoever_closes_it_meanwhile_is_noticed() {
+    async fn a_close_during_a_long_pause_is_noticed() {
         let (to_server, mut connections) = tokio::sync::mpsc::unbounded_channel();
         let dialer = Dialer::memory(to_server);
         let (mut connection, _) = Connection::open(&dialer, Duration::from_secs(1)).await.ok().unwrap();
         connection.rest(Pause::Short);
-        assert!(matches!(connection.link, Link::One(_)) && connection.is_usable().await);
+        assert!(matches!(connection.state, ConnectionState::Http1(_)) && connection.is_usable().await);
         connection.rest(Pause::Long);
-        assert!(matches!(connection.link, Link::Parked(_)));
-        assert!(connection.is_usable().await && matches!(connection.link, Link::One(_)));
+        assert!(matches!(connection.state, ConnectionState::Parked(_)));
+        assert!(connection.is_usable().await && matches!(connection.state, ConnectionState::Http1(_)));
         connection.rest(Pause::Long);
         drop(connections.recv().await);
         assert!(!connection.is_usable().await);

@@ -14,21 +14,21 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::tls::Security;
+use crate::engine::wire::tls::TlsClient;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{HttpVersion, Target, TargetUrl};
 
 /// Makes connections to the target.
 #[derive(Clone)]
 pub struct Dialer {
-    route: Route,
-    security: Option<Security>,
+    transport: Transport,
+    tls: Option<TlsClient>,
     pub(super) http: HttpVersion,
 }
 
 /// How the target is reached.
 #[derive(Clone)]
-enum Route {
+enum Transport {
     /// Over TCP, resolving the name anew each time.
     Tcp(TargetUrl),
     /// To a server in the same process, so that time can be paused.
@@ -37,16 +37,16 @@ enum Route {
 }
 
 /// A connection's bytes.
-pub(super) enum Socket {
-    Plain(Noted<TcpStream>),
-    Secured(Box<TlsStream<Noted<TcpStream>>>),
+pub(super) enum TargetSocket {
+    Plain(StampedStream<TcpStream>),
+    Secured(Box<TlsStream<StampedStream<TcpStream>>>),
     #[cfg(test)]
-    Memory(Noted<tokio::io::DuplexStream>),
+    Memory(StampedStream<tokio::io::DuplexStream>),
 }
 
 /// How a connection came about.
 #[derive(Debug, Clone)]
-pub struct Opened {
+pub struct ConnectionSetup {
     /// How long it took to reach the target.
     pub connect: Duration,
     /// How long the TLS handshake took, and what was agreed on.
@@ -66,7 +66,7 @@ impl FirstByte {
         self.0.get()
     }
 
-    fn note(&self) {
+    fn stamp(&self) {
         if self.0.get().is_none() {
             self.0.set(Some(Instant::now()));
         }
@@ -74,7 +74,7 @@ impl FirstByte {
 }
 
 /// Notes when a first byte is handed over.
-pub(super) struct Noted<S> {
+pub(super) struct StampedStream<S> {
     stream: S,
     first_byte: FirstByte,
 }
@@ -85,34 +85,37 @@ impl Dialer {
     /// # Errors
     /// When what it says about TLS cannot be used.
     pub fn new(target: &Target) -> Result<Self, String> {
-        let route = Route::Tcp(target.url.clone());
-        Ok(Self { route, security: Security::of(target)?, http: target.http })
+        let transport = Transport::Tcp(target.url.clone());
+        Ok(Self { transport, tls: TlsClient::of(target)?, http: target.http })
     }
 
     /// To a server in the same process.
     #[cfg(test)]
     pub(crate) fn memory(server: tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>) -> Self {
-        Self { route: Route::Memory(server), security: None, http: HttpVersion::One }
+        Self { transport: Transport::Memory(server), tls: None, http: HttpVersion::One }
     }
 
     /// Makes a connection.
-    pub(super) async fn dial(&self, first_byte: FirstByte) -> Result<(Socket, Opened), Fault> {
+    pub(super) async fn dial(&self, first_byte: FirstByte) -> Result<(TargetSocket, ConnectionSetup), Fault> {
         let began = Instant::now();
-        let stream = match &self.route {
-            Route::Tcp(url) => connect(url).await?,
+        let stream = match &self.transport {
+            Transport::Tcp(url) => connect(url).await?,
             #[cfg(test)]
-            Route::Memory(server) => {
+            Transport::Memory(server) => {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
                 let refused = |_| Fault::new(ErrorKind::ConnectRefused, "the server is gone");
                 server.send(theirs).map_err(refused)?;
-                return Ok((Socket::Memory(Noted { stream: ours, first_byte }), Opened::now(began)));
+                return Ok((
+                    TargetSocket::Memory(StampedStream { stream: ours, first_byte }),
+                    ConnectionSetup::now(began),
+                ));
             }
         };
-        let mut opened = Opened::now(began);
-        let noted = Noted { stream, first_byte };
-        let Some(security) = &self.security else { return Ok((Socket::Plain(noted), opened)) };
+        let mut opened = ConnectionSetup::now(began);
+        let stamped = StampedStream { stream, first_byte };
+        let Some(tls) = &self.tls else { return Ok((TargetSocket::Plain(stamped), opened)) };
         let began = Instant::now();
-        let secured = security.connector.connect(security.name.clone(), noted).await;
+        let secured = tls.connector.connect(tls.name.clone(), stamped).await;
         let secured = secured.map_err(|error| Fault::of_tls(&error))?;
         let (_, session) = secured.get_ref();
         let agreed = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
@@ -120,14 +123,14 @@ impl Dialer {
             return Err(Fault::new(ErrorKind::Tls, "the target does not agree to HTTP/2 (`h2` by ALPN)"));
         }
         let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
-        let told =
+        let description =
             format!("{}, {}", version.replace("TLSv1_", "TLS 1."), agreed.as_deref().unwrap_or("no ALPN"));
-        opened.tls = Some((began.elapsed(), told));
-        Ok((Socket::Secured(Box::new(secured)), opened))
+        opened.tls = Some((began.elapsed(), description));
+        Ok((TargetSocket::Secured(Box::new(secured)), opened))
     }
 }
 
-impl Opened {
+impl ConnectionSetup {
     fn now(began: Instant) -> Self {
         Self { connect: began.elapsed(), tls: None }
     }
@@ -155,7 +158,7 @@ async fn connect(url: &TargetUrl) -> Result<TcpStream, Fault> {
     Err(last)
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for TargetSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -166,7 +169,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for TargetSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -195,7 +198,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StampedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -205,10 +208,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StampedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.first_byte.note();
+        self.first_byte.stamp();
         Poll::Ready(Ok(written))
     }
 

@@ -16,12 +16,12 @@ use crate::plan::model::{HttpVersion, Target, Tls, Trust};
 
 /// Makes connections secure, and knows whom they must reach.
 #[derive(Clone)]
-pub(in crate::engine) struct Security {
+pub(in crate::engine) struct TlsClient {
     pub(super) connector: TlsConnector,
     pub(super) name: ServerName<'static>,
 }
 
-impl Security {
+impl TlsClient {
     /// What a target asks for; `None` where it asks for none.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ fn config(tls: &Tls) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     let builder = match tls.trust {
-        Trust::Anyone => {
+        Trust::AnyCertificate => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         }
         Trust::Verified => verified(builder, tls)?,

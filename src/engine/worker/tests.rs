@@ -15,18 +15,18 @@ use crate::diagnostic::{Problems, render};
 use crate::engine::wire::socket::Dialer;
 use crate::event::{Observer, StopHandle};
 use crate::journal::format::Manifest;
-use crate::journal::writer::Writer;
+use crate::journal::writer::JournalWriter;
+use crate::measure::indicator::{Indicator, IndicatorKind};
 use crate::measure::ledger::Ledger;
-use crate::measure::watch::{Watch, What};
-use crate::plan::{Settings, World, load};
+use crate::plan::{Environment, Settings, load};
 
 /// How long the server takes to answer.
 const ANSWER: Duration = Duration::from_millis(5);
 
 fn plan(text: &str) -> Plan {
     let mut problems = Problems::default();
-    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
-    let loaded = load(Path::new("plans/test.toml"), &Settings::default(), &world, &mut problems);
+    let environment = Environment { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let loaded = load(Path::new("plans/test.toml"), &Settings::default(), &environment, &mut problems);
     loaded.plan.unwrap_or_else(|| panic!("{}", render(&problems, false)))
 }
 
@@ -59,7 +59,7 @@ struct Ran {
 /// Follows the events of a run in memory.
 struct Follower {
     ledger: Ledger,
-    journal: Writer,
+    journal: JournalWriter,
     memory: Vec<Vec<u64>>,
     seconds: u64,
     most_pending: usize,
@@ -82,10 +82,10 @@ impl Follower {
 /// Runs all phases of a plan on one worker in a runtime whose clock is paused.
 async fn simulate(plan: Plan) -> Ran {
     let plan = Arc::new(plan);
-    let ledger = Ledger::new(&plan, watches(&plan), 1);
+    let ledger = Ledger::new(&plan, indicators(&plan), 1);
     let (to_server, connections) = unbounded_channel();
     tokio::spawn(serve(connections));
-    let (events, mut told) = unbounded_channel();
+    let (events, mut received) = unbounded_channel();
     let (_stop, stop) = StopHandle::new();
     let job = Arc::new(Job {
         dialer: Dialer::memory(to_server),
@@ -94,7 +94,7 @@ async fn simulate(plan: Plan) -> Ran {
         seed: 7,
         workers: 1,
         limits: Arc::new(ledger.limits().clone()),
-        log_room: 0,
+        log_capacity: 0,
         verbose: false,
         real_time: false,
     });
@@ -103,7 +103,7 @@ async fn simulate(plan: Plan) -> Ran {
     let file = folder.path().join("windows.journal");
     let (runner, digest) = (String::new(), String::new());
     let manifest = Manifest { runner, plan: plan.name.clone(), digest, seed: 7, workers: 1 };
-    let journal = Writer::create(&file, manifest);
+    let journal = JournalWriter::create(&file, manifest);
     let mut follower = Follower { ledger, journal, memory: Vec::new(), seconds: 0, most_pending: 0 };
     for (phase, id) in plan.phases.iter().zip((0..).map(PhaseId)) {
         (follower.seconds, follower.memory) = (0, [follower.memory, vec![Vec::new()]].concat());
@@ -111,11 +111,11 @@ async fn simulate(plan: Plan) -> Ran {
         loop {
             tokio::select! {
                 biased;
-                event = told.recv() => follower.take(&event.unwrap()),
+                event = received.recv() => follower.take(&event.unwrap()),
                 () = &mut work => break,
             }
         }
-        while let Ok(event) = told.try_recv() {
+        while let Ok(event) = received.try_recv() {
             follower.take(&event);
         }
         follower.ledger.finish(id.0, phase.duration.duration());
@@ -126,16 +126,16 @@ async fn simulate(plan: Plan) -> Ran {
 }
 
 /// One limit for everything in each phase.
-fn watches(plan: &Plan) -> Vec<Watch> {
-    let what = What::Slower(Duration::from_millis(50));
+fn indicators(plan: &Plan) -> Vec<Indicator> {
+    let kind = IndicatorKind::Slower(Duration::from_millis(50));
     let phases = plan.phases.iter().zip((0..).map(PhaseId));
     phases
-        .map(|(of, phase)| Watch {
+        .map(|(of, phase)| Indicator {
             phase,
             operations: plan.operations_of(of),
-            what,
-            windows: None,
-            course: false,
+            kind,
+            intervals: None,
+            keeps_timeline: false,
         })
         .collect()
 }
@@ -161,12 +161,12 @@ fn assert_memory_is_flat(ran: &Ran) {
     for hours in &ran.memory {
         let (first, last) = (hours[0], *hours.last().unwrap());
         assert!(last < first + (1 << 20), "{:?}", ran.memory);
-        let told = format!("{first} bytes resident after 1 h, {last} after {} h\n", hours.len());
-        std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes()).unwrap();
+        let line = format!("{first} bytes resident after 1 h, {last} after {} h\n", hours.len());
+        std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
     }
     assert!(ran.most_pending <= 4, "{} seconds were pending", ran.most_pending);
-    let told = format!("{} bytes of windows on disk\n", ran.on_disk);
-    std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes()).unwrap();
+    let line = format!("{} bytes of windows on disk\n", ran.on_disk);
+    std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
 }
 
 const SOAK: &str = r#"
@@ -208,12 +208,12 @@ async fn fourteen_hours_of_the_daily_plan_are_all_carried_out_in_the_memory_of_o
         return;
     }
     let mut problems = Problems::default();
-    let world = World { read: &|path| std::fs::read(path), variable: &|_| None };
+    let environment = Environment { read: &|path| std::fs::read(path), variable: &|_| None };
     // A 25th of the load, which takes a 25th of the time to compute.
     let rates = [("morning-steady", "1/s"), ("afternoon-peak", "5/s"), ("evening-mixed", "2.4/s")];
     let overrides = rates.map(|(phase, rate)| format!("phases.{phase}.arrivals={rate}")).into();
     let settings = Settings { overrides, ..Settings::default() };
-    let daily = load(Path::new("plans/daily.toml"), &settings, &world, &mut problems).plan.unwrap();
+    let daily = load(Path::new("plans/daily.toml"), &settings, &environment, &mut problems).plan.unwrap();
     let ran = simulate(daily).await;
     assert_memory_is_flat(&ran);
     assert_eq!(ran.memory.iter().map(Vec::len).collect::<Vec<_>>(), [8, 2, 4]);

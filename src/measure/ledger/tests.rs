@@ -2,32 +2,33 @@ use std::path::Path;
 
 use super::*;
 use crate::diagnostic::Problems;
-use crate::measure::health::Health;
-use crate::measure::vitals::Pulse;
-use crate::measure::watch::{Rule, Windows};
+use crate::measure::generator_health::GeneratorHealth;
+use crate::measure::generator_vitals::ThreadVitals;
+use crate::measure::indicator::{IntervalRule, Intervals};
 use crate::measure::window::Cell;
 use crate::plan::model::OperationId;
-use crate::plan::{Settings, World, load};
+use crate::plan::{Environment, Settings, load};
 
 const GET: OperationId = OperationId(0);
 const LIMIT: Duration = Duration::from_millis(100);
 
 /// A phase of 10.5 s of which the first two seconds are not judged, on two workers.
-fn ledger(what: What) -> Ledger {
+fn ledger(kind: IndicatorKind) -> Ledger {
     let text = "name = \"l\"\ntarget.url = \"http://127.0.0.1:1\"\ngate.tier = \"none\"\n\
                 phases = [{ name = \"p\", duration = \"10.5s\", warmup = \"2s\", users = 1, mix = { u = 1 } }]\n\
                 users.u.tasks = [{ request = \"GET /\" }]";
-    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let environment = Environment { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
     let mut problems = Problems::default();
-    let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
-    let watch = Watch {
+    let plan =
+        load(Path::new("plans/l.toml"), &Settings::default(), &environment, &mut problems).plan.unwrap();
+    let indicator = Indicator {
         phase: crate::plan::model::PhaseId(0),
         operations: vec![GET],
-        what,
-        windows: None,
-        course: false,
+        kind,
+        intervals: None,
+        keeps_timeline: false,
     };
-    Ledger::new(&plan, vec![watch], 2)
+    Ledger::new(&plan, vec![indicator], 2)
 }
 
 /// A second in which this many were completed, all of them above the limit.
@@ -53,7 +54,7 @@ fn ms(ms: u64) -> Duration {
 
 #[test]
 fn a_second_is_folded_when_every_worker_has_settled_it() {
-    let mut ledger = ledger(What::Completed);
+    let mut ledger = ledger(IndicatorKind::Completed);
     ledger.fold(&batch(0, 0..5, 5));
     assert_eq!(ledger.summary().phases[0].operations.len(), 0);
     ledger.fold(&batch(1, 0..3, 3));
@@ -62,10 +63,10 @@ fn a_second_is_folded_when_every_worker_has_settled_it() {
 }
 
 #[test]
-fn the_order_in_which_workers_tell_changes_nothing() {
+fn the_order_of_batches_changes_nothing() {
     let batches = [batch(0, 0..5, 5), batch(1, 0..8, 8), batch(0, 5..10, 10), batch(1, 8..10, 10)];
     let folded = |order: [usize; 4]| {
-        let mut ledger = ledger(What::Slower(LIMIT));
+        let mut ledger = ledger(IndicatorKind::Slower(LIMIT));
         order.iter().for_each(|index| ledger.fold(&batches[*index]));
         ledger.finish(0, ms(10_500));
         ledger.summary().evidence[0].clone()
@@ -78,7 +79,7 @@ fn the_order_in_which_workers_tell_changes_nothing() {
 
 #[test]
 fn ramp_and_warm_up_count_as_requests_but_are_not_judged() {
-    let mut ledger = ledger(What::Slower(LIMIT));
+    let mut ledger = ledger(IndicatorKind::Slower(LIMIT));
     ledger.fold(&batch(0, 0..10, 10));
     ledger.finish(0, ms(10_500));
     assert_eq!(ledger.summary().phases[0].operations[&GET].requests, 55);
@@ -87,17 +88,17 @@ fn ramp_and_warm_up_count_as_requests_but_are_not_judged() {
 
 #[test]
 fn a_part_of_a_second_counts_but_is_no_block_of_throughput() {
-    let mut ledger = ledger(What::Completed);
+    let mut ledger = ledger(IndicatorKind::Completed);
     ledger.fold(&batch(0, 0..11, 10));
     ledger.finish(0, ms(10_500));
-    let Evidence { counts: Tally { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
+    let Evidence { counts: Counts { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
     assert_eq!((*n, *k), (8.5, f64::from((3..=11).sum::<u32>())));
     assert_eq!((kept.levels()[0].blocks, kept.levels()[0].k), (8, f64::from((3..=10).sum::<u32>())));
 }
 
 #[test]
 fn a_phase_that_was_stopped_is_judged_as_far_as_it_got() {
-    let mut ledger = ledger(What::Completed);
+    let mut ledger = ledger(IndicatorKind::Completed);
     ledger.fold(&batch(0, 0..5, 5));
     ledger.fold(&batch(1, 0..5, 5));
     // Stopped after 5.5 s; what drained later is told in seconds 6 and 7.
@@ -112,9 +113,9 @@ fn a_phase_that_was_stopped_is_judged_as_far_as_it_got() {
 
 #[test]
 fn a_second_without_requests_is_a_block_too() {
-    let mut ledger = ledger(What::Completed);
+    let mut ledger = ledger(IndicatorKind::Completed);
     ledger.finish(0, ms(10_500));
-    let Evidence { counts: Tally { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
+    let Evidence { counts: Counts { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
     assert_eq!((*n, *k), (8.5, 0.0));
     assert_eq!(kept.levels().first().map_or(0, |level| level.blocks), 8);
 }
@@ -125,14 +126,21 @@ fn staged() -> Ledger {
                 phases = [{ name = \"p\", mix = { u = 1 }, stages = [{ users = 1, hold = \"3s\" }, \
                 { users = 2, over = \"2s\", hold = \"3s\" }] }]\n\
                 users.u.tasks = [{ request = \"GET /\" }]";
-    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let environment = Environment { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
     let mut problems = Problems::default();
-    let plan = load(Path::new("plans/l.toml"), &Settings::default(), &world, &mut problems).plan.unwrap();
-    let windows = Windows { every: 2, rule: Rule::None };
-    let (phase, what) = (crate::plan::model::PhaseId(0), What::Slower(LIMIT));
+    let plan =
+        load(Path::new("plans/l.toml"), &Settings::default(), &environment, &mut problems).plan.unwrap();
+    let intervals = Intervals { every: 2, rule: IntervalRule::None };
+    let (phase, kind) = (crate::plan::model::PhaseId(0), IndicatorKind::Slower(LIMIT));
     Ledger::new(
         &plan,
-        vec![Watch { phase, operations: vec![GET], what, windows: Some(windows), course: false }],
+        vec![Indicator {
+            phase,
+            operations: vec![GET],
+            kind,
+            intervals: Some(intervals),
+            keeps_timeline: false,
+        }],
         1,
     )
 }
@@ -154,9 +162,9 @@ fn holds_are_judged_and_neither_blocks_nor_windows_span_two_of_them() {
 #[test]
 fn the_first_second_that_does_not_add_up_is_known_as_soon_as_it_is_settled() {
     let mut ledger = staged();
-    let mut told = batch(0, 0..3, 3);
-    told.windows.get_mut(&1).unwrap().cells.get_mut(&GET).unwrap().succeeded -= 1;
-    ledger.fold(&told);
+    let mut changed = batch(0, 0..3, 3);
+    changed.windows.get_mut(&1).unwrap().cells.get_mut(&GET).unwrap().succeeded -= 1;
+    ledger.fold(&changed);
     let why = "2 requests are not 1 that succeeded and 0 that failed".to_owned();
     assert_eq!(ledger.summary().phases[0].unbalanced, Some((1, why.clone())));
     assert_eq!(ledger.summary().phases[0].contradiction(false), Some(format!("in second 1, {why}")));
@@ -164,17 +172,18 @@ fn the_first_second_that_does_not_add_up_is_known_as_soon_as_it_is_settled() {
 
 #[test]
 fn arrivals_that_waited_are_the_generators_fault_as_far_as_its_workers_could_not_do_more() {
-    let busy = Pulse { looks: 1, cpu: 900, ..Pulse::default() };
+    let busy = ThreadVitals { cpu_samples: 1, cpu: 900, ..ThreadVitals::default() };
     let second = |saturated: usize| {
         let mut window = Window::default();
         [60, 40, 900].into_iter().for_each(|wait| window.user_wait.record(ms(wait)));
         window.cells.entry(GET).or_default().dropped = 2;
-        let workers = (0..4)
-            .map(|worker| (worker, if usize::from(worker) < saturated { busy } else { Pulse::default() }));
+        let workers = (0..4).map(|worker| {
+            (worker, if usize::from(worker) < saturated { busy } else { ThreadVitals::default() })
+        });
         window.vitals.workers = workers.collect();
         window
     };
-    let mut health = Health::default();
+    let mut health = GeneratorHealth::default();
     health.add(&second(0));
     assert_eq!(health.starved, 0.0);
     health.add(&second(1));
@@ -186,16 +195,16 @@ fn arrivals_that_waited_are_the_generators_fault_as_far_as_its_workers_could_not
 #[test]
 fn the_generators_health_is_that_of_the_judged_seconds() {
     let mut ledger = staged();
-    let mut told = batch(0, 0..8, 8);
-    for (second, window) in &mut told.windows {
+    let mut changed = batch(0, 0..8, 8);
+    for (second, window) in &mut changed.windows {
         window
             .vitals
             .workers
-            .insert(0, Pulse::stall(ms(100 + u64::from(*second)), ms(100 + u64::from(*second))));
+            .insert(0, ThreadVitals::stall(ms(100 + u64::from(*second)), ms(100 + u64::from(*second))));
         window.vitals.lost = if *second == 6 { 2000 } else { 1000 };
     }
-    ledger.fold(&told);
+    ledger.fold(&changed);
     let health = &ledger.summary().phases[0].health;
     assert_eq!((health.workers[&0].stalls, health.workers[&0].longest), (6, ms(107)));
-    assert_eq!((health.lost, health.most_lost), (ms(7), ms(2)));
+    assert_eq!((health.lost, health.max_lost_in_a_second), (ms(7), ms(2)));
 }

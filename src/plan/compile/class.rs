@@ -11,7 +11,7 @@ use crate::plan::template::Template;
 use crate::units::TimeSpan;
 
 /// The most values that a class may capture.
-const MOST_CAPTURES: usize = 1000;
+const MAX_CAPTURES: usize = 1000;
 
 /// What a class sends in every header.
 type Headers<'h> = &'h [(HeaderName, Template)];
@@ -70,7 +70,7 @@ impl Compiler<'_, '_> {
         let mut compiled = Vec::new();
         for request in requests.iter().flat_map(|requests| &requests.value) {
             let known = |(_, value): &&(HeaderName, Template)| {
-                value.needs().all(|name| captured.iter().any(|known| known == name))
+                value.required_captures().all(|name| captured.iter().any(|known| known == name))
             };
             let known: Vec<_> = headers.iter().filter(known).cloned().collect();
             compiled.push(self.request(&request.value, &known));
@@ -100,8 +100,8 @@ impl Compiler<'_, '_> {
             if names.contains(&key.name) {
                 continue;
             }
-            if names.len() == MOST_CAPTURES {
-                let help = format!("a class captures up to {MOST_CAPTURES} values");
+            if names.len() == MAX_CAPTURES {
+                let help = format!("a class captures up to {MAX_CAPTURES} values");
                 self.report(Code::OutOfRange, "too many values are captured", key.span, help);
                 break;
             }
@@ -174,17 +174,17 @@ impl Compiler<'_, '_> {
         let weight = document.weight.as_ref().and_then(|weight| self.weight(weight));
         let choices = match (&document.request, &document.any_of, &document.steps) {
             (Some(_), None, None) => {
-                Some(vec![self.request(&of_task(document), headers).map(|request| vec![request])])
+                Some(vec![self.request(&request_of_task(document), headers).map(|request| vec![request])])
             }
             (None, Some(choices), None) => {
-                self.nothing_beside(document, "any_of");
+                self.refuse_request_keys(document, "any_of");
                 let form = "`any_of = [{ request = \"GET /a\" }, { request = \"GET /b\" }]`";
                 self.not_empty(choices, "there is nothing to choose from", form);
                 let requests = choices.value.iter().map(|choice| self.request(&choice.value, headers));
                 Some(requests.map(|request| Some(vec![request?])).collect())
             }
             (None, None, Some(steps)) => {
-                self.nothing_beside(document, "steps");
+                self.refuse_request_keys(document, "steps");
                 let form = "`steps = [{ request = \"GET /a\" }, { request = \"GET /b\" }]`";
                 self.not_empty(steps, "there are no steps", form);
                 let requests: Vec<_> =
@@ -219,7 +219,7 @@ impl Compiler<'_, '_> {
     }
 
     /// What belongs to a request must not stand beside a list of them, where it would be ignored.
-    fn nothing_beside(&mut self, task: &TaskDocument, list: &str) {
+    fn refuse_request_keys(&mut self, task: &TaskDocument, list: &str) {
         let TaskDocument { operation, headers, json, body, form, body_file, expect, capture, .. } = task;
         let spans = [
             ("operation", operation.as_ref().map(|x| x.span)),
@@ -256,7 +256,7 @@ impl Compiler<'_, '_> {
 }
 
 /// The request of a task that is one.
-fn of_task(task: &TaskDocument) -> RequestDocument {
+fn request_of_task(task: &TaskDocument) -> RequestDocument {
     let TaskDocument { operation, request, headers, json, body, form, body_file, expect, capture, .. } =
         task.clone();
     RequestDocument { operation, request, headers, json, body, form, body_file, expect, capture }

@@ -7,10 +7,10 @@ use crate::document::Spanned;
 use crate::plan::compile::Compiler;
 use crate::plan::compile::lists::List;
 use crate::plan::encoding::Encoding;
-use crate::plan::template::{Hole, Kept, Piece, Template};
+use crate::plan::template::{CapturedValue, Hole, Segment, Template};
 
 /// The functions, and how each is written.
-const FORMS: [(&str, &str); 7] = [
+const FUNCTION_FORMS: [(&str, &str); 7] = [
     ("pick", "`${pick(list)}` with the name of a list"),
     ("int", "`${int(1, 9)}` with two whole numbers, the lower one first"),
     ("float", "`${float(0.5, 0.9)}` with two numbers, the lower one first"),
@@ -19,41 +19,41 @@ const FORMS: [(&str, &str); 7] = [
     ("user", "`${user()}`"),
     ("now", "`${now()}`"),
 ];
-const HOLES: &str = "the holes are `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${name}` of a captured value, `${env:NAME}`, `${secret:NAME}`; a literal `${` is written `$${`";
+const HOLES_HELP: &str = "the holes are `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${name}` of a captured value, `${env:NAME}`, `${secret:NAME}`; a literal `${` is written `$${`";
 
 /// A text taken apart: literal, or the inside of a hole and where it is in the text.
-pub(in crate::plan) enum Part<'t> {
+pub(in crate::plan) enum RawSegment<'t> {
     Text(&'t str),
     Hole(&'t str, std::ops::Range<usize>),
 }
 
 /// Takes a text apart; an unclosed hole is given back as the error, with where it starts.
-pub(in crate::plan) fn parts(text: &str) -> Result<Vec<Part<'_>>, usize> {
-    let mut parts = Vec::new();
+pub(in crate::plan) fn split_holes(text: &str) -> Result<Vec<RawSegment<'_>>, usize> {
+    let mut raw_segments = Vec::new();
     let mut from = 0;
     while let Some(at) = text[from..].find("${").map(|at| from + at) {
         if text[from..at].ends_with('$') {
-            parts.push(Part::Text(&text[from..at - 1]));
-            parts.push(Part::Text("${"));
+            raw_segments.push(RawSegment::Text(&text[from..at - 1]));
+            raw_segments.push(RawSegment::Text("${"));
             from = at + 2;
             continue;
         }
-        parts.push(Part::Text(&text[from..at]));
+        raw_segments.push(RawSegment::Text(&text[from..at]));
         let end = text[at..].find('}').map(|end| at + end).ok_or(at)?;
-        parts.push(Part::Hole(&text[at + 2..end], at..end + 1));
+        raw_segments.push(RawSegment::Hole(&text[at + 2..end], at..end + 1));
         from = end + 1;
     }
-    parts.push(Part::Text(&text[from..]));
-    parts.retain(|part| !matches!(part, Part::Text("")));
-    Ok(parts)
+    raw_segments.push(RawSegment::Text(&text[from..]));
+    raw_segments.retain(|part| !matches!(part, RawSegment::Text("")));
+    Ok(raw_segments)
 }
 
 impl Compiler<'_, '_> {
     /// Compiles a text with holes; `None` means that what is wrong has been reported.
     pub(super) fn template(&mut self, text: &Spanned<String>, encoding: Encoding) -> Option<Template> {
-        let place = self.problems.within(text.span, &text.value);
-        let parts = match parts(&text.value) {
-            Ok(parts) => parts,
+        let place = self.problems.locate_text(text.span, &text.value);
+        let raw_segments = match split_holes(&text.value) {
+            Ok(raw_segments) => raw_segments,
             Err(at) => {
                 let span = place.part(at..at + 2);
                 self.report(
@@ -66,20 +66,20 @@ impl Compiler<'_, '_> {
             }
         };
         let mut template = Template::default();
-        let alone = matches!(parts.as_slice(), [Part::Hole(..)]);
+        let alone = matches!(raw_segments.as_slice(), [RawSegment::Hole(..)]);
         let quoted = encoding == Encoding::JsonValue && !alone;
         let inner = if quoted { Encoding::JsonText } else { encoding };
         let mut complete = true;
         if quoted {
             template.push_text(b"\"");
         }
-        for part in parts {
-            if self.problems.full() {
+        for part in raw_segments {
+            if self.problems.is_full() {
                 return None;
             }
             match part {
-                Part::Text(text) => template.push_text(inner.written(text).as_bytes()),
-                Part::Hole(hole, range) => {
+                RawSegment::Text(text) => template.push_text(inner.literal(text).as_bytes()),
+                RawSegment::Hole(hole, range) => {
                     complete &= self.hole(hole, place.part(range), inner, &mut template).is_some();
                 }
             }
@@ -108,9 +108,9 @@ impl Compiler<'_, '_> {
     }
 
     fn hole(&mut self, hole: &str, span: Span, encoding: Encoding, template: &mut Template) -> Option<()> {
-        match self.piece(hole.trim(), span, encoding)? {
-            Piece::Text(text) => template.push_text(&text),
-            Piece::Hole(hole) => {
+        match self.segment(hole.trim(), span, encoding)? {
+            Segment::Text(text) => template.push_text(&text),
+            Segment::Hole(hole) => {
                 // A value that JSON knows no type for stands there as a string.
                 let quote: &[u8] = match hole {
                     Hole::Uuid | Hole::Now | Hole::Column(_) if encoding == Encoding::JsonValue => b"\"",
@@ -124,7 +124,7 @@ impl Compiler<'_, '_> {
         Some(())
     }
 
-    fn piece(&mut self, hole: &str, span: Span, encoding: Encoding) -> Option<Piece> {
+    fn segment(&mut self, hole: &str, span: Span, encoding: Encoding) -> Option<Segment> {
         if let Some(name) = hole.strip_prefix("env:") {
             let (name, default) = name.split_once(":-").map_or((name, None), |(n, d)| (n, Some(d)));
             let value = (self.variable)(name).or(default.map(str::to_owned));
@@ -139,13 +139,13 @@ impl Compiler<'_, '_> {
         }
         let call = hole.strip_suffix(')').and_then(|call| call.split_once('('));
         let Some((name, arguments)) = call else {
-            return self.named(hole, span, encoding).map(Piece::Hole);
+            return self.named(hole, span, encoding).map(Segment::Hole);
         };
         let arguments: Vec<&str> = match arguments.trim() {
             "" => Vec::new(),
             some => some.split(',').map(str::trim).collect(),
         };
-        self.call(name.trim(), &arguments, span, encoding).map(Piece::Hole)
+        self.call(name.trim(), &arguments, span, encoding).map(Segment::Hole)
     }
 
     fn known(
@@ -154,14 +154,14 @@ impl Compiler<'_, '_> {
         (name, help): (&str, String),
         span: Span,
         encoding: Encoding,
-    ) -> Option<Piece> {
+    ) -> Option<Segment> {
         if value.is_none() {
             let diagnostic =
                 Diagnostic::new(Code::MissingVariable, format!("the environment has no `{name}`"))
                     .at(span, "needs this variable");
             self.problems.report(diagnostic.help(help));
         }
-        Some(Piece::Text(encoding.text(&value?).into()))
+        Some(Segment::Text(encoding.text(&value?).into()))
     }
 
     /// A secret is hidden as it is and in every form in which it is sent.
@@ -179,7 +179,7 @@ impl Compiler<'_, '_> {
     /// A hole that is a name: a captured value or a column of a list.
     fn named(&mut self, hole: &str, span: Span, encoding: Encoding) -> Option<Hole> {
         if let Some(slot) = self.captures.iter().position(|name| name == hole) {
-            return Some(Hole::Captured(Kept { name: hole.to_owned(), slot, encoding }));
+            return Some(Hole::Captured(CapturedValue { name: hole.to_owned(), slot, encoding }));
         }
         let listed =
             hole.split_once('.').and_then(|(list, column)| Some((list, column, self.lists.get(list)?)));
@@ -223,11 +223,11 @@ impl Compiler<'_, '_> {
                     .help(format!("name one of its columns: `${{{hole}.{first}}}`"))
             }
             None => {
-                let functions = FORMS.iter().map(|(name, _)| *name);
+                let functions = FUNCTION_FORMS.iter().map(|(name, _)| *name);
                 let known = self.captures.iter().map(String::as_str).chain(functions);
                 Diagnostic::new(Code::BadHole, format!("unknown hole `{hole}`"))
                     .suggest(hole, known)
-                    .help(HOLES)
+                    .help(HOLES_HELP)
             }
         }
     }
@@ -252,15 +252,15 @@ impl Compiler<'_, '_> {
             _ => None,
         };
         if hole.is_none() {
-            let form = FORMS.iter().find(|(known, _)| *known == name).map(|(_, form)| form);
+            let form = FUNCTION_FORMS.iter().find(|(known, _)| *known == name).map(|(_, form)| form);
             let diagnostic = match form {
                 Some(form) => {
                     Diagnostic::new(Code::BadHole, format!("`{name}` cannot take `{}`", arguments.join(", ")))
                         .help(format!("write {form}"))
                 }
                 None => Diagnostic::new(Code::BadHole, format!("unknown function `{name}`"))
-                    .suggest(name, FORMS.iter().map(|(name, _)| *name))
-                    .help(HOLES),
+                    .suggest(name, FUNCTION_FORMS.iter().map(|(name, _)| *name))
+                    .help(HOLES_HELP),
             };
             self.problems.report(diagnostic.at(span, "here"));
         }

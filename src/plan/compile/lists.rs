@@ -6,24 +6,24 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Span};
-use crate::document::{FileOr, Node, Spanned, Value};
+use crate::document::{Node, PlainOrTable, Spanned, Value};
 use crate::plan::compile::Compiler;
 use crate::plan::document::ListFileDocument;
 use crate::plan::encoding::Encoding;
-use crate::plan::texts::Texts;
+use crate::plan::packed_strings::PackedStrings;
 
 /// The most items or rows of one list.
-const LONGEST_LIST: usize = 1_000_000;
+const MAX_LIST_ROWS: usize = 1_000_000;
 /// The largest file with a list.
-const LARGEST_FILE: usize = 256 << 20;
+const MAX_LIST_BYTES: usize = 256 << 20;
 /// The most columns of a list.
-const MOST_COLUMNS: usize = 1000;
+const MAX_COLUMNS: usize = 1000;
 
 /// All lists of a plan. What holes need of them is escaped once per list and place, however many holes there are.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     by_name: HashMap<String, List>,
-    escaped: HashMap<(String, Option<usize>, Encoding), Arc<Texts>>,
+    escaped: HashMap<(String, Option<usize>, Encoding), Arc<PackedStrings>>,
 }
 
 /// A list.
@@ -32,7 +32,7 @@ pub(super) enum List {
     /// Values to pick from.
     Items(Vec<Json>),
     /// Columns, and for each the text of every row.
-    Table(Vec<String>, Vec<Arc<Texts>>),
+    Table(Vec<String>, Vec<Arc<PackedStrings>>),
 }
 
 impl Lists {
@@ -50,7 +50,7 @@ impl Lists {
         name: &str,
         column: Option<usize>,
         encoding: Encoding,
-    ) -> Option<Arc<Texts>> {
+    ) -> Option<Arc<PackedStrings>> {
         let key = (name.to_owned(), column, encoding);
         if let Some(known) = self.escaped.get(&key) {
             return Some(Arc::clone(known));
@@ -66,7 +66,7 @@ impl Lists {
 }
 
 /// Most columns need no escaping, and then are not copied.
-fn escape_column(rows: &Arc<Texts>, encoding: Encoding) -> Arc<Texts> {
+fn escape_column(rows: &Arc<PackedStrings>, encoding: Encoding) -> Arc<PackedStrings> {
     let text = |row| encoding.text(std::str::from_utf8(row).expect("rows are read from text"));
     match rows.iter().all(|row| text(row).as_bytes() == row) {
         true => Arc::clone(rows),
@@ -75,10 +75,14 @@ fn escape_column(rows: &Arc<Texts>, encoding: Encoding) -> Arc<Texts> {
 }
 
 impl Compiler<'_, '_> {
-    pub(super) fn list(&mut self, name: &str, list: &Spanned<FileOr<Vec<Spanned<Node>>, ListFileDocument>>) {
+    pub(super) fn list(
+        &mut self,
+        name: &str,
+        list: &Spanned<PlainOrTable<Vec<Spanned<Node>>, ListFileDocument>>,
+    ) {
         let read = match &list.value {
-            FileOr::Plain(items) => List::Items(self.items(name, items, list.span)),
-            FileOr::Table(document) => match document.file.as_ref().and_then(|file| self.table(file)) {
+            PlainOrTable::Plain(items) => List::Items(self.items(name, items, list.span)),
+            PlainOrTable::Table(document) => match document.file.as_ref().and_then(|file| self.table(file)) {
                 Some(table) => table,
                 // What is wrong has been reported; holes must not be told that the list is unknown.
                 None => List::Items(Vec::new()),
@@ -88,13 +92,13 @@ impl Compiler<'_, '_> {
     }
 
     fn items(&mut self, name: &str, items: &[Spanned<Node>], span: Span) -> Vec<Json> {
-        if items.is_empty() || items.len() > LONGEST_LIST {
+        if items.is_empty() || items.len() > MAX_LIST_ROWS {
             let message = format!("the list `{name}` has {} items", items.len());
-            self.report(Code::OutOfRange, message, span, format!("a list has 1 to {LONGEST_LIST} items"));
+            self.report(Code::OutOfRange, message, span, format!("a list has 1 to {MAX_LIST_ROWS} items"));
         }
         let mut values = Vec::with_capacity(items.len());
         for item in items {
-            if self.problems.full() {
+            if self.problems.is_full() {
                 break;
             }
             match scalar(&item.value.value) {
@@ -120,7 +124,7 @@ impl Compiler<'_, '_> {
                 return None;
             }
         };
-        let bytes = self.files.bytes(file, LARGEST_FILE, self.problems)?;
+        let bytes = self.files.bytes(file, MAX_LIST_BYTES, self.problems)?;
         match format(&bytes) {
             Ok((columns, rows)) => {
                 let rows = rows.into_iter().map(Arc::new).collect();
@@ -147,27 +151,27 @@ pub(super) fn scalar(value: &Value) -> Option<Json> {
     }
 }
 
-type Columns = (Vec<String>, Vec<Texts>);
+type Columns = (Vec<String>, Vec<PackedStrings>);
 
 /// CSV with a header row, as RFC 4180 has it.
 fn read_csv(bytes: &[u8]) -> Result<Columns, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
     let columns: Vec<String> =
-        reader.headers().map_err(|error| told(&error))?.iter().map(str::to_owned).collect();
+        reader.headers().map_err(|error| csv_error(&error))?.iter().map(str::to_owned).collect();
     check_columns(&columns)?;
-    let mut rows = vec![Texts::default(); columns.len()];
+    let mut rows = vec![PackedStrings::default(); columns.len()];
     let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| told(&error))? {
+    while reader.read_record(&mut record).map_err(|error| csv_error(&error))? {
         let line = record.position().map_or(0, csv::Position::line);
         check_count(rows[0].len() + 1, line)?;
         rows.iter_mut().zip(&record).for_each(|(column, field)| column.push(field.as_bytes()));
     }
-    some_rows(columns, rows)
+    non_empty(columns, rows)
 }
 
 /// What the reader of CSV says, with the line of the file.
-fn told(error: &csv::Error) -> String {
+fn csv_error(error: &csv::Error) -> String {
     let line = error.position().map_or_else(String::new, |at| format!("line {}: ", at.line()));
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -182,7 +186,7 @@ fn told(error: &csv::Error) -> String {
 fn read_json_lines(bytes: &[u8]) -> Result<Columns, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let mut columns = Vec::new();
-    let mut rows: Vec<Texts> = Vec::new();
+    let mut rows: Vec<PackedStrings> = Vec::new();
     let lines = (1_u64..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     for (number, line) in lines {
         let object: serde_json::Map<String, Json> = serde_json::from_str(line)
@@ -190,7 +194,7 @@ fn read_json_lines(bytes: &[u8]) -> Result<Columns, String> {
         if rows.is_empty() {
             columns = object.keys().cloned().collect();
             check_columns(&columns)?;
-            rows = vec![Texts::default(); columns.len()];
+            rows = vec![PackedStrings::default(); columns.len()];
         }
         check_count(rows[0].len() + 1, number)?;
         for (name, column) in columns.iter().zip(&mut rows) {
@@ -204,7 +208,7 @@ fn read_json_lines(bytes: &[u8]) -> Result<Columns, String> {
             }
         }
     }
-    some_rows(columns, rows)
+    non_empty(columns, rows)
 }
 
 fn check_columns(columns: &[String]) -> Result<(), String> {
@@ -214,20 +218,20 @@ fn check_columns(columns: &[String]) -> Result<(), String> {
     match (twice, names.first()) {
         (Some(pair), _) => Err(format!("two columns are called `{}`", pair[0])),
         (_, None | Some(&"")) => Err("a column has no name".to_owned()),
-        _ if names.len() > MOST_COLUMNS => Err(format!("it has more than {MOST_COLUMNS} columns")),
+        _ if names.len() > MAX_COLUMNS => Err(format!("it has more than {MAX_COLUMNS} columns")),
         _ => Ok(()),
     }
 }
 
 fn check_count(rows: usize, line: u64) -> Result<(), String> {
-    match rows <= LONGEST_LIST {
+    match rows <= MAX_LIST_ROWS {
         true => Ok(()),
-        false => Err(format!("line {line}: a list has at most {LONGEST_LIST} rows")),
+        false => Err(format!("line {line}: a list has at most {MAX_LIST_ROWS} rows")),
     }
 }
 
-fn some_rows(columns: Vec<String>, rows: Vec<Texts>) -> Result<Columns, String> {
-    match rows.first().is_none_or(Texts::is_empty) {
+fn non_empty(columns: Vec<String>, rows: Vec<PackedStrings>) -> Result<Columns, String> {
+    match rows.first().is_none_or(PackedStrings::is_empty) {
         true => Err("it has no rows".to_owned()),
         false => Ok((columns, rows)),
     }
@@ -251,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_row_a_name_twice_and_no_row_are_told_with_their_line() {
+    fn problems_of_a_list_are_reported_with_their_line() {
         let why = |text: &str| read_csv(text.as_bytes()).unwrap_err();
         assert_eq!(why("a,b\n1,2\n3\n"), "line 3: it has 1 fields, and the header row has 2");
         assert_eq!(why("a,a\n1,2\n"), "two columns are called `a`");

@@ -10,21 +10,21 @@ mod target;
 
 use std::collections::HashMap;
 
-pub(super) use holes::{Part, parts};
+pub(super) use holes::{RawSegment, split_holes};
 use lists::Lists;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::Spanned;
-use crate::plan::definitions::{Definitions, Names};
+use crate::plan::definitions::{Names, PlanDefinitions};
 use crate::plan::document::{GateDocument, PlanDocument};
-use crate::plan::files::Files;
+use crate::plan::files::PlanFiles;
 use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
 use crate::units::Share;
 
 /// What compiling needs to know and what it finds out on the way.
 struct Compiler<'c, 'w> {
     problems: &'c mut Problems,
-    files: &'c mut Files<'w>,
+    files: &'c mut PlanFiles<'w>,
     variable: &'c dyn Fn(&str) -> Option<String>,
     lists: Lists,
     /// What the class that is being compiled captures, by slot.
@@ -36,18 +36,18 @@ struct Compiler<'c, 'w> {
 }
 
 /// The most phases of a plan.
-const MOST_PHASES: usize = 1000;
+const MAX_PHASES: usize = 1000;
 /// The most user classes of a plan.
-const MOST_CLASSES: usize = 10_000;
+const MAX_CLASSES: usize = 10_000;
 /// The most operations of a plan.
-const MOST_OPERATIONS: usize = 10_000;
+const MAX_OPERATIONS: usize = 10_000;
 
 /// Checks the documents of a plan against each other. The plan is incomplete where a problem was reported.
 pub(super) fn compile(
     document: &PlanDocument,
-    definitions: &Definitions,
+    definitions: &PlanDefinitions,
     target_override: Option<&str>,
-    files: &mut Files<'_>,
+    files: &mut PlanFiles<'_>,
     problems: &mut Problems,
 ) -> (Option<Plan>, Names) {
     let mut compiler = Compiler {
@@ -183,24 +183,24 @@ impl Compiler<'_, '_> {
     fn check_counts(&mut self, document: &PlanDocument) {
         let Some(phases) = &document.phases else { return };
         let count = phases.value.len();
-        if count == 0 || count > MOST_PHASES {
+        if count == 0 || count > MAX_PHASES {
             let message = format!("the plan has {count} phases");
             self.report(
                 Code::OutOfRange,
                 message,
                 phases.span,
-                format!("a plan has 1 to {MOST_PHASES} phases"),
+                format!("a plan has 1 to {MAX_PHASES} phases"),
             );
         }
-        if self.classes.len() > MOST_CLASSES {
+        if self.classes.len() > MAX_CLASSES {
             let message = format!("the plan has {} user classes", self.classes.len());
-            let help = format!("a plan has up to {MOST_CLASSES}; give one class several tasks");
+            let help = format!("a plan has up to {MAX_CLASSES}; give one class several tasks");
             self.report(Code::OutOfRange, message, phases.span, help);
         }
-        if self.operations.len() > MOST_OPERATIONS {
+        if self.operations.len() > MAX_OPERATIONS {
             let message = format!("the plan has {} operations", self.operations.len());
             let help = format!(
-                "a plan has up to {MOST_OPERATIONS}; give requests that belong together one `operation`"
+                "a plan has up to {MAX_OPERATIONS}; give requests that belong together one `operation`"
             );
             self.report(Code::OutOfRange, message, phases.span, help);
         }

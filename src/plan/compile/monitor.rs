@@ -3,25 +3,25 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::document::{FileOr, Key, Map, Spanned};
+use crate::document::{Key, Map, PlainOrTable, Spanned};
 use crate::plan::compile::Compiler;
 use crate::plan::document::{MonitorDocument, SourceDocument};
 use crate::plan::encoding::Encoding;
 use crate::plan::model::{Host, Monitor, Secrets};
 use crate::resources::metric::Metric;
-use crate::resources::source::{Endpoint, Parts, ProcessName, Source};
+use crate::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Source};
 
 /// The most hosts of a plan.
-const MOST_HOSTS: usize = 1000;
+const MAX_HOSTS: usize = 1000;
 /// Readings are at least and at most so many seconds apart.
-const EVERY: std::ops::RangeInclusive<f64> = 1.0..=60.0;
-const SOURCES: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, `{ cgroup = \"/system.slice/kms.service\" }`, \
+const INTERVAL_RANGE_S: std::ops::RangeInclusive<f64> = 1.0..=60.0;
+const SOURCES_HELP: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, `{ cgroup = \"/system.slice/kms.service\" }`, \
                        `{ node_exporter = \"http://kms:9100/metrics\" }` and \
                        `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
 
 /// What a table names as the source of a host.
 #[derive(Clone, Copy)]
-enum Asked<'d> {
+enum SourceKind<'d> {
     Local(&'d Spanned<bool>),
     Process(&'d Spanned<String>),
     Cgroup(&'d Spanned<String>),
@@ -30,7 +30,7 @@ enum Asked<'d> {
     Prometheus(Option<&'d Spanned<String>>, Option<&'d Spanned<Map<String>>>),
 }
 
-impl<'d> Asked<'d> {
+impl<'d> SourceKind<'d> {
     fn prometheus(url: Option<&'d Spanned<String>>, query: Option<&'d Spanned<Map<String>>>) -> Option<Self> {
         (url.is_some() || query.is_some()).then_some(Self::Prometheus(url, query))
     }
@@ -48,21 +48,21 @@ impl Compiler<'_, '_> {
     pub(super) fn monitor(&mut self, document: &MonitorDocument) -> Option<Monitor> {
         let MonitorDocument { every, hosts } = document;
         let every = every.as_ref()?;
-        if !EVERY.contains(&every.value.seconds()) {
+        if !INTERVAL_RANGE_S.contains(&every.value.seconds()) {
             let message = format!("hosts cannot be looked at every `{}`", every.value);
             self.report(Code::OutOfRange, message, every.span, "write a duration from \"1s\" to \"60s\"");
         }
         let hosts = hosts.as_ref()?;
-        if hosts.value.0.is_empty() || hosts.value.0.len() > MOST_HOSTS {
+        if hosts.value.0.is_empty() || hosts.value.0.len() > MAX_HOSTS {
             let message = format!("the plan has {} hosts", hosts.value.0.len());
-            let help = format!("name 1 to {MOST_HOSTS} hosts, such as `hosts = {{ target = \"local\" }}`");
+            let help = format!("name 1 to {MAX_HOSTS} hosts, such as `hosts = {{ target = \"local\" }}`");
             self.report(Code::OutOfRange, message, hosts.span, help);
         }
         let hosts: Vec<_> = hosts.value.0.iter().map(|(key, source)| self.host(key, source)).collect();
         Some(Monitor { every: every.value, hosts: hosts.into_iter().collect::<Option<_>>()? })
     }
 
-    fn host(&mut self, key: &Key, written: &Spanned<FileOr<String, SourceDocument>>) -> Option<Host> {
+    fn host(&mut self, key: &Key, written: &Spanned<PlainOrTable<String, SourceDocument>>) -> Option<Host> {
         let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
         if key.name.trim().is_empty() || key.name.len() > 100 || !key.name.chars().all(fits) {
             let message = format!("`{}` cannot be the name of a host", key.name.escape_debug());
@@ -70,8 +70,8 @@ impl Compiler<'_, '_> {
             self.report(Code::OutOfRange, message, key.span, help);
         }
         let source = match &written.value {
-            FileOr::Plain(text) => self.source_by_text(&Spanned::new(text.clone(), written.span)),
-            FileOr::Table(table) => self.source(table, written.span),
+            PlainOrTable::Plain(text) => self.source_by_text(&Spanned::new(text.clone(), written.span)),
+            PlainOrTable::Table(table) => self.source(table, written.span),
         };
         Some(Host { name: key.name.clone(), source: source?, span: Some(written.span) })
     }
@@ -80,13 +80,13 @@ impl Compiler<'_, '_> {
     fn source_by_text(&mut self, text: &Spanned<String>) -> Option<Source> {
         let read = self.constant(text, Encoding::Raw)?;
         if read == "local" {
-            return Some(Source::Local(Parts::default()));
+            return Some(Source::Local(DeviceFilter::default()));
         }
         if read.starts_with("http://") || read.starts_with("https://") {
-            return Some(Source::NodeExporter(self.endpoint(text, None)?, Parts::default()));
+            return Some(Source::NodeExporter(self.endpoint(text, None)?, DeviceFilter::default()));
         }
         let diagnostic = Diagnostic::new(Code::BadSource, "this is no source of readings");
-        self.problems.report(diagnostic.at(text.span, "here").suggest(&read, ["local"]).help(SOURCES));
+        self.problems.report(diagnostic.at(text.span, "here").suggest(&read, ["local"]).help(SOURCES_HELP));
         None
     }
 
@@ -102,41 +102,41 @@ impl Compiler<'_, '_> {
             disks,
             mounts,
         } = document;
-        let given: Vec<Asked<'_>> = [
-            local.as_ref().map(Asked::Local),
-            process.as_ref().map(Asked::Process),
-            cgroup.as_ref().map(Asked::Cgroup),
-            node_exporter.as_ref().map(Asked::NodeExporter),
-            Asked::prometheus(prometheus.as_ref(), query.as_ref()),
+        let given: Vec<SourceKind<'_>> = [
+            local.as_ref().map(SourceKind::Local),
+            process.as_ref().map(SourceKind::Process),
+            cgroup.as_ref().map(SourceKind::Cgroup),
+            node_exporter.as_ref().map(SourceKind::NodeExporter),
+            SourceKind::prometheus(prometheus.as_ref(), query.as_ref()),
         ]
         .into_iter()
         .flatten()
         .collect();
-        let &[asked] = given.as_slice() else {
-            self.report(Code::ExactlyOne, "a host has exactly one source", span, SOURCES);
+        let &[kind] = given.as_slice() else {
+            self.report(Code::ExactlyOne, "a host has exactly one source", span, SOURCES_HELP);
             return None;
         };
-        self.used("headers", headers.as_ref(), asked.takes_headers());
-        self.used("disks", disks.as_ref(), asked.is_a_machine());
-        self.used("mounts", mounts.as_ref(), asked.is_a_machine());
-        let parts = Parts {
+        self.used("headers", headers.as_ref(), kind.takes_headers());
+        self.used("disks", disks.as_ref(), kind.is_a_machine());
+        self.used("mounts", mounts.as_ref(), kind.is_a_machine());
+        let parts = DeviceFilter {
             disks: self.parts("disks", disks.as_ref()),
             mounts: self.parts("mounts", mounts.as_ref()),
         };
-        match asked {
-            Asked::Local(local) => {
+        match kind {
+            SourceKind::Local(local) => {
                 if !local.value {
-                    self.report(Code::BadSource, "`local = false` asks nobody", local.span, SOURCES);
+                    self.report(Code::BadSource, "`local = false` asks nobody", local.span, SOURCES_HELP);
                 }
                 Some(Source::Local(parts))
             }
-            Asked::Process(name) => self.process(name).map(Source::Process),
-            Asked::Cgroup(path) => self.cgroup(path),
-            Asked::NodeExporter(url) => {
+            SourceKind::Process(name) => self.process(name).map(Source::Process),
+            SourceKind::Cgroup(path) => self.cgroup(path),
+            SourceKind::NodeExporter(url) => {
                 Some(Source::NodeExporter(self.endpoint(url, headers.as_ref())?, parts))
             }
-            Asked::Prometheus(Some(url), Some(query)) => self.prometheus(url, query, headers.as_ref()),
-            Asked::Prometheus(..) => {
+            SourceKind::Prometheus(Some(url), Some(query)) => self.prometheus(url, query, headers.as_ref()),
+            SourceKind::Prometheus(..) => {
                 let message = "a Prometheus needs its queries, and queries a Prometheus";
                 let help = "give both: `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
                 self.report(Code::ExactlyOne, message, span, help);
@@ -182,7 +182,7 @@ impl Compiler<'_, '_> {
         &mut self,
         url: &Spanned<String>,
         headers: Option<&Spanned<Map<String>>>,
-    ) -> Option<Endpoint> {
+    ) -> Option<HttpEndpoint> {
         let headers = headers.map(|headers| self.constant_headers(headers)).unwrap_or_default();
         let text = self.constant(url, Encoding::Raw)?;
         let wrong = match url::Url::parse(&text) {
@@ -195,8 +195,8 @@ impl Compiler<'_, '_> {
             Ok(url) if url.host_str().is_none() => "it has no host".to_owned(),
             Ok(parsed) => {
                 self.encode_secrets();
-                let shown = Secrets::new(self.secrets.clone()).redact(&text);
-                return Some(Endpoint { url: parsed.to_string(), shown, headers });
+                let redacted = Secrets::new(self.secrets.clone()).redact(&text);
+                return Some(HttpEndpoint { url: parsed.to_string(), redacted, headers });
             }
             Err(url::ParseError::RelativeUrlWithoutBase) => {
                 "it does not start with `http://` or `https://`".to_owned()
@@ -250,19 +250,19 @@ impl Compiler<'_, '_> {
         Some((metric?, text))
     }
 
-    fn process(&mut self, written: &Spanned<String>) -> Option<ProcessName> {
+    fn process(&mut self, written: &Spanned<String>) -> Option<ProcessSelector> {
         let text = self.constant(written, Encoding::Raw)?;
-        match text.parse::<ProcessName>() {
-            Ok(ProcessName::File(file)) => {
+        match text.parse::<ProcessSelector>() {
+            Ok(ProcessSelector::File(file)) => {
                 let file = Spanned::new(file, written.span);
                 let path = self.files.path(&file, self.problems)?;
-                Some(ProcessName::File(path.display().to_string()))
+                Some(ProcessSelector::File(path.display().to_string()))
             }
             Ok(name) => Some(name),
             Err(_) => {
                 // The text may hold a secret, so it is not repeated.
                 let message = "this names no process";
-                self.report(Code::BadSource, message, written.span, ProcessName::HELP);
+                self.report(Code::BadSource, message, written.span, ProcessSelector::HELP);
                 None
             }
         }

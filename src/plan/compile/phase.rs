@@ -2,14 +2,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::document::{FileOr, Spanned};
+use crate::document::{PlainOrTable, Spanned};
 use crate::plan::compile::Compiler;
 use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, StageDocument};
 use crate::plan::model::{ClassId, Load, OpenLoad, Phase, Stage};
 use crate::units::{Rate, TimeSpan};
 
 /// The most virtual users of a phase.
-const MOST_USERS: u32 = 1_000_000;
+const MAX_USERS: u32 = 1_000_000;
 
 /// How many users a phase has when.
 struct Shape {
@@ -20,11 +20,11 @@ struct Shape {
 
 /// The least that a rate may be.
 #[derive(Clone, Copy, PartialEq)]
-enum Least {
+enum MinRate {
     /// Nothing at all.
     Zero,
     /// Something.
-    Above,
+    Positive,
 }
 
 impl Compiler<'_, '_> {
@@ -49,7 +49,7 @@ impl Compiler<'_, '_> {
             load: load?,
             span: document.name.as_ref()?.span,
         };
-        self.something_is_judged(&phase);
+        self.check_judged_time(&phase);
         Some(phase)
     }
 
@@ -136,14 +136,14 @@ impl Compiler<'_, '_> {
     }
 
     fn users(&mut self, users: &Spanned<u32>) -> Option<u32> {
-        let fits = (1..=MOST_USERS).contains(&users.value);
+        let fits = (1..=MAX_USERS).contains(&users.value);
         if !fits {
             let message = format!("a phase cannot have {} users", users.value);
             self.report(
                 Code::OutOfRange,
                 message,
                 users.span,
-                format!("write a number from 1 to {MOST_USERS}"),
+                format!("write a number from 1 to {MAX_USERS}"),
             );
         }
         fits.then_some(users.value)
@@ -189,15 +189,15 @@ impl Compiler<'_, '_> {
         };
         let spacing = document.spacing.as_ref().map(|spacing| spacing.value);
         let (from, to) = match &arrivals.value {
-            FileOr::Plain(rate) => {
-                let rate = self.rate(*rate, arrivals.span, Least::Above)?;
+            PlainOrTable::Plain(rate) => {
+                let rate = self.rate(*rate, arrivals.span, MinRate::Positive)?;
                 (rate, rate)
             }
-            FileOr::Table(ArrivalsRampDocument { from, to }) => {
+            PlainOrTable::Table(ArrivalsRampDocument { from, to }) => {
                 let (from, to) = (from.as_ref()?, to.as_ref()?);
                 let ends = (
-                    self.rate(from.value, from.span, Least::Zero),
-                    self.rate(to.value, to.span, Least::Zero),
+                    self.rate(from.value, from.span, MinRate::Zero),
+                    self.rate(to.value, to.span, MinRate::Zero),
                 );
                 if from.value.per_second() + to.value.per_second() <= 0.0 {
                     let help = "write a rate above 0 for one end at least";
@@ -210,8 +210,8 @@ impl Compiler<'_, '_> {
         Some(Load::Open(OpenLoad { from, to, spacing: spacing? }))
     }
 
-    fn rate(&mut self, rate: Rate, span: Span, least: Least) -> Option<Rate> {
-        let fits = (rate.per_second() > 0.0 || least == Least::Zero) && rate.per_second() <= 1e6;
+    fn rate(&mut self, rate: Rate, span: Span, min_rate: MinRate) -> Option<Rate> {
+        let fits = (rate.per_second() > 0.0 || min_rate == MinRate::Zero) && rate.per_second() <= 1e6;
         if !fits {
             let message = format!("`{rate}` cannot be the rate of arrivals");
             self.report(Code::OutOfRange, message, span, "write a rate above 0 and up to \"1000000/s\"");
@@ -219,7 +219,7 @@ impl Compiler<'_, '_> {
         fits.then_some(rate)
     }
 
-    fn something_is_judged(&mut self, phase: &Phase) {
+    fn check_judged_time(&mut self, phase: &Phase) {
         if phase.judged_seconds() > 0.0 {
             return;
         }

@@ -7,7 +7,7 @@ use crate::plan::compile::Compiler;
 use crate::plan::compile::lists::scalar;
 use crate::plan::document::{ExpectDocument, RequestDocument};
 use crate::plan::encoding::Encoding;
-use crate::plan::expect::{Expect, Statuses};
+use crate::plan::expect::{Expectation, Statuses};
 use crate::plan::model::{Capture, OperationId, Request};
 use crate::plan::template::{Pointer, Template};
 
@@ -15,12 +15,12 @@ const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
 
 /// The longest name of an operation: it stands in every table of a report.
-const LONGEST_NAME: usize = 200;
+const MAX_OPERATION_NAME_BYTES: usize = 200;
 /// The longest method and path: servers refuse longer request lines.
-const LONGEST_REQUEST: usize = 16 << 10;
+const MAX_REQUEST_LINE_BYTES: usize = 16 << 10;
 
 /// The largest file that is sent as a body.
-const LARGEST_BODY: usize = 16 << 20;
+const MAX_BODY_FILE_BYTES: usize = 16 << 20;
 
 /// A body, and the content type that it has where no header says another.
 type Body = (Template, &'static str);
@@ -64,8 +64,8 @@ impl Compiler<'_, '_> {
             self.report(Code::OutOfRange, "an operation needs a name", name.span, help);
         }
         // A request that is itself too long is refused as such.
-        if (LONGEST_NAME + 1..=LONGEST_REQUEST).contains(&name.value.len()) {
-            let message = format!("the operation's name is longer than {LONGEST_NAME} bytes");
+        if (MAX_OPERATION_NAME_BYTES + 1..=MAX_REQUEST_LINE_BYTES).contains(&name.value.len()) {
+            let message = format!("the operation's name is longer than {MAX_OPERATION_NAME_BYTES} bytes");
             let help = "give the request a shorter one: `operation = \"…\"`";
             self.report(Code::OutOfRange, message, name.span, help);
         }
@@ -74,8 +74,8 @@ impl Compiler<'_, '_> {
 
     /// `GET /path`, taken apart.
     pub(super) fn request_line<'t>(&mut self, line: &'t Spanned<String>) -> Option<(Method, &'t str)> {
-        if line.value.len() > LONGEST_REQUEST {
-            let message = format!("the request is longer than {LONGEST_REQUEST} bytes");
+        if line.value.len() > MAX_REQUEST_LINE_BYTES {
+            let message = format!("the request is longer than {MAX_REQUEST_LINE_BYTES} bytes");
             self.report(Code::BadRequest, message, line.span, "send what is long in a body");
             return None;
         }
@@ -86,7 +86,7 @@ impl Compiler<'_, '_> {
             return None;
         };
         let Some(method) = METHODS.iter().find(|known| known.as_str() == method) else {
-            let place = self.problems.within(line.span, &line.value).part(0..method.len());
+            let place = self.problems.locate_text(line.span, &line.value).part(0..method.len());
             let diagnostic = Diagnostic::new(Code::BadRequest, format!("unknown method `{method}`"))
                 .at(place, "here")
                 .suggest(method, METHODS.iter().map(Method::as_str));
@@ -95,7 +95,7 @@ impl Compiler<'_, '_> {
         };
         let path = path.trim();
         if !path.starts_with('/') || path.contains(['\r', '\n']) {
-            let place = self.problems.within(line.span, path).part(0..path.len());
+            let place = self.problems.locate_text(line.span, path).part(0..path.len());
             let message = match path.starts_with('/') {
                 true => "a path is one line".to_owned(),
                 false => format!("the path `{}` does not start with `/`", path.escape_debug()),
@@ -114,7 +114,7 @@ impl Compiler<'_, '_> {
         for (key, value) in headers.into_iter().flat_map(|headers| &headers.value.0) {
             let name = self.header_name(&key.name, key.span);
             let template = self.template(value, Encoding::Header).filter(|template| {
-                let fits = template.texts_are(|text| HeaderValue::from_bytes(text).is_ok());
+                let fits = template.all_texts(|text| HeaderValue::from_bytes(text).is_ok());
                 if !fits {
                     self.bad_header_value(&key.name, value.span);
                 }
@@ -154,7 +154,7 @@ impl Compiler<'_, '_> {
             (self.form(form)?, "application/x-www-form-urlencoded")
         } else if let Some(file) = body_file {
             let mut template = Template::default();
-            template.push_text(&self.files.bytes(file, LARGEST_BODY, self.problems)?);
+            template.push_text(&self.files.bytes(file, MAX_BODY_FILE_BYTES, self.problems)?);
             (template, "application/octet-stream")
         } else if let Some(body) = body {
             (self.template(body, Encoding::Raw)?, "text/plain; charset=utf-8")
@@ -247,9 +247,9 @@ impl Compiler<'_, '_> {
         complete
     }
 
-    fn expect(&mut self, expect: Option<&Spanned<ExpectDocument>>) -> Option<Expect> {
+    fn expect(&mut self, expect: Option<&Spanned<ExpectDocument>>) -> Option<Expectation> {
         let document = expect.map(|expect| &expect.value);
-        self.something_is_expected(expect);
+        self.check_expectation(expect);
         let status = self.statuses(document.and_then(|expect| expect.status.as_ref()));
         let members = document.and_then(|expect| expect.json.as_ref()).map_or(&[][..], |json| &json.value.0);
         let mut json = Vec::with_capacity(members.len());
@@ -259,7 +259,7 @@ impl Compiler<'_, '_> {
         let json = json.into_iter().map(|(pointer, value)| Some((pointer?, value?)));
         let contains = document.and_then(|expect| expect.contains.as_ref());
         let contains = contains.map(|text| self.constant(text, Encoding::Raw));
-        Some(Expect {
+        Some(Expectation {
             status,
             json: json.collect::<Option<_>>()?,
             contains: match contains {
@@ -271,7 +271,7 @@ impl Compiler<'_, '_> {
     }
 
     /// What would be looked at in vain is a mistake.
-    fn something_is_expected(&mut self, expect: Option<&Spanned<ExpectDocument>>) {
+    fn check_expectation(&mut self, expect: Option<&Spanned<ExpectDocument>>) {
         let Some(expect) = expect else { return };
         let ExpectDocument { status, json, contains, max_bytes } = &expect.value;
         if status.is_none() && json.is_none() && contains.is_none() && max_bytes.is_none() {

@@ -4,19 +4,19 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{Map, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::document::{self as written, TargetDocument, TlsDocument};
+use crate::plan::document::{HttpVersionDocument, TargetDocument, TlsDocument};
 use crate::plan::encoding::Encoding;
 use crate::plan::model::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 use crate::units::TimeSpan;
 
 /// The most redirects that a request may follow.
-const MOST_REDIRECTS: u16 = 20;
+const MAX_REDIRECTS: u16 = 20;
 /// The largest file with certificates or a key.
-const LARGEST_PEM: usize = 4 << 20;
+const MAX_PEM_BYTES: usize = 4 << 20;
 
 impl Compiler<'_, '_> {
-    pub(super) fn target(&mut self, document: &TargetDocument, instead: Option<&str>) -> Option<Target> {
-        let url = match instead {
+    pub(super) fn target(&mut self, document: &TargetDocument, url_override: Option<&str>) -> Option<Target> {
+        let url = match url_override {
             Some(url) => {
                 let place = self.problems.add_option("--target", url);
                 self.url(url, place)
@@ -46,8 +46,8 @@ impl Compiler<'_, '_> {
             connect_timeout: connect_timeout?,
             headers: headers.unwrap_or_default(),
             http: match document.http.as_ref()?.value {
-                written::HttpVersion::One => HttpVersion::One,
-                written::HttpVersion::Two => HttpVersion::Two,
+                HttpVersionDocument::One => HttpVersion::One,
+                HttpVersionDocument::Two => HttpVersion::Two,
             },
             tls: tls?,
             redirects: redirects?,
@@ -55,10 +55,10 @@ impl Compiler<'_, '_> {
     }
 
     fn redirects(&mut self, written: &Spanned<u16>) -> Option<u16> {
-        let fits = written.value <= MOST_REDIRECTS;
+        let fits = written.value <= MAX_REDIRECTS;
         if !fits {
             let message = format!("{} redirects are not followed", written.value);
-            let help = format!("write a number from 0 to {MOST_REDIRECTS}");
+            let help = format!("write a number from 0 to {MAX_REDIRECTS}");
             self.report(Code::OutOfRange, message, written.span, help);
         }
         fits.then_some(written.value)
@@ -82,7 +82,7 @@ impl Compiler<'_, '_> {
             return None;
         }
         let mut read = |file: &Option<Spanned<String>>| match file {
-            Some(file) => self.files.bytes(file, LARGEST_PEM, self.problems).map(Some),
+            Some(file) => self.files.bytes(file, MAX_PEM_BYTES, self.problems).map(Some),
             None => Some(None),
         };
         let (roots, certificate, key) = (read(ca_file)?, read(client_cert)?, read(client_key)?);
@@ -93,10 +93,10 @@ impl Compiler<'_, '_> {
             return Some(None);
         }
         let trust = match insecure.as_ref()?.value {
-            true => Trust::Anyone,
+            true => Trust::AnyCertificate,
             false => Trust::Verified,
         };
-        if let (Trust::Anyone, Some(unused)) = (trust, ca_file.as_ref().or(server_name.as_ref())) {
+        if let (Trust::AnyCertificate, Some(unused)) = (trust, ca_file.as_ref().or(server_name.as_ref())) {
             let message = "with `insecure` any certificate is taken, so nothing is compared with this";
             self.report(Code::NoEffect, message, unused.span, "take `insecure` out, or this");
         }
@@ -126,8 +126,8 @@ impl Compiler<'_, '_> {
             self.report(*code, format!("the target's url cannot be used: {why}"), span, help);
         }
         // As it was written, because the parsed form may have encoded a secret in its own way.
-        let shown = Secrets::new(self.secrets.clone()).redact(text.trim_end_matches('/'));
-        result.ok().map(|url| TargetUrl { shown, ..url })
+        let redacted = Secrets::new(self.secrets.clone()).redact(text.trim_end_matches('/'));
+        result.ok().map(|url| TargetUrl { redacted, ..url })
     }
 
     fn ready(&mut self, ready: &Spanned<String>) -> Option<(Method, String)> {
@@ -199,6 +199,6 @@ fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
         port,
         base_path: url.path().trim_end_matches('/').to_owned(),
         authority: HeaderValue::from_str(&authority).map_err(|_| bad("its host cannot be sent"))?,
-        shown: String::new(),
+        redacted: String::new(),
     })
 }

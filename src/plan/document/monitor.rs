@@ -1,6 +1,6 @@
 //! What a plan says of the hosts that are looked at.
 
-use crate::document::{FileOr, Map, Rule, Spanned, document};
+use crate::document::{Map, PlainOrTable, Spanned, TableRule, document};
 use crate::units::TimeSpan;
 
 document! {
@@ -9,8 +9,8 @@ document! {
         /// How often each host is looked at: from "1s" to "60s".
         every: TimeSpan = default("10s"),
         /// The hosts that objectives name, and who is asked about each: `"local"`, the address of a node_exporter, or a table.
-        hosts: Map<FileOr<String, SourceDocument>> = required("the hosts, such as `{ target = \"local\" }`"),
-        rules [Rule::NotEmpty(&["hosts"])]
+        hosts: Map<PlainOrTable<String, SourceDocument>> = required("the hosts, such as `{ target = \"local\" }`"),
+        rules [TableRule::NotEmpty(&["hosts"])]
     }
 }
 
@@ -36,12 +36,12 @@ document! {
         /// Where the file systems are mounted that count.
         mounts: Vec<Spanned<String>> = otherwise("all that are real"),
         rules [
-            Rule::ExactlyOne(&[&["local"], &["process"], &["cgroup"], &["node_exporter"], &["prometheus", "query"]]),
-            Rule::Alone("process", &["headers", "disks", "mounts"]),
-            Rule::Alone("cgroup", &["headers", "disks", "mounts"]),
-            Rule::Alone("prometheus", &["disks", "mounts"]),
-            Rule::Alone("local", &["headers"]),
-            Rule::NotEmpty(&["query", "disks", "mounts"]),
+            TableRule::ExactlyOne(&[&["local"], &["process"], &["cgroup"], &["node_exporter"], &["prometheus", "query"]]),
+            TableRule::Alone("process", &["headers", "disks", "mounts"]),
+            TableRule::Alone("cgroup", &["headers", "disks", "mounts"]),
+            TableRule::Alone("prometheus", &["disks", "mounts"]),
+            TableRule::Alone("local", &["headers"]),
+            TableRule::NotEmpty(&["query", "disks", "mounts"]),
         ]
     }
 }

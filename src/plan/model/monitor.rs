@@ -1,5 +1,5 @@
 use crate::diagnostic::Span;
-use crate::plan::model::{Judged, Phase};
+use crate::plan::model::{JudgedPeriod, Phase};
 use crate::resources::source::Source;
 use crate::resources::ticks::Ticks;
 use crate::units::TimeSpan;
@@ -37,7 +37,7 @@ pub struct Host {
 
 impl Host {
     /// Whether it is a part of this machine: a process or a control group.
-    pub fn is_part(&self) -> bool {
+    pub fn is_process_or_cgroup(&self) -> bool {
         matches!(self.source, Source::Process(_) | Source::Cgroup(_))
     }
 }
@@ -61,7 +61,7 @@ impl Monitor {
     /// The readings of a phase that count, a range for each judged stretch.
     pub fn expected(&self, phase: &Phase) -> Vec<std::ops::Range<u32>> {
         let ticks = self.ticks(phase);
-        let within = |judged: Judged| ticks.within(f64::from(judged.from), judged.to);
+        let within = |judged: JudgedPeriod| ticks.within(f64::from(judged.from), judged.to);
         phase.judged().into_iter().map(within).collect()
     }
 }

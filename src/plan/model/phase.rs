@@ -81,14 +81,14 @@ impl std::fmt::Display for OpenLoad {
 
 /// A stretch of whole seconds that is judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judged {
+pub struct JudgedPeriod {
     /// The first second.
     pub from: u32,
     /// Where it ends, in seconds from the phase's start.
     pub to: f64,
 }
 
-impl Judged {
+impl JudgedPeriod {
     /// How long it is.
     pub fn seconds(self) -> f64 {
         (self.to - f64::from(self.from)).max(0.0)
@@ -103,7 +103,7 @@ impl Phase {
 
     /// What is judged: of every hold the whole seconds, of the first one those after the warm-up. The last one ends
     /// with the phase, be it in the middle of a second.
-    pub fn judged(&self) -> Vec<Judged> {
+    pub fn judged(&self) -> Vec<JudgedPeriod> {
         let mut stretches = Vec::new();
         let mut at = 0.0;
         for (index, stage) in self.stages.iter().enumerate() {
@@ -113,7 +113,7 @@ impl Phase {
             let to =
                 if index + 1 == self.stages.len() { self.duration.seconds() } else { (at + 1e-6).floor() };
             if f64::from(from) < to {
-                stretches.push(Judged { from, to });
+                stretches.push(JudgedPeriod { from, to });
             }
         }
         stretches
@@ -121,14 +121,14 @@ impl Phase {
 
     /// How many seconds are judged.
     pub fn judged_seconds(&self) -> f64 {
-        self.judged().into_iter().map(Judged::seconds).fold(0.0, |sum, seconds| sum + seconds)
+        self.judged().into_iter().map(JudgedPeriod::seconds).fold(0.0, |sum, seconds| sum + seconds)
     }
 
     /// When a user is there, as seconds from the phase's start: from the first to before the second of each pair.
     ///
     /// Users come in the order of their numbers and leave in the opposite one, evenly over a stage's `over`.
-    pub fn lives(&self, user: u32) -> Vec<(f64, f64)> {
-        let mut lives = Vec::new();
+    pub fn active_periods(&self, user: u32) -> Vec<(f64, f64)> {
+        let mut active_periods = Vec::new();
         let (mut before, mut at, mut since) = (0, 0.0, None);
         let user = f64::from(user);
         for stage in &self.stages {
@@ -138,14 +138,14 @@ impl Phase {
                 since = Some(at + over * (user - old) / (new - old));
             } else if new <= user && user < old {
                 let until = at + over * (old - user) / (old - new);
-                lives.extend(since.take().map(|since| (since, until)));
+                active_periods.extend(since.take().map(|since| (since, until)));
             }
             before = stage.users;
             at += over + stage.hold.seconds();
         }
-        lives.extend(since.map(|since| (since, self.duration.seconds())));
-        lives.retain(|(since, until)| since < until);
-        lives
+        active_periods.extend(since.map(|since| (since, self.duration.seconds())));
+        active_periods.retain(|(since, until)| since < until);
+        active_periods
     }
 
     /// How many users there are from the first moment on.

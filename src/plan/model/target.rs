@@ -24,7 +24,7 @@ impl Secrets {
 
     /// The same for a text with quotes that were cut, maybe in the middle of a secret: what is left of it goes too, up to
     /// its first four characters.
-    pub fn redact_cut(&self, text: &str) -> String {
+    pub fn redact_truncated(&self, text: &str) -> String {
         let cut = |text: String, secret: &String| {
             let ends = secret.char_indices().map(|(end, _)| end).skip(4);
             let parts: Vec<&str> = ends.map(|end| &secret[..end]).collect();
@@ -95,7 +95,7 @@ pub enum Trust {
     #[default]
     Verified,
     /// Any.
-    Anyone,
+    AnyCertificate,
 }
 
 /// The parts of the target's URL that are needed to reach it.
@@ -112,7 +112,7 @@ pub struct TargetUrl {
     /// The value of the `Host` header.
     pub authority: HeaderValue,
     /// The URL as it may be shown, without secrets.
-    pub shown: String,
+    pub redacted: String,
 }
 
 impl TargetUrl {
@@ -131,14 +131,14 @@ impl TargetUrl {
             port,
             base_path: String::new(),
             authority: authority.expect("an address is printable"),
-            shown: format!("http://127.0.0.1:{port}"),
+            redacted: format!("http://127.0.0.1:{port}"),
         }
     }
 }
 
 impl std::fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.redacted)
     }
 }
 
@@ -147,11 +147,11 @@ mod tests {
     use super::Secrets;
 
     #[test]
-    fn what_a_cut_leaves_of_a_secret_goes_too() {
+    fn the_rest_of_a_truncated_secret_is_redacted_too() {
         let secrets = Secrets::new(vec!["s3cr3tTok".to_owned()]);
-        assert_eq!(secrets.redact_cut("denied: `x s3cr3tTok y`"), "denied: `x *** y`");
-        assert_eq!(secrets.redact_cut("denied: `x s3cr3tT`"), "denied: `x ***`");
-        assert_eq!(secrets.redact_cut("denied: `x s3cr…`"), "denied: `x ***…`");
-        assert_eq!(secrets.redact_cut("denied: `s3c`"), "denied: `s3c`");
+        assert_eq!(secrets.redact_truncated("denied: `x s3cr3tTok y`"), "denied: `x *** y`");
+        assert_eq!(secrets.redact_truncated("denied: `x s3cr3tT`"), "denied: `x ***`");
+        assert_eq!(secrets.redact_truncated("denied: `x s3cr…`"), "denied: `x ***…`");
+        assert_eq!(secrets.redact_truncated("denied: `s3c`"), "denied: `s3c`");
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::diagnostic::Problems;
 use crate::measure::mean::Mean;
 use crate::measure::summary::OperationSummary;
-use crate::plan::{Settings, World, load};
+use crate::plan::{Environment, Settings, load};
 
 const CHECK: OperationId = OperationId(0);
 const SEARCH: OperationId = OperationId(1);
@@ -14,8 +14,10 @@ fn plan() -> Plan {
                 phases = [{ name = \"p\", duration = \"1m\", users = 1, mix = { u = 1 } }]\n\
                 users.u.tasks = [{ operation = \"check\", request = \"GET /a\" }, \
                 { operation = \"search\", request = \"GET /b\" }]";
-    let world = World { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
-    load(Path::new("plans/c.toml"), &Settings::default(), &world, &mut Problems::default()).plan.unwrap()
+    let environment = Environment { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    load(Path::new("plans/c.toml"), &Settings::default(), &environment, &mut Problems::default())
+        .plan
+        .unwrap()
 }
 
 fn counted(failed: [u64; 2], dropped: u64) -> PhaseSummary {
@@ -24,13 +26,13 @@ fn counted(failed: [u64; 2], dropped: u64) -> PhaseSummary {
         let errors = [(ErrorKind::Status5xx, failed)].into();
         let operation = OperationSummary { requests: 1000, errors, dropped, ..OperationSummary::default() };
         counted.operations.insert(id, operation);
-        counted.traces.failures.first.insert((id, ErrorKind::Status5xx), 11);
+        counted.causes.failures.first.insert((id, ErrorKind::Status5xx), 11);
     }
     counted
 }
 
 #[test]
-fn where_the_data_show_nothing_nothing_is_said() {
+fn without_evidence_no_cause_is_given() {
     assert_eq!(causes(&plan(), &PhaseSummary::default()), Vec::<String>::new());
     // Nineteen of two thousand are no reason.
     assert_eq!(causes(&plan(), &counted([9, 10], 0)), Vec::<String>::new());
@@ -42,26 +44,26 @@ fn failures_come_first_with_their_number_their_beginning_and_the_times_before_an
     let expected = "40 of 1000 `search` requests failed (status 5xx), the first in second 12 of the phase; \
                     with other operations and kinds 50 of 2000 failed";
     assert_eq!(causes(&plan(), &counted), [expected]);
-    counted.traces.failures.before = Mean { requests: 100, sum_ms: 1200.0 };
-    counted.traces.failures.since = Mean { requests: 100, sum_ms: 2300.0 };
+    counted.causes.failures.before = Mean { requests: 100, sum_ms: 1200.0 };
+    counted.causes.failures.since = Mean { requests: 100, sum_ms: 2300.0 };
     assert_eq!(causes(&plan(), &counted), [expected]);
-    counted.traces.failures.since = Mean { requests: 100, sum_ms: 81_200.0 };
+    counted.causes.failures.since = Mean { requests: 100, sum_ms: 81_200.0 };
     let grown = "; before the first failure requests took 12 ms on average, since then 812 ms";
     assert_eq!(causes(&plan(), &counted), [format!("{expected}{grown}")]);
 }
 
 #[test]
-fn arrivals_that_were_never_sent_are_told_as_failures() {
-    let told = causes(&plan(), &counted([0, 0], 500)).remove(0);
+fn arrivals_that_were_never_sent_count_as_failures() {
+    let sentence = causes(&plan(), &counted([0, 0], 500)).remove(0);
     assert!(
-        told.starts_with("500 of 1500 `check` requests were never sent, because no user was idle"),
-        "{told}"
+        sentence.starts_with("500 of 1500 `check` requests were never sent, because no user was idle"),
+        "{sentence}"
     );
 }
 
 #[test]
 fn sentences_have_the_numbers_that_were_found() {
-    let freezer = Freezer {
+    let freeze = Freeze {
         operation: CHECK,
         times: 57,
         of: 60,
@@ -69,11 +71,12 @@ fn sentences_have_the_numbers_that_were_found() {
         answers: 58,
         held: 912,
     };
-    let slower = Slower { operation: CHECK, with: (57, 812.3), without: (243, 12.04), correlation: 0.909 };
+    let interference =
+        Interference { operation: CHECK, with: (57, 812.3), without: (243, 12.04), correlation: 0.909 };
     let contrast = "in the 57 seconds with `check` under way the other requests took 812 ms on average, in the other \
                     243 seconds 12 ms (correlation 0.91)";
     assert_eq!(
-        frozen(&plan(), freezer, Some(slower)),
+        frozen(&plan(), freeze, Some(interference)),
         format!(
             "`check` freezes the others: of 60 silences of 80 ms or longer, in which nobody was answered, 57 ended with \
              an answer to `check` (57.2s of silence; 57 of its 58 answers), and within 20 ms after it 912 waiting \
@@ -81,7 +84,7 @@ fn sentences_have_the_numbers_that_were_found() {
         )
     );
     assert_eq!(
-        slowed(&plan(), slower),
+        slowed(&plan(), interference),
         format!("the others are slower while `check` is under way: {contrast}")
     );
     let plateau = Plateau {

@@ -22,7 +22,7 @@ pub struct HostReport {
     /// Readings that there are.
     pub readings: u32,
     /// When there was none.
-    pub holes: Vec<HoleReport>,
+    pub holes: Vec<GapReport>,
     /// What happened to it, the whole phase long.
     pub events: Vec<HostEventReport>,
     /// By name.
@@ -35,7 +35,7 @@ pub struct HostReport {
 
 /// A time without a reading.
 #[derive(Debug, Clone, Serialize)]
-pub struct HoleReport {
+pub struct GapReport {
     /// RFC 3339, UTC.
     pub from: String,
     /// RFC 3339, UTC.

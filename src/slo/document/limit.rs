@@ -1,19 +1,19 @@
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::document::{Choice, Definitions, Node, Quantity, Read, Value, one_of_words, read_choice};
+use crate::document::{Choice, Definitions, FromNode, Node, Quantity, Value, read_choice, words_schema};
 use crate::resources::metric::{Metric, Unit};
 use crate::units::{Share, Size};
 
 /// A limit of a resource: in which of its units depends on the metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::slo) struct Limit {
+pub(in crate::slo) struct ResourceLimit {
     /// In the unit's own terms: percent, bytes, bytes per second or a number.
     pub(in crate::slo) value: f64,
     pub(in crate::slo) unit: Unit,
 }
 
-impl Read for Limit {
+impl FromNode for ResourceLimit {
     fn expected() -> String {
         "a limit such as `\"85%\"`, `\"2GiB\"`, `\"50MiB/s\"` or `10000`".into()
     }
@@ -45,24 +45,24 @@ impl Read for Limit {
     }
 }
 
-fn limit(text: &str) -> Option<Limit> {
+fn limit(text: &str) -> Option<ResourceLimit> {
     let size = |text: &str| text.trim().parse::<Size>().ok().map(|size| size.bytes() as f64);
     if let Ok(share) = text.parse::<Share>() {
-        return Some(Limit { value: share.percent(), unit: Unit::Percent });
+        return Some(ResourceLimit { value: share.percent(), unit: Unit::Percent });
     }
     if let Some(bytes) =
         text.strip_suffix('s').and_then(|text| text.trim_end().strip_suffix('/')).and_then(size)
     {
-        return Some(Limit { value: bytes, unit: Unit::BytesPerSecond });
+        return Some(ResourceLimit { value: bytes, unit: Unit::BytesPerSecond });
     }
-    size(text).map(|value| Limit { value, unit: Unit::Bytes })
+    size(text).map(|value| ResourceLimit { value, unit: Unit::Bytes })
 }
 
 impl Choice for Metric {
     const WORDS: &'static [(&'static str, Self)] = Self::ALL;
 }
 
-impl Read for Metric {
+impl FromNode for Metric {
     fn expected() -> String {
         "a metric such as `\"cpu\"`, `\"memory\"` or `\"disk_io\"`".into()
     }
@@ -72,20 +72,20 @@ impl Read for Metric {
     }
 
     fn schema(_: &mut Definitions) -> Json {
-        one_of_words::<Self>()
+        words_schema::<Self>()
     }
 }
 
 /// What may drift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::slo) enum Drifting {
+pub(in crate::slo) enum DriftMetric {
     /// Something of a host.
     Metric(Metric),
     /// How long requests take.
     ResponseTime,
 }
 
-impl Choice for Drifting {
+impl Choice for DriftMetric {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("process_memory", Self::Metric(Metric::ProcessMemory)),
         ("memory_used", Self::Metric(Metric::MemoryUsed)),
@@ -97,7 +97,7 @@ impl Choice for Drifting {
     ];
 }
 
-impl Read for Drifting {
+impl FromNode for DriftMetric {
     fn expected() -> String {
         "what may drift, such as `\"process_memory\"` or `\"response_time\"`".into()
     }
@@ -107,6 +107,6 @@ impl Read for Drifting {
     }
 
     fn schema(_: &mut Definitions) -> Json {
-        one_of_words::<Self>()
+        words_schema::<Self>()
     }
 }

@@ -5,24 +5,24 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use crate::measure::hosts::{
-    Coverage, HostSummary, MINUTE, Minute, PhaseReadings, Series, Trouble, quantile,
+    Coverage, HostSummary, MINUTE_S, Minute, PhaseReadings, Series, Trouble, quantile,
 };
 use crate::measure::summary::{PhaseSummary, Trials};
-use crate::proof::Share;
 use crate::resources::metric::Metric;
-use crate::resources::reading::Anew;
-use crate::slo::objective::{EveryWindow, Objective, Resource, Statistic, Typical};
-use crate::slo::scale::Scale;
-use crate::units::amount;
+use crate::resources::reading::CounterReset;
+use crate::slo::decision_rule::DecisionRule;
+use crate::slo::objective::{Aggregation, EveryInterval, Objective, Resource, Statistic};
+use crate::statistics::Proportion;
+use crate::units::format_amount;
 
 /// Fewer readings decide nothing.
-pub const FEWEST: u32 = 6;
+pub const MIN_READINGS: u32 = 6;
 /// Nor do readings of which more than this share is missing.
-const MISSING: f64 = 0.05;
+const MAX_MISSING_SHARE: f64 = 0.05;
 /// Nor those with a hole of more than so many seconds.
-const LONGEST_HOLE: f64 = 60.0;
+const MAX_GAP_S: f64 = 60.0;
 /// So many holes are told.
-const HOLES: usize = 3;
+const MAX_SHOWN_GAPS: usize = 3;
 
 /// The readings of an objective.
 #[derive(Clone)]
@@ -60,12 +60,12 @@ impl<'c> Readings<'c> {
     }
 
     /// What was observed, in the metric's unit.
-    pub(super) fn observed(&self, of: Typical) -> Option<f64> {
+    pub(super) fn observed(&self, of: Aggregation) -> Option<f64> {
         let series = self.series.filter(|_| self.has_data())?;
         match of {
-            Typical::Mean => Some(series.mean()),
-            Typical::Max => Some(series.highest).filter(|highest| highest.is_finite()),
-            Typical::Quantile(part) => {
+            Aggregation::Mean => Some(series.mean()),
+            Aggregation::Max => Some(series.highest).filter(|highest| highest.is_finite()),
+            Aggregation::Quantile(part) => {
                 let whole = series.minutes.iter().filter(|minute| self.all.whole(minute));
                 quantile(&mut whole.map(Minute::mean).collect::<Vec<_>>(), part)
             }
@@ -73,10 +73,10 @@ impl<'c> Readings<'c> {
     }
 
     /// How a limit is decided: what was read is compared with it, or of windows a share may miss.
-    pub(super) fn scale(&self, resource: Resource, limit: f64) -> Scale {
+    pub(super) fn decision_rule(&self, resource: Resource, limit: f64) -> DecisionRule {
         match self.objective.windows {
-            Some(windows) => Scale::of_trials(windows, &self.trials(resource.of, windows, limit)),
-            None => Scale::Seen {
+            Some(windows) => DecisionRule::of_trials(windows, &self.trials(resource.of, windows, limit)),
+            None => DecisionRule::Observed {
                 cases: f64::from(self.coverage.seen),
                 within: self.observed(resource.of).map(|observed| observed <= limit),
             },
@@ -84,12 +84,12 @@ impl<'c> Readings<'c> {
     }
 
     /// The windows of whole minutes in each judged stretch.
-    pub(super) fn trials(&self, of: Typical, windows: EveryWindow, limit: f64) -> Trials {
+    pub(super) fn trials(&self, of: Aggregation, windows: EveryInterval, limit: f64) -> Trials {
         self.trials_of(self.series.map_or(&[], |series| &series.minutes), of, windows, limit)
     }
 
-    fn trials_of(&self, minutes: &[Minute], of: Typical, windows: EveryWindow, limit: f64) -> Trials {
-        let each = (windows.every / MINUTE as u32).max(1);
+    fn trials_of(&self, minutes: &[Minute], of: Aggregation, windows: EveryInterval, limit: f64) -> Trials {
+        let each = (windows.every / MINUTE_S as u32).max(1);
         let mut trials = Trials::default();
         let whole: Vec<&Minute> = minutes.iter().filter(|minute| self.all.whole(minute)).collect();
         let place = |minute: &Minute| (minute.stretch, minute.place / each);
@@ -98,7 +98,9 @@ impl<'c> Readings<'c> {
                 continue;
             }
             let value = match of {
-                Typical::Max => window.iter().map(|minute| minute.highest).fold(f64::NEG_INFINITY, f64::max),
+                Aggregation::Max => {
+                    window.iter().map(|minute| minute.highest).fold(f64::NEG_INFINITY, f64::max)
+                }
                 _ => {
                     let seconds: f64 = window.iter().map(|minute| minute.seconds).sum();
                     window.iter().map(|minute| minute.total).sum::<f64>() / seconds
@@ -115,31 +117,31 @@ impl<'c> Readings<'c> {
     }
 
     /// Why the readings decide nothing, if they do not.
-    pub(super) fn unfit(&self, holes: Holes) -> Option<String> {
-        if let Some((at, told)) = self.anew(|what| what == Anew::Host) {
+    pub(super) fn not_assessable(&self, holes: AllowedGaps) -> Option<String> {
+        if let Some((at, message)) = self.counter_reset(|subject| subject == CounterReset::OtherHost) {
             let clock = at.strftime("%H:%M:%S UTC");
-            return Some(format!("{told} at {clock}: what was read before and since is not of one host"));
+            return Some(format!("{message} at {clock}: what was read before and since is not of one host"));
         }
         let Coverage { expected, seen, .. } = self.coverage;
         let every = self.every();
         let missing = expected.saturating_sub(seen);
         let longest = self.coverage.holes.iter().map(|hole| f64::from(hole.end - hole.start + 1) * every);
         let longest = longest.fold(0.0, f64::max);
-        if seen < FEWEST {
-            let told = self.no_data().map_or(String::new(), |told| format!(": {told}"));
+        if seen < MIN_READINGS {
+            let detail = self.no_data().map_or(String::new(), |gaps| format!(": {gaps}"));
             let say = if seen == 1 { "1 reading says".to_owned() } else { format!("{seen} readings say") };
-            return Some(format!("{say} nothing, {FEWEST} are needed{told}"));
+            return Some(format!("{say} nothing, {MIN_READINGS} are needed{detail}"));
         }
         if self.objective.windows.is_some()
             && !self.series.is_some_and(|it| it.minutes.iter().any(|m| self.all.whole(m)))
         {
             return Some("there is no whole minute of readings".to_owned());
         }
-        let too_many = f64::from(missing) > MISSING * f64::from(expected);
-        let too_long = holes == Holes::Short && longest > LONGEST_HOLE;
+        let too_many = f64::from(missing) > MAX_MISSING_SHARE * f64::from(expected);
+        let too_long = holes == AllowedGaps::Short && longest > MAX_GAP_S;
         (too_many || too_long).then(|| {
-            let told = self.no_data().unwrap_or_default();
-            format!("{missing} of {expected} readings are missing, so this says nothing: {told}")
+            let detail = self.no_data().unwrap_or_default();
+            format!("{missing} of {expected} readings are missing, so this says nothing: {detail}")
         })
     }
 
@@ -150,58 +152,60 @@ impl<'c> Readings<'c> {
             self.all.expected.iter().map(|range| range.start..range.end.min(last + 1).max(range.start));
         let coverage = self.series.map(|series| series.seen.coverage(&so_far.collect::<Vec<_>>()));
         let readings = Readings { coverage: coverage.unwrap_or_default(), ..self.clone() };
-        readings.unfit(Holes::Short).is_none()
+        readings.not_assessable(AllowedGaps::Short).is_none()
     }
 
     /// "no data 12:03:10–12:09:20 UTC (connection refused)".
     fn no_data(&self) -> Option<String> {
         let mut holes: Vec<&Range<u32>> = self.coverage.holes.iter().collect();
         holes.sort_by_key(|hole| std::cmp::Reverse(hole.end - hole.start));
-        let more = holes.len().saturating_sub(HOLES);
-        holes.truncate(HOLES);
+        let more = holes.len().saturating_sub(MAX_SHOWN_GAPS);
+        holes.truncate(MAX_SHOWN_GAPS);
         holes.sort_by_key(|hole| hole.start);
-        let told: Vec<String> = holes.into_iter().filter_map(|hole| self.hole(hole)).collect();
+        let gaps: Vec<String> = holes.into_iter().filter_map(|hole| self.hole(hole)).collect();
         let more = if more > 0 { format!(" and {more} shorter ones") } else { String::new() };
-        (!told.is_empty()).then(|| format!("no data {}{more}", told.join(", ")))
+        (!gaps.is_empty()).then(|| format!("no data {}{more}", gaps.join(", ")))
     }
 
     fn hole(&self, hole: &Range<u32>) -> Option<String> {
         let clock = |tick: u32| Some(self.all.time_of(tick)?.strftime("%H:%M:%S").to_string());
         let (from, to) = (clock(hole.start.saturating_sub(1))?, clock(hole.end - 1)?);
-        let looked = self.host.is_some_and(|host| host.looked.coverage(std::slice::from_ref(hole)).seen > 0);
+        let looked =
+            self.host.is_some_and(|host| host.read_ticks.coverage(std::slice::from_ref(hole)).seen > 0);
         let otherwise = if looked { "its source does not give it" } else { "no look came to an end in time" };
-        let why = self.why_none(hole).unwrap_or(otherwise);
+        let why = self.cause_of_gap(hole).unwrap_or(otherwise);
         Some(format!("{from}–{to} UTC ({why})"))
     }
 
     /// What happened to the host in a hole, or why this metric of it could not be had.
-    fn why_none(&self, hole: &Range<u32>) -> Option<&'c str> {
+    fn cause_of_gap(&self, hole: &Range<u32>) -> Option<&'c str> {
         let host = self.host?;
         let within = |it: &&Trouble| it.ticks.start < hole.end && hole.start < it.ticks.end;
-        let trouble = host.troubles.iter().find(within).map(|trouble| &trouble.told);
+        let trouble = host.troubles.iter().find(within).map(|trouble| &trouble.message);
         trouble.or_else(|| host.missing.get(&self.metric)).map(String::as_str)
     }
 
     /// Why there is none at all.
-    pub(super) fn why_nothing(&self) -> String {
-        let told = self.no_data().unwrap_or_else(|| "nothing was read in the judged window".to_owned());
-        format!("{} of `{}`: {told}", self.metric.word(), self.host_name())
+    pub(super) fn no_data_reason(&self) -> String {
+        let detail = self.no_data().unwrap_or_else(|| "nothing was read in the judged window".to_owned());
+        format!("{} of `{}`: {detail}", self.metric.as_str(), self.host_name())
     }
 
     /// When its counters first began anew by such a thing in the judged time, by the clock and in words.
-    pub(super) fn anew(&self, by: fn(Anew) -> bool) -> Option<(Timestamp, &'c str)> {
+    pub(super) fn counter_reset(&self, by: fn(CounterReset) -> bool) -> Option<(Timestamp, &'c str)> {
         let host = self.host?;
         let end = self.all.expected.last()?.end;
-        let (tick, what) = *host.anew.iter().find(|(tick, what)| *tick < end && by(*what))?;
+        let (tick, subject) =
+            *host.counter_resets.iter().find(|(tick, subject)| *tick < end && by(*subject))?;
         let trouble = host.troubles.iter().find(|trouble| trouble.ticks.contains(&tick));
-        let told = trouble.map_or(
-            match what {
-                Anew::Life => "it began anew",
-                Anew::Host => "another host answers",
+        let message = trouble.map_or(
+            match subject {
+                CounterReset::Restart => "it began anew",
+                CounterReset::OtherHost => "another host answers",
             },
-            |trouble| &trouble.told,
+            |trouble| &trouble.message,
         );
-        Some((self.all.time_of(tick)?, told))
+        Some((self.all.time_of(tick)?, message))
     }
 
     /// The host's name.
@@ -210,16 +214,16 @@ impl<'c> Readings<'c> {
     }
 
     /// "mean cpu of `target` is 97.3 %".
-    pub(super) fn told(&self, observed: Option<f64>) -> String {
+    pub(super) fn describe(&self, observed: Option<f64>) -> String {
         let (statistic, unit) = (self.objective.statistic, self.objective.statistic.unit());
-        let what = match statistic {
-            Statistic::Resource(Resource { of: Typical::Quantile(_), .. }) => {
+        let subject = match statistic {
+            Statistic::Resource(Resource { of: Aggregation::Quantile(_), .. }) => {
                 format!("{statistic} of the minutes' mean")
             }
             _ => statistic.to_string(),
         };
-        let value = observed.map_or("not known".to_owned(), |observed| amount(observed, unit));
-        format!("{what} {} of `{}` is {value}", self.metric.word(), self.host_name())
+        let value = observed.map_or("not known".to_owned(), |observed| format_amount(observed, unit));
+        format!("{subject} {} of `{}` is {value}", self.metric.as_str(), self.host_name())
     }
 }
 
@@ -234,37 +238,41 @@ pub(in crate::slo) fn certain_breach(
     let readings = Readings::of(objective, resource.metric, phase);
     let series = readings.series.filter(|_| readings.fit_so_far())?;
     let (unit, host) = (objective.statistic.unit(), readings.host_name());
-    let (what, shown) = (resource.metric.word(), |value: f64| amount(value, unit));
-    let minutes = || readings.all.expected.iter().map(|range| range.len() as f64 * readings.every() / MINUTE);
+    let (subject, shown) = (resource.metric.as_str(), |value: f64| format_amount(value, unit));
+    let minutes =
+        || readings.all.expected.iter().map(|range| range.len() as f64 * readings.every() / MINUTE_S);
     if let Some(windows) = objective.windows {
         // The minute under way may still get better.
         let past = &series.minutes[..series.minutes.len() - 1];
         let trials = readings.trials_of(past, resource.of, windows, limit);
-        let all = minutes().map(|minutes| (minutes * MINUTE / f64::from(windows.every) + 1e-9).floor()).sum();
+        let all =
+            minutes().map(|minutes| (minutes * MINUTE_S / f64::from(windows.every) + 1e-9).floor()).sum();
         let certain = match windows.allow {
-            allow if allow > 0.0 => Share::independent(all, trials.missed as f64).beyond(allow) <= alpha,
+            allow if allow > 0.0 => {
+                Proportion::independent(all, trials.missed as f64).breach_p_value(allow) <= alpha
+            }
             _ => trials.missed > 0,
         };
-        let told = format!("{} of {all} windows are, and {} have passed", trials.missed, trials.judged);
-        return certain.then(|| format!("{what} of `{host}` is above {} in them: {told}", shown(limit)));
+        let detail = format!("{} of {all} windows are, and {} have passed", trials.missed, trials.judged);
+        return certain.then(|| format!("{subject} of `{host}` is above {} in them: {detail}", shown(limit)));
     }
     let expected = f64::from(readings.coverage.expected);
     match resource.of {
-        Typical::Max => (series.highest > limit).then(|| {
-            format!("{what} of `{host}` was {}, where {} is the most", shown(series.highest), shown(limit))
+        Aggregation::Max => (series.highest > limit).then(|| {
+            format!("{subject} of `{host}` was {}, where {} is the most", shown(series.highest), shown(limit))
         }),
-        Typical::Mean => (series.total / (expected * readings.every()) > limit).then(|| {
+        Aggregation::Mean => (series.total / (expected * readings.every()) > limit).then(|| {
             let so_far = shown(series.mean());
-            let told =
-                format!("over {} of {expected} readings {what} of `{host}` is {so_far}", series.count());
-            format!("{told}, so that the mean of all is above {} whatever follows", shown(limit))
+            let detail =
+                format!("over {} of {expected} readings {subject} of `{host}` is {so_far}", series.count());
+            format!("{detail}, so that the mean of all is above {} whatever follows", shown(limit))
         }),
-        Typical::Quantile(part) => {
+        Aggregation::Quantile(part) => {
             let all: f64 = minutes().map(|minutes| (minutes + 1e-9).floor()).sum();
             let past = &series.minutes[..series.minutes.len() - 1];
             let over = past.iter().filter(|minute| minute.mean() > limit).count() as f64;
             (over > all - (part * all - 1e-9).ceil()).then(|| {
-                format!("{what} of `{host}` was above {} in {over} of {all} minutes already", shown(limit))
+                format!("{subject} of `{host}` was above {} in {over} of {all} minutes already", shown(limit))
             })
         }
     }
@@ -272,7 +280,7 @@ pub(in crate::slo) fn certain_breach(
 
 /// Which holes make readings unfit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holes {
+pub(super) enum AllowedGaps {
     /// Those of over a minute.
     Short,
     /// None: what is looked for takes hours.

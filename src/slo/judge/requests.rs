@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::measure::counts::Times;
+use crate::measure::histogram::DenseHistogram;
+use crate::measure::indicator::Counts;
 use crate::measure::summary::{Evidence, PhaseSummary};
-use crate::measure::watch::Tally;
-use crate::proof::Share;
 use crate::slo::objective::{Objective, Statistic};
+use crate::statistics::Proportion;
 
 /// The requests of an objective.
 pub(super) struct Requests<'c> {
@@ -18,7 +18,7 @@ pub(super) struct Requests<'c> {
 
 impl Requests<'_> {
     pub(super) fn has_data(&self) -> bool {
-        let Tally { n, f, .. } = self.evidence.counts;
+        let Counts { n, untimed, .. } = self.evidence.counts;
         match self.objective.statistic {
             // What was sent before the judged window says nothing of it, nor do users that never began, and seconds pass
             // without a task too.
@@ -28,7 +28,7 @@ impl Requests<'_> {
             }
             _ if self.objective.windows.is_some() => self.evidence.trials.judged > 0,
             Statistic::Mean => n > 0.0,
-            _ => n - f > 0.0,
+            _ => n - untimed > 0.0,
         }
     }
 
@@ -43,8 +43,8 @@ impl Requests<'_> {
         }
     }
 
-    pub(super) fn times(&self) -> Times {
-        let mut times = Times::default();
+    pub(super) fn times(&self) -> DenseHistogram {
+        let mut times = DenseHistogram::default();
         for operation in self.objective.operations.iter().filter_map(|id| self.phase.operations.get(id)) {
             times.merge(&operation.response);
         }
@@ -53,7 +53,7 @@ impl Requests<'_> {
 
     /// What was observed, for showing, in the statistic's unit.
     pub(super) fn observed(&self) -> Option<f64> {
-        let Tally { n, k, .. } = self.evidence.counts;
+        let Counts { n, k, .. } = self.evidence.counts;
         match self.objective.statistic {
             Statistic::Quantile(part) => self.quantile(&self.times(), part),
             Statistic::Max => self.times().max().map(ms),
@@ -65,27 +65,27 @@ impl Requests<'_> {
     }
 
     /// The time at a rank among answers and dropped arrivals, which have no time but are the slowest of all.
-    fn quantile(&self, times: &Times, rank: f64) -> Option<f64> {
-        let Tally { n, f, .. } = self.evidence.counts;
-        let rank = rank * (n - f) / (times.count().max(1) as f64);
+    fn quantile(&self, times: &DenseHistogram, rank: f64) -> Option<f64> {
+        let Counts { n, untimed, .. } = self.evidence.counts;
+        let rank = rank * (n - untimed) / (times.count().max(1) as f64);
         times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
     }
 
     /// Between which values the true one is, each end at risk α.
     pub(super) fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
-        let Evidence { counts: Tally { n, k, f }, broken, .. } = self.evidence;
+        let Evidence { counts: Counts { n, k, untimed }, broken, .. } = self.evidence;
         let mean = |unit: f64| {
-            let (low, high) = crate::proof::Means::of(broken)?.interval(alpha);
+            let (low, high) = crate::statistics::BatchMeans::of(broken)?.interval(alpha);
             Some([low.max(0.0) / unit, high / unit])
         };
         match self.objective.statistic {
             Statistic::Quantile(part) => {
-                let (low, high) = Share::of(n - f, *k, broken).ranks(part, alpha);
+                let (low, high) = Proportion::of(n - untimed, *k, broken).ranks(part, alpha);
                 let times = self.times();
                 Some([self.quantile(&times, low)?, self.quantile(&times, high?)?])
             }
             Statistic::ErrorRate => {
-                let (low, high) = Share::of(*n, *k, broken).interval(alpha);
+                let (low, high) = Proportion::of(*n, *k, broken).interval(alpha);
                 Some([100.0 * low, 100.0 * high])
             }
             Statistic::Mean => mean(1000.0),
@@ -103,7 +103,7 @@ impl Requests<'_> {
         unsteady.then(|| {
             format!(
                 "its users have not come round in the {} s that it was judged, so this says nothing",
-                crate::units::short(judged)
+                crate::units::format_number(judged)
             )
         })
     }

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::diagnostic::{Problems, Span};
-use crate::measure::counts::{Counts, Times};
+use crate::measure::histogram::{DenseHistogram, SparseHistogram};
+use crate::measure::indicator::Counts;
 use crate::measure::summary::OperationSummary;
-use crate::measure::watch::Tally;
 use crate::plan::model::{OperationId, PhaseId};
 use crate::plan::{GateTier, Inconclusive};
-use crate::slo::objective::{EveryWindow, Tiers};
+use crate::slo::objective::{EveryInterval, Tiers};
 
 fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
     let file = Problems::default().add_source("x", "");
@@ -23,16 +23,16 @@ fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
         windows: None,
         abort: false,
         span: Span { file, start: 0, end: 0 },
-        watches: tiers.all().enumerate().map(|(index, (tier, _))| (tier, index)).collect(),
+        indicators: tiers.all().enumerate().map(|(index, (tier, _))| (tier, index)).collect(),
     }
 }
 
 /// Counts that are spread evenly over a minute.
-fn evidence(n: f64, k: f64, f: f64) -> Evidence {
-    let mut evidence = Evidence { counts: Tally { n, k, f }, ..Evidence::default() };
+fn evidence(n: f64, k: f64, untimed: f64) -> Evidence {
+    let mut evidence = Evidence { counts: Counts { n, k, untimed }, ..Evidence::default() };
     for _ in 0..60 {
-        evidence.kept.push(n / 60.0, (k + f) / 60.0);
-        evidence.broken.push((n - f) / 60.0, k / 60.0);
+        evidence.kept.push(n / 60.0, (k + untimed) / 60.0);
+        evidence.broken.push((n - untimed) / 60.0, k / 60.0);
     }
     evidence
 }
@@ -41,7 +41,7 @@ fn evidence(n: f64, k: f64, f: f64) -> Evidence {
 fn per_second(completed: impl Fn(u32) -> f64) -> Evidence {
     let mut evidence = Evidence::default();
     for second in 0..60 {
-        evidence.counts.add(Tally { n: 1.0, k: completed(second), f: 0.0 });
+        evidence.counts.add(Counts { n: 1.0, k: completed(second), untimed: 0.0 });
         evidence.kept.push(1.0, completed(second));
         evidence.broken.push(1.0, completed(second));
     }
@@ -55,7 +55,7 @@ fn gate(tier: GateTier) -> Gate {
 
 /// A phase that ran for a minute, with 100 requests of 30 ms.
 fn summary(evidence: Vec<Evidence>) -> Summary {
-    let mut counts = crate::measure::counts::Counts::default();
+    let mut counts = crate::measure::histogram::SparseHistogram::default();
     (0..100).for_each(|_| counts.record(Duration::from_millis(30)));
     let mut operation =
         OperationSummary { requests: 100, succeeded: 100, completed: 100, ..Default::default() };
@@ -63,7 +63,7 @@ fn summary(evidence: Vec<Evidence>) -> Summary {
     let mut phase =
         PhaseSummary { ran: Some(Duration::from_secs(60)), judged_seconds: 60.0, ..Default::default() };
     phase.operations.insert(OperationId(0), operation);
-    let mut sent = Counts::default();
+    let mut sent = SparseHistogram::default();
     sent.record(Duration::ZERO);
     phase.send_lag.add(&sent);
     phase.health.draws = vec![100];
@@ -72,22 +72,27 @@ fn summary(evidence: Vec<Evidence>) -> Summary {
 
 const TIERS: Tiers = Tiers { target: Some(50.0), acceptable: Some(100.0), last: 200.0 };
 
-fn judge_with(objectives: &[Objective], summary: &Summary, gate: &Gate) -> Vec<Judged> {
-    let terms = Terms { gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
-    judge(objectives, summary, terms).into_iter().flatten().collect()
+fn judge_with(objectives: &[Objective], summary: &Summary, gate: &Gate) -> Vec<Judgement> {
+    let policy = Policy { gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+    judge(objectives, summary, policy).into_iter().flatten().collect()
 }
 
-fn judged(statistic: Statistic, tiers: Tiers, counts: Vec<Evidence>, tier: GateTier) -> Judged {
+fn judged(statistic: Statistic, tiers: Tiers, counts: Vec<Evidence>, tier: GateTier) -> Judgement {
     judge_with(&[objective(statistic, tiers)], &summary(counts), &gate(tier)).remove(0)
 }
 
-fn p95(counts: [(f64, f64, f64); 3], tier: GateTier) -> Judged {
-    judged(Statistic::Quantile(0.95), TIERS, counts.map(|(n, k, f)| evidence(n, k, f)).into(), tier)
+fn p95(counts: [(f64, f64, f64); 3], tier: GateTier) -> Judgement {
+    judged(
+        Statistic::Quantile(0.95),
+        TIERS,
+        counts.map(|(n, k, untimed)| evidence(n, k, untimed)).into(),
+        tier,
+    )
 }
 
 /// Judged at maximum, with the same counts for every tier.
-fn p95_of(n: f64, k: f64, f: f64) -> Judged {
-    p95([(n, k, f); 3], GateTier::Maximum)
+fn p95_of(n: f64, k: f64, untimed: f64) -> Judgement {
+    p95([(n, k, untimed); 3], GateTier::Maximum)
 }
 
 #[test]
@@ -166,8 +171,9 @@ fn a_phase_that_was_not_run_is_not_judged() {
     let mut none = summary(vec![evidence(0.0, 0.0, 0.0); 3]);
     none.phases[0].ran = None;
     let gate = gate(GateTier::Maximum);
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
-    assert_eq!(judge(&[objective(Statistic::Mean, TIERS)], &none, terms), [None]);
+    let policy =
+        Policy { gate: &gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+    assert_eq!(judge(&[objective(Statistic::Mean, TIERS)], &none, policy), [None]);
 }
 
 #[test]
@@ -190,11 +196,19 @@ fn throughput_proves_nothing_before_users_have_come_round() {
     let gate = gate(GateTier::Maximum);
     let objective = objective(Statistic::Throughput, Tiers { target: None, acceptable: None, last: 10.0 });
     let verdict = |round: f64| {
-        let terms =
-            Terms { gate: &gate, length: Length::Full, invalid: &[], rounds: &[round], aborted: None };
+        let policy = Policy {
+            gate: &gate,
+            length: RunLength::Full,
+            invalid: &[],
+            cycle_seconds: &[round],
+            aborted: None,
+        };
         let counts = summary(vec![per_second(|_| 5.0)]);
-        let judged =
-            judge(&[Objective { watches: vec![(Tier::Maximum, 0)], ..objective.clone() }], &counts, terms);
+        let judged = judge(
+            &[Objective { indicators: vec![(Tier::Maximum, 0)], ..objective.clone() }],
+            &counts,
+            policy,
+        );
         judged[0].as_ref().unwrap().verdict
     };
     // Half of the answers took 30 ms.
@@ -244,7 +258,7 @@ fn dropped_arrivals_are_the_slowest_of_all() {
 fn seconds_in_which_nothing_was_tried_are_no_throughput_of_zero() {
     let mut idle = summary(vec![per_second(|_| 0.0); 3]);
     idle.phases[0].operations.clear();
-    idle.phases[0].send_lag = Times::default();
+    idle.phases[0].send_lag = DenseHistogram::default();
     idle.phases[0].health.draws.clear();
     let judged =
         judge_with(&[objective(Statistic::Throughput, TIERS)], &idle, &gate(GateTier::Maximum)).remove(0);
@@ -257,7 +271,7 @@ fn of_windows_as_many_are_needed_as_of_requests() {
         let mut counted = evidence(1000.0, 0.0, 0.0);
         (counted.trials.judged, counted.trials.missed, counted.trials.doubted) = (judged, missed, doubted);
         let objective = Objective {
-            windows: Some(EveryWindow { every: 60, allow }),
+            windows: Some(EveryInterval { every: 60, allow }),
             ..objective(Statistic::Quantile(0.95), TIERS)
         };
         judge_with(&[objective], &summary(vec![counted; 3]), &gate(GateTier::Maximum)).remove(0).verdict
@@ -283,7 +297,7 @@ fn a_breach_that_stands_alone_may_be_chance_among_many() {
         let good = (0..3).map(|_| evidence(500.0, 10.0, 0.0));
         let all = (0..3).map(|_| evidence(500.0, 35.0, 0.0)).chain(good).collect();
         for objective in objectives.iter_mut().skip(1) {
-            objective.watches.iter_mut().for_each(|(_, watch)| *watch += 3);
+            objective.indicators.iter_mut().for_each(|(_, indicator)| *indicator += 3);
         }
         judge_with(&objectives, &summary(all), &gate(GateTier::Maximum)).remove(0)
     };
@@ -298,10 +312,11 @@ fn a_breach_that_stands_alone_may_be_chance_among_many() {
 fn a_phase_that_the_generator_shaped_decides_nothing() {
     let gate = gate(GateTier::Maximum);
     let why = [Some("it was stopped for 2 s".to_owned())];
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &why, rounds: &[], aborted: None };
+    let policy =
+        Policy { gate: &gate, length: RunLength::Full, invalid: &why, cycle_seconds: &[], aborted: None };
     for k in [0.0, 4000.0] {
         let counts = summary(vec![evidence(5000.0, k, 0.0); 3]);
-        let judged = judge(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, terms);
+        let judged = judge(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, policy);
         let judged = judged[0].as_ref().unwrap();
         assert_eq!((judged.verdict, judged.tier, judged.beyond_all), (Verdict::Inconclusive, None, false));
         assert!(judged.why.contains("it was stopped for 2 s"), "{}", judged.why);
@@ -309,14 +324,19 @@ fn a_phase_that_the_generator_shaped_decides_nothing() {
 }
 
 #[test]
-fn a_rehearsal_does_not_assess_what_it_cannot_decide_but_a_breach_is_one() {
+fn a_rehearsal_assesses_a_breach_but_nothing_undecidable() {
     let objective = objective(Statistic::Quantile(0.95), TIERS);
     let verdict = |decision, n, k| {
         let gate = Gate { decision, ..gate(GateTier::Maximum) };
-        let terms =
-            Terms { gate: &gate, length: Length::Rehearsed, invalid: &[], rounds: &[], aborted: None };
+        let policy = Policy {
+            gate: &gate,
+            length: RunLength::Rehearsed,
+            invalid: &[],
+            cycle_seconds: &[],
+            aborted: None,
+        };
         let counts = summary(vec![evidence(n, k, 0.0); 3]);
-        judge(std::slice::from_ref(&objective), &counts, terms)[0].clone().unwrap().verdict
+        judge(std::slice::from_ref(&objective), &counts, policy)[0].clone().unwrap().verdict
     };
     assert_eq!(verdict(Decision::Proven, 58.0, 0.0), Verdict::NotAssessed);
     assert_eq!(verdict(Decision::Proven, 59.0, 0.0), Verdict::Met);
@@ -326,7 +346,7 @@ fn a_rehearsal_does_not_assess_what_it_cannot_decide_but_a_breach_is_one() {
 }
 
 #[test]
-fn what_is_only_observed_says_so() {
+fn an_observed_objective_is_marked_as_observed() {
     let gate = Gate { decision: Decision::Observed, ..gate(GateTier::Maximum) };
     let of = |n, k| {
         let counts = summary(vec![evidence(n, k, 0.0); 3]);
@@ -345,7 +365,7 @@ fn what_is_only_observed_says_so() {
 fn the_reason_is_a_sentence_with_the_numbers() {
     let counts = [900.0, 600.0, 312.0].map(|k| evidence(8214.0, k, 0.0));
     let mut many = summary(counts.into());
-    let mut times = Counts::default();
+    let mut times = SparseHistogram::default();
     (100..8214).for_each(|_| times.record(Duration::from_millis(30)));
     many.phases[0].operations.get_mut(&OperationId(0)).unwrap().response.add(&times);
     let gate = gate(GateTier::Maximum);

@@ -27,21 +27,21 @@ fn phase(stages: &[(u32, &str, &str)], warmup: &str) -> Phase {
 #[test]
 fn users_come_in_order_leave_in_the_opposite_one_and_may_come_back() {
     let phase = phase(&[(4, "4s", "6s"), (2, "2s", "8s"), (3, "0s", "10s")], "0s");
-    assert_eq!(phase.lives(0), [(0.0, 30.0)]);
-    assert_eq!(phase.lives(1), [(1.0, 30.0)]);
-    assert_eq!(phase.lives(2), [(2.0, 12.0), (20.0, 30.0)]);
-    assert_eq!(phase.lives(3), [(3.0, 11.0)]);
-    assert_eq!(phase.lives(4), []);
+    assert_eq!(phase.active_periods(0), [(0.0, 30.0)]);
+    assert_eq!(phase.active_periods(1), [(1.0, 30.0)]);
+    assert_eq!(phase.active_periods(2), [(2.0, 12.0), (20.0, 30.0)]);
+    assert_eq!(phase.active_periods(3), [(3.0, 11.0)]);
+    assert_eq!(phase.active_periods(4), []);
 }
 
 #[test]
 fn holds_are_judged_and_the_warm_up_is_the_first_ones() {
     let phase = phase(&[(4, "2500ms", "6s"), (2, "2s", "8500ms")], "2s");
-    assert_eq!(phase.judged(), [Judged { from: 5, to: 8.0 }, Judged { from: 11, to: 19.0 }]);
+    assert_eq!(phase.judged(), [JudgedPeriod { from: 5, to: 8.0 }, JudgedPeriod { from: 11, to: 19.0 }]);
     assert_eq!(phase.judged_seconds(), 11.0);
 }
 
 #[test]
 fn a_phase_without_stages_is_judged_to_its_very_end() {
-    assert_eq!(phase(&[(4, "2s", "8500ms")], "1s").judged(), [Judged { from: 3, to: 10.5 }]);
+    assert_eq!(phase(&[(4, "2s", "8500ms")], "1s").judged(), [JudgedPeriod { from: 3, to: 10.5 }]);
 }

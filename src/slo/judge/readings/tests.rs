@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::diagnostic::{Problems, Span};
-use crate::measure::summary::{Evidence, Part, Summary};
-use crate::measure::watch::Tally;
-use crate::plan::model::{Gate, HostId, Judged as Stretch, OperationId, PhaseId};
+use crate::measure::indicator::Counts;
+use crate::measure::summary::{Evidence, SliceCounts, Summary};
+use crate::plan::model::{Gate, HostId, JudgedPeriod, OperationId, PhaseId};
 use crate::plan::{Decision, GateTier, Inconclusive};
-use crate::resources::reading::{Anew, Reading, Values};
+use crate::resources::reading::{CounterReset, Reading, Values};
 use crate::resources::ticks::Ticks;
-use crate::slo::judge::{Judged, Length, Terms, Verdict, judge};
+use crate::slo::judge::{Judgement, Policy, RunLength, Verdict, judge};
 use crate::slo::objective::{Growth, Tier, Tiers};
 
 const EVERY: f64 = 10.0;
@@ -34,11 +34,11 @@ fn objective(statistic: Statistic, last: f64) -> Objective {
         windows: None,
         abort: false,
         span: Span { file, start: 0, end: 0 },
-        watches: Vec::new(),
+        indicators: Vec::new(),
     }
 }
 
-fn cpu(of: Typical) -> Statistic {
+fn cpu(of: Aggregation) -> Statistic {
     Statistic::Resource(Resource { metric: Metric::Cpu, of })
 }
 
@@ -52,12 +52,12 @@ fn phase(seconds: f64, read: impl Fn(u32) -> Option<Values>) -> PhaseSummary {
         hosts: vec![HostSummary::default()],
     };
     for tick in expected[0].clone() {
-        let values = read(tick).unwrap_or_else(|| Values::nothing("connection refused"));
-        readings.add(&Reading { phase: 0, host: 0, tick, covers: EVERY, values });
+        let values = read(tick).unwrap_or_else(|| Values::failed("connection refused"));
+        readings.add(&Reading { phase: 0, host: 0, tick, covered_s: EVERY, values });
     }
     PhaseSummary {
         ran: Some(Duration::from_secs_f64(seconds)),
-        judged: vec![Stretch { from: 0, to: seconds }],
+        judged: vec![JudgedPeriod { from: 0, to: seconds }],
         judged_seconds: seconds,
         readings,
         ..PhaseSummary::default()
@@ -68,14 +68,15 @@ fn value(metric: Metric, value: f64) -> Values {
     Values { measured: vec![(metric, value)], ..Values::default() }
 }
 
-fn judged_in(phase: PhaseSummary, objective: Objective, evidence: Vec<Evidence>) -> Judged {
+fn judged_in(phase: PhaseSummary, objective: Objective, evidence: Vec<Evidence>) -> Judgement {
     let summary = Summary { phases: vec![phase], evidence };
     let gate = gate();
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &[], rounds: &[], aborted: None };
-    judge(&[objective], &summary, terms).pop().unwrap().unwrap()
+    let policy =
+        Policy { gate: &gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+    judge(&[objective], &summary, policy).pop().unwrap().unwrap()
 }
 
-fn judged(phase: PhaseSummary, objective: Objective) -> Judged {
+fn judged(phase: PhaseSummary, objective: Objective) -> Judgement {
     judged_in(phase, objective, Vec::new())
 }
 
@@ -85,18 +86,18 @@ fn of_cpu(readings: u32, read: impl Fn(u32) -> Option<f64>) -> PhaseSummary {
 }
 
 #[test]
-fn readings_are_compared_with_the_tiers_and_the_sentence_says_which_host_and_how_much() {
+fn readings_meet_the_tiers_and_the_text_names_host_and_value() {
     let high = judged(
         of_cpu(60, |tick| Some(if tick <= 30 { 95.0 } else { 99.0 })),
-        objective(cpu(Typical::Mean), 85.0),
+        objective(cpu(Aggregation::Mean), 85.0),
     );
     assert_eq!((high.verdict, high.tier, high.beyond_all), (Verdict::Missed, None, true));
     assert_eq!(high.why, "mean cpu of `kms` is 97 %; it may be 85 %, by 60 of 60 readings; beyond maximum");
-    let low = judged(of_cpu(60, |_| Some(42.0)), objective(cpu(Typical::Mean), 85.0));
+    let low = judged(of_cpu(60, |_| Some(42.0)), objective(cpu(Aggregation::Mean), 85.0));
     assert_eq!((low.verdict, low.tier, low.samples), (Verdict::Met, Some(Tier::Acceptable), 60));
     let one = judged(
         of_cpu(60, |tick| Some(if tick == 9 { 86.0 } else { 1.0 })),
-        objective(cpu(Typical::Max), 85.0),
+        objective(cpu(Aggregation::Max), 85.0),
     );
     assert_eq!((one.verdict, one.observed), (Verdict::Missed, Some(86.0)));
 }
@@ -104,11 +105,11 @@ fn readings_are_compared_with_the_tiers_and_the_sentence_says_which_host_and_how
 #[test]
 fn too_few_readings_are_neither_a_pass_nor_a_miss() {
     for (read, limit) in [(5.0, 85.0), (99.0, 85.0)] {
-        let few = judged(of_cpu(5, |_| Some(read)), objective(cpu(Typical::Mean), limit));
+        let few = judged(of_cpu(5, |_| Some(read)), objective(cpu(Aggregation::Mean), limit));
         assert_eq!((few.verdict, few.tier, few.beyond_all), (Verdict::Inconclusive, None, false));
         assert!(few.why.contains("5 readings say nothing, 6 are needed"), "{}", few.why);
     }
-    let none = judged(of_cpu(60, |_| None), objective(cpu(Typical::Mean), 85.0));
+    let none = judged(of_cpu(60, |_| None), objective(cpu(Aggregation::Mean), 85.0));
     assert_eq!((none.verdict, none.observed), (Verdict::NoData, None));
     assert_eq!(none.why, "cpu of `kms`: no data 12:00:00–12:10:00 UTC (connection refused)");
 }
@@ -117,7 +118,7 @@ fn too_few_readings_are_neither_a_pass_nor_a_miss() {
 fn a_hole_of_over_a_minute_and_more_than_a_twentieth_missing_decide_nothing() {
     let with_hole = |hole: Range<u32>| {
         let read = move |tick| (!hole.contains(&tick)).then_some(99.0);
-        judged(of_cpu(360, read), objective(cpu(Typical::Mean), 85.0))
+        judged(of_cpu(360, read), objective(cpu(Aggregation::Mean), 85.0))
     };
     // Between the readings around five that are missing lies a minute.
     assert_eq!(with_hole(20..25).verdict, Verdict::Missed);
@@ -126,7 +127,7 @@ fn a_hole_of_over_a_minute_and_more_than_a_twentieth_missing_decide_nothing() {
     assert!(long.why.ends_with("no data 12:03:10–12:04:10 UTC (connection refused)"), "{}", long.why);
     let scattered = |of: u32| {
         let read = move |tick| (tick % of != 0).then_some(1.0);
-        judged(of_cpu(360, read), objective(cpu(Typical::Mean), 85.0)).verdict
+        judged(of_cpu(360, read), objective(cpu(Aggregation::Mean), 85.0)).verdict
     };
     assert_eq!((scattered(20), scattered(19)), (Verdict::Met, Verdict::Met));
     assert_eq!(scattered(18), Verdict::Inconclusive);
@@ -144,17 +145,17 @@ fn percentiles_are_of_the_means_of_whole_minutes() {
             0.0
         })
     };
-    let p50 = judged(of_cpu(60, read), objective(cpu(Typical::Quantile(0.5)), 20.0));
+    let p50 = judged(of_cpu(60, read), objective(cpu(Aggregation::Quantile(0.5)), 20.0));
     assert_eq!((p50.verdict, p50.observed), (Verdict::Met, Some(10.0)));
-    let p95 = judged(of_cpu(60, read), objective(cpu(Typical::Quantile(0.95)), 20.0));
+    let p95 = judged(of_cpu(60, read), objective(cpu(Aggregation::Quantile(0.95)), 20.0));
     assert_eq!((p95.verdict, p95.observed), (Verdict::Missed, Some(24.0)));
 }
 
 #[test]
 fn of_windows_some_may_miss_and_an_incomplete_one_does_not_count() {
     let windows = |allow| {
-        let limited = objective(cpu(Typical::Mean), 50.0);
-        Objective { windows: Some(EveryWindow { every: 120, allow }), ..limited }
+        let limited = objective(cpu(Aggregation::Mean), 50.0);
+        Objective { windows: Some(EveryInterval { every: 120, allow }), ..limited }
     };
     // The fifth of thirty windows, and a last one that is cut short.
     let read = |tick: u32| Some(if (49..=60).contains(&tick) || tick > 360 { 90.0 } else { 10.0 });
@@ -169,45 +170,46 @@ fn of_windows_some_may_miss_and_an_incomplete_one_does_not_count() {
 }
 
 #[test]
-fn what_the_generator_may_have_shaped_is_not_blamed_on_the_host() {
+fn readings_shaped_by_the_generator_do_not_blame_the_host() {
     let summary = Summary { phases: vec![of_cpu(60, |_| Some(99.0))], ..Summary::default() };
     let gate = gate();
     let invalid = [Some("stalls".to_owned())];
-    let terms = Terms { gate: &gate, length: Length::Full, invalid: &invalid, rounds: &[], aborted: None };
-    let judged = judge(&[objective(cpu(Typical::Mean), 85.0)], &summary, terms).pop().unwrap().unwrap();
+    let policy =
+        Policy { gate: &gate, length: RunLength::Full, invalid: &invalid, cycle_seconds: &[], aborted: None };
+    let judged = judge(&[objective(cpu(Aggregation::Mean), 85.0)], &summary, policy).pop().unwrap().unwrap();
     assert_eq!(judged.verdict, Verdict::Inconclusive);
     assert!(judged.why.contains("the generator may have shaped this: stalls"), "{}", judged.why);
 }
 
 #[test]
-fn a_run_is_ended_only_by_what_nothing_that_follows_can_change() {
+fn only_an_irreversible_breach_ends_a_run() {
     // Of sixty readings so many have come.
-    let certain = |read: fn(u32) -> f64, come: u32, of: Typical, windows: Option<EveryWindow>| {
+    let certain = |read: fn(u32) -> f64, come: u32, of: Aggregation, windows: Option<EveryInterval>| {
         let mut phase = of_cpu(come, |tick| Some(read(tick)));
         phase.readings.expected[0].end = 61;
         let objective = Objective { windows, ..objective(cpu(of), 50.0) };
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
         certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
     };
-    let mean = |come| certain(|_| 100.0, come, Typical::Mean, None);
+    let mean = |come| certain(|_| 100.0, come, Aggregation::Mean, None);
     assert_eq!((mean(30), mean(31)), (false, true));
-    let highest = |come| certain(|tick| if tick == 2 { 51.0 } else { 0.0 }, come, Typical::Max, None);
+    let highest = |come| certain(|tick| if tick == 2 { 51.0 } else { 0.0 }, come, Aggregation::Max, None);
     // One of fewer than six readings says nothing.
     assert_eq!((highest(5), highest(6)), (false, true));
     // Of ten minutes five may be above, and one that goes on is not counted.
-    let middle = |come| certain(|_| 100.0, come, Typical::Quantile(0.5), None);
+    let middle = |come| certain(|_| 100.0, come, Aggregation::Quantile(0.5), None);
     assert_eq!((middle(36), middle(37)), (false, true));
-    let none = Some(EveryWindow { every: 60, allow: 0.0 });
-    let window = |come| certain(|tick| if tick > 5 { 60.0 } else { 0.0 }, come, Typical::Max, none);
+    let none = Some(EveryInterval { every: 60, allow: 0.0 });
+    let window = |come| certain(|tick| if tick > 5 { 60.0 } else { 0.0 }, come, Aggregation::Max, none);
     assert_eq!((window(6), window(7)), (false, true));
 }
 
 #[test]
-fn what_has_holes_ends_no_run() {
+fn readings_with_gaps_end_no_run() {
     let certain = |hole: Range<u32>| {
         let mut phase = of_cpu(40, |tick| (!hole.contains(&tick)).then_some(100.0));
         phase.readings.expected[0].end = 61;
-        let objective = objective(cpu(Typical::Mean), 50.0);
+        let objective = objective(cpu(Aggregation::Mean), 50.0);
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
         certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
     };
@@ -232,7 +234,7 @@ fn growth(min_length: f64) -> Objective {
 }
 
 #[test]
-fn a_leak_is_told_from_garbage_and_when_it_will_be_full() {
+fn a_leak_differs_from_garbage_and_has_a_time_to_full() {
     let read = memory(8.0, 0.2);
     let leak = judged(phase(8.0 * 3600.0, |tick| Some(read(tick))), growth(4.0 * 3600.0));
     assert_eq!(leak.verdict, Verdict::Missed, "{}", leak.why);
@@ -246,15 +248,19 @@ fn a_leak_is_told_from_garbage_and_when_it_will_be_full() {
 }
 
 #[test]
-fn a_phase_that_is_too_short_or_a_process_that_was_started_again_says_nothing_of_growth() {
+fn a_short_phase_or_a_restarted_process_shows_no_growth() {
     let read = memory(3.0, 0.5);
     let short = judged(phase(3.0 * 3600.0, |tick| Some(read(tick))), growth(4.0 * 3600.0));
     assert_eq!(short.verdict, Verdict::Inconclusive);
     assert!(short.why.ends_with("3h are judged, and less than 4h say nothing of drift"), "{}", short.why);
     let again = |tick: u32| {
         let values = value(METRIC, 1e9);
-        let told = vec!["process 7 was started 4 s ago".to_owned()];
-        Some(if tick == 900 { Values { anew: Some(Anew::Life), troubles: told, ..values } } else { values })
+        let message = vec!["process 7 was started 4 s ago".to_owned()];
+        Some(if tick == 900 {
+            Values { counter_reset: Some(CounterReset::Restart), troubles: message, ..values }
+        } else {
+            values
+        })
     };
     let again = judged(phase(8.0 * 3600.0, again), growth(4.0 * 3600.0));
     assert_eq!(again.verdict, Verdict::Inconclusive);
@@ -262,52 +268,55 @@ fn a_phase_that_is_too_short_or_a_process_that_was_started_again_says_nothing_of
 }
 
 /// Eight hours of a host that is well, and of which something began the counters anew at half past two.
-fn begun_anew(metric: Metric, by: Anew) -> PhaseSummary {
-    let told = "another host answers, or what is counted was put back";
+fn with_counter_reset(metric: Metric, by: CounterReset) -> PhaseSummary {
+    let message = "another host answers, or what is counted was put back";
     phase(8.0 * 3600.0, |tick| {
         let values = value(metric, 10.0);
-        let begun = Values { anew: Some(by), troubles: vec![told.to_owned()], ..values.clone() };
+        let begun = Values { counter_reset: Some(by), troubles: vec![message.to_owned()], ..values.clone() };
         Some(if tick == 900 { begun } else { values })
     })
 }
 
 #[test]
-fn what_was_read_of_two_hosts_decides_nothing_of_either() {
-    let of_cpu = |by| judged(begun_anew(Metric::Cpu, by), objective(cpu(Typical::Mean), 50.0));
-    let two = of_cpu(Anew::Host);
+fn readings_of_two_hosts_in_turn_decide_nothing() {
+    let of_cpu = |by| judged(with_counter_reset(Metric::Cpu, by), objective(cpu(Aggregation::Mean), 50.0));
+    let two = of_cpu(CounterReset::OtherHost);
     assert_eq!(two.verdict, Verdict::Inconclusive);
-    let told = "another host answers, or what is counted was put back at 14:30:00 UTC: \
+    let message = "another host answers, or what is counted was put back at 14:30:00 UTC: \
         what was read before and since is not of one host";
-    assert!(two.why.ends_with(told), "{}", two.why);
-    assert_eq!(of_cpu(Anew::Life).verdict, Verdict::Met);
+    assert!(two.why.ends_with(message), "{}", two.why);
+    assert_eq!(of_cpu(CounterReset::Restart).verdict, Verdict::Met);
     let disk = |by| {
         let growth = Statistic::Growth(Growth { metric: Metric::DiskUsed, min_length: 3600.0 });
-        judged(begun_anew(Metric::DiskUsed, by), objective(growth, 5.0))
+        judged(with_counter_reset(Metric::DiskUsed, by), objective(growth, 5.0))
     };
-    let (booted, two) = (disk(Anew::Life), disk(Anew::Host));
+    let (booted, two) = (disk(CounterReset::Restart), disk(CounterReset::OtherHost));
     assert_eq!((booted.verdict, two.verdict), (Verdict::Met, Verdict::Inconclusive), "{}", booted.why);
-    assert!(two.why.ends_with(told), "{}", two.why);
+    assert!(two.why.ends_with(message), "{}", two.why);
 }
 
 #[test]
 fn another_host_after_the_judged_time_takes_nothing_back() {
-    let mut phase = begun_anew(Metric::Cpu, Anew::Host);
+    let mut phase = with_counter_reset(Metric::Cpu, CounterReset::OtherHost);
     phase.readings.expected[0].end = 900;
-    let judged = judged(phase, objective(cpu(Typical::Mean), 50.0));
+    let judged = judged(phase, objective(cpu(Aggregation::Mean), 50.0));
     assert_eq!(judged.verdict, Verdict::Met, "{}", judged.why);
 }
 
 #[test]
 fn another_host_ends_no_run() {
-    let certain = |by: Option<Anew>| {
+    let certain = |by: Option<CounterReset>| {
         let mut phase = of_cpu(40, |_| Some(100.0));
-        phase.readings.hosts[0].anew.extend(by.map(|by| (20, by)));
+        phase.readings.hosts[0].counter_resets.extend(by.map(|by| (20, by)));
         phase.readings.expected[0].end = 61;
-        let objective = objective(cpu(Typical::Mean), 50.0);
+        let objective = objective(cpu(Aggregation::Mean), 50.0);
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
         certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
     };
-    assert_eq!((certain(None), certain(Some(Anew::Life)), certain(Some(Anew::Host))), (true, true, false));
+    assert_eq!(
+        (certain(None), certain(Some(CounterReset::Restart)), certain(Some(CounterReset::OtherHost))),
+        (true, true, false)
+    );
 }
 
 #[test]
@@ -325,11 +334,11 @@ fn a_minute_without_a_reading_does_no_harm_to_growth_but_a_window_without_one_do
 fn response_times_of_the_last_tenth_are_compared_with_those_of_the_first() {
     let slower = |by: f64| {
         let mut evidence =
-            Evidence { counts: Tally { n: 20_000.0, ..Tally::default() }, ..Evidence::default() };
+            Evidence { counts: Counts { n: 20_000.0, ..Counts::default() }, ..Evidence::default() };
         for second in 0..20_000_u32 {
             let noise = f64::from(second.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
             let time = 1000.0 * (1.0 + by * f64::from(second) / 20_000.0 + 0.1 * noise);
-            evidence.course.push(f64::from(second), Part { n: 1.0, k: time });
+            evidence.timeline.push(f64::from(second), SliceCounts { n: 1.0, k: time });
         }
         let statistic = Statistic::Slowdown { min_length: 14_400.0 };
         let tiers = Tiers { target: None, acceptable: None, last: 1.1 };
@@ -338,7 +347,7 @@ fn response_times_of_the_last_tenth_are_compared_with_those_of_the_first() {
             host: None,
             operations,
             tiers,
-            watches: vec![(Tier::Maximum, 0)],
+            indicators: vec![(Tier::Maximum, 0)],
             ..objective(statistic, 1.1)
         };
         judged_in(phase(20_000.0, |_| None), objective, vec![evidence])

@@ -1,0 +1,143 @@
+//! Whether the machine has the room that a run needs: what it is estimated to need beside what is free.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::app::load::ReadyPlan;
+use crate::forecast::{Needs, needs};
+use crate::units::Size;
+
+/// What a run needs, and what this machine has.
+pub(super) struct Headroom {
+    needs: Needs,
+    /// Where its files go.
+    folder: PathBuf,
+    /// Bytes that are free there; `None` where nobody says.
+    free: Option<u64>,
+    /// Bytes of memory that are available; `None` where nobody says.
+    available: Option<u64>,
+}
+
+impl Headroom {
+    /// For a run with so many workers that writes to a folder, with a log of at most so many requests.
+    pub(super) fn of(ready: &ReadyPlan, workers: u16, folder: &Path, log_limit: usize) -> Self {
+        let phases =
+            ready.phases.iter().map(|id| (&ready.plan.phases[id.index()], &ready.forecasts[id.index()]));
+        Self {
+            needs: needs(&ready.plan, phases, workers, log_limit),
+            folder: folder.to_owned(),
+            free: free_disk(folder),
+            available: available_memory(),
+        }
+    }
+
+    /// What it comes to, in a line.
+    pub(super) fn summary(&self) -> String {
+        let there = |there: Option<u64>, word: &str| {
+            there.map_or(String::new(), |there| format!(" ({} {word})", size(there as f64)))
+        };
+        let disk =
+            self.needs.disk.map_or("some disk".to_owned(), |disk| format!("about {} of disk", size(disk)));
+        format!(
+            "needs {disk}{} and {} of memory{}\n",
+            there(self.free, "free"),
+            size(self.needs.memory),
+            there(self.available, "available"),
+        )
+    }
+
+    /// Where it is not enough, in words.
+    pub(super) fn shortages(&self) -> Vec<String> {
+        let short = |needed: Option<f64>, there: Option<u64>| {
+            needed.zip(there).filter(|(needed, there)| *needed > *there as f64)
+        };
+        let disk = short(self.needs.disk, self.free).map(|(needed, there)| {
+            let folder = self.folder.display();
+            format!(
+                "about {} of disk are needed in `{folder}`, and {} are free",
+                size(needed),
+                size(there as f64)
+            )
+        });
+        let memory = short(Some(self.needs.memory), self.available).map(|(needed, there)| {
+            format!("about {} of memory are needed, and {} are available", size(needed), size(there as f64))
+        });
+        disk.into_iter().chain(memory).collect()
+    }
+
+    /// The disk for programs, in bytes.
+    pub(super) fn disk_json(&self) -> Value {
+        let needed = self.needs.disk.map(|bytes| bytes.round() as u64);
+        let folder = self.folder.display().to_string();
+        json!({ "folder": folder, "needed_bytes": needed, "free_bytes": self.free })
+    }
+
+    /// The memory for programs, in bytes.
+    pub(super) fn memory_json(&self) -> Value {
+        let needed = self.needs.memory.round() as u64;
+        json!({ "needed_bytes": needed, "available_bytes": self.available })
+    }
+}
+
+/// In two digits: more would promise more than an estimate keeps.
+fn size(bytes: f64) -> String {
+    let unit = [30, 20, 10, 0].map(|power| f64::from(1 << power)).into_iter().find(|unit| bytes >= *unit);
+    let unit = unit.unwrap_or(1.0);
+    let value = bytes / unit;
+    let step = 10_f64.powf((value.max(1.0).log10().floor() - 1.0).max(-1.0));
+    Size::of_bytes(((value / step).round() * step * unit).round() as u64).to_string()
+}
+
+/// The bytes free where a folder is or will be.
+fn free_disk(folder: &Path) -> Option<u64> {
+    let here = Path::new(".");
+    let there = folder.ancestors().map(|path| if path == Path::new("") { here } else { path });
+    let stat = there.into_iter().find_map(|path| rustix::fs::statvfs(path).ok())?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// The bytes that the machine, or the container around this process, has left.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let of_machine = line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024;
+    let number = |file: &str| -> Option<u64> {
+        std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(file)).ok()?.trim().parse().ok()
+    };
+    let of_container = number("memory.max").zip(number("memory.current"));
+    Some(of_container.map_or(of_machine, |(most, used)| of_machine.min(most.saturating_sub(used))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_has_two_digits() {
+        assert_eq!(size(123.0), "120B");
+        assert_eq!(size(1.26 * 1024.0), "1.3KiB");
+        assert_eq!(size(31.2 * 1024.0 * 1024.0), "31MiB");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_has_the_room_of_what_is() {
+        assert_eq!(free_disk(Path::new("not/there/yet")).is_some(), free_disk(Path::new(".")).is_some());
+        assert!(free_disk(Path::new(".")).is_some());
+    }
+
+    #[test]
+    fn shortages_name_what_is_needed_and_free() {
+        let needs = Needs { disk: Some(5e9), memory: 3e9 };
+        let headroom =
+            Headroom { needs, folder: "reports".into(), free: Some(1 << 30), available: Some(1 << 30) };
+        assert_eq!(
+            headroom.shortages(),
+            [
+                "about 4.7GiB of disk are needed in `reports`, and 1GiB are free",
+                "about 2.8GiB of memory are needed, and 1GiB are available",
+            ]
+        );
+        assert!(Headroom { free: None, available: Some(4 << 30), ..headroom }.shortages().is_empty());
+    }
+}

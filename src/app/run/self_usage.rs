@@ -1,0 +1,162 @@
+//! What the kernel tells of this process and of the machine it is on.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::measure::generator_vitals::MachineVitals;
+use crate::session::SelfUsage;
+
+/// A clock that is set by less than this between two looks was not set: it is only kept right.
+const CLOCK_STEP_MIN_US: i128 = 50_000;
+/// Clocks that are read one after another are apart by at least this before the machine has slept.
+const SUSPEND_MIN_US: i128 = 1000;
+
+/// The generator's own use of the machine, from the kernel.
+pub(super) struct ProcessUsage {
+    start: Instant,
+    last: RefCell<KernelCounters>,
+}
+
+/// What the kernel has counted so far.
+#[derive(Clone, Copy, Default)]
+struct KernelCounters {
+    ticks: u64,
+    stolen: u64,
+    periods: u64,
+    throttled: u64,
+    /// How far the clock that also runs in suspend is ahead, in microseconds.
+    asleep: i128,
+    /// How far the wall clock is ahead, in microseconds.
+    wall: i128,
+}
+
+impl ProcessUsage {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now(), last: RefCell::new(KernelCounters::now()) }
+    }
+}
+
+impl SelfUsage for ProcessUsage {
+    fn cpu(&self) -> Duration {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::try_from(time).unwrap_or_default()
+    }
+
+    fn wall(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    }
+
+    fn machine(&self) -> MachineVitals {
+        let now = KernelCounters::now();
+        now.since(&self.last.replace(now))
+    }
+}
+
+impl KernelCounters {
+    fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let (ticks, stolen) = ticks(&stat).unwrap_or_default();
+        let (periods, throttled) = own_limits().unwrap_or_default();
+        Self {
+            ticks,
+            stolen,
+            periods,
+            throttled,
+            asleep: clock_offset_us(ClockId::Boottime),
+            wall: clock_offset_us(ClockId::Realtime),
+        }
+    }
+
+    /// What happened since an earlier look.
+    fn since(&self, earlier: &Self) -> MachineVitals {
+        let slept = self.asleep - earlier.asleep;
+        // In suspend the wall clock goes on as well; that is not a jump of it.
+        let set = (self.wall - earlier.wall - slept.max(0)).abs();
+        let micros = |micros: i128| u64::try_from(micros).unwrap_or(0);
+        MachineVitals {
+            ticks: self.ticks.saturating_sub(earlier.ticks),
+            stolen: self.stolen.saturating_sub(earlier.stolen),
+            periods: self.periods.saturating_sub(earlier.periods),
+            throttled: self.throttled.saturating_sub(earlier.throttled),
+            suspended_us: if slept >= SUSPEND_MIN_US { micros(slept) } else { 0 },
+            clock_steps: u32::from(set >= CLOCK_STEP_MIN_US),
+            largest_step_us: if set >= CLOCK_STEP_MIN_US { micros(set) } else { 0 },
+        }
+    }
+}
+
+/// Ticks of all cores, and the stolen ones among them, of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq,
+/// steal; guests are in user and nice already.
+fn ticks(stat: &str) -> Option<(u64, u64)> {
+    let numbers = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+    let numbers: Vec<u64> = numbers.map(str::parse).collect::<Result<_, _>>().ok()?;
+    Some((numbers.iter().sum(), *numbers.get(7)?))
+}
+
+/// Periods with a limit of processor time, and those in which it was reached, of our own control group (version 2).
+fn own_limits() -> Option<(u64, u64)> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/');
+    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+    let read = |root: &Path| std::fs::read_to_string(root.join(own).join("cpu.stat")).ok();
+    limits(&roots.into_iter().find_map(read)?)
+}
+
+/// `nr_periods` and `nr_throttled` of a `cpu.stat`.
+fn limits(stat: &str) -> Option<(u64, u64)> {
+    let value = |key: &str| stat.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
+    Some((value("nr_periods ")?, value("nr_throttled ")?))
+}
+
+/// How far a clock is ahead of the one that knows neither suspend nor setting, in microseconds.
+fn clock_offset_us(of: ClockId) -> i128 {
+    let micros = |clock| {
+        let time = clock_gettime(clock);
+        i128::from(time.tv_sec) * 1_000_000 + i128::from(time.tv_nsec) / 1000
+    };
+    // Between two readings the thread may lose its core: of several tries the shortest is right.
+    let tries = (0..5).map(|_| {
+        let before = micros(ClockId::Monotonic);
+        let read = micros(of);
+        let after = micros(ClockId::Monotonic);
+        (after - before, read - (before + after) / 2)
+    });
+    tries.min_by_key(|(took, _)| *took).map_or(0, |(_, clock_offset_us)| clock_offset_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steal_is_the_eighth_number_and_guests_are_not_counted_twice() {
+        assert_eq!(ticks("cpu  100 10 50 800 20 5 5 10 7 7\ncpu0 1 1 1 1 1 1 1 1 1 1\n"), Some((1000, 10)));
+        assert_eq!(ticks(""), None);
+    }
+
+    #[test]
+    fn a_group_without_a_limit_has_no_periods() {
+        assert_eq!(limits("usage_usec 5\nnr_periods 40\nnr_throttled 3\n"), Some((40, 3)));
+        assert_eq!(limits("usage_usec 5\nuser_usec 4\n"), None);
+    }
+
+    #[test]
+    fn a_machine_that_slept_did_not_set_its_clock() {
+        let at = |asleep, wall| KernelCounters { asleep, wall, ..KernelCounters::default() };
+        let fields =
+            |machine: MachineVitals| (machine.suspended_us, machine.clock_steps, machine.largest_step_us);
+        assert_eq!(fields(at(3_000_000, 3_000_010).since(&at(0, 0))), (3_000_000, 0, 0));
+        assert_eq!(fields(at(20, -60_000).since(&at(0, 0))), (0, 1, 60_020));
+        assert_eq!(fields(at(20, 49_000).since(&at(0, 0))), (0, 0, 0));
+    }
+}

@@ -1,0 +1,167 @@
+//! Whether a worker's thread gets to run when it should: its heartbeat, and its use of the processor.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
+
+use crate::engine::clock::PhaseClock;
+use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
+use crate::measure::recorder::Recorder;
+
+/// How often it beats.
+const BEAT_INTERVAL: Duration = Duration::from_millis(10);
+/// A look at less time than this says nothing.
+const MIN_SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The heart of a worker in a phase.
+pub(super) struct Heartbeat {
+    clock: PhaseClock,
+    due: Instant,
+    sampled_at: Instant,
+    cpu_times: ThreadCpuTimes,
+}
+
+/// What the kernel has counted for this thread.
+#[derive(Clone, Copy)]
+struct ThreadCpuTimes {
+    cpu: Duration,
+    /// Time ready to run without a core, where it is told.
+    delay: Option<Duration>,
+}
+
+impl Heartbeat {
+    /// It beats from the phase's start on.
+    pub(super) fn starting_at(start: Instant, clock: PhaseClock) -> Self {
+        Self {
+            clock,
+            due: start + BEAT_INTERVAL,
+            sampled_at: Instant::now(),
+            cpu_times: ThreadCpuTimes::of_this_thread(),
+        }
+    }
+
+    /// When it is to beat next.
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Beats if it is time to, and records by how much it is late.
+    pub(super) fn beat(&mut self, recorder: &mut Recorder) {
+        let now = Instant::now();
+        if now < self.due {
+            return;
+        }
+        let late = now - self.due;
+        if late > STALL_THRESHOLD {
+            self.record_stall(late, self.clock.offset(now), recorder);
+        }
+        self.due = now + BEAT_INTERVAL;
+    }
+
+    /// Records a stall in every second that it reached into: each is judged by itself, or not at all.
+    fn record_stall(&self, late: Duration, until: Duration, recorder: &mut Recorder) {
+        let mut from = self.clock.offset(self.due);
+        while from < until {
+            let next = Duration::from_secs(from.as_secs() + 1).min(until);
+            recorder.record_thread(from, &ThreadVitals::stall(late, next - from));
+            from = next;
+        }
+    }
+
+    /// Records how busy the thread was since the last look.
+    pub(super) fn sample_cpu(&mut self, recorder: &mut Recorder) {
+        let (now, cpu_times) = (Instant::now(), ThreadCpuTimes::of_this_thread());
+        let passed = now - self.sampled_at;
+        if passed >= MIN_SAMPLE_INTERVAL {
+            let ran = cpu_times.cpu.saturating_sub(self.cpu_times.cpu);
+            let waited =
+                cpu_times.delay.zip(self.cpu_times.delay).map(|(after, before)| after.saturating_sub(before));
+            recorder.record_thread(
+                self.clock.offset(self.sampled_at),
+                &ThreadVitals::of_cpu(ran, waited, passed),
+            );
+        }
+        (self.sampled_at, self.cpu_times) = (now, cpu_times);
+    }
+}
+
+impl ThreadCpuTimes {
+    fn of_this_thread() -> Self {
+        Self::from_schedstat().unwrap_or_else(|| {
+            let cpu = Duration::try_from(clock_gettime(ClockId::ThreadCPUTime));
+            Self { cpu: cpu.unwrap_or_default(), delay: None }
+        })
+    }
+
+    /// `schedstat`: nanoseconds that it ran, nanoseconds that it was ready to, and how often it was switched to.
+    fn from_schedstat() -> Option<Self> {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        let mut numbers = text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+        let cpu = numbers.next()?.ok()?;
+        Some(Self { cpu, delay: Some(numbers.next()?.ok()?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::measure::indicator::Limits;
+    use crate::measure::recorder::{Latency, RecorderScope};
+    use crate::measure::window::Window;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn recorder() -> Recorder {
+        let scope = RecorderScope { phase: 0, worker: 3, latency: Latency::None };
+        Recorder::new(Arc::new(Limits::default()), scope, 3 * SECOND, 0)
+    }
+
+    /// Beats, then not for so long, then again.
+    async fn paused_for(ms: u64, at: Duration) -> Vec<(u32, Window)> {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::starting_at(start, PhaseClock::starting_at(start));
+        let mut recorder = recorder();
+        while Instant::now() < start + at {
+            tokio::time::advance(BEAT_INTERVAL).await;
+            heartbeat.beat(&mut recorder);
+        }
+        tokio::time::advance(BEAT_INTERVAL + Duration::from_millis(ms)).await;
+        heartbeat.beat(&mut recorder);
+        recorder.drain(10 * SECOND).0.windows.into_iter().collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_beat_is_a_stall_in_every_second_it_spans() {
+        assert_eq!(paused_for(50, SECOND).await, []);
+        let recorded = paused_for(1500, SECOND).await;
+        let stall = |second: u32, ms: u64| {
+            (second, ThreadVitals::stall(Duration::from_millis(1500), Duration::from_millis(ms)))
+        };
+        let recorded: Vec<(u32, ThreadVitals)> =
+            recorded.iter().map(|(second, window)| (*second, window.vitals.workers[&3])).collect();
+        assert_eq!(recorded, [stall(1, 990), stall(2, 510)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_the_drain_a_stall_is_one_too() {
+        let recorded = paused_for(1500, 3 * SECOND).await;
+        assert_eq!(recorded.iter().map(|(second, _)| *second).collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_never_rests_is_busy_or_waits_for_a_core() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::starting_at(start, PhaseClock::starting_at(start));
+        let mut recorder = recorder();
+        while heartbeat.sampled_at.elapsed() < MIN_SAMPLE_INTERVAL {
+            std::hint::spin_loop();
+        }
+        heartbeat.sample_cpu(&mut recorder);
+        let recorded = recorder.drain(10 * SECOND).0.windows[&0].vitals.workers[&3];
+        assert_eq!(recorded.cpu_samples, 1);
+        assert!(recorded.cpu + recorded.delay.unwrap_or(1000 - recorded.cpu) > 900, "{recorded:?}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Every task once, by the first user of its class, with everything that was sent and received kept to be looked at.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::engine::clock::PhaseClock;
+use crate::engine::timer::PreciseTimer;
+use crate::engine::user::context::{Exchange, MAX_PRECONNECTING, Numbering, PhaseContext};
+use crate::engine::user::intent::Intent;
+use crate::engine::user::prepared::{Prepared, PreparedClass};
+use crate::engine::user::virtual_user::User;
+use crate::engine::wire::socket::Dialer;
+use crate::event::StopHandle;
+use crate::measure::indicator::Limits;
+use crate::measure::recorder::{Latency, Recorder, RecorderScope};
+use crate::measure::sample::Purpose;
+use crate::plan::model::{ClassId, OperationId, PhaseId, Plan};
+use crate::plan::random::{RandomStream, StreamKey};
+
+/// What is to be done once.
+#[derive(Debug)]
+pub struct TryJob<'p> {
+    /// The plan.
+    pub plan: &'p Plan,
+    /// The phase that its first users come from; chance depends on it.
+    pub phase: PhaseId,
+    /// The classes whose tasks are performed.
+    pub classes: Vec<ClassId>,
+    /// Only tasks with this operation, if any.
+    pub only: Option<OperationId>,
+    /// What chance depends on.
+    pub seed: u64,
+}
+
+/// Something that was done once.
+#[derive(Debug)]
+pub struct TriedTask {
+    /// Whose it is.
+    pub class: ClassId,
+    /// What it was: `start`, `task 2 of 5`, `stop`.
+    pub label: String,
+    /// Its requests, as far as it got.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// Performs each task once, with the start before and the stop after; shows each when it is done.
+///
+/// # Errors
+/// When what the plan says about TLS cannot be used.
+pub async fn try_each_task(job: TryJob<'_>, mut show: impl FnMut(&TriedTask)) -> Result<(), String> {
+    let dialer = Dialer::new(&job.plan.target)?;
+    let (_handle, stop) = StopHandle::new();
+    let plan = job.plan;
+    let phase = &plan.phases[job.phase.index()];
+    let scope = RecorderScope { phase: job.phase.0, worker: 0, latency: Latency::None };
+    let end = Duration::from_secs(u32::MAX.into());
+    let context = Rc::new(PhaseContext {
+        clock: PhaseClock::starting_at(Instant::now()),
+        timer: PreciseTimer::new(),
+        recorder: RefCell::new(Recorder::new(Arc::new(Limits::default()), scope, end, 0)),
+        target: plan.target.clone(),
+        dialer,
+        preconnect_permits: Semaphore::new(MAX_PRECONNECTING),
+        prepared_classes: Rc::new(PreparedClass::of_classes(plan)),
+        seed: job.seed,
+        phase: job.phase.0,
+        end,
+        stop,
+        numbering: Numbering::of_phase(plan, phase),
+        secrets: plan.secrets.clone(),
+        verbose_log: None,
+        exchange_log: Some(RefCell::default()),
+    });
+    let work = async {
+        for class in &job.classes {
+            try_class(&context, *class, job.only, &mut show).await;
+        }
+    };
+    LocalSet::new().run_until(context.timer.drive_while(work)).await;
+    Ok(())
+}
+
+async fn try_class(
+    context: &Rc<PhaseContext>,
+    class: ClassId,
+    only: Option<OperationId>,
+    show: &mut impl FnMut(&TriedTask),
+) {
+    let prepared = &context.prepared_classes[class.index()];
+    let wanted = |steps: &[Prepared]| only.is_none_or(|only| steps.iter().any(|step| step.operation == only));
+    let tasks = prepared.tasks.len();
+    let mut todo = Vec::new();
+    for (index, task) in prepared.tasks.iter().enumerate() {
+        for (choice, steps) in task.iter().enumerate().filter(|(_, steps)| wanted(steps)) {
+            let choice = if task.len() > 1 {
+                format!(", choice {} of {}", choice + 1, task.len())
+            } else {
+                String::new()
+            };
+            todo.push((format!("task {} of {tasks}{choice}", index + 1), steps));
+        }
+    }
+    if todo.is_empty() && !wanted(&prepared.on_start) && !wanted(&prepared.on_stop) {
+        return;
+    }
+    let mut user = User::new(Rc::clone(context), 0, class.index());
+    let mut perform = async |label: String, steps: &[Prepared], stream_key, purpose| {
+        if steps.is_empty() {
+            return true;
+        }
+        let intended = context.clock.now();
+        context.expect(intended);
+        let intent = Intent { purpose, ..Intent::task(stream_key, intended) };
+        let mut draw: RandomStream = context.draw(stream_key);
+        let performed = user.perform(steps, intent, &mut draw).await;
+        let exchange_log = context.exchange_log.as_ref().expect("it is there to be looked at");
+        show(&TriedTask { class, label, exchanges: std::mem::take(&mut exchange_log.borrow_mut()) });
+        performed.succeeded
+    };
+    let start = StreamKey::Start(0, 0);
+    if !perform("start".to_owned(), &prepared.on_start, start, Purpose::Session).await {
+        return;
+    }
+    for (number, (label, steps)) in (0..).zip(todo) {
+        perform(label, steps, StreamKey::Task(0, number), Purpose::Task).await;
+    }
+    perform("stop".to_owned(), &prepared.on_stop, StreamKey::Stop(0, 0), Purpose::Session).await;
+}

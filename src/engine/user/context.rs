@@ -1,0 +1,210 @@
+//! What the users of a worker share in a phase.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::engine::clock::PhaseClock;
+use crate::engine::timer::{PreciseTimer, Precision};
+use crate::engine::user::prepared::PreparedClass;
+use crate::engine::wire::connection::ReceivedResponse;
+use crate::engine::wire::fault::Fault;
+use crate::engine::wire::socket::{ConnectionSetup, Dialer};
+use crate::event::StopSignal;
+use crate::measure::recorder::Recorder;
+use crate::measure::sample::{ErrorKind, Sample};
+use crate::plan::expect::CheckResult;
+use crate::plan::model::{OperationId, Phase, Plan, Secrets, Target};
+use crate::plan::random::{RandomStream, StreamKey};
+
+/// So many users connect at a time, where many come at once.
+pub(in crate::engine) const MAX_PRECONNECTING: usize = 64;
+
+/// What the users of a worker share in a phase.
+pub(in crate::engine) struct PhaseContext {
+    pub(in crate::engine) clock: PhaseClock,
+    pub(in crate::engine) timer: PreciseTimer,
+    pub(in crate::engine) recorder: RefCell<Recorder>,
+    pub(in crate::engine) target: Target,
+    pub(in crate::engine) dialer: Dialer,
+    /// Lets some users at a time connect before they need to.
+    pub(in crate::engine) preconnect_permits: Semaphore,
+    pub(in crate::engine) prepared_classes: Rc<Vec<PreparedClass>>,
+    pub(in crate::engine) seed: u64,
+    pub(in crate::engine) phase: u16,
+    /// When the phase ends; nothing is intended from then on.
+    pub(in crate::engine) end: Duration,
+    pub(in crate::engine) stop: StopSignal,
+    pub(in crate::engine) numbering: Numbering,
+    pub(in crate::engine) secrets: Secrets,
+    /// Tells what happens to connections and users, if anyone wants to know.
+    pub(in crate::engine) verbose_log: Option<Box<dyn Fn(String)>>,
+    /// Keeps everything of every request, if anyone wants to look at it.
+    pub(in crate::engine) exchange_log: Option<RefCell<Vec<Exchange>>>,
+}
+
+/// A request as it was sent, and all that came of it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The request and its body; `None` where it could not be made.
+    pub request: Option<(http::Request<()>, bytes::Bytes)>,
+    /// How the connection came about, where one was made for it.
+    pub opened: Option<ConnectionSetup>,
+    /// Its stamps and how it ended.
+    pub sample: Sample,
+    /// The answer, where there was a whole one.
+    pub response: Option<ReceivedResponse>,
+    /// When the head of the answer had been read, as an offset like those of the sample.
+    pub head_at: Option<Duration>,
+    /// What was expected of the answer, and what was found.
+    pub findings: Vec<CheckResult>,
+    /// What was captured: names and values.
+    pub captured: Vec<(String, String)>,
+    /// Why it failed, in words.
+    pub failure: Option<String>,
+}
+
+/// How `${seq()}` is numbered, so that no two holes of a run get the same.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Numbering {
+    /// Virtual users of the phase.
+    pub(in crate::engine) users: u64,
+    /// The most `${seq()}` of any task.
+    pub(in crate::engine) per_task: u64,
+    /// Phases of the plan.
+    pub(in crate::engine) phases: u64,
+    /// Whether starts and stops are numbered too, between the tasks.
+    pub(in crate::engine) starts: bool,
+}
+
+impl Numbering {
+    /// For a phase of a plan.
+    pub(in crate::engine) fn of_phase(plan: &Plan, phase: &Phase) -> Self {
+        Self {
+            users: u64::from(phase.users),
+            per_task: plan.sequences_per_task(),
+            phases: plan.phases.len() as u64,
+            starts: plan.has_start_sequences(),
+        }
+    }
+
+    /// The first number of an occasion and the step to the next: occasions are numbered within their phase, phases
+    /// interleave.
+    pub(in crate::engine) fn of(self, phase: u16, stream_key: StreamKey) -> (u64, u64) {
+        let of_user = |user: u32, time: u64| u64::from(user) + time * self.users;
+        let (number, lane) = match stream_key {
+            StreamKey::Task(user, task) => (of_user(user, task), 0),
+            StreamKey::Arrival(number) => (number, 0),
+            StreamKey::Start(user, attempt) => (of_user(user, attempt), 1),
+            StreamKey::Stop(user, time) => (of_user(user, time), 2),
+            StreamKey::User(_) | StreamKey::ArrivalGaps => (0, 0),
+        };
+        let number = if self.starts { number * 3 + lane } else { number };
+        (number * self.per_task * self.phases + u64::from(phase), self.phases)
+    }
+
+    /// The row of an occasion: arrival k takes row k, and a user's i-th task, start or stop row u + i · users.
+    pub(in crate::engine) fn row(self, stream_key: StreamKey) -> u64 {
+        match stream_key {
+            StreamKey::Task(user, time) | StreamKey::Start(user, time) | StreamKey::Stop(user, time) => {
+                u64::from(user) + time * self.users
+            }
+            StreamKey::Arrival(number) => number,
+            StreamKey::User(_) | StreamKey::ArrivalGaps => 0,
+        }
+    }
+}
+
+impl PhaseContext {
+    /// Returns at an offset from the phase's start, or at once where it has passed.
+    pub(in crate::engine) async fn until(&self, offset: Duration, precision: Precision) {
+        self.timer.sleep_until(self.clock.moment(offset), precision).await;
+    }
+
+    /// Waits for an intended start; `false` means that the run stopped before it.
+    pub(in crate::engine) async fn wait_for_start(&self, intended: Duration) -> bool {
+        self.timer
+            .sleep_until_unless(self.clock.moment(intended), Precision::Coarse, || self.stop.is_set())
+            .await
+    }
+
+    /// Lets those who wait for an intended start see that the run is to stop.
+    pub(in crate::engine) fn wake_for_stop(&self) {
+        self.timer.wake_all();
+    }
+
+    /// The chance of an occasion.
+    pub(in crate::engine) fn draw(&self, stream_key: StreamKey) -> RandomStream {
+        RandomStream::new(self.seed, self.phase, stream_key)
+    }
+
+    pub(in crate::engine) fn expect(&self, intended: Duration) {
+        self.recorder.borrow_mut().expect(intended);
+    }
+
+    pub(in crate::engine) fn forget(&self, intended: Duration) {
+        self.recorder.borrow_mut().forget(intended);
+    }
+
+    pub(in crate::engine) fn verbose_log(&self, text: impl FnOnce() -> String) {
+        if let Some(verbose_log) = &self.verbose_log {
+            verbose_log(text());
+        }
+    }
+
+    /// Records a request that ended.
+    pub(in crate::engine) fn record(&self, user: u32, sample: &Sample, fault: Option<&Fault>) {
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.record(sample);
+        if let Some(fault) = fault {
+            let text = self.secrets.redact(&fault.text);
+            self.verbose_log(|| format!("user {user}: {}: {text}", fault.kind.as_str()));
+            recorder.example(sample.operation, fault.kind, || text);
+        }
+    }
+
+    /// Records that an arrival was never sent, at the operation of the first request that it would have made.
+    pub(in crate::engine) fn drop_arrival(&self, class: usize, number: u64, intended: Duration) {
+        let operation = self.first_operation(class, number);
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.drop_arrival(operation, intended);
+        recorder.example(operation, ErrorKind::Dropped, || "no user was idle in time".to_owned());
+    }
+
+    /// Takes back an arrival that waited for a user of a class until the run was told to stop.
+    pub(in crate::engine) fn withdraw_arrival(&self, class: usize, number: u64, intended: Duration) {
+        let operation = self.first_operation(class, number);
+        self.recorder.borrow_mut().withdraw(operation, intended, self.clock.now());
+    }
+
+    /// The operation of the first request that an arrival would have sent.
+    fn first_operation(&self, class: usize, number: u64) -> OperationId {
+        let mut draw = self.draw(StreamKey::Arrival(number));
+        self.prepared_classes[class].choose(&mut draw).1[0].operation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sequence_number_of_a_run_is_given_once() {
+        let numbering = Numbering { users: 3, per_task: 2, phases: 2, starts: true };
+        let stream_keys = |time: u64| {
+            (0..3).flat_map(move |user| {
+                [StreamKey::Task(user, time), StreamKey::Start(user, time), StreamKey::Stop(user, time)]
+            })
+        };
+        let mut given: Vec<u64> = (0..2_u16)
+            .flat_map(|phase| {
+                (0..100).flat_map(stream_keys).map(move |stream_key| numbering.of(phase, stream_key))
+            })
+            .flat_map(|(first, step)| [first, first + step])
+            .collect();
+        given.sort_unstable();
+        assert_eq!(given, (0..3600).collect::<Vec<u64>>());
+    }
+}

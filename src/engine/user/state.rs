@@ -1,0 +1,89 @@
+use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use http::{Request, Uri};
+use serde_json::Value;
+
+use crate::engine::wire::fault::Fault;
+use crate::measure::sample::ErrorKind;
+use crate::plan::model::{Capture, Cookies, TargetUrl};
+
+/// A captured value may have at most so many bytes, as JSON.
+const MAX_CAPTURE_BYTES: usize = 64 << 10;
+
+/// What a user remembers from one request to the next.
+pub(in crate::engine) struct UserState {
+    /// Captured values, by slot.
+    pub(in crate::engine) captured: Vec<Option<Value>>,
+    cookies: Option<Box<cookie_store::CookieStore>>,
+}
+
+impl UserState {
+    /// An empty one.
+    pub(in crate::engine) fn new(captures: usize, cookies: Cookies) -> Self {
+        let cookies = (cookies == Cookies::Kept).then(Box::default);
+        Self { captured: vec![None; captures], cookies }
+    }
+
+    /// Everything is forgotten: the user has left.
+    pub(in crate::engine) fn clear(&mut self) {
+        self.captured.iter_mut().for_each(|value| *value = None);
+        if let Some(cookies) = &mut self.cookies {
+            cookies.clear();
+        }
+    }
+
+    /// Keeps the values that a request captures of its answer.
+    pub(in crate::engine) fn capture(
+        &mut self,
+        captures: &[Capture],
+        response: Option<&Value>,
+    ) -> Result<(), Fault> {
+        for Capture { name, slot, pointer } in captures {
+            let found = response.and_then(|response| pointer.find(response));
+            let unexpected =
+                |why: String| Fault::new(ErrorKind::Unexpected, format!("cannot capture `{name}`: {why}"));
+            let found = found.ok_or_else(|| match response {
+                Some(_) => unexpected(format!("nothing is at `{pointer}`")),
+                None => unexpected("the answer is not JSON".to_owned()),
+            })?;
+            if found.to_string().len() > MAX_CAPTURE_BYTES {
+                return Err(unexpected(format!(
+                    "what is at `{pointer}` has more than {MAX_CAPTURE_BYTES} bytes"
+                )));
+            }
+            self.captured[*slot] = Some(found.clone());
+        }
+        Ok(())
+    }
+
+    /// Adds the user's cookies to a request to the target.
+    pub(in crate::engine) fn send_cookies<B>(&self, target: &TargetUrl, request: &mut Request<B>) {
+        let Some(cookies) = &self.cookies else { return };
+        let url = target.url_of(request.uri());
+        let mut pairs: Vec<String> =
+            cookies.get_request_values(&url).map(|(name, value)| format!("{name}={value}")).collect();
+        if pairs.is_empty() {
+            return;
+        }
+        pairs.sort_unstable();
+        let headers = request.headers_mut();
+        pairs.splice(..0, headers.get(COOKIE).and_then(|own| own.to_str().ok()).map(str::to_owned));
+        if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
+            headers.insert(COOKIE, value);
+        }
+    }
+
+    /// Keeps the cookies that the answer to a request sets.
+    pub(in crate::engine) fn keep_cookies(&mut self, target: &TargetUrl, asked: &Uri, headers: &HeaderMap) {
+        let Some(cookies) = &mut self.cookies else { return };
+        let url = target.url_of(asked);
+        for text in headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+            // A cookie that is none, or another site's, is left out, as browsers do.
+            let _ = cookies.parse(text, &url);
+        }
+    }
+
+    /// Whether cookies are looked at.
+    pub(in crate::engine) fn has_cookies(&self) -> bool {
+        self.cookies.is_some()
+    }
+}

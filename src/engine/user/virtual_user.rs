@@ -1,0 +1,356 @@
+//! How a virtual user lives: it starts, performs tasks, and leaves.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::engine::pool::{Arrival, Pool};
+use crate::engine::user::context::PhaseContext;
+use crate::engine::user::intent::{Intent, Performed};
+use crate::engine::user::state::UserState;
+use crate::engine::wire::connection::{Connection, Pause};
+use crate::engine::wire::fault::Fault;
+use crate::measure::sample::Purpose;
+use crate::plan::model::Wait;
+use crate::plan::random::{RandomStream, StreamKey};
+
+/// A pause of this length is long.
+const LONG_PAUSE: Duration = Duration::from_millis(100);
+/// Between two attempts to start, where a user does not wait.
+const START_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// One virtual user.
+pub(in crate::engine) struct User {
+    pub(super) context: Rc<PhaseContext>,
+    pub(super) number: u32,
+    pub(super) class: usize,
+    /// How far away it is.
+    pub(super) latency: Duration,
+    pub(super) connection: Option<Connection>,
+    pub(super) state: UserState,
+    attempts: u64,
+    /// Whether its start has succeeded since it came.
+    started: bool,
+    left: u64,
+}
+
+/// Where a closed user is in its loop.
+struct Iteration {
+    task: u64,
+    draw: RandomStream,
+    wait: Wait,
+}
+
+/// Where a user of an open phase waits for arrivals.
+pub(in crate::engine) struct OpenSlot {
+    pub(in crate::engine) pool: Rc<Pool>,
+    pub(in crate::engine) slot: usize,
+    /// How long it is usually idle.
+    pub(in crate::engine) pause: Pause,
+}
+
+impl OpenSlot {
+    async fn next(&self, context: &PhaseContext) -> Option<Arrival> {
+        self.pool.next(self.slot, || context.clock.now()).await
+    }
+}
+
+/// A stretch of time in which a user is there.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct ActivePeriod {
+    pub(in crate::engine) since: Duration,
+    pub(in crate::engine) until: Duration,
+}
+
+impl User {
+    pub(in crate::engine) fn new(context: Rc<PhaseContext>, number: u32, class: usize) -> Self {
+        let prepared = &context.prepared_classes[class];
+        let state = UserState::new(prepared.captures, prepared.cookies);
+        let latency = prepared.latency.map_or(Duration::ZERO, |(low, high)| {
+            let drawn = context.draw(StreamKey::User(number)).float(low.seconds(), high.seconds());
+            Duration::from_secs_f64(drawn)
+        });
+        let (connection, attempts, started, left) = (None, 0, false, 0);
+        Self { context, number, class, latency, connection, state, attempts, started, left }
+    }
+
+    /// Loops through task and wait, once for each life. What it does first, at the start of its first life, is already
+    /// expected.
+    ///
+    /// What needs much memory is put into a box, which is gone while the user waits.
+    pub(in crate::engine) async fn run_closed(
+        mut self: Box<Self>,
+        active_periods: Vec<ActivePeriod>,
+        wait: Wait,
+    ) {
+        let context = Rc::clone(&self.context);
+        let mut iteration = Iteration { task: 0, draw: context.draw(StreamKey::Task(self.number, 0)), wait };
+        if active_periods.first().is_some_and(|period| period.since.is_zero()) {
+            // What has not connected until then does so when it needs to.
+            tokio::select! {
+                () = Box::pin(self.connect()) => {}
+                _ = context.wait_for_start(Duration::ZERO) => {}
+            }
+            self.rest(Pause::Long);
+        }
+        for (index, period) in active_periods.into_iter().enumerate() {
+            if index > 0 {
+                context.expect(period.since);
+            }
+            if let Some(mut intended) = Box::pin(self.start(period, wait)).await {
+                while self.rest_until(intended).await {
+                    intended = Box::pin(self.run_until_pause(&mut iteration, intended, period.until)).await;
+                    if intended >= period.until {
+                        break;
+                    }
+                }
+                context.forget(intended);
+            }
+            Box::pin(self.leave(period.until)).await;
+        }
+        context.verbose_log(|| format!("user {} leaves", self.number));
+    }
+
+    /// Performs tasks as long as there is no long pause between them; returns when the next one is intended, which is
+    /// expected.
+    async fn run_until_pause(
+        &mut self,
+        iteration: &mut Iteration,
+        mut intended: Duration,
+        until: Duration,
+    ) -> Duration {
+        let context = Rc::clone(&self.context);
+        loop {
+            let intent = Intent::task(StreamKey::Task(self.number, iteration.task), intended);
+            let performed = self.task(intent, &mut iteration.draw).await;
+            context
+                .recorder
+                .borrow_mut()
+                .record_lost_time(performed.finished, lost_to_lag(iteration.wait, intended, performed));
+            iteration.task += 1;
+            iteration.draw = context.draw(StreamKey::Task(self.number, iteration.task));
+            intended = next_start(iteration.wait, intended, performed.finished, &mut iteration.draw);
+            // The next one is announced even where it will not be made: it is taken back later.
+            context.expect(intended);
+            let pause = intended - performed.finished;
+            if intended >= until || pause >= LONG_PAUSE || !self.rest_until(intended).await {
+                return intended;
+            }
+        }
+    }
+
+    /// Carries out arrivals until there are no more. Starts first, or connects, so that the first of them need not wait
+    /// for it.
+    pub(in crate::engine) async fn serve_open(
+        mut self: Box<Self>,
+        period: ActivePeriod,
+        wait: Wait,
+        slot: OpenSlot,
+    ) {
+        let context = Rc::clone(&self.context);
+        let at_once = period.since.is_zero();
+        if context.prepared_classes[self.class].on_start.is_empty()
+            && (at_once || context.wait_for_start(period.since).await)
+        {
+            tokio::select! {
+                () = Box::pin(self.connect()) => {}
+                _ = context.wait_for_start(context.end) => {}
+            }
+        }
+        if let Some(ready) = Box::pin(self.start(period, wait)).await {
+            context.forget(ready);
+            self.rest(slot.pause);
+            while let Some(arrival) = slot.next(&context).await {
+                Box::pin(self.serve_until_pause(arrival, &slot)).await;
+            }
+        }
+        Box::pin(self.leave(period.until)).await;
+        context.verbose_log(|| format!("user {} leaves", self.number));
+    }
+
+    /// Connects before it needs to. Until the phase begins, not all who come at once do so at once: that would keep the
+    /// worker from all else.
+    async fn connect(&mut self) {
+        let context = Rc::clone(&self.context);
+        let _permit = context.preconnect_permits.acquire().await;
+        let opened = Connection::open(&context.dialer, context.target.connect_timeout.duration()).await;
+        self.keep(opened.map(|(connection, _)| connection));
+    }
+
+    /// Carries out an arrival, and those that follow it where they are not far apart.
+    async fn serve_until_pause(&mut self, mut arrival: Arrival, slot: &OpenSlot) {
+        let context = Rc::clone(&self.context);
+        loop {
+            context.recorder.borrow_mut().start(arrival.intended);
+            let stream_key = StreamKey::Arrival(arrival.number);
+            let intent =
+                Intent { user_wait: arrival.user_wait, ..Intent::task(stream_key, arrival.intended) };
+            self.task(intent, &mut context.draw(stream_key)).await;
+            self.rest(slot.pause);
+            if slot.pause == Pause::Long {
+                return;
+            }
+            let Some(next) = slot.next(&context).await else { return };
+            arrival = next;
+        }
+    }
+
+    /// Waits for an intended start; `false` means that the run stopped before it.
+    async fn rest_until(&mut self, intended: Duration) -> bool {
+        let pause = self.context.clock.until(intended);
+        if !pause.is_zero() {
+            self.rest(if pause < LONG_PAUSE { Pause::Short } else { Pause::Long });
+        }
+        self.context.wait_for_start(intended).await
+    }
+
+    pub(super) fn rest(&mut self, pause: Pause) {
+        if let Some(connection) = &mut self.connection {
+            connection.rest(pause);
+        }
+    }
+
+    /// Performs one task.
+    async fn task(&mut self, intent: Intent, draw: &mut RandomStream) -> Performed {
+        let context = Rc::clone(&self.context);
+        let (task, steps) = context.prepared_classes[self.class].choose(draw);
+        context.recorder.borrow_mut().record_draw(intent.intended, task);
+        self.perform(steps, intent, draw).await
+    }
+
+    /// Makes the requests of the start, again and again until they succeed; returns when the first task is intended,
+    /// which is then expected, as the start was before.
+    ///
+    /// `None` means that its time was over before.
+    async fn start(&mut self, period: ActivePeriod, wait: Wait) -> Option<Duration> {
+        let context = Rc::clone(&self.context);
+        let steps = &context.prepared_classes[self.class].on_start;
+        if steps.is_empty() {
+            self.started = true;
+            return Some(period.since);
+        }
+        let mut intended = period.since;
+        loop {
+            if !context.wait_for_start(intended).await {
+                context.forget(intended);
+                return None;
+            }
+            let stream_key = StreamKey::Start(self.number, self.attempts);
+            let mut draw = context.draw(stream_key);
+            let intent = Intent { purpose: Purpose::Session, ..Intent::task(stream_key, intended) };
+            let performed = self.perform(steps, intent, &mut draw).await;
+            self.attempts += 1;
+            self.started = performed.succeeded;
+            let next = match (performed.succeeded, wait) {
+                (true, _) => performed.finished,
+                (false, Wait::Nothing) => performed.finished + START_RETRY_DELAY,
+                (false, wait) => next_start(wait, intended, performed.finished, &mut draw),
+            };
+            if next >= period.until || context.stop.is_set() {
+                return None;
+            }
+            context.expect(next);
+            if performed.succeeded {
+                return Some(next);
+            }
+            intended = next;
+        }
+    }
+
+    /// Makes the requests of the stop when the user's time is over, or now if the run stops, and forgets everything.
+    async fn leave(&mut self, until: Duration) {
+        let context = Rc::clone(&self.context);
+        let steps = &context.prepared_classes[self.class].on_stop;
+        if self.started && !steps.is_empty() {
+            let mut intended = until.max(context.clock.now());
+            context.expect(intended);
+            if !context.wait_for_start(intended).await {
+                context.forget(intended);
+                intended = context.clock.now();
+                context.expect(intended);
+            }
+            let stream_key = StreamKey::Stop(self.number, self.left);
+            let intent = Intent { purpose: Purpose::Session, ..Intent::task(stream_key, intended) };
+            self.perform(steps, intent, &mut context.draw(stream_key)).await;
+        }
+        self.left += 1;
+        self.started = false;
+        self.connection = None;
+        self.state.clear();
+    }
+
+    /// Keeps a connection for the next request; a failure is only told: the request that needs it tries anew and counts.
+    pub(super) fn keep(&mut self, opened: Result<Connection, Fault>) {
+        match opened {
+            Ok(connection) => {
+                self.context.verbose_log(|| format!("user {} connected", self.number));
+                self.connection = Some(connection);
+            }
+            Err(fault) => {
+                let text = self.context.secrets.redact(&fault.text);
+                self.context.verbose_log(|| format!("user {}: {text}", self.number));
+            }
+        }
+    }
+}
+
+/// When the next task of a closed user is intended. Draws what the wait needs.
+fn next_start(wait: Wait, intended: Duration, finished: Duration, draw: &mut RandomStream) -> Duration {
+    match wait {
+        Wait::Nothing => finished,
+        Wait::Uniform(low, high) if low == high => finished + low.duration(),
+        Wait::Uniform(low, high) => {
+            finished + Duration::from_secs_f64(draw.float(low.seconds(), high.seconds()))
+        }
+        Wait::Exponential(mean) => finished + Duration::from_secs_f64(draw.exponential() * mean.seconds()),
+        Wait::Pace(pace) => finished.max(intended + pace.duration()),
+    }
+}
+
+/// By how much our own lag lengthened the cycle of a closed user. A pace takes it up where there is time left, and without
+/// a wait no particular load is asked for.
+fn lost_to_lag(wait: Wait, intended: Duration, performed: Performed) -> Duration {
+    match wait {
+        Wait::Nothing => Duration::ZERO,
+        Wait::Uniform(..) | Wait::Exponential(_) => performed.lag,
+        Wait::Pace(pace) => performed.lag.min(performed.finished.saturating_sub(intended + pace.duration())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::TimeSpan;
+
+    fn span(text: &str) -> TimeSpan {
+        text.parse().unwrap()
+    }
+
+    fn draw(task: u64) -> RandomStream {
+        RandomStream::new(1, 0, StreamKey::Task(0, task))
+    }
+
+    #[test]
+    fn a_pace_keeps_its_cadence_and_never_catches_up() {
+        let pace = Wait::Pace(span("10s"));
+        let next = |intended, finished| {
+            next_start(pace, Duration::from_secs(intended), Duration::from_secs(finished), &mut draw(0))
+                .as_secs()
+        };
+        assert_eq!(next(0, 3), 10);
+        assert_eq!(next(10, 25), 25);
+        assert_eq!(next(25, 26), 35);
+    }
+
+    #[test]
+    fn waits_have_the_mean_that_the_plan_says() {
+        for (wait, low, high) in [
+            (Wait::Uniform(span("30s"), span("40s")), 34.8, 35.2),
+            (Wait::Exponential(span("35s")), 33.5, 36.5),
+            (Wait::Uniform(span("35s"), span("35s")), 35.0, 35.0),
+        ] {
+            let of = |task| next_start(wait, Duration::ZERO, Duration::ZERO, &mut draw(task)).as_secs_f64();
+            let mean = (0..10_000).map(of).sum::<f64>() / 10_000.0;
+            assert!((low..=high).contains(&mean), "{wait:?}: {mean}");
+        }
+    }
+}

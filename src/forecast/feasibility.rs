@@ -1,0 +1,270 @@
+use std::time::Duration;
+
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::forecast::decidability::min_provable_share;
+use crate::forecast::{Decidability, PhaseForecast, SampleSize, SampleUnit};
+use crate::plan::model::{Load, OperationId, Phase, Plan};
+use crate::slo::objective::{Objective, Statistic};
+use crate::units::{Share, TimeSpan, format_number};
+
+/// Reports what can never be met, and what will make the numbers hard to trust.
+pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast], problems: &mut Problems) {
+    for (index, (phase, forecast)) in plan.phases.iter().zip(forecasts).enumerate() {
+        let of_phase: Vec<&Objective> = objectives.iter().filter(|o| o.phase.index() == index).collect();
+        check_classes(plan, phase, forecast, problems);
+        check_pool(phase, forecast, &of_phase, problems);
+    }
+    for objective in objectives {
+        let phase = &plan.phases[objective.phase.index()];
+        let forecast = &forecasts[objective.phase.index()];
+        match objective.statistic {
+            Statistic::Throughput => check_throughput(plan, objective, phase, forecast, problems),
+            Statistic::Quantile(_) | Statistic::Mean | Statistic::Max => {
+                check_timeout(plan, objective, problems);
+            }
+            Statistic::ErrorRate
+            | Statistic::Resource(_)
+            | Statistic::Growth(_)
+            | Statistic::Slowdown { .. } => {}
+        }
+        check_proof(plan, objective, phase, forecast, problems);
+        check_windows(objective, phase, forecast, problems);
+        check_even_load(objective, phase, problems);
+    }
+}
+
+/// What grows with the load is no drift: a trend is looked for in one stretch.
+fn check_even_load(objective: &Objective, phase: &Phase, problems: &mut Problems) {
+    let holds = phase.judged().len();
+    if objective.statistic.min_length().is_none() || holds < 2 {
+        return;
+    }
+    let message = format!(
+        "`{}` looks for drift in phase `{}`, whose load changes: it is judged in {holds} holds",
+        objective.name, phase.name
+    );
+    let help = "select phases with one load by `phases`";
+    let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, "this objective");
+    problems.report(diagnostic.at(phase.span, "in this phase").help(help));
+}
+
+/// Windows that are longer than what is judged would never be complete.
+fn check_windows(objective: &Objective, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
+    let Some(windows) = objective.windows else { return };
+    let longest = forecast.longest(objective, phase);
+    if f64::from(windows.every) > longest {
+        let phase = match objective.statistic {
+            Statistic::Resource(_) => {
+                format!("readings fill {longest:.0} s of phase `{}` at a time", phase.name)
+            }
+            _ => format!("phase `{}` is judged for {longest:.0} s at a time", phase.name),
+        };
+        let message = format!("`{}` judges windows of {} s, and {phase}", objective.name, windows.every);
+        let help = "make `every` shorter, or the phase longer";
+        let diagnostic = Diagnostic::new(Code::NeverSampled, message).at(objective.span, "this objective");
+        problems.report(diagnostic.help(help));
+    }
+}
+
+/// A class that gets no user would make operations that never occur.
+fn check_classes(plan: &Plan, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
+    for ((class, _), users) in phase.mix.iter().zip(&forecast.users) {
+        if *users > 0 {
+            continue;
+        }
+        let name = &plan.classes[class.index()].name;
+        let message =
+            format!("the class `{name}` gets none of the {} users of `{}`", phase.users, phase.name);
+        let help = "give the phase more users, or the class a greater weight";
+        problems
+            .report(Diagnostic::new(Code::OutOfRange, message).at(phase.span, "in this phase").help(help));
+    }
+}
+
+fn check_throughput(
+    plan: &Plan,
+    objective: &Objective,
+    phase: &Phase,
+    forecast: &PhaseForecast,
+    problems: &mut Problems,
+) {
+    let Some((_, limit)) = objective.gated_limit(plan.gate.tier) else {
+        return;
+    };
+    let Some(bound) = forecast.per_second.filter(|bound| *bound < limit) else { return };
+    let message = format!(
+        "`{}` asks for {}/s, and phase `{}` can offer at most {}/s",
+        objective.name,
+        format_number(limit),
+        phase.name,
+        format_number(bound)
+    );
+    let (label, help) = match phase.load {
+        Load::Open(load) => (
+            format!("its arrivals are {load}"),
+            format!(
+                "to make it possible: arrivals of at least {}/s",
+                format_number(limit / forecast.requests_per_task)
+            ),
+        ),
+        Load::Closed => {
+            let users = phase.mean_users();
+            let requests = forecast.requests_per_task;
+            (
+                format!("{users:.0} users with a mean wait of {:.1} s", users * requests / bound),
+                format!(
+                    "to make it possible: {:.0} users, or a mean wait of {:.1} s, or {} requests a task, or `arrivals`",
+                    (limit * users / bound - 1e-9).ceil(),
+                    users * requests / limit,
+                    hundredths_up(requests * limit / bound)
+                ),
+            )
+        }
+    };
+    let diagnostic = Diagnostic::new(Code::BeyondForecast, message).at(phase.span, label);
+    problems.report(diagnostic.at(objective.span, "this objective").help(help));
+}
+
+fn check_timeout(plan: &Plan, objective: &Objective, problems: &mut Problems) {
+    let Some((_, limit)) = objective.gated_limit(plan.gate.tier) else {
+        return;
+    };
+    let timeout = plan.target.timeout;
+    if timeout.seconds() * 1000.0 <= limit {
+        let message = format!("the timeout of {timeout} is not above the limit of `{}`", objective.name);
+        let diagnostic = Diagnostic::new(Code::TimeoutBelowLimit, message)
+            .at(objective.span, format!("requests may take {limit} ms"))
+            .help(format!(
+                "set `timeout` under `[target]` to more than {limit} ms, best to several times that"
+            ));
+        problems.report(diagnostic);
+    }
+}
+
+/// By Little's law as many users are busy as arrive while one is served: at the limit of every objective, the sum over
+/// operations of their rate times their limit.
+fn check_pool(phase: &Phase, forecast: &PhaseForecast, objectives: &[&Objective], problems: &mut Problems) {
+    if phase.load == Load::Closed {
+        return;
+    }
+    let limit = |operation: &OperationId| {
+        let of_times =
+            objectives.iter().filter(|o| o.statistic.unit() == "ms" && o.operations.contains(operation));
+        of_times.map(|objective| objective.tiers.last).reduce(f64::max).unwrap_or(0.0)
+    };
+    let peak = forecast.peak_per_second.zip(forecast.per_second).map_or(1.0, |(peak, mean)| peak / mean);
+    let busy: f64 = forecast.by_operation.iter().map(|(id, rate)| rate * peak * limit(id) / 1000.0).sum();
+    if busy > f64::from(phase.users) {
+        let message = format!(
+            "with every answer at its limit, {} users would be busy, and phase `{}` has {}",
+            busy.ceil(),
+            phase.name,
+            phase.users
+        );
+        let help = format!(
+            "give the phase at least {} users: else they, not the target, set the response times",
+            busy.ceil()
+        );
+        problems.report(Diagnostic::new(Code::PoolTooSmall, message).at(phase.span, "this phase").help(help));
+    }
+}
+
+/// A gated objective that can never be proven would leave every run inconclusive.
+fn check_proof(
+    plan: &Plan,
+    objective: &Objective,
+    phase: &Phase,
+    forecast: &PhaseForecast,
+    problems: &mut Problems,
+) {
+    let sample_size = forecast.sample_size(objective, phase, &plan.gate);
+    let (Some(expected), Some(needed)) = (sample_size.expected, sample_size.needed) else { return };
+    let counted = sample_size.of.as_str();
+    let can = format!("`{}` can expect {expected:.0} {counted} in phase `{}`", objective.name, phase.name);
+    let confidence = Share::of_fraction(1.0 - plan.gate.alpha);
+    if sample_size.decidability() == Decidability::None {
+        // Without a window there is another word for it.
+        if expected < 1.0 && sample_size.of == SampleUnit::Windows {
+            return;
+        }
+        let message = format!("{can}, and {needed} are needed to prove it");
+        let label = match (objective.windows, objective.statistic) {
+            _ if !sample_size.of.is_statistical() => "this objective".to_owned(),
+            (Some(windows), _) => {
+                format!("at most {} of the windows may miss", Share::of_fraction(windows.allow))
+            }
+            (None, statistic) => format!("{statistic}, at {confidence} confidence"),
+        };
+        let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, label);
+        let placed = diagnostic.at(phase.span, format!("judged for {}", span(phase.judged_seconds())));
+        let placed = placed.help(ways_to_decide(plan, objective, phase, &sample_size));
+        problems.report(placed.help(match sample_size.of.is_statistical() {
+            true => "or only show it with `gate = false`, or compare what is observed: `decision = \"observed\"` under `[gate]`",
+            false => "or only show it with `gate = false`",
+        }));
+    } else if sample_size.needed_with_one_failure.is_some_and(|needed| expected < needed as f64) {
+        let message = format!("{can}, where {needed} are needed: a single bad one leaves it undecided");
+        let help = "make the phase longer or its load greater: twice as many as are needed leave some room";
+        let diagnostic = Diagnostic::new(Code::FewSamples, message).at(objective.span, "this objective");
+        problems.report(diagnostic.help(help));
+    }
+}
+
+/// How an objective that can never be proven could be.
+fn ways_to_decide(plan: &Plan, objective: &Objective, phase: &Phase, sample_size: &SampleSize) -> String {
+    let (expected, needed) = (sample_size.expected.unwrap_or(0.0), sample_size.needed.unwrap_or(1) as f64);
+    let least = min_provable_share(expected, plan.gate.alpha);
+    let mut ways = Vec::new();
+    if sample_size.of == SampleUnit::Windows {
+        let share = Share::of_fraction((least * 1000.0 - 1e-6).ceil() / 1000.0);
+        ways.push(format!("`allow = \"{share}\"`, the smallest that {expected:.0} windows can prove"));
+        ways.push("shorter windows".to_owned());
+        ways.push("no `allow`, so that none may miss".to_owned());
+    }
+    if expected > 0.0 {
+        let longer = phase.duration.seconds() + phase.judged_seconds() * (needed / expected - 1.0);
+        ways.insert(0, format!("a phase of {}", span(longer.ceil())));
+    }
+    match sample_size.of {
+        SampleUnit::Readings => ways.push("a shorter `every` under `[monitor]`".to_owned()),
+        SampleUnit::JudgedTime => ways.push("a shorter `min_length`".to_owned()),
+        _ => {}
+    }
+    if sample_size.of == SampleUnit::Samples && expected > 0.0 {
+        ways.push(format!("{} times its load", hundredths_up(needed / expected)));
+        let percent = ((1.0 - least) * 100.0 + 1e-6).floor();
+        match objective.statistic {
+            Statistic::Quantile(_) if percent >= 50.0 => ways.push(format!("`statistic = \"p{percent}\"`")),
+            Statistic::ErrorRate => {
+                ways.push(format!("a limit of {}", Share::of_fraction((least * 1000.0).ceil() / 1000.0)));
+            }
+            _ => {}
+        }
+    }
+    match ways.as_slice() {
+        [] => "to make it possible: more load".to_owned(),
+        ways => format!("to make it possible: {}", ways.join(", or ")),
+    }
+}
+
+fn span(seconds: f64) -> TimeSpan {
+    TimeSpan::from(Duration::from_secs_f64(seconds))
+}
+
+/// Rounded up to hundredths, so that what is advised is enough.
+fn hundredths_up(value: f64) -> String {
+    let rounded = (value * 100.0 - 1e-6).ceil() / 100.0;
+    let text = format!("{rounded:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_formatted_briefly() {
+        assert_eq!(hundredths_up(50.0 / (200.0 / 5.5)), "1.38");
+        assert_eq!(hundredths_up(7.0), "7");
+    }
+}

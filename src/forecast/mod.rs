@@ -1,0 +1,206 @@
+//! What a plan can offer, computed before the first request: how many requests, how fast, enough for which objective.
+
+mod decidability;
+mod feasibility;
+mod needs;
+
+pub use decidability::{Decidability, SampleSize, SampleUnit};
+pub use feasibility::check;
+pub use needs::{Needs, needs};
+
+use std::collections::BTreeMap;
+
+use crate::plan::model::{JudgedPeriod, Load, OpenLoad, OperationId, Phase, Plan, UserClass, Wait};
+use crate::schedule::{Arrivals, deal};
+use crate::slo::objective::Objective;
+
+/// What a phase can offer.
+#[derive(Debug, Clone)]
+pub struct PhaseForecast {
+    /// The most requests per second, on average over the judged time, that its users or its schedule can make; `None`
+    /// where only the target's speed limits them: users without a wait.
+    pub per_second: Option<f64>,
+    /// The same at its busiest.
+    pub peak_per_second: Option<f64>,
+    /// The average for each operation.
+    pub by_operation: BTreeMap<OperationId, f64>,
+    /// The requests in the judged time that users make when they start, and in a closed phase those of their first task,
+    /// before which they do not wait.
+    pub starts: BTreeMap<OperationId, f64>,
+    /// How many requests a task has on average.
+    pub requests_per_task: f64,
+    /// How many users each entry of the mix gets.
+    pub users: Vec<u32>,
+    /// How long the users of a closed phase take from one task to the next at least, those who take the longest: before,
+    /// its throughput is not the one that they make. In an open phase ten times their network latency: what is under way
+    /// at its ends then makes a tenth of it at most.
+    pub cycle_seconds: f64,
+    /// All requests of the phase, ramp included.
+    pub requests: Option<f64>,
+    /// Readings of each host, in each judged stretch.
+    pub readings: Vec<f64>,
+    /// Seconds between two of them.
+    pub reading_seconds: f64,
+}
+
+/// A phase is so many times longer than what is under way at its ends.
+const MIN_PHASE_PER_LATENCY: f64 = 10.0;
+
+/// What each phase of a plan can offer.
+pub fn forecast(plan: &Plan) -> Vec<PhaseForecast> {
+    plan.phases.iter().map(|phase| phase_forecast(plan, phase)).collect()
+}
+
+fn phase_forecast(plan: &Plan, phase: &Phase) -> PhaseForecast {
+    let weights: Vec<f64> = phase.mix.iter().map(|(_, weight)| *weight).collect();
+    let dealt = deal(&weights, phase.users);
+    let users: Vec<u32> =
+        (0..weights.len()).map(|share| dealt.iter().filter(|d| **d == share).count() as u32).collect();
+    let rates = class_rates(plan, phase, &users);
+    let mut by_operation = BTreeMap::new();
+    let mut per_second = Some(0.0);
+    let mut tasks = 0.0;
+    for (class, rate) in plan.classes_of(phase).zip(&rates) {
+        per_second = per_second.zip(*rate).map(|(sum, rate)| sum + rate * class.requests_per_task());
+        let Some(rate) = rate else { continue };
+        tasks += rate;
+        for (operation, share) in shares(class) {
+            *by_operation.entry(operation).or_insert(0.0) += rate * share;
+        }
+    }
+    let requests_per_task = per_second.filter(|_| tasks > 0.0).map_or(1.0, |all| all / tasks);
+    PhaseForecast {
+        requests: requests(phase, per_second, requests_per_task),
+        peak_per_second: per_second.map(|mean| mean * peak(phase)),
+        per_second,
+        by_operation,
+        starts: starts(plan, phase, &users),
+        requests_per_task,
+        cycle_seconds: cycle_seconds(plan, phase),
+        readings: plan
+            .monitor
+            .iter()
+            .flat_map(|it| it.expected(phase))
+            .map(|range| range.len() as f64)
+            .collect(),
+        reading_seconds: plan.monitor.as_ref().map_or(0.0, |monitor| monitor.every.seconds()),
+        users,
+    }
+}
+
+fn cycle_seconds(plan: &Plan, phase: &Phase) -> f64 {
+    let of_class = |class: &UserClass| {
+        let away = class.mean_latency() * class.requests_per_task();
+        match (phase.load, class.wait) {
+            (Load::Open(_), _) => MIN_PHASE_PER_LATENCY * away,
+            (Load::Closed, Wait::Pace(pace)) => pace.seconds().max(away),
+            (Load::Closed, wait) => wait.mean() + away,
+        }
+    };
+    plan.classes_of(phase).map(of_class).fold(0.0, f64::max)
+}
+
+/// How often each operation occurs in a task of a class.
+fn shares(class: &UserClass) -> impl Iterator<Item = (OperationId, f64)> {
+    let total = class.cumulative_weights.last().copied().unwrap_or(1.0);
+    class.tasks.iter().flat_map(move |task| {
+        let share = task.weight / total / task.choices.len() as f64;
+        task.requests().map(move |request| (request.operation, share))
+    })
+}
+
+/// All requests of a phase, but for starts and stops.
+fn requests(phase: &Phase, per_second: Option<f64>, requests_per_task: f64) -> Option<f64> {
+    match phase.load {
+        Load::Open(load) => {
+            let arrivals = Arrivals::new((load.from, load.to), phase.ramp(), phase.duration);
+            Some(arrivals.total() as f64 * requests_per_task)
+        }
+        // On the way from one number of users to another half of the difference is there on average, and each user
+        // starts with a task at once.
+        Load::Closed => per_second.map(|rate| {
+            let mut before = 0.0;
+            let user_seconds = phase.stages.iter().map(|stage| {
+                let users = f64::from(stage.users);
+                let over = f64::midpoint(before, users) * stage.over.seconds();
+                before = users;
+                over + users * stage.hold.seconds()
+            });
+            let per_user = rate / phase.mean_users().max(1.0);
+            user_seconds.sum::<f64>() * per_user + f64::from(phase.users) * requests_per_task
+        }),
+    }
+}
+
+/// How much more there is at the busiest moment than on average over the judged time.
+fn peak(phase: &Phase) -> f64 {
+    match phase.load {
+        Load::Closed => f64::from(phase.users) / phase.mean_users().max(1.0),
+        Load::Open(load) => {
+            let highest = load.from.per_second().max(load.to.per_second());
+            let mean = judged_rate(phase, load);
+            if mean > 0.0 { highest / mean } else { 1.0 }
+        }
+    }
+}
+
+/// The arrivals per second on average over the judged time.
+fn judged_rate(phase: &Phase, load: OpenLoad) -> f64 {
+    let middle =
+        |judged: &JudgedPeriod| f64::midpoint(f64::from(judged.from), judged.to) / phase.duration.seconds();
+    let judged = phase.judged();
+    let weighted = judged.iter().map(|part| part.seconds() * load.per_second_at(middle(part)));
+    weighted.sum::<f64>() / phase.judged_seconds().max(f64::MIN_POSITIVE)
+}
+
+/// The requests that users make at their start and, where they do not wait for a schedule, in their first task, if that is
+/// judged.
+fn starts(plan: &Plan, phase: &Phase, users: &[u32]) -> BTreeMap<OperationId, f64> {
+    let mut starts = BTreeMap::new();
+    let at_once = phase.judged().first().is_some_and(|judged| judged.from == 0);
+    for (class, users) in plan.classes_of(phase).zip(users).filter(|_| at_once) {
+        for request in &class.on_start {
+            *starts.entry(request.operation).or_insert(0.0) += f64::from(*users);
+        }
+        for (operation, share) in shares(class).filter(|_| phase.load == Load::Closed) {
+            *starts.entry(operation).or_insert(0.0) += f64::from(*users) * share;
+        }
+    }
+    starts
+}
+
+/// The most tasks per second of each entry of a phase's mix, on average over the judged time: users divided by what lies
+/// between the starts of two tasks, which is the wait and the latency of every request at least.
+fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
+    match phase.load {
+        Load::Closed => {
+            let there = phase.mean_users() / f64::from(phase.users.max(1));
+            let rate = |(users, class): (&u32, &UserClass)| {
+                let away = class.mean_latency() * class.requests_per_task();
+                let between = match class.wait {
+                    Wait::Pace(pace) => pace.seconds().max(away),
+                    wait => wait.mean() + away,
+                };
+                (between > 0.0).then(|| f64::from(*users) * there / between)
+            };
+            users.iter().zip(plan.classes_of(phase)).map(rate).collect()
+        }
+        Load::Open(load) => {
+            let weights = plan.arrival_weights(phase);
+            let sum: f64 = weights.iter().sum();
+            let rate = judged_rate(phase, load);
+            weights.iter().map(|weight| Some(rate * weight / sum)).collect()
+        }
+    }
+}
+
+impl PhaseForecast {
+    /// The samples that an objective can expect in the judged window; `None` where it depends on the target's speed.
+    pub fn samples(&self, objective: &Objective, phase: &Phase) -> Option<f64> {
+        self.per_second?;
+        let of = |counts: &BTreeMap<OperationId, f64>| -> f64 {
+            objective.operations.iter().filter_map(|operation| counts.get(operation)).sum()
+        };
+        Some(of(&self.by_operation) * phase.judged_seconds() + of(&self.starts))
+    }
+}

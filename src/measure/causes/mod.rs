@@ -1,0 +1,96 @@
+//! What may show why a phase was slow: sums that are kept second by second, in memory that does not grow with the run.
+
+pub mod freeze;
+pub mod interference;
+pub mod saturation;
+use std::collections::BTreeMap;
+
+use crate::measure::causes::freeze::FreezeDetector;
+use crate::measure::causes::interference::InterferenceDetector;
+use crate::measure::causes::saturation::SaturationCurve;
+use crate::measure::mean::Mean;
+use crate::measure::sample::ErrorKind;
+use crate::measure::window::Window;
+use crate::plan::model::OperationId;
+
+/// The traces of one phase; its seconds come in order.
+#[derive(Debug, Clone, Default)]
+pub struct CauseDetectors {
+    /// Whom an operation slows, over the judged window.
+    pub interference: InterferenceDetector,
+    /// Who was answered first after silences, over the whole phase: at its end all may wait in vain, and nobody is
+    /// answered any more.
+    pub freezes: FreezeDetector,
+    /// Throughput and requests under way, over the whole phase.
+    pub saturation: SaturationCurve,
+    /// When requests failed.
+    pub failures: Failures,
+    under_way: BTreeMap<OperationId, u64>,
+    last_judged: Option<u32>,
+}
+
+/// When requests failed, and how long they took before and since.
+#[derive(Debug, Clone, Default)]
+pub struct Failures {
+    /// The first second of the phase in which a failure of a kind was intended.
+    pub first: BTreeMap<(OperationId, ErrorKind), u32>,
+    /// Times of judged seconds before the first failure of all.
+    pub before: Mean,
+    /// Times of judged seconds since then.
+    pub since: Mean,
+}
+
+impl CauseDetectors {
+    /// Adds the next second of the phase.
+    pub fn add_second(&mut self, second: u32, window: &Window, is_judged: bool) {
+        let before: u64 = self.under_way.values().sum();
+        let active: Vec<OperationId> = self.active(window);
+        for (operation, cell) in &window.cells {
+            let under_way = self.under_way.entry(*operation).or_default();
+            *under_way = (*under_way + u64::from(cell.requests)).saturating_sub(u64::from(cell.ended));
+        }
+        let after: u64 = self.under_way.values().sum();
+        let completed = window.cells.values().map(|cell| u64::from(cell.completed)).sum();
+        self.saturation.add_second(second, completed, (before + after) as f64 / 2.0);
+        self.failures.add_second(second, window, is_judged);
+        self.freezes.add_second(window);
+        if !is_judged {
+            return;
+        }
+        if self.last_judged.is_some_and(|last| last + 1 != second) {
+            self.interference.cut();
+        }
+        self.last_judged = Some(second);
+        self.interference.add_second(&active, window);
+    }
+
+    /// Operations that were under way when the second began, or were sent in it.
+    fn active(&self, window: &Window) -> Vec<OperationId> {
+        let before = self.under_way.iter().filter(|(_, count)| **count > 0).map(|(operation, _)| *operation);
+        let sent = window.cells.iter().filter(|(_, cell)| cell.requests > 0).map(|(operation, _)| *operation);
+        let mut active: Vec<OperationId> = before.chain(sent).collect();
+        active.sort_unstable();
+        active.dedup();
+        active
+    }
+}
+
+impl Failures {
+    fn add_second(&mut self, second: u32, window: &Window, is_judged: bool) {
+        let mut times = Mean::default();
+        for (operation, cell) in &window.cells {
+            times.add(Mean { requests: cell.response.count(), sum_ms: cell.response.sum() as f64 / 1000.0 });
+            let dropped = (cell.unserved() > 0).then_some(&ErrorKind::Dropped);
+            for kind in cell.errors.keys().chain(dropped) {
+                self.first.entry((*operation, *kind)).or_insert(second);
+            }
+        }
+        if is_judged {
+            let mean = if self.first.is_empty() { &mut self.before } else { &mut self.since };
+            mean.add(times);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

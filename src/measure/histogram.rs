@@ -1,0 +1,234 @@
+//! Times, counted in buckets.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+/// The longest time that is told apart, in microseconds: an hour.
+pub const MAX_MICROS: u64 = 3_600_000_000;
+/// Significant digits: a bucket is at most 0.1 % wide.
+const SIGNIFICANT_DIGITS: u8 = 3;
+/// The smallest power of two that tells `10^DIGITS` values apart, doubled, as HdrHistogram has it.
+const SUB_BUCKETS: u64 = 2048;
+
+/// A sparse histogram of times in microseconds, with the buckets of an HdrHistogram from 1 µs to 1 h at 3 digits.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SparseHistogram {
+    /// Index and count of each bucket that is not empty, ascending: few enough for a search to be quicker than a tree.
+    buckets: Vec<(u16, u32)>,
+    /// The exact sum, in microseconds.
+    sum: u64,
+    /// The exact greatest, in microseconds.
+    max: u64,
+    /// Times above [`LONGEST`], counted there.
+    clamped: u32,
+}
+
+impl SparseHistogram {
+    /// Counts a time.
+    pub fn record(&mut self, time: Duration) {
+        let micros = micros(time);
+        self.add(bucket(micros), 1);
+        self.sum += micros;
+        self.max = self.max.max(micros);
+        self.clamped += u32::from(micros > MAX_MICROS);
+    }
+
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+
+    /// The exact sum, in microseconds.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// How many were longer than this, to 0.1 %.
+    pub fn count_above(&self, limit: Duration) -> u64 {
+        let limit = bucket(micros(limit));
+        let above = self.buckets.partition_point(|(bucket, _)| *bucket <= limit);
+        self.buckets[above..].iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { buckets, sum, max, clamped } = other;
+        for (bucket, count) in buckets {
+            self.add(*bucket, *count);
+        }
+        self.sum += sum;
+        self.max = self.max.max(*max);
+        self.clamped += clamped;
+    }
+
+    fn add(&mut self, bucket: u16, count: u32) {
+        match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => self.buckets[at].1 += count,
+            Err(at) => self.buckets.insert(at, (bucket, count)),
+        }
+    }
+}
+
+/// All times of a phase: a histogram of fixed size (made when the first time comes), and exact sum and maximum.
+#[derive(Debug, Clone, Default)]
+pub struct DenseHistogram {
+    histogram: Option<Histogram<u64>>,
+    sum: u64,
+    max: u64,
+    clamped: u64,
+}
+
+impl DenseHistogram {
+    /// Adds the counts of a second.
+    pub fn add(&mut self, sparse: &SparseHistogram) {
+        let SparseHistogram { buckets, sum, max, clamped } = sparse;
+        if buckets.is_empty() {
+            return;
+        }
+        let histogram = self.histogram.get_or_insert_with(new_histogram);
+        for (bucket, count) in buckets {
+            let value = bucket_floor(*bucket).clamp(1, MAX_MICROS);
+            histogram.record_n(value, u64::from(*count)).expect("the value is within the bounds");
+        }
+        self.sum += sum;
+        self.max = self.max.max(*max);
+        self.clamped += u64::from(*clamped);
+    }
+
+    /// Adds all of another's times.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { histogram, sum, max, clamped } = other;
+        if let Some(theirs) = histogram {
+            let mine = self.histogram.get_or_insert_with(new_histogram);
+            mine.add(theirs).expect("both have the same bounds");
+        }
+        self.sum += sum;
+        self.max = self.max.max(*max);
+        self.clamped += clamped;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.histogram.as_ref().map_or(0, Histogram::len)
+    }
+
+    /// The smallest time that at least this part of all times does not exceed, to 0.1 %; `None` without data.
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let histogram = self.histogram.as_ref().filter(|histogram| !histogram.is_empty())?;
+        Some(Duration::from_micros(histogram.value_at_quantile(part).min(self.max)))
+    }
+
+    /// How many were longer than this, to 0.1 %.
+    pub fn count_above(&self, limit: Duration) -> u64 {
+        let Some(histogram) = &self.histogram else { return 0 };
+        let within = Duration::from_micros(histogram.highest_equivalent(micros(limit).min(MAX_MICROS)));
+        self.buckets().filter(|(time, _)| *time > within).map(|(_, count)| count).sum()
+    }
+
+    /// The exact mean, in milliseconds; `None` without data.
+    pub fn mean_ms(&self) -> Option<f64> {
+        (self.count() > 0).then(|| self.sum as f64 / self.count() as f64 / 1000.0)
+    }
+
+    /// The exact maximum; `None` without data.
+    pub fn max(&self) -> Option<Duration> {
+        (self.count() > 0).then(|| Duration::from_micros(self.max))
+    }
+
+    /// The times that occurred, to 0.1 %, and how often each did, ascending.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let recorded = self.histogram.iter().flat_map(Histogram::iter_recorded);
+        recorded.map(|value| (Duration::from_micros(value.value_iterated_to()), value.count_at_value()))
+    }
+
+    /// How many were longer than an hour and count as an hour.
+    pub fn clamped(&self) -> u64 {
+        self.clamped
+    }
+}
+
+fn new_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, MAX_MICROS, SIGNIFICANT_DIGITS).expect("the bounds are constants")
+}
+
+/// To the nearest microsecond. Done in parts, as a division of 128 bits costs more than all else in recording.
+fn micros(time: Duration) -> u64 {
+    let whole = time.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(u64::from((time.subsec_nanos() + 500) / 1000)).min(u64::MAX >> 24)
+}
+
+/// The index of a value's bucket, as HdrHistogram numbers them.
+fn bucket(micros: u64) -> u16 {
+    let value = micros.min(MAX_MICROS);
+    let doublings = (value | (SUB_BUCKETS - 1)).ilog2() + 1 - SUB_BUCKETS.ilog2();
+    let index = u64::from(doublings) * (SUB_BUCKETS / 2) + (value >> doublings);
+    u16::try_from(index).expect("an hour is in bucket 23 000 or so")
+}
+
+/// The smallest value of a bucket.
+fn bucket_floor(bucket: u16) -> u64 {
+    let index = u64::from(bucket);
+    if index < SUB_BUCKETS {
+        return index;
+    }
+    let doublings = index / (SUB_BUCKETS / 2) - 1;
+    (index - doublings * (SUB_BUCKETS / 2)) << doublings
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn buckets_are_those_of_hdrhistogram(value in 0_u64..MAX_MICROS) {
+            let histogram = new_histogram();
+            prop_assert_eq!(bucket_floor(bucket(value)), histogram.lowest_equivalent(value));
+            prop_assert_eq!(bucket(bucket_floor(bucket(value))), bucket(value));
+        }
+    }
+
+    #[test]
+    fn a_time_beyond_an_hour_is_clamped_and_reported() {
+        let mut sparse = SparseHistogram::default();
+        sparse.record(Duration::from_secs(7200));
+        let mut dense = DenseHistogram::default();
+        dense.add(&sparse);
+        assert_eq!((dense.count(), dense.clamped()), (1, 1));
+        assert_eq!(dense.max().unwrap(), Duration::from_secs(7200));
+    }
+
+    #[test]
+    fn those_above_a_limit_are_counted_to_a_thousandth() {
+        let mut sparse = SparseHistogram::default();
+        (1..=1000).for_each(|ms| sparse.record(Duration::from_millis(ms)));
+        let mut dense = DenseHistogram::default();
+        dense.add(&sparse);
+        let limit = Duration::from_millis(500);
+        assert_eq!((sparse.count_above(limit), dense.count_above(limit)), (500, 500));
+        assert_eq!(SparseHistogram::default().count_above(limit), 0);
+    }
+
+    #[test]
+    fn without_data_there_is_no_percentile() {
+        assert_eq!(DenseHistogram::default().quantile(0.95), None);
+        assert_eq!(DenseHistogram::default().mean_ms(), None);
+    }
+
+    #[test]
+    fn percentiles_are_within_a_thousandth() {
+        let mut sparse = SparseHistogram::default();
+        for ms in 1..=1000 {
+            sparse.record(Duration::from_millis(ms));
+        }
+        let mut dense = DenseHistogram::default();
+        dense.add(&sparse);
+        let p95 = dense.quantile(0.95).unwrap().as_secs_f64();
+        assert!((p95 - 0.95).abs() <= 0.00095, "{p95}");
+        assert_eq!(dense.mean_ms().unwrap(), 500.5);
+    }
+}

@@ -1,0 +1,197 @@
+//! Which disks and file systems of a machine count.
+
+use std::collections::BTreeMap;
+
+use crate::resources::sanitise::sanitise;
+use crate::resources::snapshot::Disk;
+
+/// Beginnings of names of what is no disk of its own: it lies in memory, or on disks that are counted themselves.
+const VIRTUAL_DISK_PREFIXES: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "drbd"];
+/// Disks that are named by letters; a number behind is a partition.
+const LETTERED_DISK_PREFIXES: [&str; 4] = ["sd", "hd", "vd", "xvd"];
+/// File systems that hold files on disks of this machine. Those of other machines count only where they are named:
+/// to ask for their space can take for ever.
+const DISK_FILE_SYSTEMS: [&str; 12] =
+    ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "vfat", "jfs", "reiserfs", "bcachefs", "ntfs3"];
+
+/// A file system that is mounted, in bytes; what nobody says is `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mount {
+    /// Where.
+    pub point: String,
+    /// Its type, such as `ext4`.
+    pub kind: String,
+    /// What it lies on.
+    pub device: String,
+    /// All of it.
+    pub size: Option<f64>,
+    /// What is free.
+    pub free: Option<f64>,
+    /// What is free for ordinary users.
+    pub available: Option<f64>,
+}
+
+/// The disk of which a name is a partition, if it looks like one.
+fn whole(name: &str) -> Option<&str> {
+    let rest = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    if rest.len() == name.len() {
+        return None;
+    }
+    let lettered = LETTERED_DISK_PREFIXES.iter().filter_map(|letters| rest.strip_prefix(letters));
+    if lettered.into_iter().any(|disk| !disk.is_empty() && disk.bytes().all(|c| c.is_ascii_lowercase())) {
+        return Some(rest);
+    }
+    // As in nvme0n1p1 and mmcblk0p1.
+    rest.strip_suffix('p').filter(|disk| disk.ends_with(|digit: char| digit.is_ascii_digit()))
+}
+
+/// Whether a disk counts where none is named: a whole one, or a partition whose disk is not there.
+fn is_disk(name: &str, all: &BTreeMap<String, Disk>) -> bool {
+    // As in mmcblk0boot0, a partition of firmware.
+    let firmware = name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
+    let stacked = VIRTUAL_DISK_PREFIXES.iter().any(|beginning| name.starts_with(beginning));
+    !firmware && !stacked && whole(name).is_none_or(|disk| !all.contains_key(disk))
+}
+
+/// The disks that count: the named ones, or all that are whole and real.
+///
+/// # Errors
+/// When a named one is not there; names it and those that are.
+pub fn disks(all: &BTreeMap<String, Disk>, named: &[String]) -> Result<BTreeMap<String, Disk>, String> {
+    if let Some(gone) = named.iter().find(|name| !all.contains_key(*name)) {
+        let there: Vec<&str> = all.keys().map(String::as_str).filter(|name| is_disk(name, all)).collect();
+        return Err(match there[..] {
+            [] => format!("disk `{gone}` is not there"),
+            _ => format!("disk `{gone}` is not there, only {}", sanitise(&there.join(", "))),
+        });
+    }
+    let counts = |name: &String| if named.is_empty() { is_disk(name, all) } else { named.contains(name) };
+    let chosen: BTreeMap<_, _> = all.iter().filter(|(name, _)| counts(name)).collect();
+    if chosen.is_empty() {
+        return Err("no disk of its own is counted here".to_owned());
+    }
+    Ok(chosen.into_iter().map(|(name, disk)| (name.clone(), *disk)).collect())
+}
+
+/// Whether a file system counts where none is named.
+pub fn is_real(mount: &Mount) -> bool {
+    let own = DISK_FILE_SYSTEMS.contains(&mount.kind.as_str());
+    let firmware = mount.kind == "vfat" && mount.point.starts_with("/boot");
+    (own && !firmware) || (mount.kind == "overlay" && mount.point == "/")
+}
+
+/// How full the fullest file system is, in percent of what ordinary users can use of it.
+///
+/// # Errors
+/// When a named one is not there, none counts, or the space of one that does is not told.
+pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
+    if let Some(gone) = named.iter().find(|point| !mounts.iter().any(|mount| mount.point == **point)) {
+        return Err(format!("no file system is mounted at `{gone}`"));
+    }
+    let counts = |mount: &&Mount| {
+        if named.is_empty() { is_real(mount) } else { named.contains(&mount.point) }
+    };
+    let mut fullest = None;
+    for mount in mounts.iter().filter(counts) {
+        let (Some(size), Some(free), Some(available)) = (mount.size, mount.free, mount.available) else {
+            let point = sanitise(&mount.point);
+            return Err(format!("size, free and available space of `{point}` are not all told"));
+        };
+        if free > size || available > size {
+            let point = sanitise(&mount.point);
+            return Err(format!(
+                "{free} bytes free and {available} available of {size} on `{point}` cannot be"
+            ));
+        }
+        let used = size - free;
+        let usable = used + available;
+        if usable > 0.0 {
+            let share = (used / usable * 100.0).clamp(0.0, 100.0);
+            fullest = Some(fullest.map_or(share, |most: f64| most.max(share)));
+        }
+    }
+    fullest.ok_or_else(|| "no file system on a disk is mounted here; name one".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&str]) -> BTreeMap<String, Disk> {
+        names.iter().map(|name| ((*name).to_owned(), Disk::default())).collect()
+    }
+
+    fn chosen(names: &[&str]) -> Vec<String> {
+        disks(&named(names), &[]).unwrap_or_default().into_keys().collect()
+    }
+
+    #[test]
+    fn whole_physical_disks_count_and_partitions_do_not() {
+        let all = [
+            "sda",
+            "sda1",
+            "sda15",
+            "sdaa",
+            "sdaa1",
+            "nvme0n1",
+            "nvme0n1p2",
+            "mmcblk0",
+            "mmcblk0p1",
+            "mmcblk0boot0",
+            "vda",
+            "vda1",
+            "xvda",
+            "xvda1",
+            "loop0",
+            "ram3",
+            "zram0",
+            "dm-0",
+            "md127",
+            "sr0",
+            "fd0",
+        ];
+        assert_eq!(chosen(&all), ["mmcblk0", "nvme0n1", "sda", "sdaa", "vda", "xvda"]);
+    }
+
+    #[test]
+    fn a_partition_without_its_disk_is_one() {
+        assert_eq!(chosen(&["xvda1", "xvdb"]), ["xvda1", "xvdb"]);
+        assert_eq!(chosen(&["nvme0n1p1"]), ["nvme0n1p1"]);
+    }
+
+    #[test]
+    fn a_disk_that_is_named_and_gone_is_an_error() {
+        let found = disks(&named(&["vda", "dm-0"]), &["dm-0".to_owned()]);
+        assert_eq!(found.map(|found| found.len()), Ok(1));
+        let gone = disks(&named(&["vda", "vda1"]), &["sdb".to_owned()]);
+        assert_eq!(gone, Err("disk `sdb` is not there, only vda".to_owned()));
+        assert!(disks(&named(&["loop0"]), &[]).is_err());
+    }
+
+    #[test]
+    fn the_fullest_counts_without_the_blocks_reserved_for_root() {
+        let mount = |point: &str, kind: &str, size, free, available| Mount {
+            point: point.to_owned(),
+            kind: kind.to_owned(),
+            device: String::new(),
+            size: Some(size),
+            free: Some(free),
+            available: Some(available),
+        };
+        let mounts = [
+            mount("/", "ext4", 100.0, 60.0, 40.0),
+            mount("/run", "tmpfs", 100.0, 1.0, 1.0),
+            mount("/boot/efi", "vfat", 100.0, 1.0, 1.0),
+            mount("/net", "nfs4", 100.0, 30.0, 30.0),
+        ];
+        assert_eq!(fullest(&mounts, &[]), Ok(50.0));
+        assert_eq!(fullest(&mounts, &["/net".to_owned()]), Ok(70.0));
+        assert!(fullest(&mounts, &["/var".to_owned()]).is_err());
+        assert!(fullest(&mounts[1..], &[]).is_err());
+        let incomplete = Mount { free: None, ..mounts[0].clone() };
+        let message = "size, free and available space of `/` are not all told";
+        assert_eq!(fullest(&[incomplete], &[]), Err(message.to_owned()));
+        let message = "101 bytes free and 40 available of 100 on `/` cannot be";
+        assert_eq!(fullest(&[mount("/", "ext4", 100.0, 101.0, 40.0)], &[]), Err(message.to_owned()));
+    }
+}

@@ -1,0 +1,196 @@
+//! Objectives as they were written: their limits, statistics and windows, checked for themselves.
+
+mod readings;
+
+use crate::diagnostic::{Code, Diagnostic, Problems, Span};
+use crate::document::Spanned;
+use crate::slo::document::{
+    CommonKeys, ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument,
+};
+use crate::slo::objective::{EveryInterval, Statistic, Tiers};
+use crate::units::{Share, TimeSpan};
+
+/// An objective as it was written, its limits and selectors checked.
+pub(super) struct ObjectiveDefinition {
+    pub(super) name: Spanned<String>,
+    pub(super) statistic: Statistic,
+    pub(super) tiers: Tiers,
+    pub(super) selector: Selector,
+    pub(super) phases: Option<Vec<Spanned<String>>>,
+    pub(super) gated: bool,
+    pub(super) windows: Option<EveryInterval>,
+    pub(super) abort: bool,
+}
+
+impl ObjectiveDefinition {
+    fn new(
+        common: CommonKeys,
+        (statistic, tiers): (Statistic, Tiers),
+        selector: Selector,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let CommonKeys { name, phases, gate, every, allow, abort } = common;
+        Some(Self {
+            name: name?,
+            statistic,
+            tiers,
+            selector,
+            phases: phases.map(|phases| phases.value),
+            gated: gate?.value,
+            windows: windows(every.as_ref(), allow.as_ref(), problems),
+            abort: abort?.value,
+        })
+    }
+}
+
+/// What an objective applies to.
+pub(super) enum Selector {
+    Operations(Vec<Spanned<String>>),
+    Scenarios(Vec<Spanned<String>>),
+    /// A host, and where its metric was written.
+    Host(Spanned<String>, Span),
+}
+
+/// The windows that are judged each, where `every` says so.
+fn windows(
+    every: Option<&Spanned<TimeSpan>>,
+    allow: Option<&Spanned<Share>>,
+    problems: &mut Problems,
+) -> Option<EveryInterval> {
+    let Some(every) = every else {
+        // Where `every` could not be read, its default is there.
+        if let Some(allow) = allow.filter(|allow| allow.is_written()) {
+            let diagnostic =
+                Diagnostic::new(Code::ExactlyOne, "`allow` needs `every`").at(allow.span, "here");
+            problems.report(diagnostic.help("say how long the windows are: `every = \"1m\"`"));
+        }
+        return None;
+    };
+    let seconds = every.value.seconds();
+    if seconds < 1.0 || seconds.fract() != 0.0 || seconds > 366.0 * 86_400.0 {
+        let message = format!("windows cannot have `{}`", every.value);
+        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(every.span, "here");
+        problems.report(diagnostic.help("write whole seconds: \"1s\" or longer"));
+    }
+    Some(EveryInterval { every: seconds as u32, allow: allow?.value.fraction() })
+}
+
+/// The objectives of a file.
+pub(super) fn read_definitions(
+    document: ThresholdsDocument,
+    definitions: &mut Vec<ObjectiveDefinition>,
+    problems: &mut Problems,
+) {
+    let ThresholdsDocument { response_time, throughput, error_rate, resource, drift } = document;
+    let items = response_time.into_iter().flat_map(|items| items.value);
+    definitions.extend(items.filter_map(|item| response_time_definition(item.value, problems)));
+    let items = throughput.into_iter().flat_map(|items| items.value);
+    definitions.extend(items.filter_map(|item| throughput_definition(item.value, problems)));
+    let items = error_rate.into_iter().flat_map(|items| items.value);
+    definitions.extend(items.filter_map(|item| error_rate_definition(item.value, problems)));
+    let items = resource.into_iter().flat_map(|items| items.value);
+    definitions.extend(items.filter_map(|item| readings::resource_definition(item.value, problems)));
+    let items = drift.into_iter().flat_map(|items| items.value);
+    definitions.extend(items.filter_map(|item| readings::drift_definition(item.value, problems)));
+}
+
+fn response_time_definition(
+    mut document: ResponseTimeDocument,
+    problems: &mut Problems,
+) -> Option<ObjectiveDefinition> {
+    let common = document.common();
+    let ResponseTimeDocument { operations, statistic, target, acceptable, maximum, .. } = document;
+    let statistic = read_statistic(&statistic?, problems)?;
+    let limits = written([target, acceptable, maximum], |limit| limit.seconds() * 1000.0);
+    ObjectiveDefinition::new(
+        common,
+        (statistic, tiers(statistic, &limits, problems)?),
+        Selector::Operations(operations?.value),
+        problems,
+    )
+}
+
+fn throughput_definition(
+    mut document: ThroughputDocument,
+    problems: &mut Problems,
+) -> Option<ObjectiveDefinition> {
+    let common = document.common();
+    let ThroughputDocument { scenarios, target, acceptable, minimum, .. } = document;
+    let limits = written([target, acceptable, minimum], |limit| limit.per_second());
+    let judged = (Statistic::Throughput, tiers(Statistic::Throughput, &limits, problems)?);
+    ObjectiveDefinition::new(common, judged, Selector::Scenarios(scenarios?.value), problems)
+}
+
+fn error_rate_definition(
+    mut document: ErrorRateDocument,
+    problems: &mut Problems,
+) -> Option<ObjectiveDefinition> {
+    let common = document.common();
+    let ErrorRateDocument { operations, target, acceptable, maximum, .. } = document;
+    let limits = written([target, acceptable, maximum], |limit| limit.percent());
+    let judged = (Statistic::ErrorRate, tiers(Statistic::ErrorRate, &limits, problems)?);
+    ObjectiveDefinition::new(common, judged, Selector::Operations(operations?.value), problems)
+}
+
+/// Limits as numbers, in the unit in which they are judged.
+fn written<T>(limits: [Option<Spanned<T>>; 3], number: impl Fn(&T) -> f64) -> [Option<Spanned<f64>>; 3] {
+    limits.map(|limit| limit.map(|limit| Spanned::new(number(&limit.value), limit.span)))
+}
+
+fn read_statistic(written: &Spanned<String>, problems: &mut Problems) -> Option<Statistic> {
+    let percentile = written.value.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
+    let read = match (written.value.as_str(), percentile) {
+        ("mean", _) => Some(Statistic::Mean),
+        ("max", _) => Some(Statistic::Max),
+        (_, Some(percent)) if (50.0..=99.9).contains(&percent) => Some(Statistic::Quantile(percent / 100.0)),
+        _ => None,
+    };
+    if read.is_none() {
+        let diagnostic = Diagnostic::new(Code::OutOfRange, format!("unknown statistic `{}`", written.value))
+            .at(written.span, "here")
+            .suggest(&written.value, ["mean", "max", "p50", "p90", "p95", "p99", "p99.9"]);
+        problems.report(diagnostic.help("write `mean`, `max` or a percentile from `p50` to `p99.9`"));
+    }
+    read
+}
+
+/// The limits, best first, checked to be above zero and in order.
+fn tiers(
+    statistic: Statistic,
+    written: &[Option<Spanned<f64>>; 3],
+    problems: &mut Problems,
+) -> Option<Tiers> {
+    let names = match statistic {
+        Statistic::Throughput => ["target", "acceptable", "minimum"],
+        _ => ["target", "acceptable", "maximum"],
+    };
+    let mut stricter: Option<(&str, &Spanned<f64>)> = None;
+    let mut in_order = true;
+    for (name, limit) in names.into_iter().zip(written) {
+        let Some(limit) = limit else { continue };
+        if limit.value <= 0.0 {
+            let message = format!("`{name}` cannot be 0");
+            let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(limit.span, "here");
+            problems.report(diagnostic.help("a limit is above 0"));
+            in_order = false;
+        }
+        if let Some((before, first)) = stricter
+            && !statistic.bound(first.value).allows(limit.value)
+        {
+            let message = format!("`{before}` is looser than `{name}`");
+            let order = match statistic {
+                Statistic::Throughput => "target ≥ acceptable ≥ minimum",
+                _ => "target ≤ acceptable ≤ maximum",
+            };
+            let diagnostic = Diagnostic::new(Code::Tiers, message)
+                .at(limit.span, format!("stricter than `{before}`"))
+                .at(first.span, format!("`{before}` is here"));
+            problems.report(diagnostic.help(format!("the order is {order}")));
+            in_order = false;
+        }
+        stricter = Some((name, limit));
+    }
+    let value = |index: usize| written[index].as_ref().map(|limit| limit.value);
+    let last = value(2).filter(|_| in_order)?;
+    Some(Tiers { target: value(0), acceptable: value(1), last })
+}

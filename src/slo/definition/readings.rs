@@ -1,0 +1,181 @@
+//! Objectives about hosts and about drift, as they were written.
+
+use crate::diagnostic::{Code, Diagnostic, Problems};
+use crate::document::Spanned;
+use crate::resources::metric::{Metric, Unit};
+use crate::slo::definition::{ObjectiveDefinition, Selector, read_statistic, tiers};
+use crate::slo::document::{DriftDocument, DriftMetric, ResourceDocument, ResourceLimit};
+use crate::slo::objective::{Aggregation, Growth, Resource, Statistic, Tiers};
+use crate::units::{Share, TimeSpan};
+
+/// Seconds of readings that come to one case of a percentile.
+const PERCENTILE_PERIOD_S: f64 = 60.0;
+
+pub(super) fn resource_definition(
+    mut document: ResourceDocument,
+    problems: &mut Problems,
+) -> Option<ObjectiveDefinition> {
+    let common = document.common();
+    let ResourceDocument { metric, host, statistic, target, acceptable, maximum, .. } = document;
+    let metric = metric?;
+    let aggregation = aggregation(&statistic?, problems)?;
+    let limits =
+        [target, acceptable, maximum].map(|limit| limit.map(|limit| in_unit(&limit, metric.value, problems)));
+    if let Some(every) = &common.every {
+        check_windows(every, aggregation, problems);
+    }
+    let statistic = Statistic::Resource(Resource { metric: metric.value, of: aggregation });
+    let tiers = tiers(statistic, &all(limits)?, problems)?;
+    ObjectiveDefinition::new(common, (statistic, tiers), Selector::Host(host?, metric.span), problems)
+}
+
+fn check_windows(every: &Spanned<TimeSpan>, aggregation: Aggregation, problems: &mut Problems) {
+    let message = match aggregation {
+        Aggregation::Quantile(_) => "windows are judged by `mean` or `max`",
+        _ if every.value.seconds() % PERCENTILE_PERIOD_S != 0.0 => "windows of readings have whole minutes",
+        _ => return,
+    };
+    let help = "write `every = \"1m\"` or more whole minutes, with `statistic = \"mean\"` or `\"max\"`";
+    problems.report(Diagnostic::new(Code::OutOfRange, message).at(every.span, "here").help(help));
+}
+
+/// `None` where one of the limits could not be read.
+fn all(written: [Option<Option<Spanned<f64>>>; 3]) -> Option<[Option<Spanned<f64>>; 3]> {
+    let read = |limit: &Option<Option<Spanned<f64>>>| limit.as_ref().is_none_or(Option::is_some);
+    written.iter().all(read).then(|| written.map(Option::flatten))
+}
+
+/// A limit in the metric's unit; any other is reported.
+fn in_unit(limit: &Spanned<ResourceLimit>, metric: Metric, problems: &mut Problems) -> Option<Spanned<f64>> {
+    let ResourceLimit { value, unit } = limit.value;
+    if unit == metric.unit() {
+        return Some(Spanned::new(value, limit.span));
+    }
+    let (kind, form) = match metric.unit() {
+        Unit::Percent => ("a share", "\"85%\""),
+        Unit::Bytes => ("a size", "\"2GiB\""),
+        Unit::BytesPerSecond => ("a size per second", "\"50MiB/s\""),
+        Unit::Count => ("a number", "10000"),
+    };
+    let message = format!("`{}` is {kind}", metric.as_str());
+    let diagnostic = Diagnostic::new(Code::BadQuantity, message).at(limit.span, format!("not {kind}"));
+    problems.report(diagnostic.help(format!("write {kind} such as `{form}`")));
+    None
+}
+
+fn aggregation(written: &Spanned<String>, problems: &mut Problems) -> Option<Aggregation> {
+    match read_statistic(written, problems)? {
+        Statistic::Quantile(part) if part > 0.99 => {
+            let message = format!("`{}` cannot be told of readings", written.value);
+            let help = "write `mean`, `max` or a percentile from `p50` to `p99`";
+            problems.report(Diagnostic::new(Code::OutOfRange, message).at(written.span, "here").help(help));
+            None
+        }
+        Statistic::Quantile(part) => Some(Aggregation::Quantile(part)),
+        Statistic::Max => Some(Aggregation::Max),
+        _ => Some(Aggregation::Mean),
+    }
+}
+
+pub(super) fn drift_definition(
+    document: DriftDocument,
+    problems: &mut Problems,
+) -> Option<ObjectiveDefinition> {
+    let metric = document.metric.as_ref()?.value;
+    let right = match metric {
+        DriftMetric::Metric(_) => {
+            check_keys(&document, problems, ["max_growth"], ["max_ratio", "operations"])
+        }
+        DriftMetric::ResponseTime => {
+            check_keys(&document, problems, ["max_ratio", "operations"], ["max_growth", "host"])
+        }
+    };
+    let DriftDocument {
+        name,
+        metric: written,
+        host,
+        operations,
+        max_growth,
+        max_ratio,
+        min_length,
+        phases,
+        gate,
+    } = document;
+    let written = written?;
+    let min_length = min_length?.value.seconds();
+    right?;
+    let (statistic, selector, limit) = match metric {
+        DriftMetric::Metric(metric) => {
+            let host =
+                host.unwrap_or_else(|| Spanned::new(crate::plan::model::TARGET.to_owned(), written.span));
+            let growth = Statistic::Growth(Growth { metric, min_length });
+            (growth, Selector::Host(host, written.span), growth_limit(&max_growth?, problems)?)
+        }
+        DriftMetric::ResponseTime => {
+            let selector = Selector::Operations(operations?.value);
+            (Statistic::Slowdown { min_length }, selector, ratio_limit(&max_ratio?, problems)?)
+        }
+    };
+    Some(ObjectiveDefinition {
+        name: name?,
+        statistic,
+        tiers: Tiers { target: None, acceptable: None, last: limit },
+        selector,
+        phases: phases.map(|phases| phases.value),
+        gated: gate?.value,
+        windows: None,
+        abort: false,
+    })
+}
+
+/// Reports what must be there beside the metric and is not, and what is there and must not.
+fn check_keys<const M: usize, const N: usize>(
+    document: &DriftDocument,
+    problems: &mut Problems,
+    needed: [&str; M],
+    forbidden: [&str; N],
+) -> Option<()> {
+    let metric = document.metric.as_ref()?;
+    let place = |key: &str| match key {
+        "max_growth" => document.max_growth.as_ref().map(|value| value.span),
+        "max_ratio" => document.max_ratio.as_ref().map(|value| value.span),
+        "operations" => document.operations.as_ref().map(|value| value.span),
+        _ => document.host.as_ref().map(|value| value.span),
+    };
+    let missing: Vec<&str> = needed.into_iter().filter(|key| place(key).is_none()).collect();
+    let keys = needed.map(|key| format!("`{key}`")).join(" and ");
+    for key in &missing {
+        let message = format!("`{key}` is missing");
+        let diagnostic = Diagnostic::new(Code::MissingKey, message).at(metric.span, "for this metric");
+        problems.report(diagnostic.help(format!("this metric goes with {keys}")));
+    }
+    let wrong: Vec<_> = forbidden.into_iter().filter_map(|key| Some((key, place(key)?))).collect();
+    for (key, span) in &wrong {
+        let message = format!("`{key}` does not go with this metric");
+        let diagnostic =
+            Diagnostic::new(Code::ExactlyOne, message).at(*span, "here").at(metric.span, "this metric");
+        problems.report(diagnostic.help(format!("it goes with {keys}")));
+    }
+    (missing.is_empty() && wrong.is_empty()).then_some(())
+}
+
+fn growth_limit(written: &Spanned<Share>, problems: &mut Problems) -> Option<f64> {
+    let percent = written.value.percent();
+    if percent <= 0.0 {
+        let diagnostic =
+            Diagnostic::new(Code::OutOfRange, "`max_growth` cannot be 0").at(written.span, "here");
+        let help = "nothing can be proven not to grow at all: write a share such as \"5%\"";
+        problems.report(diagnostic.help(help));
+    }
+    (percent > 0.0).then_some(percent)
+}
+
+fn ratio_limit(written: &Spanned<f64>, problems: &mut Problems) -> Option<f64> {
+    let ratio = written.value;
+    if ratio <= 1.0 {
+        let diagnostic = Diagnostic::new(Code::OutOfRange, format!("`max_ratio` cannot be {ratio}"));
+        let help = "nothing can be proven not to slow down at all: write a ratio above 1, such as 1.10";
+        problems.report(diagnostic.at(written.span, "here").help(help));
+    }
+    (ratio > 1.0).then_some(ratio)
+}

@@ -1,0 +1,335 @@
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+use crate::measure::blocks::BlockSums;
+use crate::statistics::BatchMeans;
+
+/// How many windows the judged time is cut into: 32, and 24 where one of those has no point.
+///
+/// Simulated with 24, 32, 40 and 48: the more there are, the more is decided where minima are independent, hardly any more
+/// where they are not, and less where a saw-tooth is longer than a window, whose minimum is then no trough.
+const TREND_WINDOWS: [usize; 2] = [32, 24];
+/// The part of the judged time at its beginning that is left out: caches fill and pools grow.
+const SKIPPED_SHARE: f64 = 0.1;
+/// With fewer stretches on a side nothing is said about a ratio.
+const MIN_RATIO_BATCHES: u64 = 8;
+
+/// How a quantity that is read now and then grows: the trend of the minima of windows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trend {
+    /// Growth in a second: at least, as estimated, and at most, each end at risk α.
+    pub per_second: [f64; 3],
+    /// What the fitted line has at the beginning of the span.
+    pub level: f64,
+    /// How many windows there were.
+    pub windows: usize,
+}
+
+/// The growth of a quantity that should not grow.
+///
+/// Points are (seconds since the phase's start, value), in order of time, at whatever distances; the span is the judged time,
+/// in the same seconds. Its first tenth is left out, and of each of 32 equal windows of the rest, or of 24, the minimum
+/// counts, at the time when it was read: what a garbage collector leaves, and not what it had not yet collected. `None` if
+/// even of 24 one has no point.
+///
+/// The slope is the median of the slopes between all pairs (Theil 1950) with Sen's interval (1968). As neighbouring minima
+/// may depend on each other, the interval is stretched by what that does to Kendall's S (Hamed and Rao 1998).
+pub fn trend(points: &[(f64, f64)], span: (f64, f64), alpha: f64) -> Option<Trend> {
+    let (from, to) = span;
+    let judged = (from + SKIPPED_SHARE * (to - from), to);
+    let window_minima =
+        TREND_WINDOWS.into_iter().find_map(|windows| window_minima(points, judged, windows))?;
+    let [low, slope, high] = theil_sen_interval(&window_minima, alpha);
+    // Stretched, and not taken from ranks further out: the steepest slopes are those between neighbours, which tell much of
+    // the noise and little of the trend.
+    let stretch = variance_inflation(&window_minima, slope).sqrt();
+    let per_second = [slope - stretch * (slope - low), slope, slope + stretch * (high - slope)];
+    let level = median(window_minima.iter().map(|(time, value)| value - slope * (time - from)).collect());
+    Some(Trend { per_second, level, windows: window_minima.len() })
+}
+
+impl Trend {
+    /// Growth in so many seconds in percent of the level: at least, as estimated, and at most. Of a level of 0 any growth is
+    /// infinite.
+    pub fn over(&self, seconds: f64) -> [f64; 3] {
+        self.per_second.map(|slope| match slope * seconds {
+            0.0 => 0.0,
+            grown if self.level <= 0.0 => grown.signum() * f64::INFINITY,
+            grown => 100.0 * grown / self.level,
+        })
+    }
+
+    /// The seconds in which the value of now reaches the capacity: soonest, as estimated, and latest, which may be never.
+    /// `None` if it does not grow.
+    pub fn full_in(&self, now: f64, capacity: f64) -> Option<[f64; 3]> {
+        let left = (capacity - now).max(0.0);
+        let [low, slope, high] = self.per_second;
+        let reached = |slope: f64| if slope > 0.0 { left / slope } else { f64::INFINITY };
+        (slope > 0.0).then(|| [high, slope, low].map(reached))
+    }
+}
+
+/// The least point of each of so many windows, with its own time: at the windows' centres instead, values that come in
+/// coarse steps would give slopes in coarse steps, and the true one would lie between them.
+fn window_minima(points: &[(f64, f64)], (from, to): (f64, f64), windows: usize) -> Option<Vec<(f64, f64)>> {
+    let mut least: Vec<Option<(f64, f64)>> = vec![None; windows];
+    for point in points.iter().filter(|(time, _)| (from..=to).contains(time)) {
+        let window = (point.0 - from) / (to - from) * windows as f64;
+        let window = &mut least[(window as usize).min(windows - 1)];
+        if window.is_none_or(|least| point.1 < least.1) {
+            *window = Some(*point);
+        }
+    }
+    least.into_iter().collect()
+}
+
+/// Sen's interval and Theil's estimate of the slope through points of different times: with N slopes between pairs and
+/// `C = z(1−α)·√V(S)` the one of rank ⌊(N−C)/2⌋, the median, and the one of that rank from above.
+fn theil_sen_interval(points: &[(f64, f64)], alpha: f64) -> [f64; 3] {
+    let later = |index: usize| points[index + 1..].iter();
+    let mut slopes: Vec<f64> = (0..points.len())
+        .flat_map(|index| {
+            later(index).map(move |(time, value)| (value - points[index].1) / (time - points[index].0))
+        })
+        .collect();
+    slopes.sort_by(f64::total_cmp);
+    let apart = Normal::standard().inverse_cdf(1.0 - alpha) * variance_of_s(points).sqrt();
+    let rank = (((slopes.len() as f64 - apart) / 2.0) as usize).max(1);
+    [slopes[rank - 1], median_of_sorted(&slopes), slopes[slopes.len() - rank]]
+}
+
+/// The variance of Kendall's S without a trend: `(n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18`, where t values are the same.
+fn variance_of_s(points: &[(f64, f64)]) -> f64 {
+    let of = |n: usize| n as f64 * (n as f64 - 1.0) * (2.0 * n as f64 + 5.0);
+    let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    let ties: f64 = values.chunk_by(|a, b| a == b).map(|same| of(same.len())).sum();
+    (of(points.len()) - ties) / 18.0
+}
+
+/// How many times larger the variance of S is because neighbours depend on each other, from 1:
+/// `1 + 2/(n(n−1)(n−2)) · Σ (n−i)(n−i−1)(n−i−2)·ρᵢ` over the lags i (Hamed and Rao 1998), with ρᵢ of the ranks of what the
+/// line leaves.
+///
+/// Theirs are estimated lag by lag, and the significant ones taken. Of so few minima hardly any is significant: with their
+/// sum readings of a minute with an autocorrelation of 0.99, over three days, were still called a leak about twice as often
+/// as α says. Here ρᵢ = ρⁱ, with ρ from the first lag, so that a slow wave counts in full; and ρ is freed of its bias,
+/// −(2+4ρ)/n beside a trend (van Giersbergen 2005).
+fn variance_inflation(points: &[(f64, f64)], slope: f64) -> f64 {
+    let left: Vec<f64> = points.iter().map(|(time, value)| value - slope * time).collect();
+    let n = left.len() as f64;
+    // Twice the rank, from the middle. Ranks, because one window like no other would hide how the others depend.
+    let below = |value: f64| left.iter().map(|other| f64::from(u8::from(*other < value))).sum::<f64>();
+    let above = |value: f64| left.iter().map(|other| f64::from(u8::from(*other > value))).sum::<f64>();
+    let ranks: Vec<f64> = left.iter().map(|value| below(*value) - above(*value)).collect();
+    let squares: f64 = ranks.iter().map(|rank| rank * rank).sum();
+    if squares == 0.0 {
+        return 1.0;
+    }
+    let first = ranks.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / squares;
+    let first = ((n * first + 2.0) / (n - 4.0)).clamp(0.0, 1.0);
+    let triples = |n: f64| n * (n - 1.0) * (n - 2.0);
+    let lags = (1..left.len()).map(|lag| triples(n - lag as f64) * first.powi(lag as i32));
+    1.0 + 2.0 / triples(n) * lags.sum::<f64>()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    median_of_sorted(&values)
+}
+
+fn median_of_sorted(values: &[f64]) -> f64 {
+    let half = values.len() / 2;
+    if values.len().is_multiple_of(2) { f64::midpoint(values[half - 1], values[half]) } else { values[half] }
+}
+
+/// How many times as large the mean of last requests is as that of first ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanRatio {
+    /// At least, at risk α.
+    pub low: f64,
+    /// As estimated.
+    pub estimate: f64,
+    /// At most, at risk α.
+    pub high: f64,
+}
+
+/// The mean response time of the last tenth of a run against that of the first.
+///
+/// Each side is its stretches of equal length, one after the other: (requests, sum of their times). Each mean is by batches
+/// of the length that makes its standard error the largest, with 8 at least. The interval is that of the logarithm of the
+/// ratio, whose variance is the sum of `(error/mean)²` (delta method), with Student's distribution and the degrees of freedom
+/// of Welch (1947). `None` if a side has fewer than 8 stretches with a request, or no time has passed in any.
+pub fn mean_ratio(first: &[(f64, f64)], last: &[(f64, f64)], alpha: f64) -> Option<MeanRatio> {
+    let (first, last) = (batches(first)?, batches(last)?);
+    let variances = [first, last].map(|side| (side.standard_error / side.mean).powi(2));
+    let parts =
+        [first, last].map(|side| (side.standard_error / side.mean).powi(4) / (side.batches as f64 - 1.0));
+    let variance = variances[0] + variances[1];
+    let factor = if variance > 0.0 {
+        let freedom = variance.powi(2) / (parts[0] + parts[1]);
+        let student = StudentsT::new(0.0, 1.0, freedom).expect("each side has 7 degrees of freedom at least");
+        (student.inverse_cdf(1.0 - alpha) * variance.sqrt()).exp()
+    } else {
+        1.0
+    };
+    let estimate = last.mean / first.mean;
+    Some(MeanRatio { low: estimate / factor, estimate, high: estimate * factor })
+}
+
+fn batches(stretches: &[(f64, f64)]) -> Option<BatchMeans> {
+    let mut blocks = BlockSums::default();
+    stretches.iter().for_each(|(n, sum)| blocks.push(*n, *sum));
+    BatchMeans::with_largest_error(blocks.levels(), MIN_RATIO_BATCHES).filter(|means| means.mean > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: (f64, f64) = (0.0, 1000.0);
+
+    /// A reading a second of a quantity.
+    fn readings(value: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+        (0..=1000).map(f64::from).map(|time| (time, value(time))).collect()
+    }
+
+    fn grown(value: impl Fn(f64) -> f64) -> Trend {
+        trend(&readings(value), SPAN, 0.05).unwrap()
+    }
+
+    #[test]
+    fn a_straight_line_has_its_own_slope() {
+        let line = grown(|time| 200.0 + 0.5 * time);
+        assert_eq!(line, Trend { per_second: [0.5; 3], level: 200.0, windows: 32 });
+        assert_eq!(line.over(1000.0), [250.0; 3]);
+        assert_eq!(line.full_in(700.0, 1000.0), Some([600.0; 3]));
+        assert_eq!(line.full_in(1100.0, 1000.0), Some([0.0; 3]));
+    }
+
+    #[test]
+    fn a_span_that_begins_later_has_its_level_there() {
+        let line = trend(&readings(|time| time), (200.0, 1000.0), 0.05).unwrap();
+        assert_eq!((line.per_second, line.level), ([1.0; 3], 200.0));
+    }
+
+    #[test]
+    fn a_line_in_steps_grows_as_the_line_does() {
+        let [low, slope, high] = grown(|time| (time / 100.0).floor()).per_second;
+        assert!((slope - 0.01).abs() < 0.0005, "{slope}");
+        assert!(low > 0.008 && low < slope && slope < high && high < 0.012, "{low} {high}");
+    }
+
+    #[test]
+    fn a_constant_has_no_trend_at_any_level() {
+        for level in [0.0, 7.0] {
+            let constant = grown(|_| level);
+            assert_eq!(constant, Trend { per_second: [0.0; 3], level, windows: 32 });
+            assert_eq!(constant.over(1000.0), [0.0; 3]);
+            assert_eq!(constant.full_in(level, 10.0), None);
+        }
+    }
+
+    #[test]
+    fn from_nothing_any_growth_is_infinite() {
+        let trend = Trend { per_second: [-1.0, 0.0, 0.5], level: 0.0, windows: 32 };
+        assert_eq!(trend.over(10.0), [f64::NEG_INFINITY, 0.0, f64::INFINITY]);
+    }
+
+    #[test]
+    fn without_certain_growth_there_may_be_no_time_to_full() {
+        let trend = Trend { per_second: [-1.0, 1.0, 2.0], level: 10.0, windows: 32 };
+        assert_eq!(trend.full_in(40.0, 100.0), Some([30.0, 60.0, f64::INFINITY]));
+    }
+
+    /// The data of Sen (1968), whose own list of slopes has mistakes. The tests of the package `deming` of R, which has it
+    /// right, give 4 and [26/7, 35/8] for a confidence of 93 % on both sides together; so do the 21 slopes, sorted by hand:
+    /// 1, 5/2, 11/3, 26/7 … 35/8, 5, 5, 6, with V(S) = 7·6·19/18 and ⌊(21 − 1.812·6.658)/2⌋ = 4.
+    #[test]
+    fn the_interval_is_sens() {
+        let sens =
+            [(1.0, 9.0), (2.0, 15.0), (3.0, 19.0), (4.0, 20.0), (10.0, 45.0), (12.0, 55.0), (18.0, 78.0)];
+        assert_eq!(theil_sen_interval(&sens, 0.035), [26.0 / 7.0, 4.0, 35.0 / 8.0]);
+    }
+
+    #[test]
+    fn ties_make_the_variance_of_s_smaller() {
+        let values = |values: [f64; 5]| values.map(|value| (0.0, value));
+        assert_eq!(variance_of_s(&values([1.0, 2.0, 3.0, 4.0, 5.0])), 5.0 * 4.0 * 15.0 / 18.0);
+        // A pair and a group of three: less 2·1·9 and 3·2·11.
+        assert_eq!(variance_of_s(&values([1.0, 4.0, 4.0, 1.0, 4.0])), (300.0 - 18.0 - 66.0) / 18.0);
+        assert_eq!(variance_of_s(&values([1.0; 5])), 0.0);
+    }
+
+    #[test]
+    fn a_collectors_saw_tooth_does_not_grow() {
+        let saw = grown(|time| 100.0 + time % 25.0);
+        assert_eq!((saw.per_second, saw.level), ([0.0; 3], 100.0));
+        let leak = grown(|time| 100.0 + 0.5 * (time - time % 25.0) + time % 25.0);
+        assert_eq!((leak.per_second, leak.level), ([0.5; 3], 100.0));
+    }
+
+    #[test]
+    fn the_first_tenth_does_not_count() {
+        let warm = grown(|time| if time < 100.0 { time } else { 100.0 });
+        assert_eq!((warm.per_second, warm.level), ([0.0; 3], 100.0));
+    }
+
+    #[test]
+    fn a_gap_widens_the_windows_and_a_long_one_gives_no_trend() {
+        let mut holed = readings(|time| time);
+        holed.retain(|(time, _)| !(380.0..420.0).contains(time));
+        assert_eq!(trend(&holed, SPAN, 0.05).unwrap().windows, 24);
+        holed.retain(|(time, _)| !(380.0..450.0).contains(time));
+        assert_eq!(trend(&holed, SPAN, 0.05), None);
+        assert_eq!(trend(&[], SPAN, 0.05), None);
+        assert_eq!(trend(&readings(|time| time), (5.0, 5.0), 0.05), None);
+    }
+
+    #[test]
+    fn a_slow_wave_widens_the_interval_and_quick_ones_do_not() {
+        let windows =
+            |wave: f64| (0..24).map(f64::from).map(|at| (at, (at / wave).sin())).collect::<Vec<_>>();
+        assert!(variance_inflation(&windows(2.0), 0.0) > 4.0);
+        assert_eq!(variance_inflation(&windows(0.3), 0.0), 1.0);
+        assert_eq!(variance_inflation(&windows(f64::INFINITY), 0.0), 1.0);
+        // The most there is: 1 + (n−3)/2.
+        let line: Vec<(f64, f64)> = (0..24).map(|at| (f64::from(at), f64::from(at))).collect();
+        assert!((variance_inflation(&line, 0.0) - 11.5).abs() < 1e-9);
+    }
+
+    /// Stretches of 10 requests whose times sum up to these.
+    fn stretches(sums: &[f64]) -> Vec<(f64, f64)> {
+        sums.iter().map(|sum| (10.0, *sum)).collect()
+    }
+
+    #[test]
+    fn the_interval_of_a_ratio_is_welchs() {
+        // Means 10 and 11; s² = 8/7·100 of the sums of both, so errors of √(1/7) each, and 14 degrees of freedom at most.
+        let first = stretches(&[90.0, 110.0, 90.0, 110.0, 90.0, 110.0, 90.0, 110.0]);
+        let last = stretches(&[100.0, 120.0, 100.0, 120.0, 100.0, 120.0, 100.0, 120.0]);
+        let MeanRatio { low, estimate, high } = mean_ratio(&first, &last, 0.05).unwrap();
+        let (a, b): (f64, f64) = (1.0 / 700.0, 1.0 / 847.0);
+        let freedom = (a + b).powi(2) / ((a * a + b * b) / 7.0);
+        let student = StudentsT::new(0.0, 1.0, freedom).unwrap();
+        let factor = (student.inverse_cdf(0.95) * (a + b).sqrt()).exp();
+        assert!((13.8..13.9).contains(&freedom), "{freedom}");
+        assert!((estimate - 1.1).abs() < 1e-12);
+        assert!((low - 1.1 / factor).abs() < 1e-9 && (high - 1.1 * factor).abs() < 1e-9, "{low} {high}");
+    }
+
+    #[test]
+    fn equal_stretches_leave_no_doubt_of_a_ratio() {
+        let mean_ratio = mean_ratio(&stretches(&[20.0; 8]), &stretches(&[25.0; 8]), 0.05).unwrap();
+        assert_eq!(mean_ratio, MeanRatio { low: 1.25, estimate: 1.25, high: 1.25 });
+    }
+
+    #[test]
+    fn eight_stretches_with_a_request_are_needed_on_either_side() {
+        let (seven, eight) = (stretches(&[20.0; 7]), stretches(&[20.0; 8]));
+        assert_eq!(mean_ratio(&seven, &eight, 0.05), None);
+        assert_eq!(mean_ratio(&eight, &seven, 0.05), None);
+        let empty = [&seven[..], &[(0.0, 0.0); 9]].concat();
+        assert_eq!(mean_ratio(&eight, &empty, 0.05), None);
+        assert_eq!(mean_ratio(&stretches(&[0.0; 8]), &eight, 0.05), None);
+    }
+}
