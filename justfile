@@ -1,37 +1,37 @@
-# What is done often, by name. `just --list` shows it; none of it is needed, for each recipe is one plain command.
+# Frequent commands by name; `just --list` shows them. Each recipe is one plain command, so `just` itself is optional.
 
-# Format and lints, without building anything to run.
+# Check format and lints, without building a binary.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# All tests, or those whose name contains a word: `just test journal`.
+# Run all tests, or those with a word in their name: `just test journal`.
 test *FILTER:
     cargo nextest run --locked {{FILTER}}
 
-# Unit tests and tests on the simulated clock alone, which build fastest: `just unit recorder`.
+# Run only unit tests and tests on the simulated clock, which build fastest: `just unit recorder`.
 unit *FILTER:
     cargo nextest run --locked --lib {{FILTER}}
 
-# Cost of the pieces of the hot path, or of those whose name contains a word: `just bench-pieces recording`.
+# Measure the parts of the hot path, or those with a word in their name: `just bench-pieces record`.
 bench-pieces *FILTER:
     cargo bench --locked --bench pieces -- {{FILTER}}
 
-# A plan against the built-in target, shortened to a minute: `just run plans/smoke.toml`.
+# Rehearse a plan in one minute against the stand-in: `just run plans/smoke.toml`.
 run PLAN="plans/daily.toml":
     cargo run --release -- {{PLAN}} --stand-in --rehearse 60s
 
-# Measures the runner next to its peers, on a machine with nothing else to do: `just bench --only get,post`.
+# Compare the runner with its peers, on an otherwise idle machine: `just bench --only get,post`.
 bench *OPTIONS:
     benches/run {{OPTIONS}}
 
-# Everything that must hold before a change is taken.
+# Run every check that a change must pass.
 ci:
     .ci/run
 
 fmt:
     cargo fmt --all
 
-# The documentation of the library, in a browser.
+# Open the documentation of the library in a browser.
 doc:
     cargo doc --no-deps --locked --open

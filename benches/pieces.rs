@@ -1,10 +1,10 @@
-//! What the pieces of the hot path cost, one by one. `cargo bench --bench pieces` measures all of them, with a word behind
-//! it those whose name holds it.
+//! Benchmarks of the parts of the hot path. `cargo bench --bench pieces` runs all of them; with a word as its argument,
+//! those whose name contains it.
 //!
-//! Unless a piece says otherwise, its input is a second with 5000 requests that took 5 ms on average, exponentially
-//! distributed, each operation with three limits.
+//! Unless noted otherwise, the input is one second with 5000 requests whose times are exponential with a mean of 5 ms,
+//! and three limits per operation.
 
-#![expect(clippy::unwrap_used, reason = "an input that cannot be made ends the benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark without its input cannot run")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,14 +32,14 @@ use runner::slo::{self, Objectives};
 
 const REQUESTS: u64 = 5000;
 const SECOND: Duration = Duration::from_secs(1);
-/// What takes nanoseconds is done so often between two looks at the clock.
+/// Iterations per reading of the clock, for parts that take nanoseconds.
 const MANY: u32 = 1000;
 
 fn main() {
     divan::main();
 }
 
-/// The shipped day: three phases in 14 hours, and its objectives.
+/// The shipped plan `daily`, three phases in 14 hours, and its objectives.
 fn day() -> (Plan, Objectives) {
     let environment = Environment { read: &|path| std::fs::read(path), variable: &|_| None };
     let mut problems = Problems::default();
@@ -52,7 +52,7 @@ fn operations(count: u16) -> Vec<OperationId> {
     (0..count).map(OperationId).collect()
 }
 
-/// Evenly spread over a second, the operations in turn.
+/// Samples evenly spread over a second, with the operations in turn.
 fn samples(operations: &[OperationId], requests: u64) -> Vec<Sample> {
     let sample = |number: u64| {
         let intended = SECOND.mul_f64(number as f64 / requests as f64);
@@ -79,7 +79,7 @@ fn record(recorder: &mut Recorder, sample: &Sample) {
     recorder.record(sample);
 }
 
-/// With so many requests of a second recorded.
+/// A recorder that has recorded this number of requests in one second.
 fn filled(operations: &[OperationId], requests: u64) -> Recorder {
     let limits = [10, 20, 50].map(|ms| Indicator {
         phase: PhaseId(0),
@@ -100,7 +100,7 @@ fn window(operations: &[OperationId], requests: u64) -> Window {
     filled(operations, requests).drain(SECOND).0.windows.remove(&0).unwrap()
 }
 
-/// The JSON body of a search, with these holes.
+/// Renders the JSON body of a search with these holes.
 fn render(bencher: Bencher<'_, '_>, holes: [Option<Hole>; 3]) {
     let mut template = Template::default();
     let names = [r#"{"query":"#, r#","top_k":"#, r#","similarity_threshold":"#];
@@ -122,7 +122,7 @@ fn render(bencher: Bencher<'_, '_>, holes: [Option<Hole>; 3]) {
     });
 }
 
-/// A word of a list, a whole number and a number.
+/// A word of a list, an integer and a decimal number.
 #[divan::bench(sample_size = MANY)]
 fn render_three_holes(bencher: Bencher<'_, '_>) {
     let words = [r#""printer offline""#, r#""password reset""#, r#""nightly backup is slow""#];
@@ -130,13 +130,13 @@ fn render_three_holes(bencher: Bencher<'_, '_>) {
     render(bencher, [Some(pick), Some(Hole::Integer(5, 20)), Some(Hole::Float(0.6, 0.8))]);
 }
 
-/// The same without a hole. The engine renders such a one once for all requests.
+/// The same body without a hole. The engine renders a constant body once for all requests.
 #[divan::bench(sample_size = MANY)]
 fn render_constant(bencher: Bencher<'_, '_>) {
     render(bencher, [None, None, None]);
 }
 
-/// The chance of a user's next task, of six.
+/// Draws the next task of a user from six.
 #[divan::bench(sample_size = MANY)]
 fn draw_task(bencher: Bencher<'_, '_>) {
     let mut task = 0;
@@ -146,7 +146,7 @@ fn draw_task(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A request more in a second that has many, while another one of it is under way.
+/// Records one more request in a second that already has many, while another request of that second is in flight.
 #[divan::bench(args = [1, 10], sample_size = MANY)]
 fn record_sample(bencher: Bencher<'_, '_>, count: u16) {
     let mut recorder = filled(&operations(count), REQUESTS);
@@ -156,21 +156,21 @@ fn record_sample(bencher: Bencher<'_, '_>, count: u16) {
     bencher.bench_local(|| record(&mut recorder, next.next().unwrap()));
 }
 
-/// What was recorded in a second.
+/// Takes the windows of one second from a recorder.
 #[divan::bench(args = [1, 10], sample_size = 10)]
 fn drain_recorder(bencher: Bencher<'_, '_>, count: u16) {
     let fill = || filled(&operations(count), REQUESTS);
     bencher.with_inputs(fill).bench_local_values(|mut recorder| recorder.drain(SECOND));
 }
 
-/// The windows of two workers.
+/// Merges the windows of two workers.
 #[divan::bench(args = [1, 10])]
 fn merge_windows(bencher: Bencher<'_, '_>, count: u16) {
     let window = window(&operations(count), REQUESTS);
     bencher.with_inputs(|| window.clone()).bench_local_refs(|mine| mine.merge(&window));
 }
 
-/// A second of two workers in the afternoon of the shipped day, with all its operations and objectives.
+/// Folds one second of two workers in the second phase of the plan `daily`, with all its operations and objectives.
 #[divan::bench(sample_size = 8)]
 fn fold_ledger(bencher: Bencher<'_, '_>) {
     let (plan, objectives) = day();
@@ -193,14 +193,14 @@ fn fold_ledger(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// What one worker hands over, copied as the journal does.
+/// Encodes the batch of one worker, including the copy that the journal makes.
 #[divan::bench(args = [1, 10])]
 fn encode_journal(bencher: Bencher<'_, '_>, count: u16) {
     let (batch, _) = filled(&operations(count), REQUESTS).drain(SECOND);
     bencher.bench_local(|| frame(&Record::Windows(batch.clone())));
 }
 
-/// Arrivals while a rate rises; what is told per second is for each of them.
+/// Arrivals of a rising rate; the throughput counts arrivals.
 #[divan::bench]
 fn schedule_arrivals(bencher: Bencher<'_, '_>) {
     let rates = ["10/s", "5000/s"].map(|rate| rate.parse().unwrap());
@@ -209,13 +209,13 @@ fn schedule_arrivals(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(MANY)).bench_local(spaced);
 }
 
-/// Arrivals to three classes, told in the same way.
+/// Deals arrivals to three classes; the throughput counts arrivals.
 #[divan::bench]
 fn deal_arrivals(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(MANY)).bench_local(|| deal(black_box(&[70.0, 20.0, 10.0]), MANY));
 }
 
-/// The shipped day, folded: 100 requests in each of its 50 400 seconds.
+/// The summary of the plan `daily` with 100 requests in each of its 50 400 seconds.
 fn summary(plan: &Plan, objectives: &Objectives) -> Summary {
     let mut ledger = Ledger::new(plan, objectives.indicators.clone(), 1);
     for (number, phase) in (0..).zip(&plan.phases) {
@@ -231,7 +231,7 @@ fn summary(plan: &Plan, objectives: &Objectives) -> Summary {
     ledger.summary().clone()
 }
 
-/// All objectives of the day.
+/// Judges all objectives of the plan `daily`.
 #[divan::bench]
 fn judge_day(bencher: Bencher<'_, '_>) {
     let (plan, objectives) = day();
@@ -241,7 +241,7 @@ fn judge_day(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| judge(&objectives.all, &summary, policy));
 }
 
-/// Of an operation's times.
+/// A quantile of the response times of an operation.
 #[divan::bench(args = [0.5, 0.95, 0.999], sample_size = MANY)]
 fn quantile(bencher: Bencher<'_, '_>, part: f64) {
     let mut times = DenseHistogram::default();
@@ -249,7 +249,7 @@ fn quantile(bencher: Bencher<'_, '_>, part: f64) {
     bencher.bench_local(|| times.quantile(part));
 }
 
-/// What a host costs at each look; the files are those of this machine.
+/// The cost of one reading of a host, with the kernel files of this machine.
 mod looks {
     use runner::monitor::Probe;
     use runner::resources::exporter;
@@ -268,7 +268,7 @@ mod looks {
         snapshot(bencher, &Source::Local(DeviceFilter::default()));
     }
 
-    /// With 20 threads beside our own.
+    /// A process with 20 additional threads.
     #[divan::bench]
     fn at_a_process(bencher: Bencher<'_, '_>) {
         for _ in 0..20 {
@@ -277,7 +277,7 @@ mod looks {
         snapshot(bencher, &Source::Process(ProcessSelector::Pid(std::process::id())));
     }
 
-    /// Only reading the text, as long as a real one is.
+    /// Parses the text of an exporter, as long as a real one.
     #[divan::bench]
     fn in_the_text_of_an_exporter(bencher: Bencher<'_, '_>) {
         let text = include_str!("../tests/readings/an-exporter-without-a-collector/before.prom");

@@ -1,4 +1,4 @@
--- For wrk: a body with three values drawn anew, as in `plans/post.toml`.
+-- A script for wrk: posts a body with three random values, as `plans/post.toml` does.
 
 local words = { "printer", "password", "backup", "login", "sound", "network", "screen", "mail" }
 

@@ -1,7 +1,7 @@
-//! A gate for load tests of HTTP services. A plan says what to send and what to expect; the runner sends it, counts what comes
-//! back and says, as its exit code, whether the expectations were kept.
+//! A gate for load tests of HTTP services. A plan defines the requests to send and the objectives to meet. The runner
+//! sends the requests, counts the responses, and reports in its exit code whether the objectives were met.
 //!
-//! `ARCHITECTURE.md` shows how the modules hang together.
+//! `ARCHITECTURE.md` describes the modules and their dependencies.
 
 pub mod app;
 pub mod diagnostic;

@@ -1,4 +1,4 @@
-//! The `runner` binary: parse, dispatch, exit code.
+//! The `runner` binary: calls the application and exits with its code.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

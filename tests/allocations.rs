@@ -1,11 +1,11 @@
-//! What a request costs in allocations, and whose they are: the engine sends to a target in another process, once for a
-//! short and once for a longer time, and what the longer run allocated more is divided by the requests it made more. So
-//! what starts and ends a run does not count, and what is done once a second counts as far as a request has part in it.
-//! A block that grows counts anew, at the line that made it, whoever makes it grow.
+//! Allocations per request, by the crate that makes them. The engine runs once for a short and once for a longer time
+//! against a target in another process. The difference of their allocations is divided by the difference of their
+//! requests, so the start and the end of a run do not count, and work done once a second counts in proportion. A block
+//! that is reallocated counts again, at the line of its first allocation.
 //!
-//! `cargo nextest run --test allocations --no-capture` prints where they are made.
+//! `cargo nextest run --test allocations --no-capture` prints the sites.
 
-#![expect(clippy::unwrap_used, reason = "a run that does not come about has failed the test")]
+#![expect(clippy::unwrap_used, reason = "a run that does not start has failed the test")]
 #![expect(clippy::print_stdout, reason = "the table is for reading")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,8 +26,8 @@ use serde_json::Value;
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// What is sent, and how many allocations of our own a request may cost at most: none, and a half for what is done once a
-/// second, which weighs more the slower the machine is. One in each request is too many.
+/// The requests, each with the largest permitted number of our own allocations per request. The limit of 0.5 is for
+/// work done once a second, which weighs more on a slow machine; an allocation in every request exceeds it.
 const REQUESTS: [(&str, &str, f64); 2] = [
     ("GET without holes", r#"request = "GET /health""#, 0.5),
     (
@@ -43,23 +43,23 @@ const REQUESTS: [(&str, &str, f64); 2] = [
 const SHORT: &str = "400ms";
 const LONG: &str = "1400ms";
 
-/// Crates that allocate for whoever calls them: containers and values, and what watches them here.
+/// Crates that allocate on behalf of their callers: containers, values, and the profiler of this test.
 const FOR_THEIR_CALLER: [&str; 10] =
     ["alloc", "core", "std", "backtrace", "dhat", "bytes", "hashbrown", "http", "http-body-util", "url"];
 const OURS: &str = "runner";
 
-/// Where allocations are made.
+/// A place that allocates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Site {
-    /// The crate that wants them.
+    /// The crate that needs the allocation.
     owner: String,
-    /// Its line and function.
+    /// Line and function in that crate.
     place: String,
-    /// The line of ours that leads there.
+    /// The line of this crate that leads there.
     by: String,
 }
 
-/// Of a run or of a request.
+/// The allocations of a run or of a request.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
     allocations: f64,
@@ -68,7 +68,7 @@ struct Cost {
 
 type Sites = BTreeMap<Site, Cost>;
 
-/// The stand-in as a process of its own, so that what it allocates is not seen.
+/// The stand-in as a separate process, so that its allocations are not profiled.
 struct Target {
     child: Child,
     url: String,
@@ -96,7 +96,7 @@ impl Drop for Target {
     }
 }
 
-/// Four users without a wait.
+/// A plan with four users without a wait.
 fn plan(url: &str, task: &str, lasting: &str) -> Plan {
     let text = format!(
         r#"
@@ -122,7 +122,7 @@ fn plan(url: &str, task: &str, lasting: &str) -> Plan {
     loaded.plan.unwrap_or_else(|| panic!("{}", runner::diagnostic::render(&problems, false)))
 }
 
-/// Runs a plan on one worker and counts against three limits; returns how many requests it made.
+/// Runs a plan on one worker with three limits; returns the number of requests.
 fn run(plan: Plan) -> f64 {
     let limit = |ms| Indicator {
         phase: PhaseId(0),
@@ -150,7 +150,7 @@ fn run(plan: Plan) -> f64 {
     f64::from(requests)
 }
 
-/// The same, with what was allocated meanwhile.
+/// Runs a plan under the profiler; returns the number of requests and the allocations.
 fn profiled(plan: Plan) -> (f64, Sites) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("profile.json");
@@ -161,7 +161,7 @@ fn profiled(plan: Plan) -> (f64, Sites) {
 }
 
 fn sites(profile: &Value) -> Sites {
-    // An address has a line for each function that was inlined there.
+    // An address has one line per inlined function.
     let addresses = profile["ftbl"].as_array().unwrap().iter().map(|line| address(line.as_str().unwrap()));
     let addresses: Vec<Option<usize>> = addresses.collect();
     let mut known: HashMap<usize, Vec<Frame>> = HashMap::new();
@@ -181,7 +181,7 @@ fn sites(profile: &Value) -> Sites {
     sites
 }
 
-/// Of a line such as `0x55d0c0ffee: record (src/measure/counts.rs:38:9)`, which does not say of which crate.
+/// The address in a line such as `0x55d0c0ffee: record (src/measure/histogram.rs:38:9)`, which does not name the crate.
 fn address(line: &str) -> Option<usize> {
     let (address, _) = line.strip_prefix("0x")?.split_once(':')?;
     usize::from_str_radix(address, 16).ok()
@@ -189,21 +189,21 @@ fn address(line: &str) -> Option<usize> {
 
 /// A function in a backtrace.
 struct Frame {
-    /// The crate in which it is written.
+    /// The crate of its source file.
     from: String,
     line: String,
     function: String,
 }
 
 impl Frame {
-    /// The functions at an address, the innermost first.
+    /// The functions at an address, innermost first.
     fn at(address: usize) -> Vec<Self> {
         let mut frames = Vec::new();
         backtrace::resolve(address as *mut _, |symbol| {
             let path = symbol.filename().map_or(String::new(), |path| path.display().to_string());
             let path = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/")).unwrap_or(&path);
             let (folder, file) = path.rsplit_once("/src/").unwrap_or(("", path));
-            // `hyper-1.8.1` in the registry, `alloc` in the standard library.
+            // The folder is `hyper-1.8.1` in the registry, and `alloc` in the standard library.
             let package = folder.rsplit('/').next().unwrap_or("");
             let package = package.rsplit_once('-').map_or(package, |(name, _)| name);
             let from = if path.starts_with("src/") { OURS } else { package };
@@ -214,7 +214,7 @@ impl Frame {
         frames
     }
 
-    /// Where and what, without the types that it was made for.
+    /// Line and function, without generic arguments.
     fn told(&self) -> String {
         let function = self.function.split('<').find(|part| !part.is_empty()).unwrap_or("");
         format!("{} {function}", self.line)
@@ -222,22 +222,22 @@ impl Frame {
 }
 
 impl Site {
-    /// Whose an allocation is: the innermost caller's that is not there for others.
+    /// The owner of an allocation is the innermost caller that does not allocate on behalf of its own caller.
     fn of<'f>(mut chain: impl Iterator<Item = &'f Frame> + Clone) -> Self {
         let wants =
             |frame: &&Frame| !frame.from.is_empty() && !FOR_THEIR_CALLER.contains(&frame.from.as_str());
         let found = chain.clone().find(wants);
         let (owner, place) =
-            found.map_or(("nobody known", String::new()), |frame| (&frame.from, frame.told()));
+            found.map_or(("unknown crate", String::new()), |frame| (&frame.from, frame.told()));
         let by = chain.find(|frame| frame.from == OURS).map_or("", |frame| &frame.line);
         Self { owner: owner.to_owned(), place, by: by.to_owned() }
     }
 }
 
-/// What each request more costs.
+/// The cost per additional request of the longer run.
 fn marginal(short: &(f64, Sites), long: &(f64, Sites)) -> Sites {
     let requests = long.0 - short.0;
-    assert!(requests > 100.0, "{requests} requests more are too few to tell");
+    assert!(requests > 100.0, "{requests} additional requests are too few");
     let mut sites = long.1.clone();
     for (site, cost) in &short.1 {
         let both = sites.entry(site.clone()).or_default();
@@ -251,7 +251,7 @@ fn marginal(short: &(f64, Sites), long: &(f64, Sites)) -> Sites {
     sites
 }
 
-/// By owner, then by site, the most first; without what a request has next to no part in.
+/// The sites by owner, most allocations first, without those below 0.005 allocations per request.
 fn table(sites: &Sites) -> String {
     let mut owners: BTreeMap<&str, Vec<(&Site, &Cost)>> = BTreeMap::new();
     for (site, cost) in sites.iter().filter(|(_, cost)| cost.allocations >= 0.005) {
@@ -274,9 +274,9 @@ fn table(sites: &Sites) -> String {
 #[test]
 #[cfg_attr(
     not(debug_assertions),
-    ignore = "without line tables, as in release, no one can say whose they are"
+    ignore = "without line tables, as in release, allocations have no known owner"
 )]
-fn a_request_costs_no_more_allocations_of_ours_than_it_did() {
+fn a_request_stays_within_its_allocation_budget() {
     let target = Target::start();
     for (name, task, at_most) in REQUESTS {
         let [short, long] = [SHORT, LONG].map(|lasting| profiled(plan(&target.url, task, lasting)));

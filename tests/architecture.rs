@@ -1,9 +1,9 @@
-//! The walls of the house, as `ARCHITECTURE.md` draws them: its table is read here and compared with `src`.
+//! The structure of `src`: imports between rooms as the table of `ARCHITECTURE.md` permits, pure rooms, file lengths.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What the pure rooms leave to the others: clocks, files, sockets, threads, the environment, waiting.
+/// Not permitted in pure rooms: clocks, files, sockets, threads, the environment and `await`.
 const IMPURE: [&str; 16] = [
     "std::fs",
     "File::",
@@ -23,15 +23,15 @@ const IMPURE: [&str; 16] = [
     "rand::random",
 ];
 const PRINTS: [&str; 6] = ["print!(", "println!(", "dbg!(", "io::stdout", "io::stderr", "Term::"];
-/// Names that say nothing about what is inside.
+/// Module names that do not describe their content.
 const EMPTY_NAMES: [&str; 8] = ["util", "utils", "common", "helper", "helpers", "types", "misc", "errors"];
 const LONGEST_FILE: usize = 450;
 const LONGEST_FUNCTION: usize = 60;
 
-/// A room, as the table in `ARCHITECTURE.md` describes it.
+/// A row of the table in `ARCHITECTURE.md`.
 struct Room {
     name: String,
-    /// `None`: everything.
+    /// `None` permits all rooms.
     may_import: Option<Vec<String>>,
     pure: bool,
 }
@@ -39,10 +39,10 @@ struct Room {
 /// A file under `src`.
 struct File {
     path: PathBuf,
-    /// The room it belongs to; `lib` and `main` for the two files beside the rooms.
+    /// Its room; `lib` or `main` for the two files outside of the rooms.
     room: String,
     text: String,
-    /// Its lines without comments and tests, numbered from 1.
+    /// Its lines without comments and tests, with line numbers from 1.
     code: Vec<(usize, String)>,
 }
 
@@ -56,13 +56,13 @@ impl File {
         Self { path, room, text, code }
     }
 
-    /// `path:line` of every line of code that holds one of these.
+    /// Place and text of every line of code that contains one of these.
     fn lines_with(&self, words: &[&str]) -> Vec<String> {
         let found = self.code.iter().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
         found.map(|(number, line)| format!("{}:{number}: {}", self.path.display(), line.trim())).collect()
     }
 
-    /// The rooms that its code names by `crate::`.
+    /// Line number and room of every `crate::` path in its code.
     fn imports(&self) -> impl Iterator<Item = (usize, String)> {
         self.code.iter().flat_map(|(number, line)| {
             line.split("crate::").skip(1).map(|rest| {
@@ -99,7 +99,7 @@ fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// Leaves out comments, and whatever `#[cfg(test)]` stands before. Relies on the code being formatted.
+/// The lines without comments and without items behind `#[cfg(test)]`. Relies on formatting by rustfmt.
 fn without_tests(text: &str) -> Vec<(usize, String)> {
     let mut code = Vec::new();
     let mut lines = (1..).zip(text.lines());
@@ -119,7 +119,7 @@ fn without_tests(text: &str) -> Vec<(usize, String)> {
     code
 }
 
-/// The rows of the table of rooms, from the ground up.
+/// The rows of the table of rooms, in their order.
 fn rooms() -> Vec<Room> {
     let page = std::fs::read_to_string("ARCHITECTURE.md").expect("the page can be read");
     let table = page.lines().skip_while(|line| !line.starts_with("| room ")).skip(2);
@@ -149,7 +149,7 @@ fn assert_none(found: &[String], rule: &str) {
 }
 
 #[test]
-fn every_room_is_in_the_table_and_every_row_is_a_room() {
+fn the_table_lists_exactly_the_rooms() {
     let lib = std::fs::read_to_string("src/lib.rs").expect("src/lib.rs can be read");
     let mut declared: Vec<&str> =
         lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
@@ -161,7 +161,7 @@ fn every_room_is_in_the_table_and_every_row_is_a_room() {
 }
 
 #[test]
-fn the_table_has_no_circle_and_no_arrow_up() {
+fn the_table_allows_imports_only_from_rows_above() {
     let rooms = rooms();
     for (index, room) in rooms.iter().enumerate() {
         for wanted in room.may_import.iter().flatten() {
@@ -174,7 +174,7 @@ fn the_table_has_no_circle_and_no_arrow_up() {
 }
 
 #[test]
-fn a_room_imports_only_what_the_table_allows() {
+fn rooms_import_only_rooms_allowed_by_the_table() {
     let rooms: BTreeMap<String, Room> = rooms().into_iter().map(|room| (room.name.clone(), room)).collect();
     let mut found = Vec::new();
     for file in files() {
@@ -185,7 +185,7 @@ fn a_room_imports_only_what_the_table_allows() {
                 found.push(format!("{}:{number}: `{}` imports `{wanted}`", file.path.display(), room.name));
             }
         }
-        // A room's own `mod.rs` could leave by `super` what it may not import by `crate`.
+        // `super::` in the `mod.rs` of a room would bypass the check of `crate::` paths.
         if file.path.iter().count() == 3 && file.path.ends_with("mod.rs") {
             found.extend(file.lines_with(&["super::"]));
         }
@@ -195,7 +195,7 @@ fn a_room_imports_only_what_the_table_allows() {
 }
 
 #[test]
-fn pure_rooms_know_no_clock_no_file_no_socket_and_do_not_wait() {
+fn pure_rooms_use_no_clock_file_socket_or_await() {
     let pure: Vec<String> = rooms().into_iter().filter(|room| room.pure).map(|room| room.name).collect();
     let files = files();
     let of_pure = files.iter().filter(|file| pure.contains(&file.room));
@@ -208,7 +208,7 @@ fn only_app_prints() {
     let files = files();
     let others = files.iter().filter(|file| file.room != "app");
     let found: Vec<String> = others.flat_map(|file| file.lines_with(&PRINTS)).collect();
-    assert_none(&found, "return text, or tell an observer");
+    assert_none(&found, "return text, or notify an observer");
 }
 
 #[test]
@@ -221,13 +221,13 @@ fn the_library_root_only_names_the_rooms() {
 }
 
 #[test]
-fn every_module_is_named_after_what_it_holds() {
+fn every_module_name_describes_its_content() {
     for file in files() {
         let parts = file.path.with_extension("");
         let empty = parts.iter().filter_map(|part| part.to_str()).find(|part| EMPTY_NAMES.contains(part));
         assert_eq!(empty, None, "{}", file.path.display());
     }
-    assert!(!Path::new("src/error.rs").exists(), "an error lives beside what raises it");
+    assert!(!Path::new("src/error.rs").exists(), "put an error type next to the code that raises it");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn lints_are_never_switched_off_without_a_reason() {
 }
 
 #[test]
-fn files_and_functions_stay_readable_in_one_go() {
+fn files_and_functions_stay_short() {
     let mut found = Vec::new();
     for file in files().iter().filter(|file| !is_test(&file.path)) {
         let length = file.text.lines().count();

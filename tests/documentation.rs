@@ -1,6 +1,6 @@
-//! What README and docs say is so: their plans load, their tables are the code's, their links lead somewhere.
+//! README and docs: their plans pass `check`, their tables equal the code, and their links exist.
 
-#![expect(clippy::unwrap_used, reason = "a page that cannot be read as it should be has failed")]
+#![expect(clippy::unwrap_used, reason = "a page that cannot be parsed has failed the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -15,21 +15,25 @@ use runner::{forecast, plan, slo};
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
-/// README, `docs` and whatever else is written for people.
+/// All Markdown pages: those of the root, `benches`, `reports`, and `docs` with its folders.
 fn pages() -> Vec<(PathBuf, String)> {
-    let mut folders: Vec<PathBuf> =
-        [".", "benches", "docs", "docs/decisions", "reports"].map(PathBuf::from).to_vec();
+    let mut folders: Vec<PathBuf> = [".", "benches", "docs", "reports", "tests"].map(PathBuf::from).to_vec();
     let mut pages = Vec::new();
     while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let marked = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-        pages.extend(marked.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())));
+        for path in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() && folder.starts_with("docs") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                pages.push((path, text));
+            }
+        }
     }
     assert!(pages.len() > 8, "the test looks at the wrong folders");
     pages
 }
 
-/// The fenced blocks of a page: what stands behind the fence, and what is inside.
+/// The fenced blocks of a page, each as info string and content.
 fn blocks(page: &str) -> Vec<(&str, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
@@ -42,9 +46,9 @@ fn blocks(page: &str) -> Vec<(&str, String)> {
     blocks
 }
 
-/// The files of a page, which find each other by their paths: a block ```` ```toml plans/name.toml ```` is that file, and
-/// so is one of CSV or JSON lines. A block ```` ```toml part ```` is a part of a plan, and ```` ```toml thresholds part ````
-/// one of what a plan is judged by: both are made whole.
+/// The files of a page by path. A block ```` ```toml plans/name.toml ```` is that file; blocks of CSV and JSON Lines
+/// work alike. A block ```` ```toml part ```` is a part of a plan, and ```` ```toml thresholds part ```` a part of a
+/// threshold file; both are completed to a whole plan.
 fn files_of(page: &str, text: &str) -> BTreeMap<PathBuf, String> {
     let mut files = BTreeMap::new();
     for (index, (info, inside)) in blocks(text).into_iter().enumerate() {
@@ -68,7 +72,7 @@ fn files_of(page: &str, text: &str) -> BTreeMap<PathBuf, String> {
     files
 }
 
-/// A TOML text as JSON; times do not matter here.
+/// A TOML text as JSON; values other than tables, arrays and strings become `null`.
 fn parsed(text: &str) -> Json {
     fn json(value: &DeValue<'_>) -> Json {
         match value {
@@ -87,14 +91,14 @@ fn keys(table: &Json) -> Vec<String> {
     table.as_object().into_iter().flat_map(|table| table.keys().cloned()).collect()
 }
 
-/// A whole plan of which the part is shown: all that a plan cannot do without is put around it.
+/// Completes a part to a whole plan by adding every required key that it lacks.
 fn completed(part: &str) -> String {
     let table = parsed(part);
     let has = |key: &str| table.get(key).is_some();
     let defined = keys(&table["users"]);
     let phases = table["phases"].as_array();
     let mut mixed: Vec<String> = phases.into_iter().flatten().flat_map(|phase| keys(&phase["mix"])).collect();
-    // What comes before the part is at the top of the plan; after it come tables.
+    // Top-level keys go before the part, tables after it.
     let (mut before, mut after) = (String::new(), String::new());
     for (key, text) in [
         ("name", "name = \"part\""),
@@ -121,7 +125,7 @@ fn completed(part: &str) -> String {
         let hosts = "target = \"local\"\nservice = { process = \"port 8008\" }";
         writeln!(after, "\n[monitor.hosts]\n{hosts}").unwrap();
     }
-    // A part that includes a file has its other classes from there.
+    // A part with `include` takes its other classes from the included file.
     let known = |class: &String| defined.contains(class) || has("include");
     mixed.sort_unstable();
     mixed.dedup();
@@ -135,7 +139,7 @@ fn completed(part: &str) -> String {
     format!("{before}{part}{after}")
 }
 
-/// A file that is not on the pages though they name it: objectives for a part that has a gate alone, and what is not text.
+/// The content of files that pages name but do not show: objectives for a part with only a gate, and files of no text.
 fn off_the_page(path: &Path) -> Option<&'static str> {
     match path.to_str()? {
         "thresholds/anything.toml" => {
@@ -148,14 +152,14 @@ fn off_the_page(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Everything that is wrong with a plan among these files, warnings too, as a user would see it.
+/// The rendered problems of a plan among these files, including warnings.
 fn shortcomings(plan: &Path, files: &BTreeMap<PathBuf, String>) -> String {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let read = |path: &Path| {
         let text = files.get(path).map(String::as_str).or_else(|| off_the_page(path));
         text.map(|text| text.as_bytes().to_vec()).ok_or_else(missing)
     };
-    // Variables have their defaults, so that pages show some; secrets have none.
+    // Other variables are unset, so pages must show defaults; secrets cannot have defaults.
     let environment =
         Environment { read: &read, variable: &|name| name.starts_with("KMS_").then(|| "s3cret".to_owned()) };
     let mut problems = Problems::default();
@@ -168,7 +172,7 @@ fn shortcomings(plan: &Path, files: &BTreeMap<PathBuf, String>) -> String {
 }
 
 #[test]
-fn every_plan_in_a_page_can_be_run_and_meets_its_thresholds_there() {
+fn every_plan_in_a_page_passes_check_with_its_thresholds() {
     let mut plans = 0;
     for (page, text) in pages() {
         let files = files_of(&page.display().to_string(), &text);
@@ -189,7 +193,7 @@ fn every_plan_in_a_page_can_be_run_and_meets_its_thresholds_there() {
 }
 
 #[test]
-fn a_part_is_completed_by_what_it_lacks_and_nothing_else() {
+fn a_partial_plan_is_completed_only_where_needed() {
     let whole = "name = \"a\"\ntarget.url = \"http://a.example\"\ngate.tier = \"none\"\n\
                  users.a.tasks = [{ request = \"GET /\" }]\n\
                  phases = [{ name = \"a\", duration = \"1s\", users = 1, mix = { a = 1 } }]\n";
@@ -205,7 +209,7 @@ fn a_part_is_completed_by_what_it_lacks_and_nothing_else() {
     }
 }
 
-/// The keys of every table that a schema has, as table and key.
+/// The table and key of every key of a schema.
 fn keys_of(schema: &Json) -> impl Iterator<Item = (String, String)> {
     let tables = schema["$defs"].as_object().unwrap().iter();
     tables.flat_map(|(table, of_table)| {
@@ -213,7 +217,7 @@ fn keys_of(schema: &Json) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Notes which keys of which tables a document has: `schema` is the part of `whole` that describes the value.
+/// Adds the keys of a document to `noted`, as table and key; `schema` is the part of `whole` that describes `value`.
 fn note(value: &Json, schema: &Json, whole: &Json, noted: &mut BTreeSet<(String, String)>) {
     let table = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")).unwrap_or_default();
     let schema = if table.is_empty() { schema } else { &whole["$defs"][table] };
@@ -239,8 +243,8 @@ fn note(value: &Json, schema: &Json, whole: &Json, noted: &mut BTreeSet<(String,
 }
 
 #[test]
-fn every_key_of_every_table_is_told_and_shown_in_an_example() {
-    let page = std::fs::read_to_string("docs/language.md").unwrap();
+fn every_key_is_documented_and_shown_in_an_example() {
+    let page = std::fs::read_to_string("docs/reference/language.md").unwrap();
     let schemas = ["plans/plan.schema.json", "plans/users.schema.json", "thresholds/thresholds.schema.json"];
     let [plan, users, thresholds] = schemas.map(|path| {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -262,20 +266,20 @@ fn every_key_of_every_table_is_told_and_shown_in_an_example() {
     let told: Vec<&str> =
         rows.flat_map(|cell| cell.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
     let untold: Vec<_> = all.iter().filter(|(_, key)| !told.contains(&key.as_str())).collect();
-    assert!(untold.is_empty(), "no row tells of {untold:?}");
+    assert!(untold.is_empty(), "no row has {untold:?}");
     let unseen: Vec<_> = all.iter().filter(|key| !shown.contains(key)).collect();
     assert!(unseen.is_empty(), "no example has {unseen:?}");
 }
 
 #[test]
-fn every_default_is_told_as_the_schema_has_it() {
-    let page = std::fs::read_to_string("docs/language.md").unwrap();
+fn documented_defaults_equal_those_of_the_schema() {
+    let page = std::fs::read_to_string("docs/reference/language.md").unwrap();
     let mut defaults = 0;
     for path in ["plans/plan.schema.json", "plans/users.schema.json", "thresholds/thresholds.schema.json"] {
         let schema: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         for (table, key) in keys_of(&schema) {
             let default = &schema["$defs"][&table]["properties"][&key]["default"];
-            // Of nothing at all the page tells in words what it means.
+            // The page describes defaults of zero in words.
             if default.is_null() || ["0s", "0%"].iter().any(|nothing| default == nothing) {
                 continue;
             }
@@ -289,13 +293,13 @@ fn every_default_is_told_as_the_schema_has_it() {
 }
 
 #[test]
-fn the_table_of_exit_codes_is_the_one_in_the_code() {
-    let page = std::fs::read_to_string("docs/exit-codes.md").unwrap();
-    let mut expected = String::from("| code | word | when |\n|---|---|---|\n");
+fn the_exit_code_table_equals_the_code() {
+    let page = std::fs::read_to_string("docs/reference/exit-codes.md").unwrap();
+    let mut expected = String::from("| Code | Word | When |\n|---|---|---|\n");
     for (_, code, word, meaning) in Ending::TABLE {
         writeln!(expected, "| {code} | {word} | {meaning} |").unwrap();
     }
-    assert!(page.contains(&expected), "docs/exit-codes.md should hold\n{expected}");
+    assert!(page.contains(&expected), "docs/reference/exit-codes.md should hold\n{expected}");
 }
 
 #[test]
@@ -312,12 +316,15 @@ fn the_readme_shows_every_exit_code() {
 }
 
 #[test]
-fn the_readme_shows_the_output_of_the_command_it_gives() {
+fn a_guide_shows_the_output_of_the_command_in_the_readme() {
     let readme = std::fs::read_to_string("README.md").unwrap();
-    let (_, rest) = readme.split_once("<!-- output: ").unwrap();
+    let guide = std::fs::read_to_string("docs/guides/reading-a-report.md").unwrap();
+    let (_, rest) = guide.split_once("<!-- output: ").unwrap();
     let (command, rest) = rest.split_once(" -->\n").unwrap();
     let (output, _) = rest.split_once("<!-- /output -->").unwrap();
-    assert!(blocks(&readme).contains(&("sh", format!("{command}\n"))), "{command}");
+    for page in [&readme, &guide] {
+        assert!(blocks(page).contains(&("sh", format!("{command}\n"))), "{command}");
+    }
     assert!(output.contains("verdict: rehearsed"), "{output}");
 }
 
@@ -336,18 +343,13 @@ fn every_link_to_a_file_leads_to_one() {
 }
 
 #[test]
-fn a_decision_fits_on_a_page_and_says_what_it_cost() {
+fn a_decision_fits_on_a_page_and_states_its_trade_offs() {
     let decisions =
         pages().into_iter().filter(|(page, _)| page.parent() == Some(Path::new("docs/decisions")));
     let mut numbers = Vec::new();
     for (page, text) in decisions {
         let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-        assert_eq!(
-            headings,
-            ["Problem", "What others do", "Decision", "What we gave up"],
-            "{}",
-            page.display()
-        );
+        assert_eq!(headings, ["Problem", "Prior art", "Decision", "Trade-offs"], "{}", page.display());
         assert!(text.split_whitespace().count() <= 450, "{} is longer than a page", page.display());
         let name = page.file_name().unwrap().to_str().unwrap();
         let number: usize = name[..4].parse().unwrap();
@@ -358,7 +360,7 @@ fn a_decision_fits_on_a_page_and_says_what_it_cost() {
     assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
 }
 
-/// A table as it is written when every cell is a text.
+/// A Markdown table.
 fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let titles: Vec<String> = header.iter().map(|&title| title.to_owned()).collect();
@@ -367,8 +369,8 @@ fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 #[test]
-fn metrics_and_who_gives_them_are_told_as_the_code_has_them() {
-    let page = "docs/resources.md";
+fn the_metric_tables_equal_the_code() {
+    let page = "docs/reference/resources.md";
     let mut text = std::fs::read_to_string(page).unwrap();
     let parts = DeviceFilter::default;
     let endpoint =
@@ -392,8 +394,8 @@ fn metrics_and_who_gives_them_are_told_as_the_code_has_them() {
         std::iter::once(format!("`{word}`")).chain(provides).collect()
     });
     let tables = [
-        table(&["metric", "unit", "what it is"], metrics),
-        table(&["metric", "this machine, node_exporter", "process", "control group"], given),
+        table(&["Metric", "Unit", "Definition"], metrics),
+        table(&["Metric", "This machine, node_exporter", "Process", "Control group"], given),
     ];
     for right in tables {
         let header = right.lines().next().unwrap();
@@ -403,7 +405,7 @@ fn metrics_and_who_gives_them_are_told_as_the_code_has_them() {
             text.replace_range(start..end, &right);
             std::fs::write(page, &text).unwrap();
         } else {
-            assert_eq!(text[start..end], right, "UPDATE_EXPECTED=1 writes it anew");
+            assert_eq!(text[start..end], right, "run with UPDATE_EXPECTED=1 to update it");
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Every folder of `tests/readings` holds what a host told at two moments, and what was used between them.
+//! Every folder of `tests/readings` holds two snapshots of a host, and the reading expected from their difference.
 //!
-//! `what.txt` says in its first line what is shown, and in the others what is looked at: `process 12`, `port 8080`,
-//! `cgroup a/b`,
-//! `disks vda sdb`, `mounts /var`; else it is the machine. `before` and `after` are folders that look like a machine's
-//! root, or texts of a node_exporter. `UPDATE_EXPECTED=1` writes the answers anew.
+//! The first line of `what.txt` describes the case. Further lines select the source: `process 12`, `port 8080`,
+//! `pid_file kms.pid`, `cgroup a/b`; or devices of the machine: `disks vda sdb`, `mounts /var`. `before` and `after`
+//! are folders in the shape of a root file system, or texts of a node_exporter. `UPDATE_EXPECTED=1` updates readings.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be read or written ends the test")]
+#![expect(clippy::unwrap_used, reason = "a file that cannot be read or written has failed the test")]
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -34,7 +33,7 @@ fn source(description: &str) -> Source {
             ["cgroup", path] => return Source::Cgroup(path.to_owned()),
             ["disks", ref names @ ..] => parts.disks = owned(names),
             ["mounts", ref points @ ..] => parts.mounts = owned(points),
-            _ => panic!("`{line}` is nothing that can be looked at"),
+            _ => panic!("`{line}` is not a source"),
         }
     }
     Source::Local(parts)
@@ -44,7 +43,7 @@ fn snapshot(case: &Path, when: &str, source: &Source) -> Result<Snapshot, String
     let text = case.join(format!("{when}.prom"));
     if let (Source::Local(parts), Ok(text)) = (source, std::fs::read_to_string(text)) {
         let snapshot = exporter::machine(&text, 0.0)?.snapshot(parts);
-        // What is kept tells no other time: a folder's is its uptime too.
+        // A saved text has no other clock than the uptime, as a folder does.
         return Ok(Snapshot { observed_at: snapshot.incarnation.age.unwrap_or(snapshot.at), ..snapshot });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -54,7 +53,7 @@ fn snapshot(case: &Path, when: &str, source: &Source) -> Result<Snapshot, String
 
 fn summary(covered_s: f64, values: &Values) -> String {
     let counter_reset = match values.counter_reset {
-        Some(CounterReset::Restart) => ", anew",
+        Some(CounterReset::Restart) => ", restarted",
         Some(CounterReset::OtherHost) => ", another host",
         None => "",
     };

@@ -1,4 +1,4 @@
-"""When requests are sent, and whether the times that are reported are the true ones."""
+"""Accuracy: when requests are sent, and whether reported times are the true ones."""
 
 import json
 import time
@@ -8,19 +8,19 @@ from .processes import Server
 
 RATES = [1000, 5000, 20_000]
 DELAY_MS = 5.0
-# A second of every five: of arrivals at a constant rate a fifth fall into it, and wait for what is left of it. So a
-# share q of them, at most a fifth, wait longer than 1 − 5 q seconds.
+# The server stalls in one second of every five. A fifth of the arrivals at a constant rate fall into it and wait for
+# its end. So a share q of all arrivals, at most a fifth, wait longer than 1 − 5 q seconds.
 STALL_MS = {"p90": 500.0, "p99": 950.0}
 STALL_EVERY_S = 5
 
 
 def report():
-    """Of the run before."""
+    """The report of the last run."""
     return json.loads((places.CACHE / "runs" / "latest" / "report.json").read_text())
 
 
 def oha_times(output):
-    """What oha reports, in milliseconds."""
+    """The percentiles that oha reports, in milliseconds."""
     found = json.loads(output.read_text())["latencyPercentiles"]
     return {name: 1000 * found[name] for name in ("p50", "p90", "p99")}
 
@@ -40,7 +40,7 @@ def lag_once(name, rate, seconds, binary):
     with Server("--lag", str(rate)) as server:
         with at_rate(name, "arrivals", server.url, rate, seconds, binary) as running:
             server.await_count(1)
-            # Processes that have ended have no processor time any more, so it is looked up before.
+            # The processor time of a process is lost when it ends, so it is read before.
             cpu, count, began = running.cpu_s(), server.count(), time.monotonic()
             time.sleep(max(seconds - 2, 1))
             cpu, count, took = running.cpu_s() - cpu, server.count() - count, time.monotonic() - began
@@ -73,7 +73,7 @@ def times_once(name, plan, server_options, seconds, binary):
 
 
 def measure_truth(options, missing):
-    """oha is given the same, with its correction for what a stall holds back."""
+    """Compares reported times with known ones. oha runs with its correction for coordinated omission."""
     names, left_out = tools.available(["runner", "oha"], missing)
     stalled_s = STALL_EVERY_S * max(round(options.seconds * 4 / STALL_EVERY_S), 1)
     rows = []

@@ -1,4 +1,4 @@
-"""Whether memory grows with the number of requests, and how soon the runner begins."""
+"""Footprint of the runner: memory over time, start-up time and build time."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def measure_memory(options, _missing):
 
 
 def check_ms(binary):
-    """How long a check of the plan of a day takes."""
+    """The time of `runner check plans/daily.toml`, in ms."""
     began = time.monotonic()
     subprocess.run(
         ["taskset", "-c", str(cores()[1]), str(binary), "check", "plans/daily.toml"],
@@ -41,7 +41,7 @@ def check_ms(binary):
 
 
 def first_request_ms(binary):
-    """From the start of the process to the first bytes of its first request, at a socket of our own."""
+    """The time from the start of the process to the first byte of its first request, in ms."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         command = [
@@ -51,7 +51,7 @@ def first_request_ms(binary):
         began = time.monotonic()
         with Generator("start", command):
             while True:
-                # A connection without a request is the look whether anybody is there.
+                # A connection without a request is the readiness check.
                 connection, _ = listener.accept()
                 with connection:
                     connection.settimeout(10)
@@ -71,7 +71,7 @@ def measure_start(options, _missing):
 
 
 def measure_build(_options, _missing):
-    """Builds from nothing, with all cores: the default release profile, and the one that is published."""
+    """Clean builds with all cores: the default release profile, and the profile of published binaries."""
     target = places.TARGETS / "clean"
     built = {}
     for profile in ("release", "dist"):

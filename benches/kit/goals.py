@@ -1,4 +1,4 @@
-"""What is to be reached, with every feature on: at least, and as an ambition."""
+"""Goals of the benchmark, with every feature on: a minimum and an ambition per figure."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ def waiting(sections, key):
 
 
 def lag(sections, key):
-    """The worse of 1000 and 5000 a second."""
+    """The worst value at rates up to 5000/s."""
     rows = sections.get("lag", {}).get("data", {}).get("rows", [])
     found = [row["own_us"][key] for row in rows if row["tool"] == "runner" and row["rate"] <= 5000]
     return max(found, default=None)
@@ -45,7 +45,7 @@ def instructions(sections):
 
 
 def growth(sections):
-    """Of memory between the two moments, in percent."""
+    """The growth of memory between the two readings, in percent."""
     seen = sections.get("memory", {}).get("data", {}).get("seen")
     return seen and 100 * (seen[1]["rss_kib"] / seen[0]["rss_kib"] - 1)
 
@@ -72,7 +72,7 @@ def goals(sections):
         Goal("send lag p99 at 1000 to 5000/s, µs", 500, 400, less, lag(sections, "p99")),
         Goal("server of 5 ms: p50 off by, ms", 0.2, 0.1, less, truth(sections, "delay")),
         Goal("server that stalls: p90 or p99 off by, %", 3, 2, less, truth(sections, "stall")),
-        # What an allocator rounds up is not growth.
+        # The limits allow for the rounding of the allocator.
         Goal("growth of memory in saturation, %", 2, 1, less, growth(sections)),
         Goal("`check` of the plan of a day, ms", 50, 20, less, start(sections, "check_ms")),
         Goal("start to first request, ms", 50, 20, less, start(sections, "first_request_ms")),

@@ -1,4 +1,4 @@
-"""Installs and builds what is measured. What cannot be had is named with the reason, and left out."""
+"""Installs and builds the tools to measure. The results leave out a tool that is not available, and name the reason."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import subprocess
 from . import places
 
 OHA_VERSION = "1.16.0"
-# What a comparison would be good for, and why there is none.
+# Peers that cannot be compared, with the reason.
 NOT_TO_BE_HAD = {
     "k6": "not in the registries that the benchmark installs from",
     "vegeta, wrk2": "not in Debian 12",
@@ -16,7 +16,7 @@ NOT_TO_BE_HAD = {
 
 
 def told(command, **options):
-    """Runs it, and raises with the end of what it printed where it fails."""
+    """Runs a command and returns its output. Raises with the last line of the output if it fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     if done.returncode != 0:
         last = done.stdout.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
@@ -35,7 +35,7 @@ def from_debian(package):
     if shutil.which(package):
         return
     if not shutil.which("apt-get"):
-        raise RuntimeError("it is installed from Debian's packages, and there is no apt-get")
+        raise RuntimeError("it is a Debian package, and there is no apt-get")
     as_root = [] if os.geteuid() == 0 else ["sudo"]
     told([*as_root, "apt-get", "update", "-q"])
     told([*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y",
@@ -71,7 +71,8 @@ PEERS = {
 
 
 def install(wanted, runner):
-    """Builds what there is no benchmark without, then the peers. Returns what is missing, with the reason."""
+    """Builds the responder, and the runner unless a binary is given; then installs the peers. Returns the missing peers
+    with the reason."""
     places.CACHE.mkdir(exist_ok=True)
     build(places.BENCHES / "responder" / "Cargo.toml", places.TARGETS / "responder")
     if runner is None:
@@ -86,7 +87,7 @@ def install(wanted, runner):
 
 
 def checkout():
-    """The commit that the runner was built from, and whether its sources were changed since."""
+    """The commit from which the runner was built, and whether its sources have changes."""
     def git(*words):
         return subprocess.run(["git", "-C", str(places.ROOT), *words], capture_output=True, text=True).stdout.strip()
 
@@ -95,7 +96,7 @@ def checkout():
 
 
 def versions(runner, given):
-    """Of whatever is installed."""
+    """The versions of the installed tools."""
     def first(command, pattern):
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)

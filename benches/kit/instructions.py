@@ -1,4 +1,4 @@
-"""User instructions per request, by callgrind: unlike times they do not depend on what else the machine does."""
+"""User instructions per request, by callgrind. Unlike times, they do not depend on other load of the machine."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ COUNTS = places.CACHE / "callgrind.out"
 
 
 def counted(load, seconds, binary):
-    """Instructions and requests of a run of that length."""
+    """The instructions and requests of a run of this length."""
     with Server() as server:
         running = tools.runner(binary, load, server.url, seconds, "--workers", "1")
         running.command[:0] = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={COUNTS}"]
@@ -22,7 +22,7 @@ def counted(load, seconds, binary):
 
 
 def profile():
-    """The most expensive functions of the last run."""
+    """Writes the most expensive functions of the last run to `PROFILE`."""
     done = subprocess.run(
         ["callgrind_annotate", "--auto=no", "--threshold=95", str(COUNTS)], capture_output=True, text=True, check=False,
     )
@@ -30,8 +30,8 @@ def profile():
 
 
 def measure(options, missing):
-    """The difference of two runs, by which what happens once, at the start and the end, is left out. What happens once
-    a second is in it, and more so than without valgrind, under which a second has far fewer requests."""
+    """Instructions per request by the difference of two runs, which excludes the start and the end of a run. Work done
+    once a second is included, and weighs more than without valgrind, under which a second has far fewer requests."""
     if "valgrind" in missing:
         return {"loads": {}, "left_out": {"valgrind": missing["valgrind"]}}
     short, long = options.counted

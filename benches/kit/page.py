@@ -8,13 +8,13 @@ from .goals import goals, ratio, reached
 from .install import NOT_TO_BE_HAD
 from .tools import NAMES
 
-# The goals whose figures the README tells.
+# The goals whose figures are in the README.
 FACTS = ("user instructions", "KiB per", "send lag", "server of 5 ms")
 README_BEGIN, README_END = "<!-- speed -->", "<!-- /speed -->"
 
 
 def number(value):
-    """Three digits that count, and none behind the point where there are more before it."""
+    """Formats with three significant digits, or as an integer from 100 on."""
     if value is None:
         return "–"
     if abs(value) >= 100:
@@ -149,7 +149,7 @@ def goal_table(sections):
 
 
 def compact(sections):
-    """What a reader of the README wants to know."""
+    """The short version for the README."""
     def against(peer):
         found = [ratio(sections, load, peer) for load in ("get", "post")]
         return [NAMES[peer][0], *map(number, found)] if any(found) else None
@@ -168,24 +168,24 @@ def compact(sections):
         parts.append("\n".join(facts) + "\n")
     if sections:
         date = max(section["date"] for section in sections.values())
-        parts.append(f"Measured {date} by `just bench`; all of it: [benches/results.md](benches/results.md).\n")
+        parts.append(f"Measured {date} by `just bench`; all results: [benches/results.md](benches/results.md).\n")
     return "\n".join(parts)
 
 
 def body(rendered, data):
-    """What was measured by an older version may lack something."""
+    """Renders a section. Data of an older version of `benches/run` may lack fields."""
     try:
         return rendered(data)
     except (KeyError, TypeError):
-        return "Measured by an older version of `benches/run`: to be measured anew.\n"
+        return "Measured by an older version of `benches/run`: measure this section again.\n"
 
 
 def page(sections):
     absent = "; ".join(f"{tool} ({why})" for tool, why in NOT_TO_BE_HAD.items())
     parts = [
-        "# Results\n\nWritten by `benches/run`; what is measured and how: [README](README.md). "
-        f"Not there for comparison: {absent}.\n",
-        "## What was to be reached\n\n" + goal_table(sections),
+        "# Results\n\nWritten by `benches/run`; for the method see the [README](README.md). "
+        f"Not available for comparison: {absent}.\n",
+        "## Goals\n\n" + goal_table(sections),
     ]
     for name, (title, rendered) in SECTIONS.items():
         if name not in sections:

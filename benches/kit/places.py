@@ -1,4 +1,4 @@
-"""Where things are."""
+"""Paths of the benchmark."""
 
 import os
 from pathlib import Path

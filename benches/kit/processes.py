@@ -1,4 +1,4 @@
-"""The server on one core, a load generator on another, and what they used."""
+"""Runs the server on one core and a load generator on another, and measures their resource usage."""
 
 import os
 import shutil
@@ -10,12 +10,12 @@ from pathlib import Path
 from . import places
 
 TICKS = os.sysconf("SC_CLK_TCK")
-# A generator that has not sent anything by then never will.
+# The longest time to wait for requests of a generator.
 PATIENCE_S = 60
 
 
 def cores():
-    """One for the server, another for the generator."""
+    """Returns a core for the server and another for the generator."""
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
         raise SystemExit("two cores are needed: one for the server, one for the load generator")
@@ -33,7 +33,7 @@ def stop(process):
 
 
 class Server:
-    """The responder, for as long as the block lasts."""
+    """The responder; runs until the end of the `with` block."""
 
     def __init__(self, *options):
         self.options = options
@@ -55,7 +55,7 @@ class Server:
         return int(self.ask("/count"))
 
     def await_count(self, least):
-        """Waits until so many requests were served."""
+        """Waits until this number of requests has been served."""
         deadline = time.monotonic() + PATIENCE_S
         while (count := self.count()) < least:
             if time.monotonic() > deadline:
@@ -64,7 +64,7 @@ class Server:
 
 
 class Generator:
-    """A load generator on its core, for as long as the block lasts; what it prints goes to a log."""
+    """A load generator on its core; runs until the end of the `with` block. Its output goes to a log."""
 
     def __init__(self, name, command, environment=None):
         self.name, self.command = name, command
@@ -90,11 +90,11 @@ class Generator:
         stop(self.process)
 
     def wait(self):
-        """Until it is done by itself. What it says goes wrong is not looked at: a gate is meant to say so."""
+        """Waits for its end and returns its exit code. A failure is no error here, because a gate may fail."""
         return self.process.wait(timeout=600)
 
     def tree(self):
-        """Its process and all that came from it, itself first."""
+        """Its process tree, the process itself first."""
         children = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -108,7 +108,7 @@ class Generator:
         return found
 
     def cpu_s(self):
-        """Seconds of processor time that its processes have used, in the system's part too."""
+        """Processor time of its process tree in seconds, user and system."""
         total = 0
         for pid in self.tree():
             try:
@@ -119,7 +119,7 @@ class Generator:
         return total / TICKS
 
     def memory_kib(self, key="VmRSS"):
-        """What its processes have of memory now; with `VmHWM` the most they had."""
+        """The resident memory of its process tree in KiB; with `VmHWM` the peak."""
         total = 0
         for pid in self.tree():
             try:
@@ -131,7 +131,7 @@ class Generator:
 
 
 def runs_folder():
-    """Where the runner leaves its reports; emptied first."""
+    """Returns the folder for the reports of the runner, after removing its content."""
     folder = places.CACHE / "runs"
     shutil.rmtree(folder, ignore_errors=True)
     return folder

@@ -1,4 +1,4 @@
-"""GET and POST as fast as 64 users without a wait are answered: who gets most out of one core."""
+"""Saturation: the throughput of GET and POST with 64 users without a wait, on one core."""
 
 import time
 from statistics import median
@@ -14,9 +14,9 @@ SETTLED_S = 1
 
 
 def once(name, load, seconds, binary):
-    """From a second after its first request on, so that how a tool starts does not matter."""
+    """Measures from `SETTLED_S` after the first request on, so that the start of a tool does not count."""
     with Server() as server:
-        # More than is needed: it is stopped once it was measured.
+        # Longer than needed; the generator is stopped after the measurement.
         generator = tools.saturating(name, load, server.url, seconds + SETTLED_S + 5, binary)
         with generator:
             server.await_count(1)
@@ -31,12 +31,12 @@ def once(name, load, seconds, binary):
 
 
 def measure(load, options, missing):
-    """All tools in turn, several rounds; a ratio is of two runs of the same round."""
+    """Runs all tools in turn for several rounds. A ratio compares two runs of the same round."""
     names, left_out = tools.available(ORDER[load], missing)
     rounds = []
     for number in range(options.rounds):
         print(f"{load}: round {number + 1} of {options.rounds}", flush=True)
-        # Each round begins with another tool, so that none always follows the same one.
+        # Each round starts with another tool, to vary the order.
         turn = names[number % len(names):] + names[:number % len(names)]
         rounds.append({})
         for name in turn:

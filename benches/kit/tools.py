@@ -1,4 +1,4 @@
-"""How each load generator is told to send a load."""
+"""The command line of each load generator."""
 
 import random
 
@@ -7,7 +7,7 @@ from .processes import Generator, runs_folder
 
 USERS = 64
 WORDS = ["printer", "password", "backup", "login", "sound", "network", "screen", "mail"]
-# As the tables call them, and what must be installed.
+# Names in the tables, and the program that must be installed.
 NAMES = {
     "runner": ("runner", None),
     "wrk": ("wrk", "wrk"),
@@ -20,7 +20,7 @@ NAMES = {
 
 
 def runner(binary, plan, url, seconds, *options):
-    """A plan of the benchmark's own. Its report is at `processes.runs_folder()`."""
+    """Runs a plan of `benches/plans`. Its report is in `processes.runs_folder()`."""
     return Generator("runner", [
         binary, places.PLANS / f"{plan}.toml", "--target", url, "--quiet", "--out", runs_folder(),
         "--set", f"phases.load.duration={seconds}s", *options,
@@ -73,7 +73,7 @@ def saturating(name, load, url, seconds, binary):
 
 
 def bodies():
-    """Bodies with three values drawn anew, one a line."""
+    """Returns a file of bodies with three random values, one per line."""
     path = places.CACHE / "bodies.txt"
     if not path.exists():
         drawn = random.Random(1)
@@ -85,7 +85,7 @@ def bodies():
 
 
 def available(names, missing):
-    """Those that can be measured, and why the others cannot."""
+    """Returns the tools that can be measured, and the reasons for the others."""
     needed = {name: NAMES[name][1] for name in names}
     left_out = {NAMES[name][0]: missing[need] for name, need in needed.items() if need in missing}
     return [name for name in names if needed[name] not in missing], left_out

@@ -1,4 +1,4 @@
-"""Many users who are connected and wait 30 to 40 seconds between two requests: what they cost."""
+"""The cost of many connected users who wait 30 to 40 seconds between two requests."""
 
 import time
 
@@ -8,7 +8,7 @@ from .processes import Server
 USERS = 10_000
 MOST_USERS = 18_000
 PER_SECOND = 1000
-# After the last user's first request, for what the ramp has left behind.
+# Time after the last user's first request, for the end of the ramp's work.
 SETTLED_S = 2
 
 
@@ -27,8 +27,8 @@ def once(name, users, watched, binary):
         server.await_count(users)
         time.sleep(SETTLED_S)
         memory = running.memory_kib()
-        # For the first half a minute nobody has anything to do. With half of the users back, a mean wait from here on
-        # has as many requests as there are users.
+        # In the first 30 s after the ramp all users wait. Once half of them have sent their second request, each
+        # following mean wait has as many requests as there are users.
         server.await_count(users + users // 2)
         cpu, count, began = running.cpu_s(), server.count(), time.monotonic()
         time.sleep(watched)

@@ -1,4 +1,4 @@
-"""The side-by-side benchmark's load, as users of the load tester Locust; which of them is named on its command line."""
+"""The load of the side-by-side benchmark as Locust users; the command line names the class to run."""
 
 import random
 
@@ -12,7 +12,7 @@ def get(user):
 
 
 def post(user):
-    """A body with three values drawn anew, as in `plans/post.toml`."""
+    """Posts a body with three random values, as `plans/post.toml` does."""
     body = {"query": random.choice(WORDS), "top_k": random.randint(5, 15), "number": random.randint(0, 999_999)}
     user.client.post("/search", json=body)
 

@@ -1,3 +1,5 @@
+//! The command line: one clap struct per command and the options that commands share.
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,9 +9,13 @@ use crate::app::stand_in::StandInArgs;
 use crate::session::Failpoint;
 use crate::units::TimeSpan;
 
-/// Runs a load test plan and judges it: the exit code is the verdict.
+const EXIT_CODES: &str = "\
+Exit codes: 0 passed or rehearsed, 1 breached, 2 refused, 3 inconclusive, 4 invalid (load generator too slow), \
+5 target unavailable, 70 internal error, 74 report not written, 130 or 143 interrupted";
+
+/// Run a load test plan and judge it; the exit code is the verdict
 #[derive(Debug, Parser)]
-#[command(version, about, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -19,54 +25,54 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Look for mistakes in a plan and say what a run of it would be; nothing is sent
+    /// Check a plan and forecast its run, without sending a request
     Check(CheckArgs),
-    /// Perform each task of a plan once and show what is sent and received
+    /// Perform each task of a plan once and print the requests and responses
     Try(TryArgs),
-    /// Print the JSON Schema of plans, of the files with users that they include, or of thresholds
+    /// Print the JSON Schema of plans, included user files or threshold files
     Schema(SchemaArgs),
-    /// Look at this machine again and again, until interrupted: show it, keep it in a file, serve it as a node_exporter does
+    /// Sample this machine's resource usage; print it, record it, or serve it in node_exporter format
     Monitor(MonitorArgs),
-    /// The built-in target
+    /// Serve the built-in target, a small case-search service, until interrupted
     StandIn(StandInArgs),
 }
 
-/// What is said about the plan itself.
+/// The plan, the options that override its values, and the output format.
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
-    /// The plan, such as `plans/daily.toml`
+    /// Plan file, such as `plans/daily.toml`
     #[arg(value_name = "PLAN", required = true)]
     plan: Option<PathBuf>,
-    /// Send the load here instead of where the plan says
+    /// Target URL; overrides the plan's
     #[arg(long, value_name = "URL", conflicts_with = "stand_in")]
     pub(super) target: Option<String>,
-    /// Send the load to the built-in target, started for this run on a free local port
+    /// Use the built-in target, on a free local port, instead of the plan's
     #[arg(long)]
     pub(super) stand_in: bool,
-    /// Only this phase; may be repeated
+    /// Phase to include, all by default; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(super) phase: Vec<String>,
-    /// Change one value of the plan, such as `phases.peak.duration=30s`; may be repeated
+    /// Override one value of the plan, such as `phases.peak.duration=30s`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// What chance depends on, instead of the plan's
+    /// Random seed; overrides the plan's
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// The tier at which objectives are judged, instead of the plan's
+    /// Tier that decides: `target` is the strictest, `maximum` the loosest, `none` only reports; overrides the plan's
     #[arg(long, value_name = "TIER")]
     pub(super) gate: Option<GateArg>,
-    /// What goes to stdout
+    /// Format of the standard output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
-    /// Let the plan name files outside of the parent of its folder
+    /// Allow the plan to use files outside the parent of its folder
     #[arg(long)]
     pub(super) allow_outside: bool,
 }
 
 impl PlanArgs {
-    /// The plan's path; the command line requires it.
+    /// The plan's path. It is optional in the struct only because a subcommand replaces it at the top level.
     pub(super) fn plan(&self) -> &std::path::Path {
-        self.plan.as_deref().expect("the argument is required")
+        self.plan.as_deref().expect("clap requires the plan argument")
     }
 }
 
@@ -74,7 +80,7 @@ impl PlanArgs {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) plan: PlanArgs,
-    /// Show every value that is in effect and where it comes from
+    /// Print every effective value and its source
     #[arg(long)]
     pub(super) explain: bool,
 }
@@ -83,25 +89,25 @@ pub(super) struct CheckArgs {
 pub(super) struct TryArgs {
     #[command(flatten)]
     pub(super) plan: PlanArgs,
-    /// Only the tasks with this operation
+    /// Operation whose tasks are tried; all by default
     #[arg(long, value_name = "NAME")]
     pub(super) operation: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// Of which files
+    /// Kind of file that the schema describes
     #[arg(value_name = "KIND")]
     pub(super) kind: SchemaKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum SchemaKind {
-    /// Files such as `plans/daily.toml`
+    /// Plans, such as `plans/daily.toml`
     Plan,
-    /// Files that plans include, such as `plans/users/steady.toml`
+    /// User files that plans include, such as `plans/users/steady.toml`
     Users,
-    /// Files such as `thresholds/response-time.toml`
+    /// Threshold files, such as `thresholds/response-time.toml`
     Thresholds,
 }
 
@@ -109,28 +115,28 @@ pub(super) enum SchemaKind {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) plan: PlanArgs,
-    /// Go through all phases in this time, each for an equal part of it, with the plan's own load
+    /// Rehearse: run all phases in this time in total, each for an equal share, with the plan's own load
     #[arg(long, value_name = "TIME")]
     pub(super) rehearse: Option<TimeSpan>,
-    /// Where run folders are made
+    /// Folder in which the folder of the run is created
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub(super) out: PathBuf,
-    /// Threads that send; one per core by default
+    /// Number of sending threads; one per core by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) workers: Option<u16>,
-    /// Write a JSON line per request to this file
+    /// Write one JSON line per request to this file
     #[arg(long, value_name = "FILE")]
     pub(super) log_requests: Option<PathBuf>,
-    /// The most lines of `--log-requests`
+    /// Maximum number of lines in the `--log-requests` file
     #[arg(long, value_name = "N", default_value_t = 100_000, requires = "log_requests")]
     pub(super) log_limit: usize,
-    /// No progress and no notices
+    /// Suppress progress and notices
     #[arg(long, short, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Tell of every connection that opens or fails and every user that leaves
+    /// Report every connection that opens or fails and every user that leaves
     #[arg(long, short)]
     pub(super) verbose: bool,
-    /// Show what comes of a fault of the runner
+    /// Inject a fault into the runner to test how it is reported
     #[arg(long, hide = true)]
     pub(super) failpoint: Option<FailpointArg>,
 }

@@ -1,4 +1,4 @@
-//! Whether the machine has the room that a run needs: what it is estimated to need beside what is free.
+//! Headroom: the estimated disk space and memory of a run, compared with the free amounts.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use crate::app::load::ReadyPlan;
 use crate::forecast::{Needs, needs};
 use crate::units::Size;
 
-/// What a run needs, and what this machine has.
+/// The needs of a run and the free resources of this machine, in bytes.
 pub(super) struct Headroom {
     needs: Needs,
-    /// Where its files go.
+    /// The folder for the files of the run.
     folder: PathBuf,
-    /// Bytes that are free there; `None` where nobody says.
+    /// Free bytes on the file system of `folder`; `None` if unknown.
     free: Option<u64>,
-    /// Bytes of memory that are available; `None` where nobody says.
+    /// Available bytes of memory; `None` if unknown.
     available: Option<u64>,
 }
 
 impl Headroom {
-    /// For a run with so many workers that writes to a folder, with a log of at most so many requests.
+    /// Estimates a run that writes to `folder` and logs at most `log_limit` requests.
     pub(super) fn of(ready: &ReadyPlan, workers: u16, folder: &Path, log_limit: usize) -> Self {
         let phases =
             ready.phases.iter().map(|id| (&ready.plan.phases[id.index()], &ready.forecasts[id.index()]));
@@ -32,13 +32,15 @@ impl Headroom {
         }
     }
 
-    /// What it comes to, in a line.
+    /// One line with the needs and the free amounts.
     pub(super) fn summary(&self) -> String {
         let there = |there: Option<u64>, word: &str| {
             there.map_or(String::new(), |there| format!(" ({} {word})", size(there as f64)))
         };
-        let disk =
-            self.needs.disk.map_or("some disk".to_owned(), |disk| format!("about {} of disk", size(disk)));
+        let disk = self
+            .needs
+            .disk
+            .map_or("an unknown amount of disk".to_owned(), |disk| format!("about {} of disk", size(disk)));
         format!(
             "needs {disk}{} and {} of memory{}\n",
             there(self.free, "free"),
@@ -47,7 +49,7 @@ impl Headroom {
         )
     }
 
-    /// Where it is not enough, in words.
+    /// One message for each resource that is too small.
     pub(super) fn shortages(&self) -> Vec<String> {
         let short = |needed: Option<f64>, there: Option<u64>| {
             needed.zip(there).filter(|(needed, there)| *needed > *there as f64)
@@ -55,32 +57,32 @@ impl Headroom {
         let disk = short(self.needs.disk, self.free).map(|(needed, there)| {
             let folder = self.folder.display();
             format!(
-                "about {} of disk are needed in `{folder}`, and {} are free",
+                "the run needs about {} of disk in `{folder}`, but {} is free",
                 size(needed),
                 size(there as f64)
             )
         });
         let memory = short(Some(self.needs.memory), self.available).map(|(needed, there)| {
-            format!("about {} of memory are needed, and {} are available", size(needed), size(there as f64))
+            format!("the run needs about {} of memory, but {} is available", size(needed), size(there as f64))
         });
         disk.into_iter().chain(memory).collect()
     }
 
-    /// The disk for programs, in bytes.
+    /// The `disk` object of `check --format json`.
     pub(super) fn disk_json(&self) -> Value {
         let needed = self.needs.disk.map(|bytes| bytes.round() as u64);
         let folder = self.folder.display().to_string();
         json!({ "folder": folder, "needed_bytes": needed, "free_bytes": self.free })
     }
 
-    /// The memory for programs, in bytes.
+    /// The `memory` object of `check --format json`.
     pub(super) fn memory_json(&self) -> Value {
         let needed = self.needs.memory.round() as u64;
         json!({ "needed_bytes": needed, "available_bytes": self.available })
     }
 }
 
-/// In two digits: more would promise more than an estimate keeps.
+/// A size with two significant digits, because the needs are estimates.
 fn size(bytes: f64) -> String {
     let unit = [30, 20, 10, 0].map(|power| f64::from(1 << power)).into_iter().find(|unit| bytes >= *unit);
     let unit = unit.unwrap_or(1.0);
@@ -89,7 +91,7 @@ fn size(bytes: f64) -> String {
     Size::of_bytes(((value / step).round() * step * unit).round() as u64).to_string()
 }
 
-/// The bytes free where a folder is or will be.
+/// Free bytes on the file system of a folder or, until it exists, of its nearest existing ancestor.
 fn free_disk(folder: &Path) -> Option<u64> {
     let here = Path::new(".");
     let there = folder.ancestors().map(|path| if path == Path::new("") { here } else { path });
@@ -97,7 +99,7 @@ fn free_disk(folder: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// The bytes that the machine, or the container around this process, has left.
+/// Available memory in bytes: of the machine, or of the container around this process if that is less.
 fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -121,21 +123,21 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_yet_has_the_room_of_what_is() {
+    fn a_missing_folder_has_the_free_disk_of_its_ancestor() {
         assert_eq!(free_disk(Path::new("not/there/yet")).is_some(), free_disk(Path::new(".")).is_some());
         assert!(free_disk(Path::new(".")).is_some());
     }
 
     #[test]
-    fn shortages_name_what_is_needed_and_free() {
+    fn shortages_name_the_needed_and_the_free_amount() {
         let needs = Needs { disk: Some(5e9), memory: 3e9 };
         let headroom =
             Headroom { needs, folder: "reports".into(), free: Some(1 << 30), available: Some(1 << 30) };
         assert_eq!(
             headroom.shortages(),
             [
-                "about 4.7GiB of disk are needed in `reports`, and 1GiB are free",
-                "about 2.8GiB of memory are needed, and 1GiB are available",
+                "the run needs about 4.7GiB of disk in `reports`, but 1GiB is free",
+                "the run needs about 2.8GiB of memory, but 1GiB is available",
             ]
         );
         assert!(Headroom { free: None, available: Some(4 << 30), ..headroom }.shortages().is_empty());

@@ -1,4 +1,4 @@
-//! The hosts that a run looks at: whether they can be those that are meant, and those that the run itself adds.
+//! The monitored hosts of a run: checks of their sources, replacement for the stand-in, and hosts that the run adds.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
@@ -11,11 +11,12 @@ use crate::resources::snapshot::Snapshot;
 use crate::resources::source::{DeviceFilter, ProcessSelector, Source};
 use crate::slo::objective::Objective;
 
-/// What the run calls the hosts that it adds; none of a plan can be called so.
+/// Names of the hosts that the run adds. A plan cannot use them, because of the parentheses.
 const TARGET_PROCESS: &str = "(target's process)";
 const THIS_MACHINE: &str = "(this machine)";
 
-/// Whether a target is on this very machine: a socket can be bound to its address. `None` where its name is not known.
+/// Whether the target is on this machine, that is, whether a socket can be bound to its address. `None` if its name
+/// cannot be resolved.
 pub(super) fn is_here(url: &TargetUrl) -> Option<bool> {
     let addresses: Vec<SocketAddr> = match url.host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, 0)],
@@ -24,7 +25,7 @@ pub(super) fn is_here(url: &TargetUrl) -> Option<bool> {
     Some(addresses.into_iter().any(|address| UdpSocket::bind(address).is_ok()))
 }
 
-/// Refuses a plan that would take this machine for that of a target elsewhere.
+/// Reports an error if host `target` reads this machine but the target is on another one.
 pub(super) fn check(ready: &mut ReadyPlan) {
     let Some(monitor) = &ready.plan.monitor else { return };
     let target = monitor.hosts.iter().find(|host| host.name == TARGET && host.source.is_here());
@@ -32,14 +33,14 @@ pub(super) fn check(ready: &mut ReadyPlan) {
     if is_here(&ready.plan.target.url) != Some(false) {
         return check_port(ready, span);
     }
-    let message = format!("the target, {}, is not on this machine", ready.plan.target.url);
-    let diagnostic = Diagnostic::new(Code::BadSource, message).at(span, "this would be read on this machine");
-    let help = "ask a node_exporter there, `target = \"http://kms:9100/metrics\"` (`runner monitor --listen` is one too), \
-                or a Prometheus";
+    let message = format!("the target `{}` is not on this machine", ready.plan.target.url);
+    let diagnostic = Diagnostic::new(Code::BadSource, message).at(span, "this source reads this machine");
+    let help = "read a node_exporter on that machine, `target = \"http://kms:9100/metrics\"` (`runner monitor --listen` \
+                serves the same format), or a Prometheus server";
     ready.problems.report(diagnostic.help(help));
 }
 
-/// Warns of a process that may not be the one that answers.
+/// Warns if host `target` selects a process by another port than the target's.
 fn check_port(ready: &mut ReadyPlan, span: Span) {
     let monitor = ready.plan.monitor.as_ref();
     let target = monitor.and_then(|monitor| monitor.hosts.iter().find(|host| host.name == TARGET));
@@ -50,17 +51,17 @@ fn check_port(ready: &mut ReadyPlan, span: Span) {
     };
     if *port != url.port {
         let message =
-            format!("`{TARGET}` is the process at port {port}, and the load goes to port {}", url.port);
-        let help = "name the process that does the work behind that port, or take this for what it is";
-        let diagnostic = Diagnostic::new(Code::OtherProcess, message).at(span, "another one may answer");
+            format!("`{TARGET}` is the process at port {port}, but the load goes to port {}", url.port);
+        let help = "select the process that serves the load; ignore this if it is the one behind that port";
+        let diagnostic = Diagnostic::new(Code::OtherProcess, message).at(span, "it may not serve the load");
         ready.problems.report(diagnostic.help(help));
     }
 }
 
-/// With the stand-in every host is where that is: what the plan says of them would be read of something else. What that
-/// does not give is not judged.
+/// Replaces the source of every host by the stand-in or this machine, because the sources in the plan describe another
+/// target. An objective whose metric the new source does not provide is no longer gated.
 ///
-/// Returns what of the plan is not tried.
+/// Returns a notice for each replacement.
 pub(super) fn replace_hosts(ready: &mut ReadyPlan, stand_in: &StandInProcess) -> Vec<String> {
     let Some(monitor) = &mut ready.plan.monitor else { return Vec::new() };
     let mut untried = Vec::new();
@@ -81,7 +82,7 @@ pub(super) fn replace_hosts(ready: &mut ReadyPlan, stand_in: &StandInProcess) ->
         let are = if untried.len() > 1 { "are" } else { "is" };
         let hosts = untried.join(", ");
         notices.push(format!(
-            "with the stand-in {hosts} {are} looked at on this machine, not where the plan says"
+            "with the stand-in, {hosts} {are} read on this machine, not from the source in the plan"
         ));
     }
     for objective in ready.objectives.all.iter_mut().filter(|objective| objective.gated) {
@@ -91,7 +92,7 @@ pub(super) fn replace_hosts(ready: &mut ReadyPlan, stand_in: &StandInProcess) ->
         if !given {
             objective.gated = false;
             notices.push(format!(
-                "`{}` is not judged with the stand-in, which does not give it",
+                "`{}` is not judged, because the stand-in does not provide its metric",
                 objective.name
             ));
         }
@@ -100,7 +101,8 @@ pub(super) fn replace_hosts(ready: &mut ReadyPlan, stand_in: &StandInProcess) ->
     notices
 }
 
-/// Adds what tells target and generator apart where both are on this machine.
+/// Adds this machine and the process of the target, if the plan does not monitor them. They separate the resource usage
+/// of a target on this machine from that of the load generator.
 pub(super) fn add(monitor: &mut Monitor, url: &TargetUrl) {
     let local = |host: &Host| matches!(host.source, Source::Local(_));
     let is_target = |host: &Host| host.name == TARGET && host.is_process_or_cgroup();
@@ -113,7 +115,8 @@ pub(super) fn add(monitor: &mut Monitor, url: &TargetUrl) {
     }
 }
 
-/// Looks at every host that is judged once before any load: why the run could never be judged, if it could not.
+/// Takes one snapshot of every host with a judged objective, before any load. Returns a message for each host that cannot
+/// be read or lacks a judged metric, with secrets redacted.
 pub(super) async fn unreadable_hosts(
     monitor: &Monitor,
     judged: &[&Objective],
@@ -135,9 +138,7 @@ pub(super) async fn unreadable_hosts(
             let metric = objective.statistic.metric()?;
             let why = snapshot.missing.get(&metric)?;
             let (judges, metric) = (&objective.name, metric.as_str());
-            Some(
-                secrets.redact(&format!("host `{name}` gives no `{metric}`, which `{judges}` judges: {why}")),
-            )
+            Some(secrets.redact(&format!("host `{name}` has no `{metric}`, which `{judges}` needs: {why}")))
         })
     };
     ids.iter().zip(snapshots).filter_map(of_host).collect()
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_here_and_an_address_for_documentation_is_not() {
+    fn loopback_is_here_and_a_documentation_address_is_not() {
         let url = |text: &str| TargetUrl { host: text.to_owned(), ..TargetUrl::loopback(1) };
         assert_eq!(is_here(&url("localhost")), Some(true));
         assert_eq!(is_here(&url("192.0.2.1")), Some(false));

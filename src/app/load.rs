@@ -1,7 +1,6 @@
-//! From the command line to a plan that can be run, or to everything that is wrong with it.
+//! Loads a plan as the command line selects it, or reports every problem in it.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use crate::app::arguments::{Format, GateArg, PlanArgs};
 use crate::app::output;
@@ -13,40 +12,46 @@ use crate::plan::model::{PhaseId, Plan};
 use crate::plan::{self, Environment, GateTier, Settings, ThresholdsFile, WrittenPlan};
 use crate::slo::{self, Objectives};
 
-/// A plan that can be run, and what is known of it before.
+/// A valid plan with its objectives and forecasts.
 pub(super) struct ReadyPlan {
     pub(super) plan: Plan,
     pub(super) objectives: Objectives,
     pub(super) forecasts: Vec<PhaseForecast>,
-    /// The phases to run.
+    /// The phases to run, in the order of the plan.
     pub(super) phases: Vec<PhaseId>,
-    /// The files, and warnings.
+    /// The sources that diagnostics refer to, and the warnings so far.
     pub(super) problems: Problems,
 }
 
 impl ReadyPlan {
-    /// The warnings, as text.
+    /// The warnings as text for stderr.
     pub(super) fn warnings(&self) -> String {
         render(&self.problems, output::stderr_is_interactive())
     }
 }
 
-/// What a plan was made of.
+/// The documents that a plan was compiled from.
 pub(super) struct PlanSources {
     pub(super) written: WrittenPlan,
     pub(super) thresholds: Vec<ThresholdsFile>,
 }
 
-/// Reads and checks a plan. Where it is refused, all problems are shown and the exit code is returned as the error.
-pub(super) fn load(arguments: &PlanArgs) -> Result<ReadyPlan, ExitCode> {
+/// Reads and checks a plan.
+///
+/// # Errors
+/// The exit code of a refused plan, after all its problems were printed.
+pub(super) fn load(arguments: &PlanArgs) -> Result<ReadyPlan, Ending> {
     load_with_sources(arguments).map(|(ready, _)| ready)
 }
 
-/// The same, for who wants to know what it was made of.
-pub(super) fn load_with_sources(arguments: &PlanArgs) -> Result<(ReadyPlan, PlanSources), ExitCode> {
+/// Like [`load`], and also returns the documents as written, for `--explain`.
+///
+/// # Errors
+/// The exit code of a refused plan, after all its problems were printed.
+pub(super) fn load_with_sources(arguments: &PlanArgs) -> Result<(ReadyPlan, PlanSources), Ending> {
     let mut problems = Problems::default();
     let environment = Environment { read: &read_file, variable: &|name| std::env::var(name).ok() };
-    // With the stand-in the plan's own url does not matter, and its variables need not be set.
+    // The stand-in replaces the plan's URL, so the environment variables in that URL need not be set.
     let stand_in = arguments.stand_in.then(|| "http://127.0.0.1:8008".to_owned());
     let settings = Settings {
         overrides: arguments.set.clone(),
@@ -68,12 +73,12 @@ pub(super) fn load_with_sources(arguments: &PlanArgs) -> Result<(ReadyPlan, Plan
             let forecasts = forecast::forecast(plan);
             forecast::check(plan, &objectives.all, &forecasts, &mut problems);
             if let Err(why) = engine::check_tls(&plan.target) {
-                let diagnostic = Diagnostic::new(Code::BadTls, format!("TLS cannot be used: {why}"));
+                let diagnostic = Diagnostic::new(Code::BadTls, format!("could not set up TLS: {why}"));
                 let tls = plan.target.tls.as_ref().and_then(|tls| tls.span);
                 let placed =
                     tls.into_iter().fold(diagnostic, |diagnostic, span| diagnostic.at(span, "in this table"));
                 problems.report(
-                    placed.help("files are in PEM: `-----BEGIN CERTIFICATE-----` or `… PRIVATE KEY-----`"),
+                    placed.help("use PEM files: `-----BEGIN CERTIFICATE-----` or `… PRIVATE KEY-----`"),
                 );
             }
             forecasts
@@ -95,8 +100,8 @@ fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// Shows why a plan is refused.
-pub(super) fn refuse(problems: &Problems, format: Format) -> ExitCode {
+/// Prints the problems of a refused plan and returns its exit code.
+pub(super) fn refuse(problems: &Problems, format: Format) -> Ending {
     match format {
         Format::Human => {
             output::stderr(&render(problems, output::stderr_is_interactive()));
@@ -104,16 +109,16 @@ pub(super) fn refuse(problems: &Problems, format: Format) -> ExitCode {
         }
         Format::Json => output::stdout(&format!("{:#}\n", to_json(problems))),
     }
-    ExitCode::from(Ending::Refused.code())
+    Ending::Refused
 }
 
-/// The phases that `--phase` names; all of them without it.
+/// The phases that `--phase` names, or all phases without it.
 fn select_phases(plan: &Plan, wanted: &[String], problems: &mut Problems) -> Vec<PhaseId> {
     let names = || plan.phases.iter().map(|phase| phase.name.as_str());
     for name in wanted.iter().filter(|name| !names().any(|known| known == name.as_str())) {
         let listed = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let diagnostic = Diagnostic::new(Code::UnknownPhase, format!("the plan has no phase `{name}`"))
-            .at(problems.add_option("--phase", name), "names nothing")
+            .at(problems.add_option("--phase", name), "no such phase")
             .suggest(name, names());
         problems.report(diagnostic.help(format!("the plan's phases are {listed}")));
     }

@@ -1,4 +1,4 @@
-//! The commands, a file each. Whatever a user reads on a terminal is printed here and nowhere else.
+//! The command-line interface, one module per command. Only this module writes to the terminal.
 
 mod arguments;
 mod check;
@@ -22,11 +22,11 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use crate::app::arguments::{Arguments, Command};
 use crate::exit::Ending;
 
-/// Parses the command line, does what it says and returns the exit code.
+/// Parses the command line, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        output::stderr(&format!("error: a fault of the runner itself: {panic}\n"));
-        output::stderr("this is never the target's fault; please report it with the plan that shows it\n");
+        output::stderr(&format!("error: internal error of the runner: {panic}\n"));
+        output::stderr("the target did not cause this; please report it with the plan that triggers it\n");
         std::process::exit(Ending::Internal.code().into());
     }));
     let colour = if output::stderr_is_interactive() { ColorChoice::Auto } else { ColorChoice::Never };
@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// An error that says what it means for the exit code; any other is a fault of the runner.
+/// An error with its own exit code. Any other error is internal, exit code 70.
 #[derive(Debug)]
 struct Failure {
     ending: Ending,

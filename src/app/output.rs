@@ -1,13 +1,16 @@
-//! stdout is data, stderr is talk. A reader that went away must not stop a run.
+//! Terminal output: stdout carries data, stderr carries progress. A closed pipe does not stop a run.
 
 use std::io::{IsTerminal, Write};
 
-/// Writes data. What cannot be written is given up: files and exit code still tell.
+/// Writes data and ignores failures: the report file and the exit code still carry the result.
 pub(super) fn stdout(text: &str) {
     let _ = try_stdout(text);
 }
 
-/// Writes data for which it matters whether it could be written.
+/// Writes data and flushes it.
+///
+/// # Errors
+/// When standard output cannot be written, such as a closed pipe or a full disk.
 pub(super) fn try_stdout(text: &str) -> std::io::Result<()> {
     #[cfg(test)]
     if capture::stdout(text) {
@@ -18,7 +21,7 @@ pub(super) fn try_stdout(text: &str) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// Writes talk.
+/// Writes progress, notices and errors, and ignores failures.
 pub(super) fn stderr(text: &str) {
     #[cfg(test)]
     if capture::stderr(text) {
@@ -27,19 +30,19 @@ pub(super) fn stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Whether talk may be coloured and moving.
+/// Whether stderr may have colours and a progress bar: a capable terminal, and no `NO_COLOR`.
 pub(super) fn stderr_is_interactive() -> bool {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     std::io::stderr().is_terminal() && !no_colour && !dumb
 }
 
-/// Keeps what a test's thread writes, so that it can be looked at.
+/// Captures the output of a test's thread instead of printing it.
 #[cfg(test)]
 pub(super) mod capture {
     use std::cell::RefCell;
 
-    /// What was written.
+    /// Captured output.
     #[derive(Default)]
     pub(in crate::app) struct Written {
         pub(in crate::app) stdout: String,
@@ -47,14 +50,14 @@ pub(super) mod capture {
     }
 
     thread_local! {
-        static DISK_BYTES_WRITTEN: RefCell<Option<Written>> = const { RefCell::new(None) };
+        static CAPTURED: RefCell<Option<Written>> = const { RefCell::new(None) };
     }
 
-    /// Does something, and returns with its result what it wrote.
+    /// Runs a closure and returns its result and its output.
     pub(in crate::app) fn while_doing<T>(work: impl FnOnce() -> T) -> (T, Written) {
-        DISK_BYTES_WRITTEN.set(Some(Written::default()));
+        CAPTURED.set(Some(Written::default()));
         let done = work();
-        (done, DISK_BYTES_WRITTEN.take().unwrap_or_default())
+        (done, CAPTURED.take().unwrap_or_default())
     }
 
     pub(super) fn stdout(text: &str) -> bool {
@@ -65,8 +68,8 @@ pub(super) mod capture {
         keep(|written| written.stderr.push_str(text))
     }
 
-    /// Whether anything is kept.
+    /// Appends to the captured output; `false` if this thread does not capture.
     fn keep(add: impl FnOnce(&mut Written)) -> bool {
-        DISK_BYTES_WRITTEN.with_borrow_mut(|written| written.as_mut().map(add).is_some())
+        CAPTURED.with_borrow_mut(|written| written.as_mut().map(add).is_some())
     }
 }

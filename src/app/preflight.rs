@@ -1,25 +1,25 @@
-//! What the machine must allow before a run may start.
+//! Checks before a run: whether this process may open enough connections.
 
 use crate::app::load::ReadyPlan;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::model::Phase;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are neither connections nor a worker's: files, standard streams, the stand-in.
+/// File descriptors besides connections and workers: files, standard streams, the stand-in.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// Descriptors of a worker's runtime.
+/// File descriptors of one worker's runtime.
 const DESCRIPTORS_PER_WORKER: u64 = 4;
-/// Descriptors of a host that is looked at: a runtime, a connection, a file.
+/// File descriptors of one monitored host: a runtime, a connection, a file.
 const DESCRIPTORS_PER_HOST: u64 = 8;
 
-/// Threads that send: one per core.
+/// The default number of sending threads: one per core, at most 256.
 pub(super) fn workers() -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     u16::try_from(cores.min(256)).unwrap_or(256)
 }
 
-/// Refuses a plan with more connections than this process may have, after raising its limit of descriptors as far as it
-/// goes.
+/// Reports an error if a phase needs more connections than this process may open. Raises the soft limit of descriptors
+/// to the hard limit first.
 pub(super) fn connections(ready: &mut ReadyPlan, workers: u16) {
     let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
     let most = phases.max_by_key(|phase| phase.users);
@@ -43,19 +43,19 @@ fn too_many_connections(phase: &Phase, others: u64) -> Option<Diagnostic> {
     };
     if needed > allowed {
         let message = format!(
-            "{users} users need {users} connections and {others} other descriptors, {needed} together, \
-             and this process may have {allowed}"
+            "{users} users need {needed} file descriptors ({users} connections and {others} others), \
+             but this process may open {allowed}"
         );
         return refused(message, format!("raise the hard limit (`ulimit -Hn {needed}`) or use fewer users"));
     }
     let ports = local_ports().filter(|ports| users > *ports)?;
     refused(
-        format!("{users} users need {users} local ports towards one address, and this machine has {ports}"),
+        format!("{users} users need {users} local ports to one address, but this machine has {ports}"),
         "widen `net.ipv4.ip_local_port_range` or use fewer users".to_owned(),
     )
 }
 
-/// How many local ports there are for connections to one address.
+/// The number of local ports for connections to one address; `None` if the kernel does not report it.
 fn local_ports() -> Option<u64> {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let mut ends = range.split_whitespace().map(str::parse::<u64>);

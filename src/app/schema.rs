@@ -1,10 +1,12 @@
+//! `runner schema KIND`: prints the JSON Schema of one kind of file.
+
 use std::process::ExitCode;
 
 use crate::app::arguments::{SchemaArgs, SchemaKind};
 use crate::app::output;
 use crate::{plan, slo};
 
-/// `runner schema KIND`: prints what files of this kind can hold, for editors and validators.
+/// Prints the JSON Schema for editors and validators.
 pub(super) fn schema(arguments: &SchemaArgs) -> anyhow::Result<ExitCode> {
     let document = match arguments.kind {
         SchemaKind::Plan => plan::schema::plan(),

@@ -1,8 +1,10 @@
+//! Signal handling of long-running commands.
+
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::exit::Signal;
 
-/// SIGINT and SIGTERM; SIGHUP is ignored, so that what runs for days outlives its terminal.
+/// Streams of SIGINT and SIGTERM. SIGHUP is ignored, so that a run of several days survives its terminal.
 pub(super) struct Signals {
     interrupt: Option<SignalStream>,
     terminate: Option<SignalStream>,
@@ -19,7 +21,7 @@ impl Signals {
         }
     }
 
-    /// None ever comes.
+    /// Signals that never arrive.
     #[cfg(test)]
     pub(super) fn none() -> Self {
         Self { interrupt: None, terminate: None, _hang_up: None }

@@ -1,4 +1,4 @@
-//! `runner stand-in`: the built-in target as a process of its own.
+//! `runner stand-in`: serves the built-in target until it is interrupted.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -17,65 +17,67 @@ use crate::units::{Share, Size, TimeSpan};
 /// Serve the built-in target, a small case-search service, until interrupted
 #[derive(Debug, Args)]
 pub(super) struct StandInArgs {
-    /// Port to listen on, at 127.0.0.1; 0 takes any free one
+    /// Port to listen on at 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 8008)]
     port: u16,
-    /// Added to every answer
+    /// Delay added to every response
     #[arg(long, value_name = "TIME", default_value = "0s")]
     delay: TimeSpan,
-    /// Drawn uniformly up to this and added to the delay
+    /// Maximum of an additional random delay, uniformly distributed
     #[arg(long, value_name = "TIME", default_value = "0s")]
     jitter: TimeSpan,
-    /// Share of answers that are a 500
+    /// Share of responses with status 500
     #[arg(long, value_name = "SHARE", default_value = "0%")]
     error_share: Share,
-    /// Freeze the whole service once in this time, first after it has passed once
+    /// Interval between the starts of freezes of the whole service; the first one starts after one interval
     #[arg(long, value_name = "TIME", requires = "stall_for")]
     stall_every: Option<TimeSpan>,
-    /// How long each freeze lasts
+    /// Duration of each freeze; shorter than `--stall-every`
     #[arg(long, value_name = "TIME", requires = "stall_every")]
     stall_for: Option<TimeSpan>,
-    /// Answer 503 to everything for so long after the start
+    /// Time after the start in which every response is a 503
     #[arg(long, value_name = "TIME", default_value = "0s")]
     slow_start: TimeSpan,
-    /// Answer searches with 503 for so long after the start
+    /// Time after the start in which searches get a 503
     #[arg(long, value_name = "TIME", default_value = "0s")]
     index_absent: TimeSpan,
-    /// Let `GET /health/detailed` block the whole service, as the real one does; for 1s where no time is given
+    /// Time for which `GET /health/detailed` blocks the whole service; 1s if the option has no value
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_value = "0s", default_missing_value = "1s")]
     blocking_health: TimeSpan,
-    /// How long a manual sync runs, in which searches take twice as long
+    /// Duration of a manual sync, during which searches take twice as long
     #[arg(long, value_name = "TIME", default_value = "2s")]
     sync_lasting: TimeSpan,
     /// Memory kept per request and never freed
     #[arg(long, value_name = "SIZE", default_value = "0B")]
     leak: Size,
-    /// Share of one core that is burnt beside serving
+    /// Share of one core that is used in addition to serving
     #[arg(long, value_name = "SHARE", default_value = "0%")]
     burn_cpu: Share,
-    /// Share of answers that close their connection
+    /// Share of responses that close their connection
     #[arg(long, value_name = "SHARE", default_value = "0%")]
     close_share: Share,
-    /// What cases and chance are made of
+    /// Random seed of the cases and of all random behaviour
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Exit when standard input ends, that is with whoever started this
+    /// Exit when standard input ends, which happens when the parent process ends
     #[arg(long, hide = true)]
     with_parent: bool,
 }
 
-/// Serves until SIGINT or SIGTERM; says on stdout where, once it listens.
+/// Serves until SIGINT or SIGTERM. Prints its address to stdout as soon as it listens.
 pub(super) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
     let behaviour = behaviour(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.context("could not prepare to wait for signals")?;
+    let runtime = runtime.context("could not create the async runtime (check `ulimit -n`)")?;
     runtime.block_on(async {
-        // Before anything is said: whoever reads the line may send a signal at once.
-        let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
-        let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+        // Installed before the address is printed: its reader may send a signal immediately.
+        let mut interrupt =
+            signal(SignalKind::interrupt()).context("could not handle SIGINT (check `ulimit -n`)")?;
+        let mut terminate =
+            signal(SignalKind::terminate()).context("could not handle SIGTERM (check `ulimit -n`)")?;
         let parent = if args.with_parent { Some(end_of_input()?) } else { None };
         let stand_in = StandIn::start(args.port, behaviour).map_err(|error| refusal(args.port, &error))?;
-        announce(&stand_in).context("could not write to standard output")?;
+        announce(&stand_in).context("could not write the address to standard output (check its reader)")?;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -87,8 +89,8 @@ pub(super) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn behaviour(args: &StandInArgs) -> anyhow::Result<Behaviour> {
-    let leak =
-        usize::try_from(args.leak.bytes()).context("`--leak` is more than this machine can address")?;
+    let leak = usize::try_from(args.leak.bytes())
+        .context("`--leak` exceeds the address space of this machine; choose a smaller size")?;
     let behaviour = Behaviour::steady()
         .delay(args.delay.duration())
         .jitter(args.jitter.duration())
@@ -105,10 +107,10 @@ fn behaviour(args: &StandInArgs) -> anyhow::Result<Behaviour> {
         return Ok(behaviour);
     };
     if lasting >= every {
-        let why = "`--stall-for` must be shorter than `--stall-every`";
+        let why = "shorten `--stall-for` or lengthen `--stall-every`";
         return Err(failure(
             Ending::Refused,
-            format!("a freeze of {lasting} once in {every} never thaws: {why}"),
+            format!("`--stall-for` must be shorter than `--stall-every` ({every}), not `{lasting}`; {why}"),
         ));
     }
     Ok(behaviour.stall(every.duration(), lasting.duration()))
@@ -117,9 +119,9 @@ fn behaviour(args: &StandInArgs) -> anyhow::Result<Behaviour> {
 fn refusal(port: u16, error: &io::Error) -> anyhow::Error {
     let problem = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "port {port} of 127.0.0.1 is taken: choose another one with `--port`, or any free one with `--port 0`"
+            "port {port} of 127.0.0.1 is already in use; choose another with `--port`, or a free one with `--port 0`"
         ),
-        _ => format!("could not listen on 127.0.0.1:{port}: {error}"),
+        _ => format!("could not listen on 127.0.0.1:{port}: {error}; choose another port with `--port`"),
     };
     failure(Ending::Refused, problem)
 }
@@ -130,24 +132,27 @@ fn announce(stand_in: &StandIn) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Tells when standard input has ended; a thread waits, for reading it cannot be cut short.
+/// Signals the end of standard input. A thread reads it, because a blocking read cannot be cancelled.
 fn end_of_input() -> anyhow::Result<oneshot::Receiver<()>> {
     let (ended, end) = oneshot::channel();
     let wait = move || {
         let mut input = io::stdin().lock();
         let mut ignored = [0; 1024];
         while input.read(&mut ignored).is_ok_and(|read| read > 0) {}
-        // Not heard only where the process is ending anyway.
+        // Fails only if the receiver is gone because the process is ending.
         let _ = ended.send(());
     };
-    thread::Builder::new().name("stdin".to_owned()).spawn(wait).context("could not watch standard input")?;
+    thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(wait)
+        .context("could not start a thread to read standard input (check `ulimit -u`)")?;
     Ok(end)
 }
 
 async fn parent_exited(parent: Option<oneshot::Receiver<()>>) {
     match parent {
         Some(end) => {
-            // An error means that the watching thread is gone, and input with it.
+            // An error means that the reading thread has ended, and so has the input.
             let _ = end.await;
         }
         None => std::future::pending().await,
@@ -202,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_a_unit_is_refused_with_the_form_it_should_have() {
+    fn a_time_without_a_unit_is_refused_with_the_right_form() {
         let error = read("--delay 5").unwrap_err().to_string();
         assert!(error.contains("`5` has no unit; write a duration with its unit"), "{error}");
     }
 
     #[test]
-    fn half_a_stall_and_one_that_never_thaws_are_refused() {
+    fn half_a_stall_and_an_endless_one_are_refused() {
         assert!(read("--stall-every 20s").is_err());
         assert!(read("--stall-for 2s").is_err());
         assert!(behaviour(&read("--stall-every 2s --stall-for 2s").unwrap()).is_err());
@@ -219,6 +224,6 @@ mod tests {
         let other = StandIn::start(0, Behaviour::steady()).unwrap();
         let args = read(&format!("--port {}", other.address().port())).unwrap();
         let error = stand_in(&args).unwrap_err().to_string();
-        assert!(error.contains("is taken") && error.contains("--port 0"), "{error}");
+        assert!(error.contains("already in use") && error.contains("--port 0"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! `--stand-in`: the built-in target as a process of its own, so that its work is not the generator's.
+//! `--stand-in`: the built-in target in a separate process, so that its CPU time is not the load generator's.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -8,58 +8,64 @@ use anyhow::Context;
 
 use crate::plan::model::{HttpVersion, Target, TargetUrl};
 
-/// A running stand-in; it ends with this value, or with this process.
+/// A running stand-in process. It exits when this value is dropped or this process ends.
 pub(in crate::app) struct StandInProcess {
     child: Child,
-    /// Its standard input: it exits when this is closed, however this process ends.
+    /// The write end of its standard input. The kernel closes it however this process ends, and the stand-in then exits.
     _lifeline: Option<ChildStdin>,
     port: u16,
 }
 
 impl StandInProcess {
-    /// Starts it on a free port and waits until it listens.
+    /// Starts the stand-in on a free port and waits until it listens.
     pub(in crate::app) fn start() -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("could not find this program's own file")?;
+        let program = std::env::current_exe()
+            .context("could not find this executable (use `runner stand-in` and `--target` instead)")?;
         let mut child = Command::new(program)
             .args(["stand-in", "--port", "0", "--with-parent"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // A Ctrl-C in the terminal is for the run, which still drains.
+            // Ctrl-C must reach only the run: its requests in flight still need the stand-in to drain.
             .process_group(0)
             .spawn()
-            .context("could not start the stand-in")?;
+            .context("could not start the stand-in (use `runner stand-in` and `--target` instead)")?;
         let lifeline = child.stdin.take();
-        let stdout = child.stdout.take().context("the stand-in has no output")?;
+        let stdout = child
+            .stdout
+            .take()
+            .context("the stand-in's output is not a pipe; please report this as a bug")?;
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).context("could not hear from the stand-in")?;
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .context("could not read the stand-in's address (run `runner stand-in` to see why)")?;
         let port = line.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        let port =
-            port.with_context(|| format!("the stand-in did not say where it listens but `{}`", line.trim()))?;
+        let port = port.with_context(|| {
+            format!("the stand-in printed `{}`, no address; run `runner stand-in` to see why", line.trim())
+        })?;
         Ok(Self { child, _lifeline: lifeline, port })
     }
 
-    /// Its number.
     pub(in crate::app) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Points a plan's target at it, which speaks HTTP/1.1 without TLS.
+    /// Points a plan's target at the stand-in, over HTTP/1.1 without TLS.
     ///
-    /// Returns what of the plan is not tried with it.
+    /// Returns a notice if the plan has settings that the stand-in cannot test.
     pub(in crate::app) fn replace_target(&self, target: &mut Target) -> Option<String> {
         let untried = target.http == HttpVersion::Two || target.tls.is_some();
         target.url = TargetUrl::loopback(self.port);
         target.tls = None;
         target.http = HttpVersion::One;
         untried.then(|| {
-            "the stand-in speaks HTTP/1.1 without TLS: what the plan says of `http` and `tls` is not tried".to_owned()
+            "the stand-in speaks HTTP/1.1 without TLS; the plan's `http` and `tls` are not tested".to_owned()
         })
     }
 }
 
 impl Drop for StandInProcess {
     fn drop(&mut self) {
-        // It may be gone already, and there is nothing left to do about it here.
+        // Errors are ignored: the process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

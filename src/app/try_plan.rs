@@ -1,4 +1,4 @@
-//! `runner try PLAN`: each task once, everything that is sent and received shown.
+//! `runner try PLAN`: performs each task once and prints every request and response.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -15,20 +15,23 @@ use crate::engine::{Exchange, TriedTask, TryJob, try_each_task};
 use crate::plan::model::{ClassId, OperationId, Plan};
 use crate::report;
 
-/// Bodies are shown up to so many bytes.
+/// Longer bodies are cut, in bytes.
 const MAX_SHOWN_BODY_BYTES: usize = 4096;
-/// What is found, captured or failed is shown up to so many characters.
+/// Longer lines about findings, captures and failures are cut, in characters.
 const MAX_LINE_CHARS: usize = 200;
 
-/// Performs each task of a plan once; exits with 1 where one fails.
+/// Performs each task of a plan once. The exit code is 1 if a request fails.
 pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
     let mut ready = match load(&arguments.plan) {
         Ok(ready) => ready,
-        Err(code) => return Ok(code),
+        Err(ending) => return Ok(ExitCode::from(ending.code())),
     };
     let only = match arguments.operation.as_deref().map(|name| operation(&ready.plan, name)).transpose() {
         Ok(only) => only,
-        Err(problems) => return Ok(refuse(&problems, arguments.plan.format)),
+        Err(problems) => {
+            let ending = refuse(&problems, arguments.plan.format);
+            return Ok(ExitCode::from(ending.code()));
+        }
     };
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
     let untried = stand_in.as_ref().and_then(|it| it.replace_target(&mut ready.plan.target));
@@ -55,7 +58,10 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
             Format::Json => documents.push(transcript.json(tried)),
         }
     });
-    runtime.block_on(work).map_err(anyhow::Error::msg).context("could not reach the target over TLS")?;
+    runtime
+        .block_on(work)
+        .map_err(anyhow::Error::msg)
+        .context("could not set up TLS for the target (check `tls` under `[target]`)")?;
     match transcript.format {
         Format::Human => output::stdout(&format!("{totals}\n")),
         Format::Json => {
@@ -67,7 +73,7 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(totals.failed > 0)))
 }
 
-/// How many requests were made, and how many of them failed.
+/// The number of requests, and of failed requests among them.
 #[derive(Default)]
 struct TryTotals {
     requests: usize,
@@ -91,7 +97,7 @@ impl std::fmt::Display for TryTotals {
     }
 }
 
-/// The operation of a name, or why there is none.
+/// The operation with this name, or a diagnostic that lists the known ones.
 fn operation(plan: &Plan, name: &str) -> Result<OperationId, Problems> {
     let names = || plan.operations.iter().map(String::as_str);
     if let Some((id, _)) = (0..).map(OperationId).zip(names()).find(|(_, known)| *known == name) {
@@ -106,7 +112,7 @@ fn operation(plan: &Plan, name: &str) -> Result<OperationId, Problems> {
     Err(problems)
 }
 
-/// The classes of the phases that are tried, each once.
+/// The user classes of the selected phases, without duplicates.
 fn classes(ready: &ReadyPlan) -> Vec<ClassId> {
     let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
     let mut classes: Vec<ClassId> = Vec::new();
@@ -118,19 +124,20 @@ fn classes(ready: &ReadyPlan) -> Vec<ClassId> {
     classes
 }
 
-/// Shows what was done.
+/// Renders tried tasks as text or JSON, with secrets redacted.
 struct Transcript<'p> {
     plan: &'p Plan,
     format: Format,
 }
 
 impl Transcript<'_> {
-    /// Without secrets. It is done to every text by itself, before it is cut, broken into lines or made JSON.
+    /// Redacts secrets. Each text is redacted before it is cut, split into lines or encoded as JSON, because part of a
+    /// secret would no longer be recognized.
     fn redacted(&self, text: &str) -> String {
         self.plan.secrets.redact(text)
     }
 
-    /// Without secrets, and short enough for a line.
+    /// Redacts secrets and cuts the text to the length of a line.
     fn short(&self, text: &str) -> String {
         let text = self.redacted(text);
         match text.char_indices().nth(MAX_LINE_CHARS) {
@@ -166,7 +173,7 @@ impl Transcript<'_> {
         }
     }
 
-    /// In the manner of `curl -v`: `>` is sent, `<` is received, `=` is kept or expected, `*` is told.
+    /// Text in the style of `curl -v`: `>` is sent, `<` is received, `=` is a capture or an expectation, `*` is a remark.
     fn human(&self, tried: &TriedTask) -> String {
         let class = &self.plan.classes[usize::from(tried.class.0)].name;
         let mut text = format!("── {class} · {}\n", tried.label);
@@ -197,7 +204,7 @@ impl Transcript<'_> {
         }
         for finding in &exchange.findings {
             let message = match &finding.actual {
-                None => format!("expected {}: it is", finding.expected),
+                None => format!("expected {}: ok", finding.expected),
                 Some(actual) => format!("expected {}: FAILED, found {actual}", finding.expected),
             };
             line(&mut text, "=", &self.short(&message));
@@ -245,14 +252,14 @@ impl Transcript<'_> {
 }
 
 fn line(text: &mut String, mark: &str, message: &str) {
-    writeln!(text, "{mark} {message}").expect("a text grows as it is written");
+    writeln!(text, "{mark} {message}").expect("writing to a string cannot fail");
 }
 
 fn request_line(request: &http::Request<()>) -> String {
     format!("{} {} {:?}", request.method(), request.uri(), request.version())
 }
 
-/// How long each stage of a request took, in ms, as far as it got.
+/// The duration in ms of each step that the request completed.
 fn timings(exchange: &Exchange) -> Vec<(&'static str, f64)> {
     let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
     let sample = &exchange.sample;
@@ -272,7 +279,7 @@ fn times(exchange: &Exchange) -> String {
     let parts: Vec<String> = timings(exchange).iter().map(|(stage, ms)| format!("{stage} {ms} ms")).collect();
     let bytes = exchange.response.as_ref().map_or(0, |response| response.bytes);
     match parts.is_empty() {
-        true => "nothing was answered".to_owned(),
+        true => "no response".to_owned(),
         false => format!("{}; {bytes} bytes", parts.join(", ")),
     }
 }

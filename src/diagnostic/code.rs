@@ -1,23 +1,25 @@
+//! The codes of diagnostics and their meanings.
+
 use crate::diagnostic::Severity;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
-        /// Which problem a diagnostic reports. `P…` refuses the plan, `W…` only tells.
+        /// The kind of a problem. `P…` is an error and refuses the plan; `W…` is a warning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code {
             $($(#[doc = $doc])+ $name,)+
         }
 
         impl Code {
-            /// Every code, in the order of `docs/diagnostics.md`.
+            /// Every code, in the order of `docs/reference/diagnostics.md`.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The code as users see it.
+            /// The code as shown to users, such as `P001`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)+ }
             }
 
-            /// What the code means, one sentence.
+            /// The meaning of the code, one sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
             }
@@ -30,15 +32,15 @@ codes! {
     Syntax = "P001",
     /// The file cannot be read, is not UTF-8 or is larger than a file of its kind may be.
     Unreadable = "P002",
-    /// A key is not one of those its table can have.
+    /// A table does not have this key.
     UnknownKey = "P003",
-    /// A key that must be there is missing.
+    /// A required key is missing.
     MissingKey = "P004",
-    /// A value has another type than its key takes.
+    /// A value has the wrong type for its key.
     WrongType = "P005",
-    /// A duration, rate, share or size is not written as one.
+    /// A duration, rate, share or size has the wrong form.
     BadQuantity = "P006",
-    /// The key belongs to the language, but this version does not build it yet.
+    /// The key is reserved for a later version.
     NotImplemented = "P007",
     /// A path leads out of the parent of the plan's folder.
     OutsideFolder = "P008",
@@ -46,41 +48,41 @@ codes! {
     IncludeCycle = "P009",
     /// A name is defined twice.
     DefinedTwice = "P010",
-    /// A user class is named that no file defines.
+    /// No file defines the user class.
     UnknownClass = "P011",
-    /// A list is named that no file defines.
+    /// No file defines the list.
     UnknownList = "P012",
-    /// A hole in a text is not one of those that exist, or its arguments do not fit.
+    /// A hole in a text is unknown or unclosed, or its arguments are invalid.
     BadHole = "P013",
-    /// An operation is named that no task of the plan has.
+    /// No task of the plan has the operation.
     UnknownOperation = "P014",
-    /// A phase or scenario is named that the plan does not have.
+    /// The plan does not have the phase or scenario.
     UnknownPhase = "P015",
-    /// A variable of the environment is missing.
+    /// An environment variable is missing.
     MissingVariable = "P016",
-    /// Of several keys exactly one (or at most one) must be there.
+    /// Of several keys exactly one (or at most one) must be present.
     ExactlyOne = "P017",
-    /// A value is outside of what its key can take.
+    /// A value is outside the range of its key.
     OutOfRange = "P018",
-    /// The tiers of an objective are not in order, or none is there.
+    /// The tiers of an objective are not in order, or none is present.
     Tiers = "P019",
     /// A phase has no second left to judge after ramp and warm-up.
     NothingJudged = "P020",
-    /// An objective asks for more throughput than the plan can offer.
+    /// An objective requires more throughput than the plan can reach.
     BeyondForecast = "P021",
-    /// The request timeout is not above a limit that is gated.
+    /// The request timeout is not above a gated limit.
     TimeoutBelowLimit = "P022",
     /// The plan needs more connections than this machine allows.
     TooManyConnections = "P023",
-    /// A URL is not one that can be used.
+    /// A URL is invalid.
     BadUrl = "P024",
-    /// A request is not a method and a path, or a header is not one.
+    /// A request is not a method and a path, or a header is invalid.
     BadRequest = "P025",
     /// An override does not name a value of the plan.
     BadOverride = "P026",
-    /// The plan has no objective and does not say that nothing is to be judged.
+    /// The plan has no gated objective and does not set the gate's `tier` to `"none"`.
     NoObjectives = "P027",
-    /// An objective that this plan can never give a sample.
+    /// The plan can never produce a sample for an objective.
     NeverSampled = "P028",
     /// A file cannot be used as a list.
     BadList = "P029",
@@ -88,27 +90,27 @@ codes! {
     BadPointer = "P030",
     /// Certificates or keys cannot be used.
     BadTls = "P031",
-    /// An objective is named that the threshold file does not have.
+    /// The threshold file does not have the objective.
     UnknownObjective = "P032",
-    /// A gated objective needs more samples than the plan can give it to be proven.
+    /// A gated objective needs more samples for a proof than the plan can produce.
     NeverProven = "P033",
-    /// A source of readings is not one, or tells of another machine than the one it is meant for.
+    /// A source of readings is invalid, or it measures a different machine than intended.
     BadSource = "P034",
-    /// A host is named that the plan does not look at.
+    /// `[monitor]` does not have the host.
     UnknownHost = "P035",
-    /// The source of a host cannot give a metric.
+    /// The source of a host does not provide the metric.
     MetricUnavailable = "P036",
-    /// Something written has no effect in this plan.
+    /// A key has no effect in this plan.
     NoEffect = "W001",
-    /// More users may be needed than the phase has: then they, not the target, set the response times.
+    /// The phase may have too few users; then the users, not the target, determine the response times.
     PoolTooSmall = "W002",
-    /// The expected samples are just enough to prove an objective: a single slow or failed one leaves it undecided.
+    /// The expected samples are just enough to prove an objective; a single slow or failed one leaves it undecided.
     FewSamples = "W003",
     /// An entry of a selector matches nothing.
     MatchesNothing = "W004",
-    /// The run may need more disk or memory than there is.
+    /// The run may need more disk space or memory than is free.
     LowHeadroom = "W005",
-    /// The process that is judged as the target may not be the one that answers.
+    /// The process judged as the target may not be the one that answers.
     OtherProcess = "W006",
 }
 

@@ -1,14 +1,16 @@
+//! Renders diagnostics as text for a terminal and as JSON.
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Problems, Severity, Span};
 
-/// A source line longer than this is cut around the place, so that any file renders at once.
+/// A longer source line is cut around the place, so that any file renders quickly.
 const MAX_LINE_BYTES: usize = 2000;
-/// A file of garbage has a mistake in every line; after so many the rest is counted.
+/// Further diagnostics are only counted: a garbage file has a mistake in every line.
 const MAX_SHOWN_DIAGNOSTICS: usize = 40;
 
-/// The line of a place, cut if it is long, and where in it the place is.
+/// The source line of a place, cut if it is long, and the position of the place in it.
 struct Excerpt {
     line: usize,
     column: usize,
@@ -17,7 +19,7 @@ struct Excerpt {
     end: usize,
 }
 
-/// All problems as text for people, each with file, line, column, source line, caret, code and help.
+/// All problems as text: each with file, line, column, source line, caret, code and help.
 pub fn render(problems: &Problems, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let all = problems.all();
@@ -77,7 +79,7 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     at
 }
 
-/// All problems as one JSON document, for programs: `{"diagnostics": [{code, severity, message, file, line, column, help}]}`.
+/// All problems as JSON: `{"diagnostics": [{code, severity, message, places: [{file, line, column, label}], help}]}`.
 pub fn to_json(problems: &Problems) -> Value {
     let diagnostics: Vec<Value> = problems.all().iter().map(|d| diagnostic_to_json(problems, d)).collect();
     json!({ "diagnostics": diagnostics })
@@ -119,7 +121,7 @@ mod tests {
         let start = text.find("\"helth\"").unwrap();
         let span = Span { file, start, end: start + 7 };
         let diagnostic = Diagnostic::new(Code::UnknownOperation, "unknown operation `helth`")
-            .at(span, "nothing in this plan is called so")
+            .at(span, "no task of the plan has this operation")
             .suggest("helth", ["health"]);
         problems.report(diagnostic);
         let expected = "\
@@ -127,7 +129,7 @@ error[P014]: unknown operation `helth`
  --> limits.toml:3:15
   |
 3 | operations = [\"helth\"]
-  |               ^^^^^^^ nothing in this plan is called so
+  |               ^^^^^^^ no task of the plan has this operation
   |
   = help: did you mean `health`?";
         assert_eq!(render(&problems, false).trim_end(), expected);

@@ -1,9 +1,11 @@
-/// "did you mean …" for a misspelt word, if one of the known words is close enough to be meant.
+//! Suggests the known word that is closest to a misspelt one.
+
+/// "did you mean …" for a misspelt word, if one of the known words is close enough.
 pub fn did_you_mean<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    // A third of the letters may be wrong, and a transposition is one mistake.
+    // A third of the letters may be wrong; a transposition is one mistake.
     let length = written.len();
     let allowed = (length / 3).max(1);
-    // Comparing costs the product of the lengths, so words that cannot be near are not compared.
+    // A comparison costs the product of the lengths, so words of very different length are skipped.
     let near = |word: &&str| word.len().abs_diff(length) <= allowed && length > 1;
     let mut known = known.into_iter().filter(near).peekable();
     known.peek()?;

@@ -1,29 +1,28 @@
-//! What a document comes to: every key that has a value in effect, and where that value comes from.
+//! The effective values of a document: every key that has one, and whether it was written or is a default.
 
 use crate::diagnostic::Span;
 use crate::document::{Field, Fields, Node, Value};
 
-/// A value in effect.
+/// The value of a key, written or by default.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectiveValue {
-    /// Its key, from the top of the file, as `--set` takes it.
+    /// The path of the key from the top of the file, as `--set` takes it.
     pub key: String,
-    /// The value, as a person would write it.
+    /// The value in TOML notation; a string without its quotes.
     pub value: String,
-    /// Where it comes from.
     pub origin: Origin,
 }
 
-/// Where a value comes from.
+/// The source of an effective value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Origin {
-    /// The language says so where nothing is written.
+    /// The default of the plan language.
     Default,
-    /// It was written here.
+    /// Written at this place.
     Written(Span),
 }
 
-/// Goes through a document and gathers what is in effect.
+/// A visitor that collects the effective values of a document.
 #[derive(Debug, Default)]
 pub struct EffectiveValues {
     path: Vec<String>,
@@ -32,12 +31,12 @@ pub struct EffectiveValues {
 }
 
 impl EffectiveValues {
-    /// What was found.
+    /// The collected values, in the order of the fields.
     pub fn found(self) -> Vec<EffectiveValue> {
         self.found
     }
 
-    /// Goes one key deeper.
+    /// Runs `visit` one key deeper.
     pub fn descend(&mut self, key: &str, visit: impl FnOnce(&mut Self)) {
         let key = if key.contains('.') { format!("\"{key}\"") } else { key.to_owned() };
         self.path.push(key);
@@ -45,7 +44,7 @@ impl EffectiveValues {
         self.path.pop();
     }
 
-    /// Tells a value that is not a table of keys.
+    /// Records a value that is not a table of keys.
     pub fn value(&mut self, node: &Node) {
         self.record(
             node.value.to_plain_text(),
@@ -57,7 +56,7 @@ impl EffectiveValues {
         self.found.push(EffectiveValue { key: self.path.join("."), value, origin });
     }
 
-    /// Tells the keys of a table: those that are there, and those that have a value without it.
+    /// Records the keys of a table: the written ones and those with a default.
     pub fn table(&mut self, node: &Node, fields: &[Field]) {
         let Value::Table(entries) = &node.value else { return };
         for field in fields.iter().filter(|field| !field.reserved) {
@@ -77,7 +76,7 @@ impl EffectiveValues {
         }
     }
 
-    /// Tells the items of an array, each by its `name` or its number.
+    /// Records the items of an array, each under its `name` or its index.
     pub fn items(&mut self, items: &[Node], explain: fn(&Node, &mut Self)) {
         for (index, item) in items.iter().enumerate() {
             let name = Fields::name_of(item).map_or_else(|| index.to_string(), str::to_owned);
@@ -87,7 +86,7 @@ impl EffectiveValues {
 }
 
 impl Value {
-    /// The value as a person would write it; a text that stands alone without its quotes.
+    /// The value in TOML notation; a top-level string without its quotes.
     pub fn to_plain_text(&self) -> String {
         match self {
             Self::Text(text) => text.chars().flat_map(escape_control).collect(),
@@ -117,7 +116,7 @@ impl Value {
     }
 }
 
-/// A character, or its escape where it would break the line.
+/// The character, or its escape if it is a control character that would break the line.
 fn escape_control(letter: char) -> Vec<char> {
     if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
 }

@@ -1,10 +1,10 @@
-//! TOML as it was written: every value with its place, every mistake reported, nothing ignored.
+//! TOML as written: every value with its place, every mistake reported, no key ignored.
 //!
 //! [`parse`] reads a text into [`Node`]s and reports all syntax errors; `document!` declares a table once, with the
 //! type and the meaning of each key, and reads it from a node, reporting unknown keys, wrong types and missing keys;
-//! [`schema_of`] tells the same table as a JSON Schema, and [`Explanation`] what of it is in effect in a file.
-//! What a document *means* is decided elsewhere: here everything is optional and nothing is checked against anything.
-//! The one thing that is known of a key that is not there is its default, which is stated in the table and nowhere else.
+//! [`schema_of`] exports the same table as a JSON Schema, and [`EffectiveValues`] lists the values in effect in a file.
+//! The meaning of a document is checked elsewhere: here every key is optional and no value is checked against another.
+//! Only the default of an absent key is known here; the table is the only place that states it.
 
 mod effective;
 mod node;
@@ -28,19 +28,16 @@ use crate::diagnostic::Span;
 /// A value and the place where it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spanned<T> {
-    /// The value.
     pub value: T,
-    /// Where it is.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// A value at a place.
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
     }
 
-    /// Whether it was written; a default has a place without extent, at the start of its table.
+    /// Whether the value was written. A default has an empty span at the start of its table.
     pub fn is_written(&self) -> bool {
         self.span.start < self.span.end
     }

@@ -1,3 +1,5 @@
+//! TOML values with their places, and the parser that reports all syntax errors of a file.
+
 use toml::Spanned as TomlSpanned;
 use toml::de::{DeTable, DeValue};
 
@@ -6,37 +8,28 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
 /// A TOML value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// The value.
     pub value: Value,
-    /// Where it was written.
     pub span: Span,
 }
 
 /// A TOML value; tables keep the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A string.
     Text(String),
-    /// A whole number.
     Integer(i64),
-    /// A number with a fraction; may be infinite or not a number.
+    /// May be infinite or not a number.
     Float(f64),
-    /// `true` or `false`.
     Boolean(bool),
     /// A date or time, as written.
     Datetime(String),
-    /// A list.
     Array(Vec<Node>),
-    /// A table.
     Table(Vec<(Key, Node)>),
 }
 
 /// A key and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    /// The name.
     pub name: String,
-    /// Where it was written.
     pub span: Span,
 }
 
@@ -59,7 +52,7 @@ impl From<bool> for Value {
 }
 
 impl Value {
-    /// The type's name as TOML has it, with its article.
+    /// The name of the TOML type, with its article.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
@@ -73,11 +66,11 @@ impl Value {
     }
 }
 
-/// Whether a long file is TOML at all is seen from so much of it: with more errors than these it is not.
+/// A long file is first probed up to this size: with more than [`MAX_SYNTAX_ERRORS`] errors there it is not TOML.
 const PROBE_BYTES: usize = 64 << 10;
 const MAX_SYNTAX_ERRORS: usize = 100;
 
-/// Reads a TOML text. What could be made out of a broken file is returned, what is broken is reported.
+/// Reads a TOML text. Reports all syntax errors and returns the readable part of the file.
 pub fn parse(file: FileId, problems: &mut Problems) -> Node {
     let text = problems.source(file).text.clone();
     let probe = &text[..text.floor_char_boundary(PROBE_BYTES)];
@@ -96,7 +89,7 @@ pub fn parse(file: FileId, problems: &mut Problems) -> Node {
     Node { value: builder.table(table.into_inner()), span: Span { file, start: span.start, end: span.end } }
 }
 
-/// What the parser says, in the words of someone who writes plans.
+/// A parser error as a diagnostic, in words that a plan author knows.
 fn syntax_error(file: FileId, text: &str, error: &toml::de::Error) -> Diagnostic {
     let range = error.span().unwrap_or(0..0);
     let span = Span { file, start: range.start, end: range.end.max(range.start) };
@@ -105,33 +98,33 @@ fn syntax_error(file: FileId, text: &str, error: &toml::de::Error) -> Diagnostic
     let no_value =
         first_line.starts_with("string values must be quoted") || first_line.starts_with("invalid boolean");
     let (message, help) = if first_line.starts_with("duplicate key") {
-        let help = "a key stands once in its table: take one of them out";
+        let help = "a table can have a key only once; remove one of them";
         (format!("`{written}` is written twice"), help.to_owned())
     } else if no_value && written.is_empty() {
         ("the value is missing".to_owned(), "write a value after the `=`".to_owned())
     } else if no_value {
-        let help = format!("put text, and numbers with a unit, into quotes: `\"{written}\"`");
+        let help = format!("put text, and numbers with a unit, in quotes: `\"{written}\"`");
         (format!("`{written}` is not a value"), help)
     } else if ["basic string, expected `\"`", "literal string, expected `'`"]
         .iter()
         .any(|end| first_line.ends_with(end))
     {
-        ("the text is not closed".to_owned(), "end it with the quote that it starts with".to_owned())
+        ("the string is not closed".to_owned(), "end it with the quote that it starts with".to_owned())
     } else {
-        let help = "a file is TOML: `key = value` lines under `[table]` headers";
+        let help = "write TOML: `key = value` lines under `[table]` headers";
         (first_line.to_owned(), help.to_owned())
     };
     Diagnostic::new(Code::Syntax, message).at(span, "here").help(help)
 }
 
-/// Reads one TOML value, `None` where the text is not exactly one.
+/// Reads one TOML value; `None` if the text is not exactly one value.
 pub fn parse_value(text: &str, span: Span, problems: &mut Problems) -> Option<Node> {
     let value = DeValue::parse(text).ok()?;
     let node = NodeBuilder { file: span.file, problems }.value(value.into_inner(), span);
     Some(relocate(node, span))
 }
 
-/// Gives every node of a tree the same place.
+/// Gives every node of a tree the same span.
 fn relocate(mut node: Node, span: Span) -> Node {
     node.span = span;
     node.value = match node.value {
@@ -147,7 +140,7 @@ fn relocate(mut node: Node, span: Span) -> Node {
     node
 }
 
-/// From the parser's borrowed tree to ours.
+/// Converts the parser's borrowed tree into [`Node`]s.
 struct NodeBuilder<'p> {
     file: FileId,
     problems: &'p mut Problems,
@@ -192,7 +185,7 @@ impl NodeBuilder<'_> {
     }
 
     fn too_large(&mut self, span: Span) -> Value {
-        let help = "numbers go up to 9223372036854775807";
+        let help = "write a number up to 9223372036854775807";
         let diagnostic = Diagnostic::new(Code::OutOfRange, "the number is too large").at(span, "here");
         self.problems.report(diagnostic.help(help));
         Value::Integer(0)

@@ -1,3 +1,5 @@
+//! Reading typed values from TOML nodes: strings, numbers, quantities, arrays, maps and words.
+
 use std::str::FromStr;
 
 use serde_json::{Value as Json, json};
@@ -6,34 +8,34 @@ use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::{Definitions, EffectiveValues, Key, Node, Spanned, Value};
 use crate::units::{Rate, Share, Size, TimeSpan, UnitError};
 
-/// Something that can be read from a TOML value.
+/// A type that can be read from a TOML value.
 pub trait FromNode: Sized {
-    /// What a user should write, with its article: "a string", "a duration such as `\"30s\"`".
+    /// The expected value for messages, with its article: "a string", "a duration such as `\"30s\"`".
     fn expected() -> String;
 
-    /// Reads the value; `None` means that what is wrong has been reported.
+    /// Reads the value. After `None` the mistake has been reported.
     fn read(node: &Node, problems: &mut Problems) -> Option<Self>;
 
-    /// The JSON Schema of the values that can be read, as an object; its tables are put into `definitions`. It takes
-    /// every value that `read` takes, and as few others as a schema can tell apart.
+    /// The JSON Schema of the accepted values, as an object; its tables go into `definitions`. It accepts every value
+    /// that `read` accepts, and as few others as a schema can exclude.
     fn schema(definitions: &mut Definitions) -> Json;
 
-    /// Whether each is told by its own keys, and not as one value.
+    /// Whether [`EffectiveValues`] lists the keys of such a value one by one, and not as one value.
     const HAS_KEYS: bool = false;
 
-    /// Tells what of a value that was read is in effect.
+    /// Records the effective values of a node that was read.
     fn explain(node: &Node, values: &mut EffectiveValues) {
         values.value(node);
     }
 }
 
-/// Reads a whole file; where its syntax is wrong as far as it goes: keys that the mistake swallowed are not missing.
+/// Reads a whole file. If its syntax is wrong, no missing key is reported: the mistake may have hidden it.
 pub fn read_root<T: FromNode>(root: &Node, problems: &mut Problems) -> Option<T> {
     let excused: &[Code] = if problems.has_syntax_error(root.span.file) { &[Code::MissingKey] } else { &[] };
     problems.suppressing(excused, |problems| T::read(root, problems))
 }
 
-/// Reports that a value has another type than its key takes.
+/// Reports that a value has the wrong type for its key.
 pub(crate) fn wrong_type<T: FromNode>(node: &Node, problems: &mut Problems) {
     let expected = T::expected();
     let message = format!("expected {expected}, found {}", node.value.kind());
@@ -157,14 +159,14 @@ impl FromNode for f64 {
 
 /// A quantity with a unit, written as a string.
 pub trait Quantity: FromStr<Err = UnitError> {
-    /// What to write, with its article.
+    /// The expected value for messages, with its article.
     const EXPECTED: &'static str;
 
-    /// A regular expression, as ECMA-262 has it, of every text that is one, but for how large it can be.
+    /// An ECMA-262 regular expression of the accepted texts. It does not check the range.
     const PATTERN: &'static str;
 }
 
-/// A pattern around the number that every quantity has.
+/// Builds a pattern around the number that every quantity contains.
 macro_rules! pattern {
     ($before:literal, number, $after:literal) => {
         concat!(r"^\s*", $before, r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*", $after, r"\s*$")
@@ -244,7 +246,7 @@ impl<T: FromNode> FromNode for Vec<Spanned<T>> {
     }
 }
 
-/// A table whose keys are names that the user chose, in the order of the file.
+/// A table whose keys are names chosen by the user, in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map<T>(pub Vec<(Key, Spanned<T>)>);
 
@@ -284,13 +286,13 @@ impl<T: FromNode> FromNode for Map<T> {
     }
 }
 
-/// One of a closed set of words; `read_choice` reads it.
+/// A closed set of words, read by `read_choice`.
 pub trait Choice: Sized + Copy + 'static {
-    /// The words and what they stand for.
+    /// Each word with its value.
     const WORDS: &'static [(&'static str, Self)];
 }
 
-/// Reads one of a closed set of words, suggesting the nearest for any other.
+/// Reads one of a closed set of words; suggests the closest one for any other word.
 pub(crate) fn read_choice<C: Choice>(node: &Node, problems: &mut Problems) -> Option<C> {
     let words = || C::WORDS.iter().map(|(word, _)| *word);
     let listed = words().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ");

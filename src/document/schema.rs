@@ -1,4 +1,4 @@
-//! What documents take, told as a JSON Schema: an editor then completes keys and marks mistakes as they are typed.
+//! The JSON Schema of documents, with which an editor completes keys and marks mistakes while the user types.
 
 use serde_json::{Map as Object, Value as Json, json};
 
@@ -6,31 +6,31 @@ use crate::document::{Choice, Field, FromNode, Value};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// The tables of a schema, each described once however often it is used.
+/// The tables of a schema. Each is described once, regardless of how often it is used.
 #[derive(Debug, Default)]
 pub struct Definitions {
     tables: Object<String, Json>,
 }
 
-/// What a table asks of its keys together. Only the schema reads it: reading a document takes any keys together, and
-/// compiling refuses, in words of its own, what does not fit.
+/// A rule about several keys of a table. Only the schema uses it: reading a document accepts any combination of keys,
+/// and compiling refuses wrong combinations with its own messages.
 #[derive(Debug, Clone, Copy)]
 pub enum TableRule {
-    /// Of exactly one of these groups all keys are there.
+    /// All keys of exactly one of these groups are present.
     ExactlyOne(&'static [&'static [&'static str]]),
-    /// At most one of these keys is there.
+    /// At most one of these keys is present.
     AtMostOne(&'static [&'static str]),
-    /// Beside the first key none of the others is there.
+    /// If the first key is present, none of the others is.
     Alone(&'static str, &'static [&'static str]),
-    /// With the first key the second is there too.
+    /// If the first key is present, so is the second.
     Needs(&'static str, &'static str),
     /// None of these arrays and maps is empty.
     NotEmpty(&'static [&'static str]),
-    /// The text of this key matches a regular expression, as ECMA-262 has it.
+    /// The text of this key matches an ECMA-262 regular expression.
     Matches(&'static str, &'static str),
 }
 
-/// The schema of files whose root is this, in draft 2020-12.
+/// The schema of files with root type `T`, in JSON Schema draft 2020-12.
 pub fn schema_of<T: FromNode>(title: &str) -> Json {
     let mut definitions = Definitions::default();
     let mut schema = object([("$schema", json!(DIALECT)), ("title", json!(title))]);
@@ -42,11 +42,11 @@ pub fn schema_of<T: FromNode>(title: &str) -> Json {
 }
 
 impl Definitions {
-    /// Describes a table under its name, unless that was done before; a reference to it.
+    /// Returns a reference to a table; describes the table on its first use.
     pub fn table(&mut self, document: &str, about: &str, fields: &[Field], rules: &[TableRule]) -> Json {
         let name = document.strip_suffix("Document").unwrap_or(document);
         if !self.tables.contains_key(name) {
-            // Keeps the place, and ends a table that holds itself.
+            // A placeholder ends the recursion of a table that contains itself.
             self.tables.insert(name.to_owned(), Json::Null);
             let table = self.describe(about, fields, rules);
             self.tables.insert(name.to_owned(), table);
@@ -57,10 +57,7 @@ impl Definitions {
     fn describe(&mut self, about: &str, fields: &[Field], rules: &[TableRule]) -> Json {
         let built = || fields.iter().filter(|field| !field.reserved);
         let known = |key| built().any(|field| field.name == key);
-        debug_assert!(
-            rules.iter().flat_map(TableRule::keys).all(known),
-            "a rule names a key that is not there"
-        );
+        debug_assert!(rules.iter().flat_map(TableRule::keys).all(known), "a rule names an unknown key");
         let properties = built().map(|field| (field.name.to_owned(), self.property(field, rules)));
         let properties: Object<String, Json> = properties.collect();
         let required: Vec<&str> = built()
@@ -108,7 +105,7 @@ impl Definitions {
 }
 
 impl TableRule {
-    /// What the table as a whole must match; nothing where the rule is about single keys.
+    /// The schema that the whole table must match; `None` if the rule is about single keys.
     fn schema(&self) -> Option<Json> {
         match self {
             Self::ExactlyOne(groups) => {
@@ -144,7 +141,7 @@ impl TableRule {
     }
 }
 
-/// One of a closed set of words.
+/// The schema of a closed set of words.
 pub(crate) fn words_schema<C: Choice>() -> Json {
     let words: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
     json!({ "enum": words })

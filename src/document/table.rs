@@ -1,3 +1,5 @@
+//! Tables of a document: the fields that they declare, and the macro that declares them.
+
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span, did_you_mean};
@@ -6,35 +8,34 @@ use crate::document::{Definitions, EffectiveValues, FromNode, Key, Node, Spanned
 /// A key that a table can have.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
-    /// The key.
     pub name: &'static str,
-    /// What it is for.
+    /// The description for the JSON Schema.
     pub about: &'static str,
-    /// The schema of its value.
+    /// The JSON Schema of its value.
     pub schema: fn(&mut Definitions) -> Json,
-    /// What to write, where the table is incomplete without it.
+    /// The expected value for messages, if the key is required.
     pub required: Option<fn() -> String>,
-    /// The key that may stand there instead, where it is required.
+    /// The key that may replace a required one.
     pub unless: Option<&'static str>,
-    /// The value that it has where it is not there.
+    /// The value of an absent key.
     pub default: Option<fn() -> Value>,
-    /// What happens where it is not there, in words, if that is no value.
+    /// The effect of an absent key in words, if it has no default value.
     pub otherwise: Option<&'static str>,
-    /// The key that must be there for the default to count.
+    /// The key that must be present for the default to apply.
     pub with: Option<&'static str>,
-    /// Tells what of its value is in effect.
+    /// Records the effective values of its node.
     pub explain: fn(&Node, &mut EffectiveValues),
-    /// Whether it belongs to the language but is not built yet.
+    /// Whether the key is reserved for a later version.
     pub reserved: bool,
 }
 
 impl Field {
-    /// Whether it means something among these keys when it is not there itself.
+    /// Whether the default applies among these keys.
     pub fn applies(&self, entries: &[(Key, Node)]) -> bool {
         self.with.is_none_or(|with| entries.iter().any(|(key, _)| key.name == with))
     }
 
-    /// The value that it has among these keys, where it is not one of them.
+    /// The default among these keys, if the key is absent.
     pub fn absent(&self, entries: &[(Key, Node)]) -> Option<Value> {
         self.default.filter(|_| self.applies(entries)).map(|default| default())
     }
@@ -48,7 +49,7 @@ pub struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Opens a table, reporting the keys it cannot have, those not built yet, and those missing.
+    /// Opens a table. Reports unknown, reserved and missing keys.
     pub fn open(node: &'n Node, fields: &[Field], problems: &mut Problems) -> Option<Self> {
         let Value::Table(entries) = &node.value else {
             return None;
@@ -63,7 +64,7 @@ impl<'n> Fields<'n> {
         }
         report_unknown(&unknown, fields, problems);
         not_built.iter().for_each(|key| report_not_built(key, problems));
-        // What is not built yet may stand for what is missing, and so may what is misspelt.
+        // A reserved or misspelt key may stand for a missing one, which is not reported then.
         let near = if problems.is_full() { &[] } else { unknown.as_slice() };
         let misspelt = |name| near.iter().any(|key| did_you_mean(&key.name, [name]).is_some());
         let there = |name| entries.iter().any(|(key, _)| key.name == name);
@@ -75,7 +76,7 @@ impl<'n> Fields<'n> {
         Some(Self { entries, span: node.span })
     }
 
-    /// The value of a key, if it is there and can be read, or its default.
+    /// The value of a key, or its default; `None` if it is absent without a default or cannot be read.
     pub fn take<T: FromNode>(&self, field: &Field, problems: &mut Problems) -> Option<Spanned<T>> {
         match self.entries.iter().find(|(key, _)| key.name == field.name) {
             Some((_, node)) => Some(Spanned::new(T::read(node, problems)?, node.span)),
@@ -87,7 +88,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// The `name` of a table that has one.
+    /// The value of the key `name` of a table.
     pub fn name_of(node: &Node) -> Option<&str> {
         let Value::Table(entries) = &node.value else { return None };
         match &entries.iter().find(|(key, _)| key.name == "name")?.1.value {
@@ -118,24 +119,22 @@ fn report_unknown(keys: &[&Key], fields: &[Field], problems: &mut Problems) {
 fn report_missing(field: &Field, node: &Node, problems: &mut Problems) {
     let Some(expected) = field.required else { return };
     let message = format!("`{}` is missing", field.name);
-    // The table that is the whole file has no place of its own.
+    // The root table of a file has an empty span.
     let label = if node.span.start == node.span.end { "at the top of the file" } else { "in this table" };
     let diagnostic = Diagnostic::new(Code::MissingKey, message).at(node.span, label);
     problems.report(diagnostic.help(format!("add `{}`, {}", field.name, expected())));
 }
 
 fn report_not_built(key: &Key, problems: &mut Problems) {
-    let message = format!("`{}` is not built yet", key.name);
-    let diagnostic = Diagnostic::new(Code::NotImplemented, message).at(key.span, "not built yet");
-    problems.report(diagnostic.help("this version cannot do it; take the key out"));
+    let message = format!("`{}` is not supported yet", key.name);
+    let diagnostic = Diagnostic::new(Code::NotImplemented, message).at(key.span, "not supported yet");
+    problems.report(diagnostic.help("remove the key; it is reserved for a later version"));
 }
 
-/// A value that may also be given by a table.
+/// A value with a short form and a table form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PlainOrTable<T, D> {
-    /// The short form.
     Plain(T),
-    /// The table.
     Table(D),
 }
 
@@ -165,13 +164,18 @@ impl<T: FromNode, D: FromNode> FromNode for PlainOrTable<T, D> {
     }
 }
 
-/// Declares a table of a document: its keys with their types and meaning, once.
+/// Declares a table of a document: its keys with their types and descriptions, in one place.
 ///
-/// Every key becomes an `Option<Spanned<T>>`; `= required` reports a missing one, with what to write in its place,
-/// but not where the key after `unless` is there; `= default(…)` is the value of one that is not there, `= implied` makes
-/// that an empty table, whose keys may have defaults, and `= otherwise("…")` says in words what happens then; `with` makes
-/// that so only beside another key. The keys listed under `reserved` are refused as not built yet. Everything else is an
-/// unknown key. `rules` tell the schema what keys mean to each other.
+/// Every key becomes an `Option<Spanned<T>>`.
+///
+/// - `= required` reports a missing key, with an optional text of the expected value. `unless` names a key that may
+///   replace it.
+/// - `= default(…)` is the value of an absent key.
+/// - `= implied` makes an absent key an empty table, whose keys may have defaults.
+/// - `= otherwise("…")` describes the effect of an absent key in words.
+/// - `with` limits the default to tables that have another key.
+/// - The keys under `reserved` are refused because a later version will use them. Any other key is unknown.
+/// - `rules` are the rules about several keys, for the schema.
 macro_rules! document {
     ($(#[doc = $about:literal])+ $vis:vis struct $name:ident ($expected:literal) {
         $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $absent:ident $( ($how:literal) )? $( unless $unless:ident )? $( with $with:ident )? )? ,)*
@@ -185,7 +189,7 @@ macro_rules! document {
         }
 
         impl $name {
-            /// The keys that this table can have.
+            /// The keys of this table.
             $vis const FIELDS: &'static [$crate::document::Field] = &[
                 $( $crate::document::Field {
                     name: stringify!($field),
@@ -228,7 +232,7 @@ macro_rules! document {
                     return None;
                 };
                 let mut known = Self::FIELDS.iter();
-                let mut next = || known.next().expect("there is a field for each key");
+                let mut next = || known.next().expect("each key has a field");
                 Some(Self { $( $field: fields.take(next(), problems), )* })
             }
 

@@ -1,8 +1,10 @@
+//! The clock of a phase: time as an offset from the phase's start.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time as offsets from the start of a phase.
+/// Converts between instants and offsets from the start of a phase.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PhaseClock {
     start: Instant,
@@ -13,22 +15,21 @@ impl PhaseClock {
         Self { start }
     }
 
-    /// The offset of now; before the start it is zero.
+    /// The current offset; zero before the phase starts.
     pub(super) fn now(self) -> Duration {
         self.offset(Instant::now())
     }
 
-    /// How long it takes until an offset, also before the start; zero where it has passed.
+    /// The time left until an offset, also before the phase starts; zero if the offset has passed.
     pub(super) fn until(self, offset: Duration) -> Duration {
         self.moment(offset).saturating_duration_since(Instant::now())
     }
 
-    /// The moment of an offset.
     pub(super) fn moment(self, offset: Duration) -> Instant {
         self.start + offset
     }
 
-    /// The offset of a moment.
+    /// The offset of an instant; zero before the phase starts.
     pub(super) fn offset(self, at: Instant) -> Duration {
         at.saturating_duration_since(self.start)
     }

@@ -15,14 +15,14 @@ use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopHandle, StopSignal};
 use crate::plan::model::{Phase, PhaseId};
 
-/// Users have no more time than this to connect before a phase begins; the others connect in it.
+/// The longest time for users to connect before a phase begins; the remaining users connect during the phase.
 const MAX_CONNECT_LEAD: Duration = Duration::from_secs(10);
 
-/// An order to a worker: a phase and when it starts.
+/// An order to a worker: a phase and its start.
 type PhaseOrder = (PhaseId, Instant);
 
-/// Starts the run, which tells its events until it has ended; the handle stops it early. Where time is not the machine's,
-/// this needs a runtime of one thread that tasks cannot leave.
+/// Starts the run, which sends its events until it has ended. The returned handle stops it early. Without
+/// [`Job::real_time`] the caller needs a runtime that supports `spawn_local`: all tasks stay on its thread.
 ///
 /// # Errors
 /// When a thread cannot be started.
@@ -57,18 +57,18 @@ pub fn start(job: Job, events: UnboundedSender<RunEvent>) -> std::io::Result<Sto
     Ok(stop)
 }
 
-const EXPECT_RUNTIME: &str = "a runtime needs a few descriptors, which the preflight made sure of";
+const EXPECT_RUNTIME: &str = "the preflight checks that the descriptors of a runtime are available";
 
 fn runtime() -> tokio::runtime::Runtime {
     Builder::new_current_thread().enable_all().build().expect(EXPECT_RUNTIME)
 }
 
-/// One whose tasks stay on its thread.
+/// A runtime whose tasks stay on its thread.
 fn local_runtime() -> LocalRuntime {
     Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect(EXPECT_RUNTIME)
 }
 
-/// What a worker is made of, on its own thread.
+/// The parts of a worker, sent to the thread on which it works.
 struct WorkerSetup {
     number: usize,
     job: Arc<Job>,
@@ -82,14 +82,14 @@ impl WorkerSetup {
         Worker { number, job, stop, events }
     }
 
-    /// Works on a thread of its own.
+    /// Works on its own thread, with one runtime per phase.
     fn run(self, mut orders: UnboundedReceiver<PhaseOrder>, done: &UnboundedSender<()>) {
         let worker = Rc::new(self.setup());
         while let Some((phase, start)) = orders.blocking_recv() {
             let worker = Rc::clone(&worker);
-            // As a task of its own, for waking what is not one costs a system call.
+            // Run as a task, because waking the root future of a runtime costs a system call.
             let run = async move { spawn_local(async move { worker.run(phase, start).await }).await };
-            // What a phase leaves behind goes with its runtime.
+            // The runtime of a phase drops everything that the phase leaves behind.
             local_runtime().block_on(run).expect("the phase is not aborted, and a panic ends the process");
             if done.send(()).is_err() {
                 return;
@@ -97,7 +97,7 @@ impl WorkerSetup {
         }
     }
 
-    /// Works on the caller's thread.
+    /// Works on the caller's thread and runtime.
     async fn work_here(self, mut orders: UnboundedReceiver<PhaseOrder>, done: UnboundedSender<()>) {
         let worker = self.setup();
         while let Some((phase, start)) = orders.recv().await {
@@ -109,6 +109,7 @@ impl WorkerSetup {
     }
 }
 
+/// Orders the phases and reports their start and end.
 struct Conductor {
     job: Arc<Job>,
     orders: Vec<UnboundedSender<PhaseOrder>>,
@@ -128,8 +129,8 @@ impl Conductor {
         }
     }
 
-    /// Time for the workers to get their users ready, and for those who come at once to connect. More users take longer,
-    /// and a handshake of TLS much longer.
+    /// The time before a phase in which workers place their users, and users that start at once connect. It grows
+    /// with the number of users; a TLS handshake takes much longer than a TCP connect.
     fn lead(&self, phase: &Phase) -> Duration {
         let Job { plan, workers, .. } = &*self.job;
         let per_user = match plan.target.tls {
@@ -141,7 +142,7 @@ impl Conductor {
         Duration::from_millis(20) + placing + connecting.min(MAX_CONNECT_LEAD)
     }
 
-    /// One phase on all workers, until all have drained; returns how long it ran.
+    /// Runs a phase on all workers until all have drained. Returns how long it ran, without the drain.
     async fn phase(&mut self, id: PhaseId) -> Duration {
         let phase = &self.job.plan.phases[id.index()];
         let duration = phase.duration.duration();

@@ -1,4 +1,4 @@
-//! Whether a worker's thread gets to run when it should: its heartbeat, and its use of the processor.
+//! The heartbeat of a worker's thread: whether the thread runs when it should, and how much CPU time it uses.
 
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use crate::engine::clock::PhaseClock;
 use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
 use crate::measure::recorder::Recorder;
 
-/// How often it beats.
 const BEAT_INTERVAL: Duration = Duration::from_millis(10);
-/// A look at less time than this says nothing.
+/// A CPU sample over a shorter time is too imprecise to be recorded.
 const MIN_SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The heart of a worker in a phase.
+/// The heartbeat of a worker in a phase.
 pub(super) struct Heartbeat {
     clock: PhaseClock,
     due: Instant,
@@ -22,16 +21,16 @@ pub(super) struct Heartbeat {
     cpu_times: ThreadCpuTimes,
 }
 
-/// What the kernel has counted for this thread.
+/// The kernel's counters of this thread.
 #[derive(Clone, Copy)]
 struct ThreadCpuTimes {
     cpu: Duration,
-    /// Time ready to run without a core, where it is told.
+    /// Time in which the thread was ready to run but had no core; `None` if the kernel does not report it.
     delay: Option<Duration>,
 }
 
 impl Heartbeat {
-    /// It beats from the phase's start on.
+    /// The first beat is due one interval after `start`.
     pub(super) fn starting_at(start: Instant, clock: PhaseClock) -> Self {
         Self {
             clock,
@@ -41,12 +40,11 @@ impl Heartbeat {
         }
     }
 
-    /// When it is to beat next.
     pub(super) fn due(&self) -> Instant {
         self.due
     }
 
-    /// Beats if it is time to, and records by how much it is late.
+    /// Beats if a beat is due, and records a stall if the beat is late by more than `STALL_THRESHOLD`.
     pub(super) fn beat(&mut self, recorder: &mut Recorder) {
         let now = Instant::now();
         if now < self.due {
@@ -59,7 +57,7 @@ impl Heartbeat {
         self.due = now + BEAT_INTERVAL;
     }
 
-    /// Records a stall in every second that it reached into: each is judged by itself, or not at all.
+    /// Records a stall in every second that it covers, because each second is judged on its own, or not at all.
     fn record_stall(&self, late: Duration, until: Duration, recorder: &mut Recorder) {
         let mut from = self.clock.offset(self.due);
         while from < until {
@@ -69,7 +67,7 @@ impl Heartbeat {
         }
     }
 
-    /// Records how busy the thread was since the last look.
+    /// Records how busy the thread was since the last sample.
     pub(super) fn sample_cpu(&mut self, recorder: &mut Recorder) {
         let (now, cpu_times) = (Instant::now(), ThreadCpuTimes::of_this_thread());
         let passed = now - self.sampled_at;
@@ -94,7 +92,7 @@ impl ThreadCpuTimes {
         })
     }
 
-    /// `schedstat`: nanoseconds that it ran, nanoseconds that it was ready to, and how often it was switched to.
+    /// The fields of `schedstat`: nanoseconds on a core, nanoseconds waiting for a core, number of time slices.
     fn from_schedstat() -> Option<Self> {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
         let mut numbers = text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
@@ -119,7 +117,7 @@ mod tests {
         Recorder::new(Arc::new(Limits::default()), scope, 3 * SECOND, 0)
     }
 
-    /// Beats, then not for so long, then again.
+    /// Beats on time until `at`, then misses beats for `ms`, then beats once more.
     async fn paused_for(ms: u64, at: Duration) -> Vec<(u32, Window)> {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::starting_at(start, PhaseClock::starting_at(start));

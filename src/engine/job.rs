@@ -1,28 +1,27 @@
+//! The job of the engine: the plan, the phases to run and how to run them.
+
 use std::sync::Arc;
 
 use crate::engine::wire::socket::Dialer;
 use crate::measure::indicator::Limits;
 use crate::plan::model::{PhaseId, Plan};
 
-/// What the engine is to do.
+/// A run for the engine to execute.
 pub struct Job {
-    /// How the target is reached.
     pub dialer: Dialer,
-    /// The plan.
     pub plan: Arc<Plan>,
     /// The phases to run, in this order.
     pub phases: Vec<PhaseId>,
-    /// What chance depends on.
+    /// The seed of all random streams.
     pub seed: u64,
-    /// How many workers.
     pub workers: usize,
     /// The limits that response times are counted against.
     pub limits: Arc<Limits>,
-    /// How many samples each worker hands over whole.
+    /// The most samples that a worker hands over for the request log, per phase.
     pub log_capacity: usize,
-    /// Whether to tell what happens to connections and users.
+    /// Whether to send messages about connections and users.
     pub verbose: bool,
-    /// Whether time is the machine's: then each worker has a thread of its own, waits by a fine timer and watches how its
-    /// thread fares. Otherwise all workers share the caller's thread and the clock of its runtime, which may be paused.
+    /// Whether the run uses the machine's clock. Each worker then has its own thread, a precise timer and a
+    /// heartbeat. Otherwise all workers share the caller's thread and the clock of its runtime, which may be paused.
     pub real_time: bool,
 }

@@ -1,7 +1,7 @@
-//! Sends what a plan asks for, when its schedule says, and records what happened.
+//! Sends the requests of a plan on schedule and records their results.
 //!
-//! Every worker is a thread with a runtime of its own; it owns its users, their connections and its recorder. Workers
-//! share nothing: each computes the whole schedule and takes its part, and once a second hands over what it recorded.
+//! Every worker is a thread with its own runtime. It owns its users, their connections and its recorder. Workers
+//! share nothing: each computes the whole schedule, takes its part, and hands over its windows once a second.
 
 mod clock;
 mod conductor;

@@ -1,4 +1,4 @@
-//! The idle users of a class and the arrivals that wait for one.
+//! The idle users of a class and the arrivals that wait for a user.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -6,12 +6,12 @@ use std::future::poll_fn;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// An arrival to be carried out.
+/// An arrival of an open phase that a user has to perform.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
     /// The arrival's number in the phase, from 0.
     pub(super) number: u64,
-    /// When the schedule wanted it.
+    /// The intended start, by the schedule.
     pub(super) intended: Duration,
     /// When it was offered to the users.
     offered: Duration,
@@ -37,11 +37,11 @@ struct PoolState {
     slots: Vec<PoolSlot>,
     waiting: VecDeque<Arrival>,
     closed: bool,
-    /// Wants to know when nothing waits any more.
+    /// Woken as soon as no arrival waits.
     empty_waker: Option<Waker>,
 }
 
-/// Where a user waits.
+/// The place of one user, at which it waits for its next arrival.
 #[derive(Debug, Default)]
 struct PoolSlot {
     arrival: Option<Arrival>,
@@ -50,14 +50,14 @@ struct PoolSlot {
 }
 
 impl Pool {
-    /// A place for one more user.
+    /// Adds a place for one more user and returns its index.
     pub(super) fn add_slot(&self) -> usize {
         let mut inner = self.inner.borrow_mut();
         inner.slots.push(PoolSlot::default());
         inner.slots.len() - 1
     }
 
-    /// Gives an arrival to an idle user or lets it wait for one.
+    /// Gives an arrival to the user that has been idle the longest, or queues it if no user is idle.
     pub(super) fn offer(&self, arrival: Arrival) {
         let mut inner = self.inner.borrow_mut();
         let Some(user) = inner.idle.pop_front() else {
@@ -72,7 +72,7 @@ impl Pool {
         }
     }
 
-    /// The next arrival for a user; `None` when there will be none.
+    /// Waits for the next arrival of a user; `None` when there will be no more.
     pub(super) async fn next(&self, slot: usize, now: impl Fn() -> Duration) -> Option<Arrival> {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
@@ -103,7 +103,7 @@ impl Pool {
         .await
     }
 
-    /// Returns as soon as nothing waits.
+    /// Returns as soon as no arrival waits.
     pub(super) async fn wait_until_empty(&self) {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
@@ -116,19 +116,19 @@ impl Pool {
         .await;
     }
 
-    /// When the arrival that waits the longest was intended.
+    /// The intended start of the arrival that waits the longest.
     pub(super) fn oldest_waiting(&self) -> Option<Duration> {
         self.inner.borrow().waiting.front().map(|arrival| arrival.intended)
     }
 
-    /// Takes back the arrivals that were intended up to a moment and still wait.
+    /// Removes and returns the arrivals that still wait and were intended at `until` or before.
     pub(super) fn take_waiting(&self, until: Duration) -> Vec<Arrival> {
         let waiting = &mut self.inner.borrow_mut().waiting;
         let expired = waiting.iter().take_while(|arrival| arrival.intended <= until).count();
         waiting.drain(..expired).collect()
     }
 
-    /// There will be no more arrivals: users leave when none waits.
+    /// Announces that no more arrivals come: users leave when no arrival waits.
     pub(super) fn close(&self) {
         let mut inner = self.inner.borrow_mut();
         inner.closed = true;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_pool_sends_users_home_but_not_before_the_last_arrival() {
+    async fn a_closed_pool_releases_users_after_the_last_arrival() {
         let pool = Pool::default();
         let slot = pool.add_slot();
         pool.offer(arrival(1));

@@ -1,3 +1,5 @@
+//! The readiness probe of a target, and the check of its TLS settings before a run.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,23 +15,24 @@ use crate::engine::wire::socket::Dialer;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{HttpVersion, Target};
 
-/// Looks whether what a plan says about TLS can be used.
+/// Checks that the TLS settings of a plan can be used.
 ///
 /// # Errors
-/// What cannot, and why.
+/// Names the setting that cannot be used and the reason.
 pub fn check_tls(target: &Target) -> Result<(), String> {
     Dialer::new(target).map(drop)
 }
 
-/// Between two attempts.
+/// The time between two probes.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Asks the target until it is ready, as the plan's `ready` says: an answer of 2xx, or a TCP connect.
+/// Probes the target until it is ready: until the request of the plan's `ready` gets a 2xx response or, without
+/// `ready`, until a connection is established.
 ///
 /// # Errors
-/// What was tried last and what came of it, when the target is not ready within its time.
+/// When the target is not ready within its `ready_within`; names the last probe and its result.
 pub async fn wait_until_ready(target: &Target, dialer: &Dialer) -> Result<(), String> {
-    // HTTP/2 has work to do beside requests, on this thread.
+    // HTTP/2 also runs tasks of its own, on this thread.
     let timer = PreciseTimer::new();
     LocalSet::new().run_until(timer.drive_while(until_ready(target, dialer, &timer))).await
 }
@@ -43,8 +46,8 @@ async fn until_ready(target: &Target, dialer: &Dialer, timer: &PreciseTimer) -> 
         };
         if Instant::now() + RETRY_INTERVAL >= deadline {
             let tried = match &target.ready {
-                Some((method, path)) => format!("{method} {}{path}", target.url),
-                None => format!("a connection to {}", target.url),
+                Some((method, path)) => format!("`{method} {}{path}`", target.url),
+                None => format!("a connection to `{}`", target.url),
             };
             return Err(format!("{tried}: {} ({})", fault.text, fault.kind.as_str()));
         }
@@ -61,7 +64,7 @@ async fn probe_once(
     let connect_within = within.min(target.connect_timeout.duration());
     let (mut connection, _) = Connection::open(dialer, connect_within).await?;
     let Some((method, path)) = &target.ready else { return Ok(()) };
-    let unsendable = |_| Fault::new(ErrorKind::Protocol, "the path cannot be sent");
+    let unsendable = |_| Fault::new(ErrorKind::Protocol, "the path of `ready` is not a valid URI path");
     let mut request = http::Request::new(Full::new(Bytes::new()));
     *request.headers_mut() = target.headers.clone();
     let origin = match target.http {

@@ -1,4 +1,5 @@
-//! Waking at a moment to some hundredths of a millisecond: the runtime's own timer ticks in whole ones.
+//! A timer that wakes tasks to within some hundredths of a millisecond; the runtime's own timer ticks in
+//! milliseconds.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
@@ -11,52 +12,52 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The last part of a wait that is to end exactly is spent looking at the clock: as long as waking up usually takes, as
-/// far as it lies between these.
+/// A precise wait spends its last part polling the clock, for about as long as a wake-up takes. These are the bounds
+/// of that part.
 const MIN_SPIN: Duration = Duration::from_micros(5);
 const MAX_SPIN: Duration = Duration::from_micros(60);
-/// By how much that is changed when waking up took longer, and when it did not: it is then enough nine times of ten.
+/// The change of the spin after a wake-up that took longer than it, and after one that did not. With this ratio the
+/// spin covers nine wake-ups of ten.
 const SPIN_INCREASE: Duration = Duration::from_nanos(1800);
 const SPIN_DECREASE: Duration = Duration::from_nanos(200);
 
-/// The distance of moments that many can share.
+/// The distance between shared ticks: waits that need not end exactly share a wake-up there.
 const SHARED_TICK: Duration = Duration::from_millis(250);
-/// A wait that no one sits out.
+/// Longer than any run.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// Wakes those who wait for a moment, on one thread, as long as someone lets it [ring](Self::ring).
+/// Wakes tasks at their moments, on one thread, as long as [`drive`](Self::drive) is polled.
 pub(super) struct PreciseTimer {
     timer: TimerSource,
     waiters: RefCell<BinaryHeap<Waiter>>,
     created_at: Instant,
-    /// When it rang last.
     last_fired: Cell<Instant>,
-    /// When the timer was to ring.
+    /// When the timer is due to fire.
     armed_for: Cell<Option<Instant>>,
-    /// How long before a moment it begins to look at the clock.
+    /// How long before a moment it begins to poll the clock.
     spin: Cell<Duration>,
-    /// When it last stopped looking at the clock.
+    /// When it last stopped polling the clock.
     last_spin: Cell<Option<Instant>>,
 }
 
-/// What rings.
+/// The source of wake-ups.
 enum TimerSource {
-    /// A timer of the system's.
+    /// The operating system's timer.
     System(system::SystemTimer),
-    /// The runtime's, to a millisecond or two; where time is paused it is the only one.
+    /// The runtime's timer, precise to a millisecond or two. It is the only one that follows a paused clock.
     Runtime(RefCell<Pin<Box<Sleep>>>),
 }
 
-/// How well a moment is to be met.
+/// How precisely a wait ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Precision {
-    /// As well as can be, at the price of some processor time.
+    /// As precisely as possible, at the cost of some CPU time.
     Spin,
-    /// As well as the timer does it.
+    /// As precisely as the timer source.
     Coarse,
 }
 
-/// Whoever waits; the first to be woken is the greatest.
+/// A waiting task. The first to be woken is the greatest, because `BinaryHeap` is a max-heap.
 struct Waiter {
     at: Instant,
     precision: Precision,
@@ -64,13 +65,13 @@ struct Waiter {
 }
 
 impl PreciseTimer {
-    /// A fine one where the system has it; needs a runtime.
+    /// Uses the operating system's timer if there is one. Needs a runtime.
     pub(super) fn new() -> Self {
         system::SystemTimer::new()
             .map_or_else(|_| Self::from_runtime(), |timer| Self::with(TimerSource::System(timer)))
     }
 
-    /// One that goes by the runtime's clock, which can be paused.
+    /// Uses the runtime's clock, which can be paused.
     pub(super) fn from_runtime() -> Self {
         Self::with(TimerSource::Runtime(RefCell::new(Box::pin(sleep(FAR_FUTURE)))))
     }
@@ -82,13 +83,13 @@ impl PreciseTimer {
         Self { timer, waiters: RefCell::default(), created_at, last_fired, armed_for, spin, last_spin }
     }
 
-    /// Returns at a moment, or at once where it has passed.
+    /// Returns at a moment, or at once if it has passed.
     pub(super) async fn sleep_until(&self, moment: Instant, precision: Precision) {
         self.sleep_until_unless(moment, precision, || false).await;
     }
 
-    /// Returns at a moment with true, or with false where something is so before, which is looked at whenever
-    /// [`wake_all`](Self::wake_all) says so.
+    /// Returns true at a moment, or false as soon as `is_cancelled` holds. The condition is checked at the start and
+    /// at each [`wake_all`](Self::wake_all).
     pub(super) async fn sleep_until_unless(
         &self,
         moment: Instant,
@@ -103,7 +104,7 @@ impl PreciseTimer {
             if moment <= Instant::now() {
                 return Poll::Ready(true);
             }
-            // Whoever waits stays on the list until the moment has come.
+            // A waiter stays registered until its moment, so it registers only once.
             if !std::mem::replace(&mut is_registered, true) {
                 self.wake_at(moment, precision, cx);
             }
@@ -112,12 +113,12 @@ impl PreciseTimer {
         .await
     }
 
-    /// Wakes everyone, who then waits on if there is reason to.
+    /// Wakes all waiters; each of them then decides whether to go on waiting.
     pub(super) fn wake_all(&self) {
         self.waiters.borrow().iter().for_each(|waiter| waiter.waker.wake_by_ref());
     }
 
-    /// Wakes a task at a moment, which cannot be taken back.
+    /// Wakes the current task at a moment. This cannot be cancelled.
     pub(super) fn wake_at(&self, moment: Instant, precision: Precision, cx: &Context<'_>) {
         let mut waiters = self.waiters.borrow_mut();
         let is_first = waiters.peek().is_none_or(|first| moment < first.at);
@@ -128,26 +129,26 @@ impl PreciseTimer {
         waiters.push(waiter);
     }
 
-    /// The last of some common moments before this one.
+    /// The last shared tick at or before a moment.
     pub(super) fn shared_tick_before(&self, moment: Instant) -> Instant {
         let passed = moment.saturating_duration_since(self.created_at).as_millis() / SHARED_TICK.as_millis();
         self.created_at + SHARED_TICK * u32::try_from(passed).unwrap_or(u32::MAX)
     }
 
-    /// When it rang last: whoever was to be woken until then has been.
+    /// When the timer last fired: all waiters that were due by then have been woken.
     pub(super) fn last_fired(&self) -> Instant {
         self.last_fired.get()
     }
 
-    /// Does something that may wait for it.
+    /// Drives the timer while `work` runs, which may wait for it.
     pub(super) async fn drive_while<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::select! {
-            () = self.drive() => unreachable!("it never ends"),
+            () = self.drive() => unreachable!("the timer runs until it is dropped"),
             done = work => done,
         }
     }
 
-    /// Wakes whoever is to be woken, for ever.
+    /// Wakes the waiters that are due. Never returns.
     pub(super) async fn drive(&self) {
         loop {
             self.timer.fires().await;
@@ -157,7 +158,7 @@ impl PreciseTimer {
                     self.set(moment);
                     break;
                 }
-                // Whatever else there is to do gets its turn meanwhile.
+                // Yielding lets other tasks run while this one spins.
                 while Instant::now() < moment {
                     yield_now().await;
                 }
@@ -171,7 +172,7 @@ impl PreciseTimer {
         self.timer.set(moment);
     }
 
-    /// Looks how long it took to wake up.
+    /// Adapts the spin to the time that the last wake-up took.
     fn adapt_spin(&self) {
         let Some(armed_for) = self.armed_for.take() else { return };
         let spin = match armed_for.elapsed() > self.spin.get() {
@@ -181,7 +182,7 @@ impl PreciseTimer {
         self.spin.set(spin.clamp(MIN_SPIN, MAX_SPIN));
     }
 
-    /// Wakes those whose moment has come. Returns the next moment where it is too close for the timer.
+    /// Wakes the waiters that are due. Returns the next moment if it is too close for the timer to be set.
     fn wake_due(&self) -> Option<Instant> {
         let mut waiters = self.waiters.borrow_mut();
         let now = Instant::now();
@@ -202,7 +203,7 @@ impl PreciseTimer {
         None
     }
 
-    /// When the timer is to ring for someone who waits.
+    /// When the timer has to fire for a waiter; for a precise wait this is earlier by the spin.
     fn fire_at(&self, waiter: &Waiter) -> Instant {
         match (&self.timer, waiter.precision) {
             (TimerSource::System(_), Precision::Spin) => {
@@ -212,14 +213,14 @@ impl PreciseTimer {
         }
     }
 
-    /// Whether the clock may be looked at until the next moment: no more than a fifth of the time.
+    /// Whether the clock may be polled until the next moment: spinning takes at most a fifth of the time.
     fn may_spin(&self) -> bool {
         self.last_spin.get().is_none_or(|last| last.elapsed() >= 4 * self.spin.get())
     }
 }
 
 impl TimerSource {
-    /// It rings at this moment, and no longer at another one.
+    /// Fires at this moment only; an earlier setting is replaced.
     fn set(&self, moment: Instant) {
         match self {
             Self::System(timer) => timer.set(moment),
@@ -227,7 +228,7 @@ impl TimerSource {
         }
     }
 
-    /// Returns when it rings.
+    /// Returns when it fires.
     async fn fires(&self) {
         match self {
             Self::System(timer) => timer.fires().await,
@@ -277,7 +278,7 @@ mod system {
     impl SystemTimer {
         #[expect(
             deprecated,
-            reason = "the other way is unsafe for descriptors that are not owned; this one is"
+            reason = "the replacement is unsafe for descriptors that are not owned; this one is owned"
         )]
         pub(super) fn new() -> std::io::Result<Self> {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
@@ -285,21 +286,22 @@ mod system {
             Ok(Self(AsyncFd::with_interest(timer, Interest::READABLE)?))
         }
 
-        /// It rings at this moment, and no longer at another one.
+        /// Fires at this moment only; an earlier setting is replaced.
         pub(super) fn set(&self, moment: Instant) {
-            // A time of zero would switch it off.
+            // A time of zero would disarm it.
             let left = moment.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
             let it_value = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
             let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
             let time = Itimerspec { it_interval, it_value };
             timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &time)
-                .expect("the timer is ours and the time is positive");
+                .expect("the timer is open and the time is positive");
         }
 
-        /// Returns when it rings.
+        /// Returns when it fires.
         pub(super) async fn fires(&self) {
             let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
-            // It says how often it rang, which was once; what counts is that it is not readable any more.
+            // The value, the number of times that it fired, is always one. Reading it makes the descriptor unreadable
+            // again.
             let _ = rustix::io::read(self.0.get_ref(), &mut [0; 8]);
             ready.clear_ready();
         }
@@ -310,7 +312,7 @@ mod system {
 mod system {
     use tokio::time::Instant;
 
-    /// There is none.
+    /// This platform has no such timer, so there is no value of this type.
     pub(super) enum SystemTimer {}
 
     impl SystemTimer {
@@ -330,23 +332,32 @@ mod system {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "local")]
     async fn waiters_wake_in_order_and_never_early() {
-        let timer = PreciseTimer::new();
+        let timer = Rc::new(PreciseTimer::new());
         let start = Instant::now();
-        let woken = RefCell::new(Vec::new());
-        let wait = async |ms: u64| {
-            let moment = start + Duration::from_millis(ms);
-            timer.sleep_until(moment, Precision::Coarse).await;
-            assert!(Instant::now() >= moment);
-            woken.borrow_mut().push(ms);
-        };
-        tokio::select! {
-            () = timer.drive() => unreachable!("it never ends"),
-            _ = async { tokio::join!(wait(9), wait(3), wait(6), wait(0), wait(3)) } => {}
-        }
+        let woken = Rc::new(RefCell::new(Vec::new()));
+        // Tasks of their own are polled in the order in which they are woken, also if the thread was late for several.
+        let waiters = [9, 3, 6, 0, 3].map(|ms| {
+            let (timer, woken) = (Rc::clone(&timer), Rc::clone(&woken));
+            tokio::task::spawn_local(async move {
+                let moment = start + Duration::from_millis(ms);
+                timer.sleep_until(moment, Precision::Coarse).await;
+                assert!(Instant::now() >= moment);
+                woken.borrow_mut().push(ms);
+            })
+        });
+        timer
+            .drive_while(async {
+                for waiter in waiters {
+                    waiter.await.unwrap();
+                }
+            })
+            .await;
         assert_eq!(*woken.borrow(), [0, 3, 3, 6, 9]);
     }
 
@@ -356,7 +367,7 @@ mod tests {
         let start = Instant::now();
         let long = start + Duration::from_secs(3600);
         tokio::select! {
-            () = timer.drive() => unreachable!("it never ends"),
+            () = timer.drive() => unreachable!("the timer runs until it is dropped"),
             () = async {
                 let mut gone = Box::pin(timer.sleep_until(start + Duration::from_millis(2), Precision::Spin));
                 let polled = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx))).await;

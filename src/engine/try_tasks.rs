@@ -1,4 +1,5 @@
-//! Every task once, by the first user of its class, with everything that was sent and received kept to be looked at.
+//! The work of `runner try`: the first user of each class performs every task once, and all requests and responses
+//! are kept for display.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,36 +24,33 @@ use crate::measure::sample::Purpose;
 use crate::plan::model::{ClassId, OperationId, PhaseId, Plan};
 use crate::plan::random::{RandomStream, StreamKey};
 
-/// What is to be done once.
+/// The tasks to try.
 #[derive(Debug)]
 pub struct TryJob<'p> {
-    /// The plan.
     pub plan: &'p Plan,
-    /// The phase that its first users come from; chance depends on it.
+    /// The phase whose first users perform the tasks. It is part of the key of their random streams.
     pub phase: PhaseId,
-    /// The classes whose tasks are performed.
     pub classes: Vec<ClassId>,
-    /// Only tasks with this operation, if any.
+    /// If set, only tasks with this operation are performed.
     pub only: Option<OperationId>,
-    /// What chance depends on.
+    /// The seed of all random streams.
     pub seed: u64,
 }
 
-/// Something that was done once.
+/// A task, a start or a stop that was performed once.
 #[derive(Debug)]
 pub struct TriedTask {
-    /// Whose it is.
     pub class: ClassId,
-    /// What it was: `start`, `task 2 of 5`, `stop`.
+    /// For display: `start`, `task 2 of 5`, `task 2 of 5, choice 1 of 3`, `stop`.
     pub label: String,
-    /// Its requests, as far as it got.
+    /// Its requests, up to the first that failed.
     pub exchanges: Vec<Exchange>,
 }
 
-/// Performs each task once, with the start before and the stop after; shows each when it is done.
+/// Performs the start, each task once and the stop of each class, and calls `show` after each of them.
 ///
 /// # Errors
-/// When what the plan says about TLS cannot be used.
+/// When the TLS settings of the plan cannot be used.
 pub async fn try_each_task(job: TryJob<'_>, mut show: impl FnMut(&TriedTask)) -> Result<(), String> {
     let dialer = Dialer::new(&job.plan.target)?;
     let (_handle, stop) = StopHandle::new();
@@ -119,7 +117,8 @@ async fn try_class(
         let intent = Intent { purpose, ..Intent::task(stream_key, intended) };
         let mut draw: RandomStream = context.draw(stream_key);
         let performed = user.perform(steps, intent, &mut draw).await;
-        let exchange_log = context.exchange_log.as_ref().expect("it is there to be looked at");
+        let exchange_log =
+            context.exchange_log.as_ref().expect("the context was created with an exchange log");
         show(&TriedTask { class, label, exchanges: std::mem::take(&mut exchange_log.borrow_mut()) });
         performed.succeeded
     };

@@ -1,4 +1,4 @@
-//! A worker: its part of a phase, from the first user to the last answer.
+//! A worker: its part of a phase, from the first user to the last response.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::plan::model::{Load, OpenLoad, Phase, PhaseId, Plan};
 use crate::plan::random::{RandomStream, StreamKey};
 use crate::schedule::{Arrivals, Dealer, deal};
 
-/// What a worker is and where it tells what happens.
+/// A worker: its number, its job, and where it sends its events.
 pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) job: Arc<Job>,
@@ -34,19 +34,19 @@ pub(super) struct Worker {
     pub(super) events: UnboundedSender<RunEvent>,
 }
 
-/// A user of this worker.
+/// A user that belongs to this worker.
 #[derive(Clone, Copy)]
 struct OwnUser {
     number: u32,
     class: usize,
 }
 
-/// How often a worker hands over what it recorded.
+/// How often a worker hands over its windows.
 const HAND_OVER_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Does this worker's part of a phase that starts at a moment, and returns when it has drained. Needs a runtime of
-    /// one thread that tasks cannot leave.
+    /// Runs this worker's part of a phase that starts at `start`, and returns when it has drained. Needs a runtime
+    /// that supports `spawn_local`.
     pub(super) async fn run(&self, id: PhaseId, start: Instant) {
         let plan = &self.job.plan;
         let phase = &plan.phases[id.index()];
@@ -59,8 +59,10 @@ impl Worker {
             Load::Open(load) => {
                 let (pools, mut tasks) = self.spawn_open_users(phase, &users, &context);
                 let starts = starts(phase, load, context.draw(StreamKey::ArrivalGaps));
-                let arrivals = WorkerArrivals::new(plan, phase, starts, (self.number, self.job.workers));
-                // Users leave when nothing waits any more; where they left before, what waits is still to be dropped.
+                let share = WorkerShare { number: self.number, of: self.job.workers };
+                let arrivals = WorkerArrivals::new(plan, phase, starts, share);
+                // Users leave when no arrival waits any more. If they left earlier, waiting arrivals must still be
+                // dropped.
                 tasks.push(spawn_local(dispatch(Rc::clone(&context), pools, arrivals)));
                 tasks
             }
@@ -94,7 +96,7 @@ impl Worker {
         let has_latency = plan.classes_of(phase).any(|class| class.network_latency.is_some());
         let scope = RecorderScope {
             phase: id.0,
-            worker: u16::try_from(self.number).expect("fewer than 65 536 workers"),
+            worker: u16::try_from(self.number).expect("a run has fewer than 65 536 workers"),
             latency: if has_latency { Latency::Some } else { Latency::None },
         };
         let events = self.events.clone();
@@ -113,14 +115,14 @@ impl Worker {
             numbering: Numbering::of_phase(plan, phase),
             secrets: plan.secrets.clone(),
             exchange_log: None,
-            // A run that no one listens to any more is not worth talking about.
+            // The send fails only after the session has ended, when messages are no longer needed.
             verbose_log: self.job.verbose.then(|| -> Box<dyn Fn(String)> {
                 Box::new(move |text| drop(events.send(RunEvent::Verbose(text))))
             }),
         }
     }
 
-    /// The users of this worker: user u is worker u mod n's.
+    /// The users of this worker: user u belongs to worker u mod n.
     fn users(&self, phase: &Phase) -> Vec<OwnUser> {
         let classes = classes_of_users(phase);
         let own = (0..phase.users).zip(classes).skip(self.number).step_by(self.job.workers);
@@ -143,7 +145,7 @@ impl Worker {
         tasks.collect()
     }
 
-    /// Seats the users of an open phase, by class.
+    /// Spawns the users of an open phase. Each class gets a pool.
     fn spawn_open_users(
         &self,
         phase: &Phase,
@@ -186,7 +188,7 @@ impl Worker {
                 heartbeat.sample_cpu(&mut context.recorder.borrow_mut());
             }
             let (batch, log) = context.recorder.borrow_mut().drain(context.clock.now());
-            // Where the session is gone there is no one left to tell.
+            // The send fails only after the session has ended, when windows are no longer needed.
             let _ = self.events.send(RunEvent::Recorded { batch, log });
             if done {
                 return;
@@ -196,13 +198,13 @@ impl Worker {
     }
 }
 
-/// The class of each user of a phase, dealt by weight in the fixed order of their numbers.
+/// The class of each user of a phase, dealt by weight in the order of the users' numbers.
 fn classes_of_users(phase: &Phase) -> Vec<usize> {
     let weights: Vec<f64> = phase.mix.iter().map(|(_, weight)| *weight).collect();
     deal(&weights, phase.users).into_iter().map(|share| phase.mix[share].0.index()).collect()
 }
 
-/// When a user of a phase is there.
+/// The periods in which a user of a phase is active.
 fn active_periods(phase: &Phase, user: u32) -> Vec<ActivePeriod> {
     let active_periods = phase.active_periods(user).into_iter().map(|(since, until)| ActivePeriod {
         since: Duration::from_secs_f64(since),
@@ -211,7 +213,7 @@ fn active_periods(phase: &Phase, user: u32) -> Vec<ActivePeriod> {
     active_periods.collect()
 }
 
-/// How long a user of an open phase is idle between two arrivals, more or less.
+/// How long a user of an open phase is usually idle between two arrivals.
 fn usual_pause(phase: &Phase) -> Pause {
     let Load::Open(load) = phase.load else { return Pause::Short };
     if f64::from(phase.users) >= load.most_per_second() { Pause::Long } else { Pause::Short }
@@ -229,13 +231,20 @@ fn starts(phase: &Phase, load: OpenLoad, mut gaps: RandomStream) -> Box<dyn Iter
     }
 }
 
-/// The arrivals that fall to one worker. Every worker deals all of them in the same way.
+/// The arrivals of one worker. Every worker deals all arrivals in the same way, so the workers need not communicate.
 struct WorkerArrivals {
     starts: std::iter::Enumerate<Box<dyn Iterator<Item = Duration>>>,
     worker: usize,
-    /// The phase's classes, and for each how its arrivals are dealt to workers.
+    /// The index of each class of the phase, with the dealer of its arrivals to workers.
     classes: Vec<(usize, Dealer)>,
     by_class: Dealer,
+}
+
+/// One of several workers, by its number from 0.
+#[derive(Clone, Copy)]
+struct WorkerShare {
+    number: usize,
+    of: usize,
 }
 
 impl WorkerArrivals {
@@ -243,26 +252,26 @@ impl WorkerArrivals {
         plan: &Plan,
         phase: &Phase,
         starts: Box<dyn Iterator<Item = Duration>>,
-        (worker, workers): (usize, usize),
+        share: WorkerShare,
     ) -> Self {
         let users = classes_of_users(phase);
         let weights = plan.arrival_weights(phase);
         let classes = phase.mix.iter().map(|(class, _)| {
-            let mut owned = vec![0.0; workers];
+            let mut owned = vec![0.0; share.of];
             users
                 .iter()
                 .enumerate()
                 .filter(|(_, c)| **c == class.index())
-                .for_each(|(u, _)| owned[u % workers] += 1.0);
+                .for_each(|(u, _)| owned[u % share.of] += 1.0);
             (class.index(), Dealer::new(&owned))
         });
         let classes = classes.collect();
-        Self { starts: starts.enumerate(), worker, classes, by_class: Dealer::new(&weights) }
+        Self { starts: starts.enumerate(), worker: share.number, classes, by_class: Dealer::new(&weights) }
     }
 }
 
 impl Iterator for WorkerArrivals {
-    /// The arrival's number, the class that carries it, and when it is intended.
+    /// The arrival's number, its class as an index, and its intended start.
     type Item = (u64, usize, Duration);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -280,13 +289,14 @@ async fn drive_timer(context: Rc<PhaseContext>) {
     context.timer.drive().await;
 }
 
-/// When the phase begins, no one waits for others to connect.
+/// Removes the limit on simultaneous connects when the phase begins: users then connect as soon as they need to.
 async fn stop_preconnecting(context: Rc<PhaseContext>) {
     context.wait_for_start(Duration::ZERO).await;
     context.preconnect_permits.close();
 }
 
-/// Gives every arrival to a user when it is intended, and drops those that waited for too long.
+/// Gives every arrival to a user at its intended start, and drops arrivals that wait longer than the target's
+/// timeout.
 async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals: WorkerArrivals) {
     let patience = context.target.timeout.duration();
     let mut stop = context.stop.clone();
@@ -329,7 +339,7 @@ async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals:
     pools.iter().for_each(|pool| pool.close());
 }
 
-/// Returns as soon as no arrival waits.
+/// Returns as soon as no arrival waits in any pool.
 async fn wait_until_all_empty(pools: &[Rc<Pool>]) {
     for pool in pools {
         pool.wait_until_empty().await;
@@ -342,7 +352,7 @@ fn expect(context: &PhaseContext, next: Option<(u64, usize, Duration)>) {
     }
 }
 
-/// Takes back the arrivals that were intended up to a moment and still wait.
+/// Removes the arrivals that still wait and were intended at `until` or before, and passes each to `take`.
 fn take_waiting(pools: &[Rc<Pool>], until: Duration, mut take: impl FnMut(usize, Arrival)) {
     for (class, pool) in pools.iter().enumerate() {
         pool.take_waiting(until).into_iter().for_each(|arrival| take(class, arrival));

@@ -1,4 +1,4 @@
-//! The one stream: everything a run tells, and the way to tell it to stop.
+//! The events of a run, their observers, and the stop signal.
 
 use std::time::Duration;
 
@@ -10,73 +10,70 @@ use crate::measure::window::Batch;
 use crate::plan::model::PhaseId;
 use crate::resources::reading::Reading;
 
-/// Something that happened in a run.
+/// An event of a run.
 #[derive(Debug, Clone)]
 pub enum RunEvent {
     /// A phase begins.
     PhaseStarted {
-        /// Which.
         phase: PhaseId,
-        /// When, by the wall clock.
+        /// The wall-clock time of the start.
         at: jiff::Timestamp,
     },
-    /// A worker handed over what it recorded.
+    /// A worker handed over its windows.
     Recorded {
-        /// Windows.
         batch: Batch,
-        /// Whole samples, if they were asked for.
+        /// Samples for the request log; empty unless it was requested.
         log: Vec<Sample>,
     },
-    /// A host was looked at.
+    /// A host was read.
     HostReading(Reading),
-    /// A phase has drained; nothing more comes of it.
+    /// A phase has drained; its workers send nothing more.
     PhaseEnded {
-        /// Which.
         phase: PhaseId,
         /// How long it ran, without the drain.
         ran: Duration,
     },
-    /// Talk about connections and users, if it was asked for.
+    /// A message about connections and users, in a verbose run.
     Verbose(String),
 }
 
-/// Something that follows a run.
+/// A receiver of the events of a run.
 pub trait Observer {
-    /// Sees an event, after it was folded into the summary.
+    /// Called with each event, after it was folded into the summary.
     fn observe(&mut self, event: &RunEvent, summary: &Summary);
 }
 
-/// Tells a run to stop: nothing new is intended, what is under way drains.
+/// Stops a run: no new request is intended, and requests in flight drain.
 #[derive(Debug, Clone)]
 pub struct StopHandle(watch::Sender<bool>);
 
-/// Hears whether a run is to stop.
+/// The receiving side of a [`StopHandle`].
 #[derive(Debug, Clone)]
 pub struct StopSignal(watch::Receiver<bool>);
 
 impl StopHandle {
-    /// A handle and what hears it.
+    /// Creates a handle and the signal that it sets.
     pub fn new() -> (Self, StopSignal) {
         let (sender, receiver) = watch::channel(false);
         (Self(sender), StopSignal(receiver))
     }
 
-    /// Tells the run to stop.
+    /// Sets the signal. It stays set.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl StopSignal {
-    /// Whether the run is to stop.
+    /// Whether the run has been stopped.
     pub fn is_set(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Returns when the run is to stop.
+    /// Returns when the run is stopped; never, if the handle is dropped before.
     pub async fn wait(&mut self) {
         if self.0.wait_for(|stop| *stop).await.is_err() {
-            // The handle is gone: no one will ever say stop.
+            // The handle is gone, so the run can no longer be stopped.
             std::future::pending::<()>().await;
         }
     }

@@ -1,78 +1,73 @@
-//! The exit-code contract, in one table.
+//! Exit codes: every ending of a run with its code, word and meaning, in one table.
 
 use crate::slo::judge::{Judgement, Verdict};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// All that counts was kept.
+    /// Every gated objective was met.
     Passed,
-    /// The same of a shortened run.
+    /// The same for a shortened run.
     Rehearsed,
-    /// The target is not good enough.
+    /// A gated objective was missed.
     Breached,
-    /// Never begun: what was asked makes no sense.
+    /// Not started: the command line or the plan is wrong.
     Refused,
-    /// Nobody can tell from this run.
+    /// A gated objective could not be decided.
     Inconclusive,
-    /// The same, in a plan that says `inconclusive = "warn"`.
+    /// The same, in a plan with `inconclusive = "warn"`.
     Tolerated,
-    /// The numbers cannot be trusted.
+    /// The numbers may be caused by the generator's machine.
     Invalid,
-    /// Never begun: nobody answered.
+    /// Not started: the target or a judged host did not respond.
     Unavailable,
-    /// Our own mistake.
+    /// A fault of the runner.
     Internal,
-    /// Over, but nowhere to put the report.
+    /// Finished, but the report could not be stored.
     Unwritten,
-    /// Told to stop before the end.
+    /// Stopped by a signal before the end.
     Interrupted(Signal),
 }
 
-/// What told the run to stop.
+/// The signal that stopped a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGINT, as by Ctrl-C.
+    /// SIGINT, as from Ctrl-C.
     Interrupt,
     /// SIGTERM.
     Terminate,
 }
 
 impl Ending {
-    /// All endings, with the code, the word and the meaning; `docs/exit-codes.md` is this table.
+    /// All endings with code, word and meaning. `docs/reference/exit-codes.md` shows this table.
     pub const TABLE: &[(Self, u8, &str, &str)] = &[
-        (
-            Self::Passed,
-            0,
-            "passed",
-            "all objectives that count were kept, at the tier that the gate asks for",
-        ),
-        (Self::Tolerated, 0, "inconclusive", "the same as 3, in a plan that says `inconclusive = \"warn\"`"),
+        (Self::Passed, 0, "passed", "every gated objective was met, at the tier that the gate requires"),
+        (Self::Tolerated, 0, "inconclusive", "the same as 3, in a plan with `inconclusive = \"warn\"`"),
         (
             Self::Rehearsed,
             0,
             "rehearsed",
-            "a shortened run in which nothing that counts was missed and each operation it tried worked at least once",
+            "a shortened run in which no gated objective was missed and each operation it tried succeeded at least once",
         ),
-        (Self::Breached, 1, "breached", "an objective that counts was missed"),
+        (Self::Breached, 1, "breached", "a gated objective was missed"),
         (
             Self::Refused,
             2,
             "refused",
-            "the command line or the plan is wrong, or asks for what the plan cannot reach; not a byte was sent",
+            "the command line or the plan is wrong, or the plan can never meet or prove an objective; nothing was sent",
         ),
         (
             Self::Inconclusive,
             3,
             "inconclusive",
-            "too little was seen, or nothing, to decide an objective that counts",
+            "a gated objective could not be decided: too little data, or none",
         ),
-        (Self::Invalid, 4, "invalid", "the numbers may be this machine's doing instead of the target's"),
+        (Self::Invalid, 4, "invalid", "the numbers may be caused by this machine instead of the target"),
         (
             Self::Unavailable,
             5,
             "unavailable",
-            "the target did not get ready, or a host that is judged could not be read, so no load was sent",
+            "the target did not become ready, or a judged host could not be read; no load was sent",
         ),
         (Self::Internal, 70, "internal", "the runner itself is at fault"),
         (Self::Unwritten, 74, "unwritten", "the run is over, but its report could not be stored"),
@@ -80,13 +75,13 @@ impl Ending {
             Self::Interrupted(Signal::Interrupt),
             130,
             "interrupted",
-            "stopped by SIGINT with no objective missed so far; the report tells of the part that ran",
+            "stopped by SIGINT with no objective missed so far; the report covers the part that ran",
         ),
         (
             Self::Interrupted(Signal::Terminate),
             143,
             "interrupted",
-            "stopped by SIGTERM with no objective missed so far; the report tells of the part that ran",
+            "stopped by SIGTERM with no objective missed so far; the report covers the part that ran",
         ),
     ];
 
@@ -94,17 +89,16 @@ impl Ending {
         Self::TABLE.iter().find(|(ending, ..)| *ending == self).expect("every ending is in the table")
     }
 
-    /// The exit code.
     pub fn code(self) -> u8 {
         self.row().1
     }
 
-    /// The word for it.
+    /// Its word in reports.
     pub fn as_str(self) -> &'static str {
         self.row().2
     }
 
-    /// Where several endings hold, the one that comes first here is the run's.
+    /// The ending that sets the exit code if several apply. [`Passed`](Self::Passed) if there is none.
     pub fn most_severe(endings: impl IntoIterator<Item = Self>) -> Self {
         let rank = |ending: &Self| match ending {
             Self::Refused | Self::Unavailable => 0,
@@ -122,7 +116,7 @@ impl Ending {
     }
 }
 
-/// What the gated objectives come to.
+/// The ending that the verdicts of the gated objectives lead to.
 pub fn of_objectives<'j>(judged: impl IntoIterator<Item = &'j Judgement>) -> Ending {
     Ending::most_severe(judged.into_iter().filter(|judged| judged.gated).map(|judged| match judged.verdict {
         Verdict::Missed => Ending::Breached,
@@ -164,6 +158,7 @@ mod tests {
             verdict,
             gated,
             why: String::new(),
+            reason: String::new(),
         };
         assert_eq!(of_objectives(&[judged(Verdict::Missed, false)]), Ending::Passed);
         assert_eq!(of_objectives(&[judged(Verdict::NoData, true)]), Ending::Inconclusive);

@@ -1,64 +1,57 @@
+//! The sample sizes that objectives need and can expect, and whether they can be decided.
+
 use crate::forecast::PhaseForecast;
 use crate::measure::hosts::MINUTE_S;
 use crate::plan::Decision;
 use crate::plan::model::{Gate, JudgedPeriod, Phase};
 use crate::slo::judge::MIN_READINGS;
 use crate::slo::objective::{Aggregation, Objective, Resource, Statistic};
-use crate::statistics::{Allowed, min_samples};
+use crate::statistics::{
+    Allowed, MIN_BATCHES, MIN_JUDGED_SECONDS, MIN_RATIO_BATCHES, TREND_WINDOWS, min_samples,
+};
 
-/// The fewest judged seconds from which the spread of a rate or a mean can be told.
-const MIN_JUDGED_SECONDS: u64 = 4;
-/// The fewest seconds with a request from which that of a mean can be told, where there are as many.
-const MIN_BATCHES: u64 = 16;
-
-/// A trend is that of so many windows at least, without the first tenth.
-const MIN_TREND_WINDOWS: f64 = 24.0;
-/// A tenth of a phase has so many parts at least, of a second or more.
-const MIN_RATIO_BATCHES: f64 = 8.0;
-
-/// What an objective needs to be proven in its phase, and what it can expect there.
+/// The samples that an objective needs for a proof in its phase, and the samples that it can expect there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampleSize {
-    /// What is counted.
+    /// The unit of the counts.
     pub of: SampleUnit,
-    /// So many can be expected; `None` where it depends on the target's speed.
+    /// The expected number; `None` if it depends on the target's speed.
     pub expected: Option<f64>,
-    /// So many are needed, if all of them are good; `None` where any number decides.
+    /// The needed number if all are good; `None` if any number decides.
     pub needed: Option<u64>,
-    /// So many are needed, if one of them is bad.
+    /// The needed number if one is bad.
     pub needed_with_one_failure: Option<u64>,
 }
 
-/// What a proof counts.
+/// The unit in which a proof counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleUnit {
     /// Requests.
     Samples,
     /// Judged seconds.
     Seconds,
-    /// Windows of `every`.
+    /// Intervals of `every`.
     Windows,
     /// Readings of a host.
     Readings,
-    /// Judged seconds, for what takes hours to show.
+    /// Judged seconds of a drift objective, which takes hours to decide.
     JudgedTime,
 }
 
 /// Whether an objective can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decidability {
-    /// With room for some that are bad.
+    /// Yes, with room for some bad samples.
     Good,
-    /// If hardly any is bad.
+    /// Only if hardly any sample is bad.
     Just,
-    /// Never.
+    /// No: too few samples.
     None,
-    /// It depends on how fast the target is.
+    /// It depends on the target's speed.
     Depends,
 }
 
 impl Decidability {
-    /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Good => "yes",
@@ -70,7 +63,7 @@ impl Decidability {
 }
 
 impl SampleUnit {
-    /// One of them.
+    /// The plural noun.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Samples => "samples",
@@ -80,14 +73,14 @@ impl SampleUnit {
         }
     }
 
-    /// Whether so many are needed for a proof at the gate's confidence, and not for any statement at all.
+    /// Whether the needed number follows from the gate's confidence. Otherwise it is a fixed minimum.
     pub fn is_statistical(self) -> bool {
         !matches!(self, Self::Readings | Self::JudgedTime)
     }
 }
 
 impl SampleSize {
-    /// Whether what can be expected is enough: comfortably from twice what is needed.
+    /// Whether the expected samples are enough; they are comfortably enough from twice the needed number.
     pub fn decidability(&self) -> Decidability {
         match (self.expected, self.needed) {
             (_, None) => Decidability::Good,
@@ -100,7 +93,7 @@ impl SampleSize {
 }
 
 impl PhaseForecast {
-    /// What an objective of this phase needs, and what it can expect.
+    /// The needed and the expected samples of an objective of this phase.
     pub fn sample_size(&self, objective: &Objective, phase: &Phase, gate: &Gate) -> SampleSize {
         let seconds = stretches(phase, 1);
         let readings = self.readings.iter().sum();
@@ -126,7 +119,7 @@ impl PhaseForecast {
         let gated = objective.gated_limit(gate.tier);
         let limit = gated.filter(|_| gate.decision == Decision::Proven);
         let share = limit.and_then(|(_, limit)| match (objective.windows, objective.statistic) {
-            // That none may miss is seen by counting.
+            // If no interval may miss, counting decides.
             (Some(windows), _) => Some(windows.allow).filter(|allow| *allow > 0.0),
             (None, Statistic::Quantile(part)) => Some(1.0 - part),
             (None, Statistic::ErrorRate) => Some(limit / 100.0),
@@ -148,7 +141,7 @@ impl PhaseForecast {
 }
 
 impl PhaseForecast {
-    /// The seconds of the longest judged stretch whose windows can be told.
+    /// The longest judged stretch that intervals of an objective can fill, in seconds.
     pub(super) fn longest(&self, objective: &Objective, phase: &Phase) -> f64 {
         let of_readings = self.readings.iter().map(|readings| readings * self.reading_seconds);
         match objective.statistic {
@@ -157,14 +150,14 @@ impl PhaseForecast {
         }
     }
 
-    /// Windows of so many seconds that readings fill, in whole minutes.
+    /// The number of intervals of `every` seconds that whole minutes of readings fill.
     fn windows_of_readings(&self, every: u32) -> f64 {
         let minutes = |readings: &f64| (readings * self.reading_seconds / MINUTE_S + 1e-9).floor();
         let windows = |readings: &f64| (minutes(readings) * MINUTE_S / f64::from(every) + 1e-9).floor();
         self.readings.iter().map(windows).sum()
     }
 
-    /// Six, and of percentiles those of a minute.
+    /// The minimum number of readings: 6, or for percentiles those of a whole minute if they are more.
     fn min_readings(&self, statistic: Statistic) -> u64 {
         let minute = match statistic {
             Statistic::Resource(Resource { of: Aggregation::Quantile(_), .. }) => {
@@ -175,23 +168,24 @@ impl PhaseForecast {
         u64::from(MIN_READINGS).max(minute.ceil() as u64)
     }
 
-    /// The shortest judged time that shows a drift, in seconds: what the objective says, and what there must be to see it.
+    /// The shortest judged period that decides a drift, in seconds: `min_length`, or the minimum of the method.
     fn min_length_s(&self, statistic: Statistic) -> u64 {
         let seen = match statistic {
-            Statistic::Growth(_) => MIN_TREND_WINDOWS * self.reading_seconds / 0.9,
-            _ => 10.0 * MIN_RATIO_BATCHES,
+            Statistic::Growth(_) => TREND_WINDOWS[1] as f64 * self.reading_seconds / 0.9,
+            _ => 10.0 * MIN_RATIO_BATCHES as f64,
         };
         statistic.min_length().unwrap_or(0.0).max(seen).ceil() as u64
     }
 }
 
-/// How many whole stretches of so many seconds are judged.
+/// The number of whole stretches of `seconds` in the judged period.
 fn stretches(phase: &Phase, seconds: u32) -> f64 {
     let whole = |judged: JudgedPeriod| (judged.seconds() / f64::from(seconds) + 1e-9).floor();
     phase.judged().into_iter().map(whole).sum()
 }
 
-/// The fewest trials that can prove a share if one of them fails: the least n with `(1 − q)ⁿ + n·q·(1 − q)ⁿ⁻¹ ≤ α`.
+/// The smallest number of trials that can prove a share q if one fails: the least n with
+/// `(1 − q)ⁿ + n·q·(1 − q)ⁿ⁻¹ ≤ α`.
 fn samples_with_one_failure(share: f64, alpha: f64, none_failed: u64) -> u64 {
     let risk = |n: &u64| {
         let n = *n as f64;
@@ -200,7 +194,7 @@ fn samples_with_one_failure(share: f64, alpha: f64, none_failed: u64) -> u64 {
     (none_failed..none_failed.saturating_mul(4)).find(|n| risk(n) <= alpha).unwrap_or(u64::MAX)
 }
 
-/// The smallest share that so many trials can prove, if none of them fails: `1 − α^(1/n)`.
+/// The smallest share that n trials can prove if none fails: `1 − α^(1/n)`.
 pub(super) fn min_provable_share(trials: f64, alpha: f64) -> f64 {
     -(alpha.ln() / trials.max(1.0)).exp_m1()
 }
@@ -210,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_that_is_bad_asks_for_half_as_many_again() {
+    fn one_bad_sample_needs_half_as_many_again() {
         assert_eq!(samples_with_one_failure(0.05, 0.05, 59), 93);
         assert_eq!(samples_with_one_failure(0.01, 0.05, 299), 473);
     }

@@ -1,3 +1,5 @@
+//! Checks the feasibility of a plan: objectives that can never be met or decided, and phases with too few users.
+
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
@@ -5,9 +7,9 @@ use crate::forecast::decidability::min_provable_share;
 use crate::forecast::{Decidability, PhaseForecast, SampleSize, SampleUnit};
 use crate::plan::model::{Load, OperationId, Phase, Plan};
 use crate::slo::objective::{Objective, Statistic};
-use crate::units::{Share, TimeSpan, format_number};
+use crate::units::{Share, TimeSpan, format_against, format_exact, format_number};
 
-/// Reports what can never be met, and what will make the numbers hard to trust.
+/// Reports objectives that can never be met or decided, and settings that make the results unreliable.
 pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast], problems: &mut Problems) {
     for (index, (phase, forecast)) in plan.phases.iter().zip(forecasts).enumerate() {
         let of_phase: Vec<&Objective> = objectives.iter().filter(|o| o.phase.index() == index).collect();
@@ -33,40 +35,40 @@ pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast],
     }
 }
 
-/// What grows with the load is no drift: a trend is looked for in one stretch.
+/// Drift needs a constant load: growth with the load is no drift.
 fn check_even_load(objective: &Objective, phase: &Phase, problems: &mut Problems) {
     let holds = phase.judged().len();
     if objective.statistic.min_length().is_none() || holds < 2 {
         return;
     }
     let message = format!(
-        "`{}` looks for drift in phase `{}`, whose load changes: it is judged in {holds} holds",
+        "`{}` measures drift, but the load of phase `{}` changes: it has {holds} judged holds",
         objective.name, phase.name
     );
-    let help = "select phases with one load by `phases`";
+    let help = "select phases with a constant load with `phases`";
     let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, "this objective");
     problems.report(diagnostic.at(phase.span, "in this phase").help(help));
 }
 
-/// Windows that are longer than what is judged would never be complete.
+/// An interval longer than a judged stretch would never be complete.
 fn check_windows(objective: &Objective, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
     let Some(windows) = objective.windows else { return };
     let longest = forecast.longest(objective, phase);
     if f64::from(windows.every) > longest {
         let phase = match objective.statistic {
             Statistic::Resource(_) => {
-                format!("readings fill {longest:.0} s of phase `{}` at a time", phase.name)
+                format!("readings fill only {longest:.0} s of phase `{}` at a time", phase.name)
             }
-            _ => format!("phase `{}` is judged for {longest:.0} s at a time", phase.name),
+            _ => format!("phase `{}` is judged for only {longest:.0} s at a time", phase.name),
         };
-        let message = format!("`{}` judges windows of {} s, and {phase}", objective.name, windows.every);
-        let help = "make `every` shorter, or the phase longer";
+        let message = format!("`{}` judges intervals of {} s, but {phase}", objective.name, windows.every);
+        let help = "make `every` shorter or the phase longer";
         let diagnostic = Diagnostic::new(Code::NeverSampled, message).at(objective.span, "this objective");
         problems.report(diagnostic.help(help));
     }
 }
 
-/// A class that gets no user would make operations that never occur.
+/// The operations of a class without users would never occur.
 fn check_classes(plan: &Plan, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
     for ((class, _), users) in phase.mix.iter().zip(&forecast.users) {
         if *users > 0 {
@@ -74,8 +76,8 @@ fn check_classes(plan: &Plan, phase: &Phase, forecast: &PhaseForecast, problems:
         }
         let name = &plan.classes[class.index()].name;
         let message =
-            format!("the class `{name}` gets none of the {} users of `{}`", phase.users, phase.name);
-        let help = "give the phase more users, or the class a greater weight";
+            format!("user class `{name}` gets none of the {} users of phase `{}`", phase.users, phase.name);
+        let help = "give the phase more users or the class a greater weight";
         problems
             .report(Diagnostic::new(Code::OutOfRange, message).at(phase.span, "in this phase").help(help));
     }
@@ -93,11 +95,11 @@ fn check_throughput(
     };
     let Some(bound) = forecast.per_second.filter(|bound| *bound < limit) else { return };
     let message = format!(
-        "`{}` asks for {}/s, and phase `{}` can offer at most {}/s",
+        "`{}` requires {}/s, but phase `{}` can reach at most {}/s",
         objective.name,
-        format_number(limit),
+        format_exact(limit),
         phase.name,
-        format_number(bound)
+        format_against(bound, &[limit])
     );
     let (label, help) = match phase.load {
         Load::Open(load) => (
@@ -113,7 +115,8 @@ fn check_throughput(
             (
                 format!("{users:.0} users with a mean wait of {:.1} s", users * requests / bound),
                 format!(
-                    "to make it possible: {:.0} users, or a mean wait of {:.1} s, or {} requests a task, or `arrivals`",
+                    "to make it possible: {:.0} users, or a mean wait of {:.1} s, or {} requests per task, \
+                     or `arrivals`",
                     (limit * users / bound - 1e-9).ceil(),
                     users * requests / limit,
                     hundredths_up(requests * limit / bound)
@@ -135,14 +138,14 @@ fn check_timeout(plan: &Plan, objective: &Objective, problems: &mut Problems) {
         let diagnostic = Diagnostic::new(Code::TimeoutBelowLimit, message)
             .at(objective.span, format!("requests may take {limit} ms"))
             .help(format!(
-                "set `timeout` under `[target]` to more than {limit} ms, best to several times that"
+                "set `timeout` under `[target]` to more than {limit} ms, ideally to several times that"
             ));
         problems.report(diagnostic);
     }
 }
 
-/// By Little's law as many users are busy as arrive while one is served: at the limit of every objective, the sum over
-/// operations of their rate times their limit.
+/// Reports an open phase with too few users. By Little's law the number of busy users is the arrival rate times the
+/// response time: with every response at its limit, the sum over operations of rate times limit.
 fn check_pool(phase: &Phase, forecast: &PhaseForecast, objectives: &[&Objective], problems: &mut Problems) {
     if phase.load == Load::Closed {
         return;
@@ -156,13 +159,13 @@ fn check_pool(phase: &Phase, forecast: &PhaseForecast, objectives: &[&Objective]
     let busy: f64 = forecast.by_operation.iter().map(|(id, rate)| rate * peak * limit(id) / 1000.0).sum();
     if busy > f64::from(phase.users) {
         let message = format!(
-            "with every answer at its limit, {} users would be busy, and phase `{}` has {}",
+            "with every response at its limit, {} users would be busy, but phase `{}` has {}",
             busy.ceil(),
             phase.name,
             phase.users
         );
         let help = format!(
-            "give the phase at least {} users: else they, not the target, set the response times",
+            "give the phase at least {} users; otherwise the users, not the target, determine the response times",
             busy.ceil()
         );
         problems.report(Diagnostic::new(Code::PoolTooSmall, message).at(phase.span, "this phase").help(help));
@@ -183,15 +186,15 @@ fn check_proof(
     let can = format!("`{}` can expect {expected:.0} {counted} in phase `{}`", objective.name, phase.name);
     let confidence = Share::of_fraction(1.0 - plan.gate.alpha);
     if sample_size.decidability() == Decidability::None {
-        // Without a window there is another word for it.
+        // `check_windows` reports a phase without any interval.
         if expected < 1.0 && sample_size.of == SampleUnit::Windows {
             return;
         }
-        let message = format!("{can}, and {needed} are needed to prove it");
+        let message = format!("{can}, but {needed} are needed to prove it");
         let label = match (objective.windows, objective.statistic) {
             _ if !sample_size.of.is_statistical() => "this objective".to_owned(),
             (Some(windows), _) => {
-                format!("at most {} of the windows may miss", Share::of_fraction(windows.allow))
+                format!("at most {} of the intervals may miss", Share::of_fraction(windows.allow))
             }
             (None, statistic) => format!("{statistic}, at {confidence} confidence"),
         };
@@ -199,27 +202,30 @@ fn check_proof(
         let placed = diagnostic.at(phase.span, format!("judged for {}", span(phase.judged_seconds())));
         let placed = placed.help(ways_to_decide(plan, objective, phase, &sample_size));
         problems.report(placed.help(match sample_size.of.is_statistical() {
-            true => "or only show it with `gate = false`, or compare what is observed: `decision = \"observed\"` under `[gate]`",
-            false => "or only show it with `gate = false`",
+            true => "or report it without judging with `gate = false`, or set `decision = \"observed\"` under `[gate]`",
+            false => "or report it without judging with `gate = false`",
         }));
     } else if sample_size.needed_with_one_failure.is_some_and(|needed| expected < needed as f64) {
-        let message = format!("{can}, where {needed} are needed: a single bad one leaves it undecided");
-        let help = "make the phase longer or its load greater: twice as many as are needed leave some room";
+        let message = format!("{can}, but {needed} are needed if one of them is bad");
+        let help =
+            "make the phase longer or increase its load; twice the needed number leaves room for bad ones";
         let diagnostic = Diagnostic::new(Code::FewSamples, message).at(objective.span, "this objective");
         problems.report(diagnostic.help(help));
     }
 }
 
-/// How an objective that can never be proven could be.
+/// The changes that would make an objective provable, as a help text.
 fn ways_to_decide(plan: &Plan, objective: &Objective, phase: &Phase, sample_size: &SampleSize) -> String {
     let (expected, needed) = (sample_size.expected.unwrap_or(0.0), sample_size.needed.unwrap_or(1) as f64);
     let least = min_provable_share(expected, plan.gate.alpha);
     let mut ways = Vec::new();
     if sample_size.of == SampleUnit::Windows {
         let share = Share::of_fraction((least * 1000.0 - 1e-6).ceil() / 1000.0);
-        ways.push(format!("`allow = \"{share}\"`, the smallest that {expected:.0} windows can prove"));
-        ways.push("shorter windows".to_owned());
-        ways.push("no `allow`, so that none may miss".to_owned());
+        ways.push(format!(
+            "`allow = \"{share}\"`, the smallest share that {expected:.0} intervals can prove"
+        ));
+        ways.push("a shorter `every`".to_owned());
+        ways.push("no `allow`, so that no interval may miss".to_owned());
     }
     if expected > 0.0 {
         let longer = phase.duration.seconds() + phase.judged_seconds() * (needed / expected - 1.0);
@@ -251,7 +257,7 @@ fn span(seconds: f64) -> TimeSpan {
     TimeSpan::from(Duration::from_secs_f64(seconds))
 }
 
-/// Rounded up to hundredths, so that what is advised is enough.
+/// A number rounded up to hundredths, so that the advice is sufficient.
 fn hundredths_up(value: f64) -> String {
     let rounded = (value * 100.0 - 1e-6).ceil() / 100.0;
     let text = format!("{rounded:.2}");

@@ -1,4 +1,4 @@
-//! What a plan can offer, computed before the first request: how many requests, how fast, enough for which objective.
+//! The forecast of a plan before its first request: request rates and counts, and the feasibility of its objectives.
 
 mod decidability;
 mod feasibility;
@@ -14,39 +14,39 @@ use crate::plan::model::{JudgedPeriod, Load, OpenLoad, OperationId, Phase, Plan,
 use crate::schedule::{Arrivals, deal};
 use crate::slo::objective::Objective;
 
-/// What a phase can offer.
+/// The forecast of a phase.
 #[derive(Debug, Clone)]
 pub struct PhaseForecast {
-    /// The most requests per second, on average over the judged time, that its users or its schedule can make; `None`
-    /// where only the target's speed limits them: users without a wait.
+    /// The maximum mean request rate over the judged period, per second; `None` if only the target's speed limits it,
+    /// because users have no wait.
     pub per_second: Option<f64>,
-    /// The same at its busiest.
+    /// The peak of this rate.
     pub peak_per_second: Option<f64>,
-    /// The average for each operation.
+    /// The mean rate of each operation, per second.
     pub by_operation: BTreeMap<OperationId, f64>,
-    /// The requests in the judged time that users make when they start, and in a closed phase those of their first task,
-    /// before which they do not wait.
+    /// The requests in the judged period that users make when they start. In a closed phase also those of their first
+    /// task, before which they do not wait.
     pub starts: BTreeMap<OperationId, f64>,
-    /// How many requests a task has on average.
+    /// The mean number of requests of a task.
     pub requests_per_task: f64,
-    /// How many users each entry of the mix gets.
+    /// The number of users of each entry of the mix.
     pub users: Vec<u32>,
-    /// How long the users of a closed phase take from one task to the next at least, those who take the longest: before,
-    /// its throughput is not the one that they make. In an open phase ten times their network latency: what is under way
-    /// at its ends then makes a tenth of it at most.
+    /// The shortest judged period that decides throughput, in seconds. In a closed phase it is the minimum time between
+    /// two tasks of the slowest user class. In an open phase it is ten times the network latency, so that the requests
+    /// in flight at its ends are at most a tenth.
     pub cycle_seconds: f64,
-    /// All requests of the phase, ramp included.
+    /// All requests of the phase, ramp included; `None` if only the target's speed limits them.
     pub requests: Option<f64>,
-    /// Readings of each host, in each judged stretch.
+    /// The number of readings of each host in each judged stretch.
     pub readings: Vec<f64>,
-    /// Seconds between two of them.
+    /// The seconds between two readings.
     pub reading_seconds: f64,
 }
 
-/// A phase is so many times longer than what is under way at its ends.
+/// The minimum length of an open phase in network latencies, because of the requests in flight at its ends.
 const MIN_PHASE_PER_LATENCY: f64 = 10.0;
 
-/// What each phase of a plan can offer.
+/// The forecast of each phase of a plan.
 pub fn forecast(plan: &Plan) -> Vec<PhaseForecast> {
     plan.phases.iter().map(|phase| phase_forecast(plan, phase)).collect()
 }
@@ -100,7 +100,7 @@ fn cycle_seconds(plan: &Plan, phase: &Phase) -> f64 {
     plan.classes_of(phase).map(of_class).fold(0.0, f64::max)
 }
 
-/// How often each operation occurs in a task of a class.
+/// The mean count of each operation in a task of a class.
 fn shares(class: &UserClass) -> impl Iterator<Item = (OperationId, f64)> {
     let total = class.cumulative_weights.last().copied().unwrap_or(1.0);
     class.tasks.iter().flat_map(move |task| {
@@ -109,15 +109,15 @@ fn shares(class: &UserClass) -> impl Iterator<Item = (OperationId, f64)> {
     })
 }
 
-/// All requests of a phase, but for starts and stops.
+/// All requests of a phase, without `on_start` and `on_stop`.
 fn requests(phase: &Phase, per_second: Option<f64>, requests_per_task: f64) -> Option<f64> {
     match phase.load {
         Load::Open(load) => {
             let arrivals = Arrivals::new((load.from, load.to), phase.ramp(), phase.duration);
             Some(arrivals.total() as f64 * requests_per_task)
         }
-        // On the way from one number of users to another half of the difference is there on average, and each user
-        // starts with a task at once.
+        // While the number of users changes, half of the difference is present on average. Each user starts with a task
+        // at once.
         Load::Closed => per_second.map(|rate| {
             let mut before = 0.0;
             let user_seconds = phase.stages.iter().map(|stage| {
@@ -132,7 +132,7 @@ fn requests(phase: &Phase, per_second: Option<f64>, requests_per_task: f64) -> O
     }
 }
 
-/// How much more there is at the busiest moment than on average over the judged time.
+/// The ratio of the peak rate to the mean rate over the judged period.
 fn peak(phase: &Phase) -> f64 {
     match phase.load {
         Load::Closed => f64::from(phase.users) / phase.mean_users().max(1.0),
@@ -144,7 +144,7 @@ fn peak(phase: &Phase) -> f64 {
     }
 }
 
-/// The arrivals per second on average over the judged time.
+/// The mean arrival rate over the judged period, per second.
 fn judged_rate(phase: &Phase, load: OpenLoad) -> f64 {
     let middle =
         |judged: &JudgedPeriod| f64::midpoint(f64::from(judged.from), judged.to) / phase.duration.seconds();
@@ -153,8 +153,8 @@ fn judged_rate(phase: &Phase, load: OpenLoad) -> f64 {
     weighted.sum::<f64>() / phase.judged_seconds().max(f64::MIN_POSITIVE)
 }
 
-/// The requests that users make at their start and, where they do not wait for a schedule, in their first task, if that is
-/// judged.
+/// The requests of `on_start` and, in a closed phase, of each user's first task, if the judged period begins with the
+/// phase.
 fn starts(plan: &Plan, phase: &Phase, users: &[u32]) -> BTreeMap<OperationId, f64> {
     let mut starts = BTreeMap::new();
     let at_once = phase.judged().first().is_some_and(|judged| judged.from == 0);
@@ -169,8 +169,8 @@ fn starts(plan: &Plan, phase: &Phase, users: &[u32]) -> BTreeMap<OperationId, f6
     starts
 }
 
-/// The most tasks per second of each entry of a phase's mix, on average over the judged time: users divided by what lies
-/// between the starts of two tasks, which is the wait and the latency of every request at least.
+/// The maximum mean task rate of each entry of a phase's mix over the judged period: users divided by the minimum time
+/// between the starts of two tasks, which is the wait plus the network latency of every request.
 fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
     match phase.load {
         Load::Closed => {
@@ -195,7 +195,7 @@ fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
 }
 
 impl PhaseForecast {
-    /// The samples that an objective can expect in the judged window; `None` where it depends on the target's speed.
+    /// The expected samples of an objective in the judged period; `None` if they depend on the target's speed.
     pub fn samples(&self, objective: &Objective, phase: &Phase) -> Option<f64> {
         self.per_second?;
         let of = |counts: &BTreeMap<OperationId, f64>| -> f64 {

@@ -1,11 +1,14 @@
+//! The disk space and memory that a run needs.
+
 use crate::forecast::PhaseForecast;
 use crate::plan::model::{HttpVersion, Load, Phase, Plan};
 
-/// Bytes of a user with its connection, as measured with thousands of them over plain HTTP/1.1: one that waits for its
-/// next request keeps little more than a socket, unless the target is so slow that all of them wait for answers.
+/// Bytes of a user that waits for its next request, with its connection. Measured with thousands of users over plain
+/// HTTP/1.1: such a user keeps little more than a socket.
 const WAITING_USER_BYTES: f64 = 2e3;
+/// Bytes of a user with a request in flight, over plain HTTP/1.1.
 const BUSY_USER_BYTES: f64 = 24e3;
-/// Of one that keeps what TLS or HTTP/2 need.
+/// Bytes of a user with the state of TLS or HTTP/2.
 const SECURED_USER_BYTES: f64 = 40e3;
 /// Bytes of a histogram of all times of a phase.
 const HISTOGRAM_BYTES: f64 = 190e3;
@@ -13,26 +16,27 @@ const HISTOGRAM_BYTES: f64 = 190e3;
 const PROGRAM_BYTES: f64 = 12e6;
 /// Bytes of a worker without users.
 const WORKER_BYTES: f64 = 1e6;
-/// Bytes of a line of the log of requests.
+/// Bytes of a line of the request log.
 const LOG_LINE_BYTES: f64 = 180.0;
-/// Bytes of a reading in the journal; of one in memory, where a minute of each metric takes some; and of a host, whose metrics
-/// are kept in stretches for their trends.
+/// Bytes of a reading in the journal.
 const JOURNAL_READING_BYTES: f64 = 350.0;
+/// Bytes of a reading in memory, which keeps each minute of each metric.
 const HELD_READING_BYTES: f64 = 90.0;
+/// Bytes of a host, whose metrics are kept in segments for their trends.
 const HOST_BYTES: f64 = 0.7e6;
-/// Bytes of the reports beside the journal.
+/// Bytes of the reports without the journal.
 const REPORTS_BYTES: f64 = 1e6;
 
-/// What a run needs of the machine, estimated from measured parts.
+/// The disk space and memory that a run needs, estimated from measured parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Needs {
-    /// Bytes of disk; `None` where it depends on the target's speed.
+    /// Bytes of disk; `None` if they depend on the target's speed.
     pub disk: Option<f64>,
     /// Bytes of memory.
     pub memory: f64,
 }
 
-/// What a run of these phases needs: `workers` threads, and a log of at most so many requests.
+/// The needs of a run of these phases with `workers` threads and a log of at most `log_limit` requests.
 pub fn needs<'p>(
     plan: &Plan,
     phases: impl Iterator<Item = (&'p Phase, &'p PhaseForecast)> + Clone,
@@ -65,7 +69,7 @@ fn user_bytes(plan: &Plan, phase: &Phase) -> f64 {
         Load::Closed => plan.classes_of(phase).all(|class| class.wait.mean() >= 1.0),
         Load::Open(load) => f64::from(phase.users) >= load.most_per_second(),
     };
-    // Those who come at once are all busy at once.
+    // Users that start at once are all busy at once.
     let waits = waits && (phase.users_at_once() == 0 || matches!(phase.load, Load::Open(_)));
     match plan.target.http {
         HttpVersion::One if plan.target.tls.is_none() && waits => WAITING_USER_BYTES,
@@ -74,15 +78,17 @@ fn user_bytes(plan: &Plan, phase: &Phase) -> f64 {
     }
 }
 
-/// The histograms that are kept for a phase: three of its own, and two or three of each operation.
+/// The number of histograms of a phase: three of its own, and two or three of each operation.
 fn histograms(plan: &Plan, phase: &Phase) -> usize {
     let far = plan.classes_of(phase).any(|class| class.network_latency.is_some());
     3 + plan.operations_of(phase).len() * if far { 3 } else { 2 }
 }
 
-/// Bytes of the journal. A worker writes a record per second: some 40 bytes, 25 for each operation that occurred, and for
-/// each request the buckets that its times fall into, which at high rates it shares with others. The exponent was fitted
-/// to real files from 10 to 1500 requests per second, and lies above them.
+/// Bytes of the journal; `None` if they depend on the target's speed.
+///
+/// A worker writes a record per second: about 40 bytes, 25 for each operation that occurred, and the histogram buckets
+/// of each request, which requests share at high rates. The exponent was fitted to real files from 10 to 1500 requests
+/// per second; the estimate is above all of them.
 fn journal(plan: &Plan, phase: &Phase, forecast: &PhaseForecast, workers: u16) -> Option<f64> {
     let seconds = phase.duration.seconds();
     let per_worker = forecast.requests? / seconds / f64::from(workers.max(1));

@@ -1,4 +1,4 @@
-//! Whether the load was the one that the plan asks for.
+//! Checks of the load: the arrivals and users that the plan asks for, and the draws of tasks.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::plan::Spacing;
 use crate::plan::model::{Load, OpenLoad, Phase, UserClass, Wait};
 use crate::schedule::{Arrivals, deal};
 
-/// Of the load asked for, missing: worth a notice, too much.
+/// Missing share of the load: above the first a notice, above the second invalid.
 const MISSING_LOAD_LIMITS: (f64, f64) = (0.01, 0.03);
-/// Draws that are less likely than this are worth a notice.
+/// Draws with a lower p-value are a notice.
 const MIN_DRAW_PROBABILITY: f64 = 0.001;
-/// The chi-square test says nothing where fewer are expected of something.
+/// The chi-square test needs at least this many expected draws of each task.
 const MIN_EXPECTED_DRAWS: f64 = 5.0;
 
-/// The load achieved against the load asked for, as far as the target is not the cause.
+/// Compares the load achieved with the load asked for, as far as the target is not the cause.
 pub(super) fn load(input: &CheckInput<'_>) -> Check {
     match input.phase.load {
         Load::Open(load) => check_arrivals(input, load),
@@ -25,50 +25,50 @@ pub(super) fn load(input: &CheckInput<'_>) -> Check {
     }
 }
 
-/// Compares what is missing of the load with the limits; only the `lasting` part of it can condemn.
+/// Compares the missing share of the load with the limits. Only `lasting`, the share without the worst second
+/// of a closed phase, can make the phase invalid.
 fn compare_missing(missing: f64, lasting: f64, finding: &str) -> Check {
     let (notice, invalid) = MISSING_LOAD_LIMITS;
     let value = format!("{} missing", percent(missing));
-    let finding = format!("{finding}; 1 % is worth a notice and 3 % too much");
+    let finding = format!("{finding}; over 1 % is a notice and over 3 % is invalid");
     if lasting > invalid {
         let why = format!("{finding}: use a faster or less busy machine, or ask for less load");
         return Check::new("load", value, CheckVerdict::Invalid, why);
     }
     let verdict = if missing > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
-    let once =
-        if missing > invalid { ", but too much of it in one second, which proves nothing" } else { "" };
+    let once = if missing > invalid { ", but without the worst second it is within 3 %" } else { "" };
     Check::new("load", value, verdict, finding + once)
 }
 
-/// Arrivals that were offered to users, against those that the schedule has in the judged window.
+/// Compares the arrivals issued to the users with those of the schedule in the judged periods.
 fn check_arrivals(input: &CheckInput<'_>, load: OpenLoad) -> Check {
     let health = &input.summary.health;
     let asked = match load.spacing {
         Spacing::Even => scheduled(input, load),
-        // The gaps are drawn, so how many there are is known only to whoever drew them.
+        // The gaps are random, so only the workers that drew them know the number of arrivals.
         Spacing::Poisson => health.scheduled,
     };
     if asked == 0 {
-        let why = "the schedule has no arrival in the judged window";
-        return Check::new("load", "nothing asked", CheckVerdict::Ok, why);
+        let why = "the schedule has no arrival in the judged period";
+        return Check::new("load", "no arrivals", CheckVerdict::Ok, why);
     }
     let late = asked.saturating_sub(health.issued);
     let missing = (late as f64 + health.starved) / asked as f64;
     let finding = format!(
-        "of {asked} arrivals that the schedule has in the judged window {late} were not handed out by its end, and {:.0} \
-         waited for a user while their worker was short of processor time, together {}",
+        "of {asked} scheduled arrivals in the judged period {late} were not issued by its end, and {:.0} waited for a \
+         user while their worker was short of processor time, together {}",
         health.starved,
         percent(missing.min(1.0))
     );
     compare_missing(missing.min(1.0), missing, &finding)
 }
 
-/// How many evenly spaced arrivals the judged window has, as far as the phase got.
+/// The number of evenly spaced arrivals in the judged periods, up to the end of an interrupted phase.
 fn scheduled(input: &CheckInput<'_>, load: OpenLoad) -> u64 {
     let phase = input.phase;
     let arrivals = Arrivals::new((load.from, load.to), phase.ramp(), phase.duration);
     let stopped = input.ran() < phase.duration.seconds();
-    // What was due when the phase was stopped need not have been handed out.
+    // Arrivals that were due just before an interrupt need not have been issued.
     let reached = if stopped { input.ran() - STALL_THRESHOLD.as_secs_f64() } else { f64::INFINITY };
     let counts = phase.judged().into_iter().map(|judged| {
         let before = |seconds: f64| arrivals.count_before(Duration::from_secs_f64(seconds.max(0.0)));
@@ -77,37 +77,38 @@ fn scheduled(input: &CheckInput<'_>, load: OpenLoad) -> u64 {
     counts.sum()
 }
 
-/// The time by which our lag lengthened the cycles of users that wait, against the time that they had. By the
-/// response-time law `X = N / (Z + R)` that is the part of the load that is missing.
+/// Compares the time by which the generator's lag lengthened the cycles of users with think time with the
+/// total time of these users. By the response-time law `X = N / (Z + R)` the ratio is the missing share of
+/// the load.
 fn check_users(input: &CheckInput<'_>) -> Check {
     let waits = |class: &UserClass| class.wait != Wait::Nothing;
     if !input.plan.classes_of(input.phase).any(waits) {
-        let why = "users that do not wait ask for no particular load, but for as much as the target can do";
-        return Check::new("load", "as it comes", CheckVerdict::Ok, why);
+        let why = "users without think time ask for no set load, but for as much as the target can handle";
+        return Check::new("load", "no set load", CheckVerdict::Ok, why);
     }
     let time = user_seconds(input);
     if time <= 0.0 {
         return Check::new(
             "load",
-            "nothing asked",
+            "no users",
             CheckVerdict::Ok,
-            "no user that waits is there in the judged window",
+            "there is no user with think time in the judged period",
         );
     }
     let health = &input.summary.health;
     let lost = health.lost.as_secs_f64();
     let missing = (lost / time).min(1.0);
-    // One bad second is a stall, and where it was none, chance.
+    // One bad second may be a stall, which has its own check, or chance.
     let lasting = (lost - health.max_lost_in_a_second.as_secs_f64()) / time;
     let finding = format!(
-        "the generator's own lag took {lost:.3} s of the {time:.0} s that users who wait had together, and with them {} of \
+        "the generator's own lag took {lost:.3} s of the {time:.0} s of all users with think time, and with it {} of \
          their load",
         percent(missing)
     );
     compare_missing(missing, lasting, &finding)
 }
 
-/// The time that users who wait were there in the judged window, in seconds, together.
+/// The total time of users with think time in the judged periods, in seconds.
 fn user_seconds(input: &CheckInput<'_>) -> f64 {
     let phase = input.phase;
     let weights: Vec<f64> = phase.mix.iter().map(|(_, weight)| *weight).collect();
@@ -121,7 +122,7 @@ fn user_seconds(input: &CheckInput<'_>) -> f64 {
     stretches.sum()
 }
 
-/// How many users there are at a judged moment.
+/// The number of users at a time of a judged period.
 fn users_at(phase: &Phase, moment: f64) -> u32 {
     let mut end = 0.0;
     let stage = phase.stages.iter().find(|stage| {
@@ -131,7 +132,7 @@ fn users_at(phase: &Phase, moment: f64) -> u32 {
     stage.map_or(phase.users, |stage| stage.users)
 }
 
-/// Whether tasks were drawn as often as their weights ask for.
+/// Checks whether tasks were drawn as often as their weights ask for.
 pub(super) fn draws(input: &CheckInput<'_>) -> Check {
     let name = "draws";
     let drawn = &input.summary.health.draws;
@@ -147,19 +148,20 @@ pub(super) fn draws(input: &CheckInput<'_>) -> Check {
     }
     let Some((least, class)) = p_values.into_iter().min_by(|(one, _), (other, _)| one.total_cmp(other))
     else {
-        let why = "no class has several tasks of which each was to be drawn five times at least";
+        let why = "no user class has several tasks with at least five expected draws each";
         return Check::new(name, "too few", CheckVerdict::Ok, why);
     };
     let p_value = if least < MIN_DRAW_PROBABILITY { "under 0.001".to_owned() } else { format!("{least:.3}") };
     let finding = format!(
-        "draws of tasks that are as far from their weights as those of `{class}` have a chance of {p_value}; under 0.001 is \
-         worth a notice"
+        "draws at least as far from the tasks' weights as those of user class `{class}` have a probability of \
+         {p_value}; under 0.001 is a notice"
     );
     let verdict = if least < MIN_DRAW_PROBABILITY { CheckVerdict::Notice } else { CheckVerdict::Ok };
     Check::new(name, format!("p {p_value}"), verdict, finding)
 }
 
-/// How likely draws are that are as far from a class's weights as these; `None` where that cannot be said.
+/// The p-value of the draws of a class: the probability of draws at least as far from its weights. `None` if
+/// the class has one task or too few draws.
 fn p_value(class: &UserClass, counts: &[u64]) -> Option<f64> {
     let total: f64 = class.tasks.iter().map(|task| task.weight).sum();
     let all: u64 = counts.iter().sum();
@@ -169,6 +171,6 @@ fn p_value(class: &UserClass, counts: &[u64]) -> Option<f64> {
     }
     let square =
         counts.iter().zip(expected).map(|(count, expected)| (*count as f64 - expected).powi(2) / expected);
-    let distribution = ChiSquared::new(counts.len() as f64 - 1.0).expect("there are two tasks at least");
+    let distribution = ChiSquared::new(counts.len() as f64 - 1.0).expect("there are at least two tasks");
     Some(distribution.sf(square.sum()))
 }

@@ -1,7 +1,7 @@
-//! Whether the load generator itself can be believed: its own checks of a phase, over the judged window.
+//! The load generator's own checks of a phase, over its judged periods.
 //!
-//! Every check is shown, also where all is well. One that is [`Invalid`](CheckVerdict::Invalid) says that the numbers may be
-//! the generator's doing, and with them no verdict about the target is possible.
+//! Every check is reported, also one that finds no fault. An [`Invalid`](CheckVerdict::Invalid) check means
+//! that the generator may have caused the numbers. Then no verdict about the target is possible.
 
 mod load;
 mod machine;
@@ -12,52 +12,49 @@ use crate::plan::model::{Load, Phase, PhaseId, Plan};
 use crate::slo::objective::{Objective, Statistic};
 use crate::units::format_number;
 
-/// A check of the generator.
+/// The result of one check of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What is checked.
+    /// The name of the check in reports.
     pub name: &'static str,
-    /// What was found.
+    /// The finding in a few words.
     pub value: String,
-    /// What that means.
     pub verdict: CheckVerdict,
-    /// One sentence with the numbers and the limits, and what to do where it is invalid.
+    /// One sentence with the numbers, the limits and, if invalid, the next step.
     pub why: String,
 }
 
-/// What a check comes to.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CheckVerdict {
-    /// As it should be.
+    /// No limit is exceeded.
     Ok,
-    /// Worth knowing; it changes nothing.
+    /// Worth knowing; it changes no verdict of the target.
     Notice,
-    /// The phase cannot be believed.
+    /// The numbers of the phase cannot be trusted.
     Invalid,
 }
 
-/// What is known of a run besides its numbers.
+/// Facts about a run that the checks need, apart from its numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckContext<'f> {
-    /// What was run.
     pub plan: &'f Plan,
-    /// What is expected of the target.
     pub objectives: &'f [Objective],
     /// Whether the target is on the generator's machine.
     pub target_is_local: bool,
 }
 
-/// A phase under suspicion.
+/// The input of the checks of one phase.
 struct CheckInput<'s> {
     plan: &'s Plan,
     phase: &'s Phase,
     summary: &'s PhaseSummary,
-    /// The tightest time limit that decides, in ms.
+    /// The tightest gated time limit, in ms.
     tightest_limit_ms: Option<f64>,
 }
 
 impl CheckVerdict {
-    /// The word for it.
+    /// Its word in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -67,7 +64,7 @@ impl CheckVerdict {
     }
 }
 
-/// All checks of a phase that ran, or of what is known of one that runs.
+/// All checks of a phase that ran, or of the folded part of one that runs.
 pub fn checks(context: CheckContext<'_>, id: PhaseId, summary: &PhaseSummary) -> Vec<Check> {
     let CheckContext { plan, objectives, target_is_local } = context;
     let tightest_limit_ms = tightest_limit(plan, objectives, id);
@@ -87,13 +84,13 @@ pub fn checks(context: CheckContext<'_>, id: PhaseId, summary: &PhaseSummary) ->
     ]
 }
 
-/// Why a phase cannot be believed, if it cannot.
+/// The failed checks of a phase in one sentence. `None` if its numbers can be trusted.
 pub fn invalid(checks: &[Check]) -> Option<String> {
     let failed = checks.iter().filter(|check| check.verdict == CheckVerdict::Invalid);
     let failed: Vec<String> = failed.map(|check| format!("{} ({})", check.name, check.value)).collect();
     (!failed.is_empty()).then(|| {
         let checks = if failed.len() == 1 { "check" } else { "checks" };
-        format!("the load generator did not hold its own {checks}: {}", failed.join(", "))
+        format!("the load generator failed its own {checks}: {}", failed.join(", "))
     })
 }
 
@@ -109,42 +106,42 @@ impl Check {
 }
 
 impl CheckInput<'_> {
-    /// The length of the judged window, in seconds.
+    /// The judged time, in seconds.
     fn window(&self) -> f64 {
         self.summary.judged_seconds
     }
 
-    /// How long it ran, in seconds; while it runs, how far it is known.
+    /// The time that the phase ran, in seconds. While it runs: the time that has been folded.
     fn ran(&self) -> f64 {
         self.summary.ran.unwrap_or(self.summary.settled).as_secs_f64()
     }
 }
 
-/// Of the gated objectives of a phase the tightest time limit at the gate's tier, in ms.
+/// The tightest time limit of the gated objectives of a phase at the gate's tier, in ms.
 fn tightest_limit(plan: &Plan, objectives: &[Objective], id: PhaseId) -> Option<f64> {
     let of_time = |statistic| matches!(statistic, Statistic::Quantile(_) | Statistic::Mean | Statistic::Max);
     let here = objectives.iter().filter(|objective| objective.phase == id && of_time(objective.statistic));
     here.filter_map(|objective| Some(objective.gated_limit(plan.gate.tier)?.1)).min_by(f64::total_cmp)
 }
 
-/// Whether every request and arrival is accounted for, in every second and over the whole phase.
+/// Checks whether the outcomes account for all requests and arrivals, in every second and over the whole
+/// phase.
 fn conservation(input: &CheckInput<'_>) -> Check {
     let open = matches!(input.phase.load, Load::Open(_));
     match input.summary.contradiction(open) {
         None => {
             let subject = if open { "requests and arrivals" } else { "requests" };
-            let why = format!("in every second {subject} add up to what became of them");
+            let why = format!("in every second the outcomes account for all {subject}");
             Check::new("conservation", "adds up", CheckVerdict::Ok, why)
         }
         Some(why) => {
-            let why =
-                format!("{why}: the runner cannot count, which is a mistake of its own; please report it");
+            let why = format!("{why}: this is a bug of the runner; report it together with the run folder");
             Check::new("conservation", "does not add up", CheckVerdict::Invalid, why)
         }
     }
 }
 
-/// A share in percent, as people write it.
+/// A share as text in percent.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
@@ -157,7 +154,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// Milliseconds, as people read them.
+/// Milliseconds as text.
 fn ms(value: f64) -> String {
     format!("{} ms", format_number(value))
 }

@@ -1,3 +1,5 @@
+//! Tests of the generator's checks, on both sides of each limit.
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,14 +9,14 @@ use crate::measure::generator_health::WorkerHealth;
 use crate::measure::histogram::SparseHistogram;
 use crate::plan::{Environment, Settings};
 
-/// What a plan of one phase of 100 s asks for.
+/// A plan with one phase of 100 s, and its objectives.
 struct CheckFixture {
     plan: Plan,
     objectives: Vec<Objective>,
 }
 
 impl CheckFixture {
-    /// More keys of the phase, the users, and objectives.
+    /// Adds these keys of the phase, tables of users, and objectives.
     fn new(phase: &str, users: &str, objectives: &str) -> Self {
         let text = format!(
             "name = \"g\"\ntarget.url = \"http://127.0.0.1:1\"\nthresholds = [\"t.toml\"]\n\
@@ -57,7 +59,7 @@ use CheckVerdict::{Invalid, Notice, Ok as Fine};
 
 const TASK: &str = "[[users.u.tasks]]\noperation = \"get\"\nrequest = \"GET /\"";
 
-/// A phase of 100 s, all of it judged, in which nothing went wrong.
+/// A phase of 100 s without a fault, all of it judged.
 fn healthy() -> PhaseSummary {
     PhaseSummary { ran: Some(Duration::from_secs(100)), judged_seconds: 100.0, ..PhaseSummary::default() }
 }
@@ -66,7 +68,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Requests with these lags, so many of each.
+/// Requests with these lags, each as (microseconds, number of requests).
 fn lagging(lags: &[(u64, u64)]) -> PhaseSummary {
     let mut summary = healthy();
     for (micros, count) in lags {
@@ -85,11 +87,11 @@ fn worker(worker: WorkerHealth) -> PhaseSummary {
 }
 
 #[test]
-fn send_lag_is_compared_with_the_tightest_time_limit_that_decides() {
+fn send_lag_is_compared_with_the_tightest_gated_time_limit() {
     let limit = |limit: &str| {
         let objectives = format!(
             "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\ntarget = \"1ms\"\nmaximum = \"{limit}\"\n\
-             [[response_time]]\nname = \"Told\"\noperations = [\"get\"]\nmaximum = \"10ms\"\ngate = false"
+             [[response_time]]\nname = \"Shown\"\noperations = [\"get\"]\nmaximum = \"10ms\"\ngate = false"
         );
         CheckFixture::new("arrivals = \"10/s\"", TASK, &objectives)
     };
@@ -106,7 +108,7 @@ fn send_lag_is_compared_with_the_tightest_time_limit_that_decides() {
 }
 
 #[test]
-fn the_99th_percentile_of_the_lag_decides_of_however_few_requests() {
+fn the_99th_percentile_of_the_lag_decides_for_few_requests_too() {
     let fixture = CheckFixture::open();
     let late =
         |late: u64, of: u64| fixture.verdict("send lag", &lagging(&[(1000, of - late), (60_000, late)]));
@@ -123,7 +125,7 @@ fn a_stall_is_a_notice_and_long_or_many_are_invalid() {
     };
     assert_eq!([stalls(0, 0, 0), stalls(1, 51, 51)], [Fine, Notice]);
     assert_eq!([stalls(1, 1000, 1000), stalls(1, 1001, 1001)].map(|verdict| verdict == Invalid), [true; 2]);
-    // Outside of the judged window only a long one counts.
+    // Outside the judged period only a long stall counts.
     assert_eq!([stalls(0, 1000, 0), stalls(0, 1001, 0)], [Fine, Invalid]);
     // 0.5 % of 100 s are 500 ms.
     assert_eq!([stalls(9, 60, 500), stalls(9, 60, 501)], [Notice, Invalid]);
@@ -194,10 +196,10 @@ fn one_local_error_condemns() {
 fn counts_that_do_not_add_up_are_invalid_and_located() {
     let mut summary = healthy();
     assert_eq!(CheckFixture::open().verdict("conservation", &summary), Fine);
-    summary.unbalanced = Some((7, "3 arrivals are not 1 started and 1 dropped".to_owned()));
+    summary.unbalanced = Some((7, "1 of 3 arrivals were started and 1 dropped".to_owned()));
     let check = CheckFixture::open().check("conservation", &summary);
     assert!(
-        check.verdict == Invalid && check.why.starts_with("in second 7, 3 arrivals are not"),
+        check.verdict == Invalid && check.why.starts_with("in second 7, 1 of 3 arrivals were started"),
         "{check:?}"
     );
     summary.unbalanced = None;
@@ -206,7 +208,7 @@ fn counts_that_do_not_add_up_are_invalid_and_located() {
 }
 
 #[test]
-fn arrivals_not_handed_out_are_missing_and_so_are_those_that_a_saturated_worker_let_wait() {
+fn arrivals_not_issued_or_starved_are_missing_load() {
     let fixture = CheckFixture::open();
     let issued = |issued: u64, starved: f64| {
         let mut summary = healthy();
@@ -218,14 +220,14 @@ fn arrivals_not_handed_out_are_missing_and_so_are_those_that_a_saturated_worker_
         [Fine, Notice, Notice, Invalid]
     );
     assert_eq!([issued(1000, 30.0), issued(1000, 30.5)], [Notice, Invalid]);
-    // Dropped while the workers had time to spare: the target was too slow.
+    // Arrivals were dropped while the workers had time to spare, so the target was too slow.
     let mut slow = healthy();
     (slow.scheduled, slow.health.scheduled, slow.health.issued) = (1000, 1000, 1000);
     assert_eq!(fixture.verdict("load", &slow), Fine);
 }
 
 #[test]
-fn a_stopped_phase_is_asked_for_no_more_than_it_got_to() {
+fn an_interrupted_phase_misses_no_later_load() {
     let mut summary = healthy();
     // At 10/s there are 101 arrivals until 10.04 s, the last of them 40 ms before the stop.
     (summary.ran, summary.judged_seconds) = (Some(ms(10_040)), 10.04);
@@ -239,7 +241,7 @@ fn a_stopped_phase_is_asked_for_no_more_than_it_got_to() {
 }
 
 #[test]
-fn users_that_wait_offer_less_by_the_lag_in_their_cycles() {
+fn lag_in_the_cycles_of_waiting_users_is_missing_load() {
     let lost = |users: &str, lost: Duration| {
         let mut summary = healthy();
         summary.health.lost = lost;
@@ -257,7 +259,7 @@ fn users_that_wait_offer_less_by_the_lag_in_their_cycles() {
     once.health.max_lost_in_a_second = ms(9_999);
     assert_eq!(fixture.verdict("load", &once), Invalid);
     let check = lost("", ms(0));
-    assert_eq!((check.verdict, check.value.as_str()), (Fine, "as it comes"));
+    assert_eq!((check.verdict, check.value.as_str()), (Fine, "no set load"));
 }
 
 #[test]
@@ -289,10 +291,11 @@ fn unlikely_draws_are_a_notice_and_too_few_are_not() {
         summary.health.draws = counts.to_vec();
         CheckFixture::new("arrivals = \"10/s\"", users, "").check("draws", &summary)
     };
-    // With one degree of freedom p = 0.001 is at a chi-square of 10.83: of 1000 draws at 45.06 from 750.
+    // With one degree of freedom, p = 0.001 is at a chi-square of 10.83: 45.06 from the 750 expected of 1000
+    // draws.
     assert_eq!([draws([795, 205]).verdict, draws([796, 204]).verdict], [Fine, Notice]);
     assert_eq!(draws([795, 205]).value, "p 0.001");
-    // Five of twenty are expected, and below that there is no test.
+    // Five of 20 draws are expected. With fewer draws there is no test.
     assert_eq!([draws([0, 19]).value, draws([0, 20]).value], ["too few", "p under 0.001"]);
 }
 
@@ -316,9 +319,9 @@ fn a_target_on_the_same_machine_is_a_notice() {
 }
 
 #[test]
-fn the_checks_that_condemn_are_named() {
+fn the_invalid_checks_are_named() {
     let check = |name, verdict| Check::new(name, "so much", verdict, "");
     assert_eq!(invalid(&[check("a", Fine), check("b", Notice)]), None);
     let reason = invalid(&[check("a", Invalid), check("b", Notice), check("c", Invalid)]);
-    assert_eq!(reason.unwrap(), "the load generator did not hold its own checks: a (so much), c (so much)");
+    assert_eq!(reason.unwrap(), "the load generator failed its own checks: a (so much), c (so much)");
 }

@@ -1,17 +1,17 @@
-//! Whether the workers' threads did what they had to when they had to.
+//! Checks of the workers' threads: send lag, stalls and processor time.
 
 use std::time::Duration;
 
 use crate::generator::{Check, CheckInput, CheckVerdict, ms, percent};
 use crate::measure::generator_health::WorkerHealth;
 
-/// One stall longer than this condemns alone.
+/// One longer stall makes the phase invalid.
 const MAX_STALL: Duration = Duration::from_secs(1);
-/// Stalls together may be this share of the window …
+/// Stalls make the phase invalid if they take more than this share of the judged period …
 const MAX_STALLED_SHARE: f64 = 0.005;
-/// … or less than this.
+/// … and at least this time, on one worker.
 const MIN_STALLED_TOTAL: Duration = Duration::from_millis(500);
-/// In at most this share of the seconds a worker may have been saturated.
+/// A phase with send lag is invalid if a worker was saturated in more than this share of the seconds.
 const MAX_SATURATED_SHARE: f64 = 0.2;
 
 /// The limits of the 99th percentile of the send lag, in ms.
@@ -24,11 +24,11 @@ struct LagLimits {
 impl LagLimits {
     fn of(input: &CheckInput<'_>) -> Self {
         match input.tightest_limit_ms {
-            None => Self { notice: 10.0, invalid: 50.0, basis: "no time limit decides here".to_owned() },
+            None => Self { notice: 10.0, invalid: 50.0, basis: "no gated time limit applies".to_owned() },
             Some(limit) => Self {
                 notice: (0.05 * limit).max(2.0),
                 invalid: (0.1 * limit).max(5.0),
-                basis: format!("the tightest time limit that decides is {}", ms(limit)),
+                basis: format!("the tightest gated time limit is {}", ms(limit)),
             },
         }
     }
@@ -39,16 +39,16 @@ fn p99(input: &CheckInput<'_>) -> Option<f64> {
     Some(input.summary.send_lag.quantile(0.99)?.as_secs_f64() * 1000.0)
 }
 
-/// How long requests waited for nobody but us.
+/// Checks the delay of requests that the generator itself causes.
 pub(super) fn send_lag(input: &CheckInput<'_>) -> Check {
     let name = "send lag";
     let LagLimits { notice, invalid, basis } = LagLimits::of(input);
     let Some(p99) = p99(input) else {
-        return Check::new(name, "–", CheckVerdict::Ok, "nothing was sent in the judged window");
+        return Check::new(name, "–", CheckVerdict::Ok, "no request was sent in the judged period");
     };
     let value = format!("p99 {}", ms(p99));
     let finding = format!("99 % of the requests were sent within {} of their intended start", ms(p99));
-    let limits = format!("{} is worth a notice and {} is too much, as {basis}", ms(notice), ms(invalid));
+    let limits = format!("over {} is a notice and over {} is invalid, as {basis}", ms(notice), ms(invalid));
     if p99 > invalid {
         let why = format!("{finding}; {limits}: use a faster or less busy machine, or ask for less load");
         return Check::new(name, value, CheckVerdict::Invalid, why);
@@ -57,7 +57,7 @@ pub(super) fn send_lag(input: &CheckInput<'_>) -> Check {
     Check::new(name, value, verdict, format!("{finding}; {limits}"))
 }
 
-/// How often a thread did not get to run when its heart was to beat.
+/// Checks how often and how long a thread did not run when its heartbeat was due.
 pub(super) fn stalls(input: &CheckInput<'_>) -> Check {
     let name = "stalls";
     let workers = || input.summary.health.workers.values();
@@ -73,35 +73,35 @@ pub(super) fn stalls(input: &CheckInput<'_>) -> Check {
     let share = together.as_secs_f64() / input.window();
     let times = if seconds == 1 { "in one second".to_owned() } else { format!("in {seconds} seconds") };
     let finding = format!(
-        "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times} of the judged window, by {} \
-         together on the worker that it befell most, {} of the window; by {} at most in the whole phase",
+        "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times} of the judged period: by {} \
+         together on the worst worker, {} of the period; by at most {} at a time in the whole phase",
         in_ms(together),
         percent(share),
         in_ms(longest)
     );
     if longest > MAX_STALL || (share > MAX_STALLED_SHARE && together >= MIN_STALLED_TOTAL) {
         let why = format!(
-            "{finding}; more than 1 s, or than 0.5 % of the window and 500 ms, is too much: something stopped the generator, \
-             such as a busy or paused machine"
+            "{finding}; over 1 s at a time, or over 0.5 % of the period and at least 500 ms together, is invalid: use \
+             a machine that is not paused or busy with other work"
         );
         return Check::new(name, value, CheckVerdict::Invalid, why);
     }
     Check::new(name, value, CheckVerdict::Notice, finding)
 }
 
-/// Whether the threads had processor time to spare.
+/// Checks whether the threads had processor time to spare.
 pub(super) fn processor(input: &CheckInput<'_>) -> Check {
     let name = "processor";
     let workers = || input.summary.health.workers.values().filter(|worker| worker.seconds > 0);
     let Some(cpu) = workers().map(|worker| worker.cpu).max() else {
-        return Check::new(name, "–", CheckVerdict::Ok, "the judged window is too short to look at it");
+        return Check::new(name, "–", CheckVerdict::Ok, "the judged period is too short to measure it");
     };
     let share = |mille: u16| percent(f64::from(mille) / 1000.0);
     let (value, finding) = match workers().filter_map(|worker| worker.delay).max() {
         Some(delay) => (
             format!("{} busy, {} waiting", share(cpu), share(delay)),
             format!(
-                "in its worst second a worker used {} of a core, and in its worst one it waited {} of the time for one",
+                "in its busiest second a worker used {} of a core; in the worst one it waited {} of the time for one",
                 share(cpu),
                 share(delay)
             ),
@@ -109,7 +109,7 @@ pub(super) fn processor(input: &CheckInput<'_>) -> Check {
         None => (
             format!("{} busy", share(cpu)),
             format!(
-                "in its worst second a worker used {} of a core; this kernel does not tell how long it waited for one",
+                "in its busiest second a worker used {} of a core; this kernel does not report the wait for a core",
                 share(cpu)
             ),
         ),
@@ -119,8 +119,8 @@ pub(super) fn processor(input: &CheckInput<'_>) -> Check {
     let LagLimits { notice, .. } = LagLimits::of(input);
     if saturated > MAX_SATURATED_SHARE && p99(input).is_some_and(|lag| lag > notice) {
         let why = format!(
-            "{finding}; in {} of the seconds it used 90 % or waited more than 50 %, with more send lag than {}, and 20 % of them \
-             are too many: use a faster or less busy machine, or ask for less load",
+            "{finding}; in {} of the seconds it used at least 90 % or waited over 50 %, with a send lag over {}; over \
+             20 % of the seconds is invalid: use a faster or less busy machine, or ask for less load",
             percent(saturated),
             ms(notice)
         );
@@ -128,5 +128,5 @@ pub(super) fn processor(input: &CheckInput<'_>) -> Check {
     }
     let pressed = workers().any(|worker| worker.pressed > 0);
     let verdict = if pressed { CheckVerdict::Notice } else { CheckVerdict::Ok };
-    Check::new(name, value, verdict, format!("{finding}; 90 % and 25 % are worth a notice"))
+    Check::new(name, value, verdict, format!("{finding}; 90 % used or over 25 % waited is a notice"))
 }

@@ -1,5 +1,6 @@
-//! Records and how they are framed: `length (u32 LE) · CRC32C (u32 LE) · type (u8) · payload`, the checksum over type and
-//! payload, the length without the first eight bytes. Payloads are postcard. A file starts with [`MAGIC`].
+//! The records of a journal and their framing: `length (u32 LE) · CRC32C (u32 LE) · type (u8) · payload`. The
+//! checksum covers type and payload. The length excludes the first eight bytes. Payloads are postcard. A file starts
+//! with [`MAGIC`].
 
 use std::time::Duration;
 
@@ -8,53 +9,52 @@ use serde::{Deserialize, Serialize};
 use crate::measure::window::Batch;
 use crate::resources::reading::Reading;
 
-/// The first bytes of a file.
+/// The first bytes of a journal, with the version of its format.
 pub const MAGIC: &[u8] = b"runner-windows/2\n";
 
-/// A record.
+/// A record of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
-    /// Which run this is; the first record.
+    /// Identifies the run; always the first record.
     Run(Manifest),
     /// A phase begins.
     PhaseStarted {
-        /// The phase's place in the plan.
+        /// The index of the phase in the plan.
         phase: u16,
         /// Microseconds since 1970, UTC.
         at: i64,
     },
-    /// What a worker recorded.
+    /// The windows that a worker handed over.
     Windows(Batch),
     /// A phase has drained.
     PhaseEnded {
-        /// The phase's place in the plan.
+        /// The index of the phase in the plan.
         phase: u16,
         /// How long it ran, without the drain.
         ran: Duration,
     },
-    /// What was read of a host.
+    /// A reading of a host.
     Reading(Reading),
 }
 
-/// Which run a file belongs to.
+/// Identifies the run of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The runner's version.
+    /// The version of the runner.
     pub runner: String,
-    /// The plan's name.
     pub plan: String,
-    /// The plan's digest.
+    /// The digest of the plan's files.
     pub digest: String,
-    /// What chance depended on.
+    /// The seed of all random streams.
     pub seed: u64,
-    /// How many workers hand over windows.
+    /// The number of workers that hand over windows.
     pub workers: u16,
 }
 
-/// The largest payload that is believed to be one.
+/// A record with a greater length is taken to be damaged.
 const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 
-/// A record as it stands in a file.
+/// Frames a record for the file.
 pub fn frame(record: &Record) -> Vec<u8> {
     let kind = match record {
         Record::Run(_) => 0,
@@ -71,18 +71,18 @@ pub fn frame(record: &Record) -> Vec<u8> {
     framed
 }
 
-/// What stands at the start of some bytes.
+/// The result of reading one record.
 #[derive(Debug, PartialEq)]
 pub enum Unframed<'b> {
-    /// A record, and what follows.
+    /// A record, and the bytes that follow it.
     Record(Box<Record>, &'b [u8]),
-    /// A whole record of a type that this version does not know, and what follows.
+    /// A complete record of a type that this version does not know, and the bytes that follow it.
     Unknown(&'b [u8]),
-    /// Less than a record, or a damaged one.
+    /// An incomplete or damaged record.
     Broken,
 }
 
-/// Takes the first record off some bytes.
+/// Reads the first record.
 pub fn unframe(bytes: &[u8]) -> Unframed<'_> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Unframed::Broken };
     let Some((checksum, rest)) = rest.split_first_chunk::<4>() else { return Unframed::Broken };

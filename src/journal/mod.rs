@@ -1,8 +1,8 @@
-//! The stream on disk: a run's windows are written as the run goes, so that it can be judged anew.
+//! The journal: the windows of a run, written to disk during the run, so that it can be judged again later.
 
 pub mod format;
 pub mod reader;
 pub mod writer;
 
-/// The file's name in a run's folder.
+/// The name of the journal in a run's folder.
 pub const FILE_NAME: &str = "windows.journal";

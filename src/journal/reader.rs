@@ -1,19 +1,20 @@
-//! Reads a file of windows back, as far as it goes.
+//! Reads a journal up to its first incomplete or damaged record.
 
 use crate::journal::format::{MAGIC, Record, Unframed, unframe};
 
-/// What a file holds.
+/// The contents of a journal.
 #[derive(Debug, Default, PartialEq)]
 pub struct JournalContents {
     /// Its records, in order.
     pub records: Vec<Record>,
-    /// Whole records of a type that this version does not know.
+    /// The number of complete records of a type that this version does not know.
     pub unknown: usize,
-    /// Bytes at the end that are not a whole, undamaged record.
+    /// The number of bytes at the end that are not a complete, undamaged record.
     pub lost_bytes: usize,
 }
 
-/// Reads all whole records from the start; any bytes give their whole prefix. `None` where it is no such file.
+/// Reads the complete records from the start, and stops at the first that is incomplete or damaged. `None` if the
+/// bytes do not start with [`MAGIC`].
 pub fn read(bytes: &[u8]) -> Option<JournalContents> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let mut contents = JournalContents::default();

@@ -1,4 +1,4 @@
-//! Writes a run's windows as they come.
+//! Writes the events of a run to its journal as they arrive.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,10 +9,10 @@ use crate::event::{Observer, RunEvent};
 use crate::journal::format::{MAGIC, Manifest, Record, frame};
 use crate::measure::summary::Summary;
 
-/// How often what was written is made to outlast a crash of the machine.
+/// How often the file is synced to disk, so that it survives a crash of the machine.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
 
-/// Writes windows to a file. Where that fails it stops writing and says so: the run goes on.
+/// Writes a journal. If writing fails, it stops and keeps the error, and the run goes on.
 #[derive(Debug)]
 pub struct JournalWriter {
     file: Option<BufWriter<File>>,
@@ -21,7 +21,7 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Begins a file.
+    /// Creates the file, which must not exist. An error is kept for [`failure`](Self::failure).
     pub fn create(path: &Path, manifest: Manifest) -> Self {
         let file = File::create_new(path);
         let mut writer = Self { file: None, synced: Instant::now(), failure: None };
@@ -34,7 +34,7 @@ impl JournalWriter {
         writer
     }
 
-    /// Why the file is not whole, if it is not.
+    /// Why the file is incomplete, if it is.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
@@ -47,7 +47,7 @@ impl JournalWriter {
             written = file.get_ref().sync_data();
         }
         if let Err(error) = written {
-            // A failed write or sync is not tried again: what the file holds now is unknown.
+            // A failed write or sync is not repeated, because the contents of the file are then unknown.
             self.failure = Some(error.to_string());
             self.file = None;
         }

@@ -1,8 +1,8 @@
-//! Block sums: what a design effect and batch means need, in memory that does not grow with the run.
+//! Block sums: the basis of design effects and batch means, in memory that does not grow with the run.
 
-/// For block lengths of 1, 2, 4, 8 … seconds the sums over complete blocks of n², k·n and k².
+/// For block lengths of 1, 2, 4, 8 … seconds: the sums of n, k, n², k·n and k² over complete blocks.
 ///
-/// From these `Σ(k − q·n)² = Σk² − 2qΣkn + q²Σn²` follows for any q, without a list of blocks.
+/// These sums give `Σ(k − q·n)² = Σk² − 2qΣkn + q²Σn²` for any q without a list of blocks.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BlockSums {
     levels: Vec<BlockLevel>,
@@ -11,9 +11,8 @@ pub struct BlockSums {
 /// The sums over complete blocks of one length.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct BlockLevel {
-    /// How many complete blocks there are.
     pub blocks: u64,
-    /// Of these, the ones with a case.
+    /// The complete blocks with at least one case.
     pub filled: u64,
     /// Σn.
     pub n: f64,
@@ -25,7 +24,7 @@ pub struct BlockLevel {
     pub kn: f64,
     /// Σk².
     pub kk: f64,
-    /// The first half of the block under way, if there is one.
+    /// The first half of an incomplete block.
     half: Option<(f64, f64)>,
 }
 
@@ -33,7 +32,7 @@ pub struct BlockLevel {
 const MAX_LEVELS: usize = 32;
 
 impl BlockSums {
-    /// Adds the next second: n cases, k of them counted (or, for means, n samples with the sum k).
+    /// Adds the next second: n cases, k of them bad. For means: n samples with the sum k.
     pub fn push(&mut self, n: f64, k: f64) {
         let (mut n, mut k) = (n, k);
         for level in 0..MAX_LEVELS {
@@ -48,7 +47,7 @@ impl BlockSums {
             sums.nn += n * n;
             sums.kn += k * n;
             sums.kk += k * k;
-            // Two blocks of this length make one of the next.
+            // Two blocks of this length form one of the next length.
             let Some((first_n, first_k)) = sums.half.take() else {
                 sums.half = Some((n, k));
                 return;
@@ -58,7 +57,7 @@ impl BlockSums {
         }
     }
 
-    /// What comes next does not follow on what came before: blocks under way are left out.
+    /// Marks a break in time: incomplete blocks are discarded.
     pub fn cut(&mut self) {
         self.levels.iter_mut().for_each(|level| level.half = None);
     }
@@ -105,7 +104,7 @@ mod tests {
         sums.push(1.0, 1.0);
         sums.push(1.0, 1.0);
         let blocks: Vec<(u64, f64)> = sums.levels().iter().map(|level| (level.blocks, level.kk)).collect();
-        // Pairs (1, 0) and (1, 1), none of which has a third second; no block of four.
+        // The pairs are (1, 0) and (1, 1). No pair crosses the cut, and no block has four seconds.
         assert_eq!(blocks, [(5, 4.0), (2, 5.0)]);
     }
 

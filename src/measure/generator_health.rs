@@ -1,4 +1,4 @@
-//! How the generator fared over the judged window of a phase.
+//! The generator's health over the judged periods of a phase.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,54 +7,54 @@ use crate::measure::generator_vitals::{GeneratorVitals, MachineVitals, STALL_THR
 use crate::measure::sample::ErrorKind;
 use crate::measure::window::Window;
 
-/// Everything that the generator's own checks look at, over the judged window.
+/// The sums of the generator's self-metrics over the judged periods: the input of its own checks.
 #[derive(Debug, Clone, Default)]
 pub struct GeneratorHealth {
     /// By worker.
     pub workers: BTreeMap<u16, WorkerHealth>,
-    /// The whole machine.
     pub machine: MachineVitals,
-    /// Arrivals that the schedule wanted.
+    /// Arrivals of the schedule.
     pub scheduled: u64,
-    /// Of these, the ones that were offered to the users before the phase was over.
+    /// Of these, the ones that were issued to the users before the end of the phase.
     pub issued: u64,
-    /// Arrivals that waited for a user for longer than a stall, or in vain, while their worker could not have done more:
-    /// of a second in which that is so for a part of the workers, this part.
+    /// Arrivals that waited for a user for longer than a stall, or were dropped, while workers were
+    /// saturated. Each second contributes its number of such arrivals times the share of saturated workers.
     pub starved: f64,
-    /// By how much our own lag lengthened the cycles of users that wait.
+    /// Time by which the generator's own lag lengthened the cycles of users with think time.
     pub lost: Duration,
-    /// The most of it in one second.
+    /// The largest part of it in one second.
     pub max_lost_in_a_second: Duration,
-    /// How often each task was drawn, by its place among all tasks of the plan.
+    /// The number of draws of each task, by its index among all tasks of the plan.
     pub draws: Vec<u64>,
-    /// Requests that failed because of our own machine.
+    /// Requests that failed because of the generator's own machine.
     pub local_errors: u64,
 }
 
-/// How a worker's thread fared.
+/// The health of a worker's thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WorkerHealth {
-    /// Stalls, counted in each second that they reached into.
+    /// Stalls, counted in each second that they overlap.
     pub stalls: u64,
-    /// By how much, together.
+    /// Their total length.
     pub stalled: Duration,
-    /// The longest of the whole phase: one before the judged window fills it with what it held up, and one in the drain
-    /// holds up what was intended in it.
+    /// The longest stall of the whole phase. Before the judged period, a stall delays requests into it. In
+    /// the drain, it delays requests that were intended in the judged period.
     pub longest: Duration,
-    /// Seconds in which its use of the processor was looked at.
+    /// Seconds in which its processor time was sampled.
     pub seconds: u64,
-    /// Of these, the ones in which it had little to spare.
+    /// Of these, the ones in which it had little processor time to spare.
     pub pressed: u64,
     /// Of these, the ones in which it could not have done more.
     pub saturated: u64,
-    /// The most processor time of a second, per mille.
+    /// The largest share of processor time in a second, per mille.
     pub cpu: u16,
-    /// The most time of a second without a core, per mille; `None` where the kernel does not tell.
+    /// The largest share of a second in which it was ready to run and had no core, per mille. `None` if the
+    /// kernel does not report it.
     pub delay: Option<u16>,
 }
 
 impl GeneratorHealth {
-    /// Adds a second that is not judged: of it only how long a stall was counts.
+    /// Adds a second that is not judged: only the length of its stalls counts.
     pub fn add_unjudged(&mut self, window: &Window) {
         for (worker, thread) in &window.vitals.workers {
             let longest = &mut self.workers.entry(*worker).or_default().longest;

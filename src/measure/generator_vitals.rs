@@ -1,4 +1,5 @@
-//! What the generator sees of itself in a second.
+//! The generator's self-metrics of one second: stalls and processor time of its threads, and events of its
+//! machine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,66 +8,66 @@ use serde::{Deserialize, Serialize};
 
 /// A heartbeat that is later than this is a stall.
 pub const STALL_THRESHOLD: Duration = Duration::from_millis(50);
-/// Of a thread's second, per mille: from here on its core is all it has.
+/// From this processor time on, per mille of a second, a thread is pressed and saturated.
 pub const BUSY_PERMILLE: u16 = 900;
-/// Of a thread's second, per mille, spent waiting for a core: above this it is pressed.
+/// Above this wait for a core, per mille of a second, a thread is pressed.
 pub const PRESSED_PERMILLE: u16 = 250;
-/// Above this it is starved.
+/// Above this wait for a core, per mille of a second, a thread is saturated.
 pub const STARVED_PERMILLE: u16 = 500;
 
-/// What workers and machine tell of themselves in a second.
+/// The self-metrics of the workers and the machine in one second.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GeneratorVitals {
     /// By worker.
     pub workers: BTreeMap<u16, ThreadVitals>,
-    /// The whole machine.
     pub machine: MachineVitals,
-    /// Arrivals intended in this second that were offered to the users before the phase was over.
+    /// Arrivals intended in this second that were issued to the users before the end of the phase.
     pub issued: u32,
-    /// By how much our own lag lengthened the cycles of users that wait, in microseconds.
+    /// Time by which the generator's own lag lengthened the cycles of users with think time, in microseconds.
     pub lost: u64,
-    /// How often each task was drawn, by its place among all tasks of the plan.
+    /// The number of draws of each task, by its index among all tasks of the plan.
     pub draws: Vec<u32>,
 }
 
-/// How a worker's thread fared.
+/// The vitals of a worker's thread in one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ThreadVitals {
-    /// Stalls that reached into this second: heartbeats that came later than [`LATE`].
+    /// Stalls that overlap this second: heartbeats that came later than [`STALL_THRESHOLD`].
     pub stalls: u32,
-    /// The part of this second that they took, in microseconds.
+    /// The part of this second spent in stalls, in microseconds.
     pub stalled: u64,
-    /// The longest of them, also what it took of other seconds.
+    /// The longest of them, with its part in other seconds, in microseconds.
     pub longest: u64,
-    /// How often its use of the processor was looked at.
+    /// How often its processor time was sampled.
     pub cpu_samples: u32,
-    /// The most processor time of any look, per mille of its time.
+    /// The largest share of processor time in a sample, per mille.
     pub cpu: u16,
-    /// The most time ready to run without a core, per mille; `None` where the kernel does not tell.
+    /// The largest share of a sample in which it was ready to run and had no core, per mille. `None` if the
+    /// kernel does not report it.
     pub delay: Option<u16>,
 }
 
-/// What happened to the whole machine.
+/// The processor time and the clocks of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MachineVitals {
-    /// Processor time that there was, in ticks of all cores; 0 where the kernel does not tell.
+    /// Available processor time, in ticks of all cores; 0 if the kernel does not report it.
     pub ticks: u64,
-    /// Of these, the ones that the machine below gave to others.
+    /// Of these, the ones that the hypervisor gave to others.
     pub stolen: u64,
-    /// Periods in which this process had a limit of processor time; 0 where it has none.
+    /// Periods in which this process had a limit of processor time; 0 without a limit.
     pub periods: u64,
     /// Of these, the ones in which it was stopped at the limit.
     pub throttled: u64,
-    /// Time in which the machine slept, in microseconds.
+    /// Time for which the machine was suspended, in microseconds.
     pub suspended_us: u64,
     /// How often the wall clock was set.
     pub clock_steps: u32,
-    /// The furthest that it was set, in microseconds.
+    /// The largest step of the wall clock, in microseconds.
     pub largest_step_us: u64,
 }
 
 impl GeneratorVitals {
-    /// Adds others of the same second.
+    /// Adds the vitals of another worker in the same second.
     pub fn merge(&mut self, other: &Self) {
         let Self { workers, machine, issued, lost, draws } = other;
         for (worker, thread) in workers {
@@ -83,7 +84,7 @@ impl GeneratorVitals {
         }
     }
 
-    /// Counts a task that was drawn.
+    /// Counts a draw of a task, by its index among all tasks of the plan.
     pub fn record_draw(&mut self, task: usize) {
         if self.draws.len() <= task {
             self.draws.resize(task + 1, 0);
@@ -91,7 +92,7 @@ impl GeneratorVitals {
         self.draws[task] += 1;
     }
 
-    /// The part of the workers that could not have done more.
+    /// The share of saturated workers, from 0 to 1.
     pub fn saturated(&self) -> f64 {
         let saturated = self.workers.values().filter(|thread| thread.saturated()).count();
         saturated as f64 / self.workers.len().max(1) as f64
@@ -99,30 +100,30 @@ impl GeneratorVitals {
 }
 
 impl ThreadVitals {
-    /// A heartbeat that came so late, as far as that was within one second.
+    /// A heartbeat that came `late`. Of this time `within` lies in the second.
     pub fn stall(late: Duration, within: Duration) -> Self {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX >> 24);
         Self { stalls: 1, stalled: micros(within), longest: micros(late), ..Self::default() }
     }
 
-    /// A look at a thread that ran and waited for a core for so long, of some time.
+    /// A sample of a thread that ran for `ran` and waited for a core for `waited`, over a time of `of`.
     pub fn of_cpu(ran: Duration, waited: Option<Duration>, of: Duration) -> Self {
         let share =
             |part: Duration| (part.as_secs_f64() / of.as_secs_f64() * 1000.0).round().min(1000.0) as u16;
         Self { cpu_samples: 1, cpu: share(ran), delay: waited.map(share), ..Self::default() }
     }
 
-    /// Whether the thread had little to spare.
+    /// Whether the thread had little processor time to spare.
     pub fn pressed(&self) -> bool {
         self.cpu >= BUSY_PERMILLE || self.delay.is_some_and(|delay| delay > PRESSED_PERMILLE)
     }
 
-    /// Whether it could not have done more.
+    /// Whether the thread could not have done more.
     pub fn saturated(&self) -> bool {
         self.cpu >= BUSY_PERMILLE || self.delay.is_some_and(|delay| delay > STARVED_PERMILLE)
     }
 
-    /// Adds another of the same worker.
+    /// Adds other vitals of the same worker.
     pub fn merge(&mut self, other: &Self) {
         let Self { stalls, stalled, longest, cpu_samples, cpu, delay } = other;
         self.stalls += stalls;
@@ -135,7 +136,7 @@ impl ThreadVitals {
 }
 
 impl MachineVitals {
-    /// Adds what happened at another time.
+    /// Adds the vitals of another time.
     pub fn merge(&mut self, other: &Self) {
         let Self { ticks, stolen, periods, throttled, suspended_us, clock_steps, largest_step_us } = other;
         self.ticks += ticks;

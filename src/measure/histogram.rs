@@ -1,32 +1,34 @@
-//! Times, counted in buckets.
+//! Histograms of times: a sparse one for a window and a dense one for a phase.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// The longest time that is told apart, in microseconds: an hour.
+/// The longest time that a histogram resolves, in microseconds: one hour. Longer times count as one hour.
 pub const MAX_MICROS: u64 = 3_600_000_000;
 /// Significant digits: a bucket is at most 0.1 % wide.
 const SIGNIFICANT_DIGITS: u8 = 3;
-/// The smallest power of two that tells `10^DIGITS` values apart, doubled, as HdrHistogram has it.
+/// `2 · 10^SIGNIFICANT_DIGITS`, rounded up to a power of two as in HdrHistogram.
 const SUB_BUCKETS: u64 = 2048;
 
-/// A sparse histogram of times in microseconds, with the buckets of an HdrHistogram from 1 µs to 1 h at 3 digits.
+/// A sparse histogram of times in microseconds. Its buckets are those of an HdrHistogram from 1 µs to 1 h
+/// with 3 significant digits.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SparseHistogram {
-    /// Index and count of each bucket that is not empty, ascending: few enough for a search to be quicker than a tree.
+    /// Index and count of each bucket that is not empty, ascending. The buckets are few, so a binary search
+    /// is faster than a tree.
     buckets: Vec<(u16, u32)>,
     /// The exact sum, in microseconds.
     sum: u64,
-    /// The exact greatest, in microseconds.
+    /// The exact maximum, in microseconds.
     max: u64,
-    /// Times above [`LONGEST`], counted there.
+    /// The number of times above [`MAX_MICROS`]; they are in its bucket.
     clamped: u32,
 }
 
 impl SparseHistogram {
-    /// Counts a time.
+    /// Counts a time, rounded to the nearest microsecond.
     pub fn record(&mut self, time: Duration) {
         let micros = micros(time);
         self.add(bucket(micros), 1);
@@ -35,7 +37,7 @@ impl SparseHistogram {
         self.clamped += u32::from(micros > MAX_MICROS);
     }
 
-    /// How many were counted.
+    /// The number of times.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|(_, count)| u64::from(*count)).sum()
     }
@@ -45,14 +47,14 @@ impl SparseHistogram {
         self.sum
     }
 
-    /// How many were longer than this, to 0.1 %.
+    /// The number of times above a limit. The limit is rounded to a bucket, which is 0.1 % wide.
     pub fn count_above(&self, limit: Duration) -> u64 {
         let limit = bucket(micros(limit));
         let above = self.buckets.partition_point(|(bucket, _)| *bucket <= limit);
         self.buckets[above..].iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
-    /// Adds another's counts.
+    /// Adds the times of another histogram.
     pub fn merge(&mut self, other: &Self) {
         let Self { buckets, sum, max, clamped } = other;
         for (bucket, count) in buckets {
@@ -71,7 +73,8 @@ impl SparseHistogram {
     }
 }
 
-/// All times of a phase: a histogram of fixed size (made when the first time comes), and exact sum and maximum.
+/// The times of a phase: a histogram of fixed size, allocated for the first time, and the exact sum and
+/// maximum.
 #[derive(Debug, Clone, Default)]
 pub struct DenseHistogram {
     histogram: Option<Histogram<u64>>,
@@ -81,7 +84,7 @@ pub struct DenseHistogram {
 }
 
 impl DenseHistogram {
-    /// Adds the counts of a second.
+    /// Adds the times of a window.
     pub fn add(&mut self, sparse: &SparseHistogram) {
         let SparseHistogram { buckets, sum, max, clamped } = sparse;
         if buckets.is_empty() {
@@ -97,7 +100,7 @@ impl DenseHistogram {
         self.clamped += u64::from(*clamped);
     }
 
-    /// Adds all of another's times.
+    /// Adds the times of another histogram.
     pub fn merge(&mut self, other: &Self) {
         let Self { histogram, sum, max, clamped } = other;
         if let Some(theirs) = histogram {
@@ -109,18 +112,19 @@ impl DenseHistogram {
         self.clamped += clamped;
     }
 
-    /// How many there are.
+    /// The number of times.
     pub fn count(&self) -> u64 {
         self.histogram.as_ref().map_or(0, Histogram::len)
     }
 
-    /// The smallest time that at least this part of all times does not exceed, to 0.1 %; `None` without data.
+    /// The quantile of a `part` from 0 to 1: the smallest time that at least this share of the times does not
+    /// exceed, to 0.1 %. `None` without data.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let histogram = self.histogram.as_ref().filter(|histogram| !histogram.is_empty())?;
         Some(Duration::from_micros(histogram.value_at_quantile(part).min(self.max)))
     }
 
-    /// How many were longer than this, to 0.1 %.
+    /// The number of times above a limit. The limit is rounded to a bucket, which is 0.1 % wide.
     pub fn count_above(&self, limit: Duration) -> u64 {
         let Some(histogram) = &self.histogram else { return 0 };
         let within = Duration::from_micros(histogram.highest_equivalent(micros(limit).min(MAX_MICROS)));
@@ -137,13 +141,13 @@ impl DenseHistogram {
         (self.count() > 0).then(|| Duration::from_micros(self.max))
     }
 
-    /// The times that occurred, to 0.1 %, and how often each did, ascending.
+    /// The buckets that are not empty, ascending: the time, to 0.1 %, and the count.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
         let recorded = self.histogram.iter().flat_map(Histogram::iter_recorded);
         recorded.map(|value| (Duration::from_micros(value.value_iterated_to()), value.count_at_value()))
     }
 
-    /// How many were longer than an hour and count as an hour.
+    /// The number of times above one hour, which count as one hour.
     pub fn clamped(&self) -> u64 {
         self.clamped
     }
@@ -153,18 +157,19 @@ fn new_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, MAX_MICROS, SIGNIFICANT_DIGITS).expect("the bounds are constants")
 }
 
-/// To the nearest microsecond. Done in parts, as a division of 128 bits costs more than all else in recording.
+/// Rounds to the nearest microsecond. Seconds and nanoseconds are converted separately, because a division of
+/// 128 bits costs more than all other work of recording.
 fn micros(time: Duration) -> u64 {
     let whole = time.as_secs().saturating_mul(1_000_000);
     whole.saturating_add(u64::from((time.subsec_nanos() + 500) / 1000)).min(u64::MAX >> 24)
 }
 
-/// The index of a value's bucket, as HdrHistogram numbers them.
+/// The index of a value's bucket, in the numbering of HdrHistogram.
 fn bucket(micros: u64) -> u16 {
     let value = micros.min(MAX_MICROS);
     let doublings = (value | (SUB_BUCKETS - 1)).ilog2() + 1 - SUB_BUCKETS.ilog2();
     let index = u64::from(doublings) * (SUB_BUCKETS / 2) + (value >> doublings);
-    u16::try_from(index).expect("an hour is in bucket 23 000 or so")
+    u16::try_from(index).expect("the bucket of one hour is about 23 000")
 }
 
 /// The smallest value of a bucket.

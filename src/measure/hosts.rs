@@ -1,4 +1,4 @@
-//! What was read of hosts over the judged window of a phase.
+//! Readings of hosts over the judged periods of a phase.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,99 +11,96 @@ use crate::resources::metric::Metric;
 use crate::resources::reading::{CounterReset, Reading};
 use crate::resources::ticks::Ticks;
 
-/// Readings are averaged over so many seconds before a percentile is taken of them.
+/// Readings are averaged over this time, in seconds, before a percentile is taken.
 pub const MINUTE_S: f64 = 60.0;
-/// A trend is looked for in at most so many stretches, each by its lowest reading.
+/// A trend is fitted to at most this many slices, each with its lowest reading.
 const MAX_LOW_SLICES: usize = 1920;
-/// What happened to a host is told so many times at most.
+/// At most this many troubles of a host are kept.
 const MAX_TROUBLES: usize = 100;
 
-/// Why what happened over a time is not known of a judged one.
-const NO_BASELINE: &str = "the look from which it would count failed";
+/// Why a rate at the start of a judged period is unknown.
+const NO_BASELINE: &str = "the previous snapshot failed";
 
-/// What was read in a phase.
+/// The readings of a phase.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PhaseReadings {
-    /// When the phase began.
+    /// The start of the phase.
     pub started_at: Option<Timestamp>,
-    /// When hosts are looked at; `None` where none is.
+    /// The ticks at which hosts are read. `None` without hosts.
     pub ticks: Option<Ticks>,
-    /// The ticks whose readings are judged, a range for each judged stretch.
+    /// The ticks whose readings are judged: a range for each judged period.
     pub expected: Vec<Range<u32>>,
     /// By host.
     pub hosts: Vec<HostSummary>,
 }
 
-/// What was read of a host.
+/// The readings of a host.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostSummary {
-    /// What was measured, over the judged window.
+    /// The measured metrics, over the judged periods.
     pub series: BTreeMap<Metric, Series>,
-    /// Why a metric was not, the last time that it was not.
+    /// Why a metric is missing, as of the last time.
     pub missing: BTreeMap<Metric, String>,
-    /// The ticks with a reading, whatever was measured.
+    /// The ticks with a reading of any metric.
     pub read_ticks: TickRanges,
-    /// Σ of the seconds that these cover.
+    /// The time that these readings cover, in seconds.
     pub seconds: f64,
-    /// What happened; the first hundred.
+    /// The first hundred troubles.
     pub troubles: Vec<Trouble>,
-    /// The ticks at which its counters had begun anew, and by what, since judging began.
+    /// The ticks with a counter reset since the first judged period began, and the kind of reset.
     pub counter_resets: Vec<(u32, CounterReset)>,
-    /// The last tick at which a look came to something, from which the next reading counts.
+    /// The last tick with a measurement. The next reading covers the time since then.
     last: u32,
 }
 
-/// Something that happened to a host.
+/// A trouble of a host, such as a failed snapshot or a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// The ticks at which it was so.
+    /// The ticks at which it lasted.
     pub ticks: Range<u32>,
-    /// What, in words.
     pub message: String,
 }
 
 /// One metric of a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// The ticks with a reading of it.
+    /// The ticks with a reading of this metric.
     pub seen: TickRanges,
-    /// Σ of the seconds that the readings cover.
+    /// The time that the readings cover, in seconds.
     pub seconds: f64,
-    /// The lowest.
     pub lowest: f64,
-    /// The highest.
+    /// The highest. Readings that were cut short do not count.
     pub highest: f64,
-    /// The last.
     pub last: f64,
-    /// The most that there can be, as the last reading had it.
+    /// The capacity, as of the last reading.
     pub most: Option<f64>,
-    /// Σ of reading × seconds that it covers: of a rate what it comes to.
+    /// The sum of reading × seconds covered: of a rate, the total amount.
     pub total: f64,
-    /// Minutes of the judged stretches, counted from where each begins.
+    /// Minutes of the judged periods, counted from the start of each period.
     pub minutes: Vec<Minute>,
-    /// The lowest reading of each stretch, with its second in the phase.
+    /// The lowest reading of each slice, with its second in the phase.
     pub lows: Rollup<Low>,
 }
 
 /// A minute of readings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Minute {
-    /// The judged stretch.
+    /// The index of the judged period.
     pub stretch: u16,
-    /// Its place there.
+    /// The index of the minute in that period.
     pub place: u32,
-    /// Σ of the seconds that its readings cover.
+    /// The time that its readings cover, in seconds.
     pub seconds: f64,
-    /// Σ of reading × seconds.
+    /// The sum of reading × seconds covered.
     pub total: f64,
-    /// The highest.
+    /// The highest. Readings that were cut short do not count.
     pub highest: f64,
 }
 
-/// The lowest reading of a stretch.
+/// The lowest reading of a slice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Low {
-    /// When, in seconds from the phase's start.
+    /// Seconds from the start of the phase.
     pub at: f64,
     /// In the metric's unit.
     pub value: f64,
@@ -117,18 +114,18 @@ impl RollupItem for Low {
     }
 }
 
-/// Numbers that mostly follow one another, as runs.
+/// A set of ticks, stored as ranges because most of them are consecutive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TickRanges(Vec<Range<u32>>);
 
-/// How much of what was expected is there.
+/// The expected readings that exist, and those that are missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// Readings that were expected.
+    /// The number of expected readings.
     pub expected: u32,
-    /// Of these, those that are there.
+    /// The number of expected readings that exist.
     pub seen: u32,
-    /// Those that are not, in runs.
+    /// The missing ticks, as ranges.
     pub holes: Vec<Range<u32>>,
 }
 
@@ -140,12 +137,12 @@ impl TickRanges {
         }
     }
 
-    /// The last.
+    /// The last tick.
     pub fn last(&self) -> Option<u32> {
         self.0.last().map(|run| run.end - 1)
     }
 
-    /// How much of some ranges is there.
+    /// The coverage of the expected ticks.
     pub fn coverage(&self, expected: &[Range<u32>]) -> Coverage {
         let mut coverage = Coverage::default();
         for range in expected {
@@ -164,7 +161,7 @@ impl TickRanges {
 }
 
 impl PhaseReadings {
-    /// Nothing was read yet of the hosts of a phase.
+    /// An empty record for the hosts of a phase.
     pub fn of(monitor: &Monitor, phase: &Phase) -> Self {
         Self {
             started_at: None,
@@ -174,7 +171,7 @@ impl PhaseReadings {
         }
     }
 
-    /// Adds a reading. What is not judged only leaves what happened to the host.
+    /// Adds a reading. Outside the judged periods its values do not count, but its troubles do.
     pub fn add(&mut self, reading: &Reading) {
         let Some(ticks) = self.ticks else { return };
         let Some(host) = self.hosts.get_mut(usize::from(reading.host)) else { return };
@@ -192,7 +189,7 @@ impl PhaseReadings {
         let Some(stretch) = stretch else { return };
         let begins = self.expected[stretch].start;
         let place = (f64::from(reading.tick - begins) * ticks.every / MINUTE_S) as u32;
-        // One that began before what is judged says of rates and shares of time what was then, too.
+        // A rate that covers much time before the judged period would report that time, too.
         let early = reading.covered_s > 0.0 && last + 1 < begins;
         let covered_s = if reading.covered_s > 0.0 && !early { reading.covered_s } else { ticks.every };
         host.read_ticks.push(reading.tick);
@@ -217,7 +214,7 @@ impl PhaseReadings {
         }
     }
 
-    /// The phase has ended; only this much of it is judged.
+    /// Ends the phase. Only these periods of it are judged.
     pub fn finish(&mut self, judged: &[JudgedPeriod]) {
         let Some(ticks) = self.ticks else { return };
         for (range, judged) in self.expected.iter_mut().zip(judged) {
@@ -226,13 +223,13 @@ impl PhaseReadings {
         }
     }
 
-    /// When a tick was by the clock.
+    /// The wall-clock time of a tick.
     pub fn time_of(&self, tick: u32) -> Option<Timestamp> {
         let offset = jiff::SignedDuration::from_secs_f64(self.ticks?.at(tick));
         self.started_at?.checked_add(offset).ok()
     }
 
-    /// The readings of a minute, if all of it is judged.
+    /// Whether all of a minute is judged.
     pub fn whole(&self, minute: &Minute) -> bool {
         let Some(ticks) = self.ticks else { return false };
         let range = &self.expected[usize::from(minute.stretch)];
@@ -241,7 +238,7 @@ impl PhaseReadings {
 }
 
 impl HostSummary {
-    /// What goes on is told once.
+    /// Adds a trouble. A trouble that continues extends its entry.
     fn trouble(&mut self, tick: u32, message: &str) {
         let is_ongoing = |before: &Trouble| before.ticks.end == tick && before.message == message;
         if let Some(place) = self.troubles.iter().rposition(is_ongoing) {
@@ -252,7 +249,7 @@ impl HostSummary {
     }
 }
 
-/// Where a reading lies.
+/// The position of a reading in the phase.
 #[derive(Clone, Copy)]
 struct ReadingPosition {
     tick: u32,
@@ -277,7 +274,8 @@ impl Series {
         }
     }
 
-    /// Adds a reading. One that a late look cut short has its weight in the mean, but is no peak.
+    /// Adds a reading. If `whole` is false, a late snapshot cut it short: it counts in the mean with its own
+    /// weight, but not as a peak.
     fn add(&mut self, at: ReadingPosition, value: f64, whole: bool) {
         self.seen.push(at.tick);
         self.seconds += at.covered_s;
@@ -301,25 +299,26 @@ impl Series {
         }
     }
 
-    /// How many readings there are.
+    /// The number of readings.
     pub fn count(&self) -> u32 {
         self.seen.0.iter().map(|run| run.end - run.start).sum()
     }
 
-    /// The mean of all readings, each with the time that it covers.
+    /// The mean of all readings, weighted by the time that each covers.
     pub fn mean(&self) -> f64 {
         self.total / self.seconds
     }
 }
 
 impl Minute {
-    /// The mean of its readings.
+    /// The mean of its readings, weighted by the time that each covers.
     pub fn mean(&self) -> f64 {
         self.total / self.seconds
     }
 }
 
-/// What this part of some values does not exceed: the smallest of which at least that part is at most as large.
+/// The quantile of a `part` from 0 to 1: the smallest value that at least this share of the values does not
+/// exceed. `None` without values.
 pub fn quantile(values: &mut [f64], part: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let rank = (part * values.len() as f64 - 1e-9).ceil().max(1.0) as usize;
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_that_a_late_look_cut_short_weighs_little_and_is_no_peak() {
+    fn a_short_reading_weighs_little_and_is_no_peak() {
         let mut readings = readings();
         let of = |tick, value, covered_s| Reading { covered_s, ..reading(tick, value) };
         let all = [of(6, 0.0, 10.0), of(7, 10.0, 19.9), of(8, 100.0, 0.1)];
@@ -383,8 +382,8 @@ mod tests {
         let host = &readings.hosts[0];
         assert_eq!((host.series[&Metric::Cpu].mean(), host.series[&Metric::Cpu].count()), (10.0, 1));
         assert_eq!((host.series[&Metric::Memory].mean(), host.seconds), (6.0, 20.0));
-        assert_eq!(host.missing[&Metric::Cpu], "the look from which it would count failed");
-        // The same between two stretches, the second of which begins with tick 19.
+        assert_eq!(host.missing[&Metric::Cpu], "the previous snapshot failed");
+        // The same between two judged periods. The second one begins with tick 19.
         [of_value(12, 10.0), of_value(20, 90.0)].iter().for_each(|reading| readings.add(reading));
         assert_eq!(readings.hosts[0].series[&Metric::Cpu].mean(), 10.0);
     }
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn no_minute_spans_two_stretches_and_one_that_is_cut_short_is_not_whole() {
+    fn minutes_stay_in_one_judged_period_and_may_be_incomplete() {
         let mut readings = readings();
         (1..30).for_each(|tick| readings.add(&reading(tick, f64::from(tick))));
         let judged = [JudgedPeriod { from: 60, to: 120.0 }, JudgedPeriod { from: 180, to: 230.0 }];

@@ -1,54 +1,53 @@
-//! What is to be counted so that an objective can be decided.
+//! Indicators: the counts by which objectives are decided.
 
 use std::time::Duration;
 
 use crate::plan::model::{OperationId, PhaseId};
 
-/// A count that is kept exactly, second by second, over the judged window of a phase.
+/// The indicator of an objective. Its counts are exact and kept second by second over the judged periods of a
+/// phase.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Indicator {
-    /// In this phase.
     pub phase: PhaseId,
-    /// Over these operations, pooled.
+    /// The operations whose requests are pooled.
     pub operations: Vec<OperationId>,
-    /// Of these.
     pub kind: IndicatorKind,
-    /// The windows that are judged each, if they are.
+    /// The intervals that are judged separately, if the objective has `every`.
     pub intervals: Option<Intervals>,
-    /// Whether it is kept how the count went over the phase.
+    /// Whether the counts are also kept as a timeline.
     pub keeps_timeline: bool,
 }
 
-/// Windows that are judged each by itself.
+/// The intervals of an objective with `every`. Each is judged separately.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Intervals {
-    /// How many seconds each has.
+    /// The length of an interval, in seconds.
     pub every: u32,
-    /// When one is within the limit.
+    /// The condition under which an interval is within the limit.
     pub rule: IntervalRule,
 }
 
-/// When what was counted is within a limit.
+/// The condition under which counts are within a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum IntervalRule {
-    /// At most this share of the cases counts: slow, or failed.
+    /// At most this share of the cases is bad: slow or failed.
     Share(f64),
-    /// No case counts.
+    /// No case is bad.
     None,
     /// The mean time is at most this, in microseconds.
     Mean(f64),
-    /// At least so many per second.
+    /// At least this many per second.
     Throughput(f64),
 }
 
 impl IntervalRule {
-    /// Whether k of n are within the limit; `None` where there is no case.
+    /// Whether k bad cases of n are within the limit. `None` without a case.
     pub fn holds(self, n: f64, k: f64) -> Option<bool> {
         if n <= 0.0 {
             return None;
         }
         Some(match self {
-            // A share of exactly the allowed one is within; rounding of 1 − 0.95 must not decide.
+            // A share equal to the limit is within it. The rounding error of 1 − 0.95 must not decide.
             Self::Share(share) => k <= share * n + 1e-9,
             Self::None => k == 0.0,
             Self::Mean(limit) => k / n <= limit,
@@ -57,28 +56,28 @@ impl IntervalRule {
     }
 }
 
-/// n cases, k of them counted, and f failures that are neither.
+/// The counts of an indicator.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Counts {
     /// Cases: requests and dropped arrivals; for throughput, seconds.
     pub n: f64,
-    /// Of these, the ones counted; for means, the sum of the times in microseconds.
+    /// Bad cases; for throughput, successful tasks; for means, the sum of the times in microseconds.
     pub k: f64,
-    /// Failures that have no time.
+    /// Failures without a response time.
     pub untimed: f64,
 }
 
-/// What counts for and against a limit: n cases and k of them.
+/// The pairs (n, k) of cases and bad cases that prove that a limit is kept or broken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CountBounds {
-    /// For proving that it is kept: a failure without a time may have taken any time, so it counts.
+    /// To prove that it is kept. A failure without a time may have taken any time, so it is bad.
     pub kept: (f64, f64),
-    /// For proving that it is broken: such a failure is left out.
+    /// To prove that it is broken. A failure without a time is left out.
     pub broken: (f64, f64),
 }
 
 impl Counts {
-    /// Adds another one.
+    /// Adds the counts of another second.
     pub fn add(&mut self, other: Self) {
         let Self { n, k, untimed } = other;
         self.n += n;
@@ -87,29 +86,29 @@ impl Counts {
     }
 }
 
-/// Which requests a watch counts.
+/// The requests that an indicator counts as bad, or adds up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum IndicatorKind {
-    /// Those whose response time is above a limit; timeouts and dropped arrivals are.
+    /// Response times above a limit. Timeouts and dropped arrivals are above every limit.
     Slower(Duration),
-    /// Those that failed or were dropped.
+    /// Failed requests and dropped arrivals.
     Failed,
-    /// Those that succeeded, by the second in which they finished.
+    /// Successful tasks, by the second in which they finished.
     Completed,
-    /// The sum of the response times, in microseconds, of those that have one. For proving that a limit is kept,
-    /// failures without a time enter at this one.
+    /// The sum of the response times, in microseconds, of the requests that have one. To prove that a limit
+    /// is kept, each failure without a time enters with this duration.
     Time(Duration),
 }
 
 impl IndicatorKind {
-    /// What of a tally counts for and against a limit.
+    /// The pairs (n, k) by which these counts prove that a limit is kept or broken.
     pub fn bounds(self, counts: Counts) -> CountBounds {
         let Counts { n, k, untimed } = counts;
         match self {
             Self::Slower(_) | Self::Failed | Self::Completed => {
                 CountBounds { kept: (n, k + untimed), broken: (n - untimed, k) }
             }
-            // The cases of a mean are those with a time.
+            // The cases of a mean are the requests with a response time.
             Self::Time(failure) => {
                 CountBounds { kept: (n + untimed, k + untimed * failure.as_micros() as f64), broken: (n, k) }
             }
@@ -117,14 +116,14 @@ impl IndicatorKind {
     }
 }
 
-/// For every operation the limits that its response times are counted against, ascending.
+/// For each operation the response time limits of its indicators, ascending and without duplicates.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limits {
     by_operation: Vec<Vec<Duration>>,
 }
 
 impl Limits {
-    /// The limits that some watches need.
+    /// The limits of these indicators.
     pub fn of(indicators: &[Indicator], operations: usize) -> Self {
         let mut by_operation = vec![Vec::new(); operations];
         for indicator in indicators {
@@ -141,12 +140,12 @@ impl Limits {
         Self { by_operation }
     }
 
-    /// The limits of an operation.
+    /// The limits of an operation, ascending.
     pub fn of_operation(&self, operation: OperationId) -> &[Duration] {
         self.by_operation.get(operation.index()).map_or(&[], Vec::as_slice)
     }
 
-    /// Where a limit stands among those of an operation.
+    /// The index of a limit among those of an operation.
     pub fn index(&self, operation: OperationId, limit: Duration) -> Option<usize> {
         self.of_operation(operation).binary_search(&limit).ok()
     }

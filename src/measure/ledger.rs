@@ -1,4 +1,4 @@
-//! The fold of all windows.
+//! The ledger: merges the windows of all workers, second by second, into the summary of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use crate::measure::window::{Batch, Window};
 use crate::plan::model::{JudgedPeriod, Load, Phase, Plan};
 use crate::resources::reading::Reading;
 
-/// Folds batches, in any order between workers, into a summary.
+/// Folds batches of windows into a summary. The order of batches from different workers does not matter.
 ///
-/// A second is folded once all workers have settled it, in the order of time, because what is known about bursts depends
-/// on the order; until then it is pending. Pending seconds are few: a request is settled after two timeouts.
+/// A second is folded when all workers have settled it, and seconds are folded in order, because the
+/// statistics of bursts depend on the order. Until then the second is pending. Few seconds are pending: a
+/// request settles within two timeouts.
 #[derive(Debug)]
 pub struct Ledger {
     indicators: Vec<Indicator>,
@@ -26,18 +27,19 @@ pub struct Ledger {
     summary: Summary,
 }
 
-/// Which seconds of a phase are judged, and how long it is.
+/// The length and the judged periods of a phase.
 #[derive(Debug)]
 struct PhaseSpan {
     judged: Vec<JudgedPeriod>,
     duration: Duration,
-    /// Whether a schedule starts its tasks.
+    /// Whether the load is open: a schedule starts the tasks.
     open: bool,
 }
 
-/// A phase under way.
+/// The windows of a running phase that are not folded yet.
 #[derive(Debug, Default)]
 struct PendingPhase {
+    /// By worker: the second before which its record is complete.
     settled: Vec<u32>,
     windows: BTreeMap<u32, Window>,
     /// The next second to fold.
@@ -45,7 +47,7 @@ struct PendingPhase {
 }
 
 impl Ledger {
-    /// An empty ledger for a plan and what is watched in it.
+    /// An empty ledger for the indicators of a plan and a number of workers.
     pub fn new(plan: &Plan, indicators: Vec<Indicator>, workers: usize) -> Self {
         let length = |phase: &Phase| PhaseSpan {
             judged: phase.judged(),
@@ -65,34 +67,34 @@ impl Ledger {
         Self { indicators, limits, phases, workers, pending: BTreeMap::new(), summary }
     }
 
-    /// The limits that workers count against.
+    /// The response time limits that workers count against.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What has been folded so far.
+    /// The summary of all seconds folded so far.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
 
-    /// How many seconds wait for a worker to settle them.
+    /// The number of seconds that wait for a worker to settle them.
     pub fn pending_seconds(&self) -> usize {
         self.pending.values().map(|pending| pending.windows.len()).sum()
     }
 
-    /// A phase begins.
+    /// Records the start of a phase.
     pub fn begin(&mut self, phase: u16, at: Timestamp) {
         self.summary.phases[usize::from(phase)].readings.started_at = Some(at);
     }
 
-    /// Takes a reading of a host.
+    /// Adds a reading of a host to its phase.
     pub fn read(&mut self, reading: &Reading) {
         if let Some(phase) = self.summary.phases.get_mut(usize::from(reading.phase)) {
             phase.readings.add(reading);
         }
     }
 
-    /// Takes a batch of one worker.
+    /// Adds a batch of one worker and folds the seconds that it settles.
     pub fn fold(&mut self, batch: &Batch) {
         let phase = usize::from(batch.phase);
         for example in &batch.examples {
@@ -108,15 +110,15 @@ impl Ledger {
             pending.windows.entry(*second).or_default().merge(window);
         }
         let before = pending.settled.iter().copied().min().unwrap_or(0);
-        // The drain comes after the last second and is folded when the phase has finished.
+        // The drain follows the last second. It is folded when the phase has finished.
         let last = self.phases[phase].duration.as_secs_f64().ceil() as u32;
         self.settle(batch.phase, before.min(last));
     }
 
-    /// All workers have told everything about a phase, which ran for so long.
+    /// Folds the rest of a phase that ran for `ran`. All workers have delivered all of their windows.
     pub fn finish(&mut self, phase: u16, ran: Duration) {
         let length = &mut self.phases[usize::from(phase)];
-        // A phase that was stopped is judged as far as it got.
+        // An interrupted phase is judged up to the interrupt.
         length.duration = length.duration.min(ran);
         let end = length.duration.as_secs_f64();
         length.judged.iter_mut().for_each(|judged| judged.to = judged.to.min(end));
@@ -125,7 +127,7 @@ impl Ledger {
         let last_second = self.pending.entry(phase).or_default().windows.keys().next_back().copied();
         let end = u32::try_from(ran.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
         self.settle(phase, end.max(last_second.map_or(0, |second| second + 1)));
-        // A worker that tells more about a second than it settled is at fault, but its requests were made.
+        // A window of a settled second is a fault of the worker, but its requests were made, so they count.
         for (second, window) in self.pending.remove(&phase).unwrap_or_default().windows {
             self.fold_second(phase, second, &window);
         }
@@ -141,7 +143,7 @@ impl Ledger {
         }
     }
 
-    /// Folds the pending seconds of a phase that come before this one.
+    /// Folds the pending seconds of a phase before `before`, in order.
     fn settle(&mut self, phase: u16, before: u32) {
         loop {
             let Some(pending) = self.pending.get_mut(&phase) else { return };
@@ -204,6 +206,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
         operation.withdrawn += u64::from(cell.withdrawn);
         operation.bytes += cell.bytes;
         if is_judged {
+            operation.judged += u64::from(cell.requests);
             operation.completed += u64::from(cell.completed);
             operation.response.add(&cell.response);
             operation.service.add(&cell.service);
@@ -220,7 +223,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
     }
 }
 
-/// What a watch counts in a second.
+/// The counts of an indicator in one second.
 fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Counts {
     let cells = indicator.operations.iter().filter_map(|id| Some((*id, window.cells.get(id)?)));
     let (mut n, mut k, mut untimed) = (0_u64, 0_u64, 0_u64);
@@ -231,7 +234,8 @@ fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Coun
         match indicator.kind {
             IndicatorKind::Slower(limit) => {
                 let index = limits.index(id, limit);
-                // What had waited for longer than the limit when the run was stopped is slow; of the others nothing is known.
+                // Withdrawn arrivals that had waited longer than the limit are slow. The outcome of the
+                // others is unknown, so they do not count.
                 let overdue = count(&cell.overdue, index);
                 n += cases + overdue;
                 k += count(&cell.slower, index) + u64::from(cell.timeouts()) + unserved + overdue;
@@ -243,7 +247,7 @@ fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Coun
             }
             IndicatorKind::Completed => k += u64::from(cell.completed),
             IndicatorKind::Time(failure) => {
-                // A dropped arrival waited for as long as a request may take.
+                // A dropped arrival enters the mean with the longest time that a request may take.
                 n += cell.response.count() + unserved;
                 k += cell.response.sum()
                     + unserved * u64::try_from(failure.as_micros()).unwrap_or(u64::MAX >> 32);
@@ -258,7 +262,7 @@ fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Coun
 }
 
 impl Evidence {
-    /// Adds one judged second; a part of a second is no block.
+    /// Adds one judged second. A partial second (`whole` is false) forms no block.
     fn add_second(&mut self, indicator: &Indicator, counts: Counts, whole: bool) {
         let bounds = indicator.kind.bounds(counts);
         if let Some(intervals) = indicator.intervals.filter(|_| whole) {
@@ -268,12 +272,12 @@ impl Evidence {
             self.kept.push(bounds.kept.0, bounds.kept.1);
             self.broken.push(bounds.broken.0, bounds.broken.1);
         }
-        // The number of seconds is known when the phase has ended.
+        // The cases of throughput are the judged seconds. Their number is known when the phase has ended.
         let n = if indicator.kind == IndicatorKind::Completed { 0.0 } else { counts.n };
         self.counts.add(Counts { n, ..counts });
     }
 
-    /// The next judged second does not follow on the last one.
+    /// Marks a break in time: the next judged second does not directly follow the previous one.
     fn cut(&mut self) {
         self.kept.cut();
         self.broken.cut();

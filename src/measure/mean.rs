@@ -1,11 +1,9 @@
-//! A mean that is kept as its sum.
+//! A mean, stored as a count and a sum so that means can be added.
 
-/// How many requests had a time, and the sum of the times.
+/// The number of requests with a response time, and the sum of these times.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Mean {
-    /// How many.
     pub requests: u64,
-    /// In milliseconds.
     pub sum_ms: f64,
 }
 
@@ -15,7 +13,7 @@ impl Mean {
         (self.requests > 0).then(|| self.sum_ms / self.requests as f64)
     }
 
-    /// Adds another one.
+    /// Adds the requests of another mean.
     pub fn add(&mut self, other: Self) {
         let Self { requests, sum_ms } = other;
         self.requests += requests;

@@ -1,5 +1,6 @@
-//! What happened: a request becomes a [`Sample`](sample::Sample), samples become [`Window`](window::Window)s (one second
-//! of one worker, mergeable), windows are folded by the [`Ledger`](ledger::Ledger) into a [`Summary`](summary::Summary).
+//! Measurement: a request becomes a [`Sample`](sample::Sample), samples are counted in
+//! [`Window`](window::Window)s (one second of one worker, mergeable), and the [`Ledger`](ledger::Ledger)
+//! folds windows into a [`Summary`](summary::Summary).
 
 pub mod blocks;
 pub mod causes;

@@ -1,4 +1,4 @@
-//! A worker's own record of the seconds under way.
+//! The recorder: counts the requests of one worker in one phase until they are handed over.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -11,38 +11,35 @@ use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
 use crate::measure::window::{Batch, Example, Window};
 use crate::plan::model::OperationId;
 
-/// Examples are cut to this length.
+/// Texts of example failures are truncated to this length.
 const MAX_EXAMPLE_BYTES: usize = 256;
 
-/// What a recorder is for.
+/// The phase and the worker that a recorder belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct RecorderScope {
-    /// The phase.
     pub phase: u16,
-    /// The worker.
     pub worker: u16,
-    /// Whether users of the phase have a network latency.
     pub latency: Latency,
 }
 
-/// Whether there is a network latency.
+/// Whether users of the phase have a simulated network latency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Latency {
-    /// For some users.
+    /// At least one user class has one.
     Some,
-    /// For none.
+    /// No user class has one.
     None,
 }
 
 /// Records the requests of one worker in one phase.
 ///
-/// Everything that will be recorded is announced by [`expect`](Self::expect) when it is planned, so that it is known
-/// from which second on the record may still change.
+/// Each request and arrival is announced by [`expect`](Self::expect) when it is planned. So the recorder
+/// knows the earliest second that can still change.
 #[derive(Debug)]
 pub struct Recorder {
     limits: Arc<Limits>,
     scope: RecorderScope,
-    /// When the phase ends: what finishes later is not throughput.
+    /// The end of the phase. Requests that finish later do not count as throughput.
     end: Duration,
     windows: BTreeMap<u32, Window>,
     expected: BTreeMap<u32, u32>,
@@ -54,7 +51,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// An empty record of one phase; up to `log_room` samples are kept whole as well.
+    /// An empty record of one phase. Up to `log_capacity` samples are also kept as they are.
     pub fn new(limits: Arc<Limits>, scope: RecorderScope, end: Duration, log_capacity: usize) -> Self {
         Self {
             limits,
@@ -70,27 +67,27 @@ impl Recorder {
         }
     }
 
-    /// Announces a request that is intended at this moment.
+    /// Announces a request with this intended start.
     pub fn expect(&mut self, intended: Duration) {
         *self.expected.entry(second(intended)).or_default() += 1;
     }
 
-    /// Takes an announcement back: the request will not be made.
+    /// Withdraws an announcement: the request will not be made.
     pub fn forget(&mut self, intended: Duration) {
         let second = second(intended);
-        let count = self.expected.get_mut(&second).expect("what is recorded was expected");
+        let count = self.expected.get_mut(&second).expect("every recorded request was announced");
         *count -= 1;
         if *count == 0 {
             self.expected.remove(&second);
         }
     }
 
-    /// The phase ends earlier than planned.
+    /// Moves the end of the phase to `end` if that is earlier than planned.
     pub fn end_at(&mut self, end: Duration) {
         self.end = self.end.min(end);
     }
 
-    /// Records an arrival of the schedule that is offered to the users now.
+    /// Records an arrival of the schedule that is issued to the users at `now`.
     pub fn schedule(&mut self, intended: Duration, now: Duration) {
         let in_time = now < self.end + STALL_THRESHOLD;
         let window = self.window(intended);
@@ -98,18 +95,18 @@ impl Recorder {
         window.vitals.issued += u32::from(in_time);
     }
 
-    /// Records that a user took up an arrival.
+    /// Records that a user started the task of an arrival.
     pub fn start(&mut self, intended: Duration) {
         self.window(intended).started += 1;
     }
 
-    /// Records an arrival that no user could take up in time.
+    /// Records an arrival that found no idle user in time.
     pub fn drop_arrival(&mut self, operation: OperationId, intended: Duration) {
         self.window(intended).cells.entry(operation).or_default().dropped += 1;
         self.forget(intended);
     }
 
-    /// Records an arrival that still waited for a user when the run was told to stop.
+    /// Records an arrival that still waited for a user when the run was stopped.
     pub fn withdraw(&mut self, operation: OperationId, intended: Duration, now: Duration) {
         let limits = Arc::clone(&self.limits);
         let limits = limits.of_operation(operation);
@@ -123,25 +120,26 @@ impl Recorder {
         self.forget(intended);
     }
 
-    /// Records which task was drawn for a start, by its place among all tasks of the plan.
+    /// Records the task that was drawn for an intended start, by its index among all tasks of the plan.
     pub fn record_draw(&mut self, intended: Duration, task: usize) {
         self.window(intended).vitals.record_draw(task);
     }
 
-    /// Records by how much our own lag lengthened the cycle of a user that waits, whose task finished now.
+    /// Records the time by which the generator's own lag lengthened the cycle of a user with think time. The
+    /// task of the cycle ended at `finished`.
     pub fn record_lost_time(&mut self, finished: Duration, lost: Duration) {
         if finished < self.end && !lost.is_zero() {
             self.window(finished).vitals.lost += u64::try_from(lost.as_micros()).unwrap_or(u64::MAX >> 24);
         }
     }
 
-    /// Records how the worker's thread fared at a moment, also in the drain.
+    /// Records the vitals of the worker's thread at a time of the phase or its drain.
     pub fn record_thread(&mut self, at: Duration, thread: &ThreadVitals) {
         let worker = self.scope.worker;
         self.window(at).vitals.workers.entry(worker).or_default().merge(thread);
     }
 
-    /// Records a request that ended, one way or the other.
+    /// Records a request that has ended, with any outcome.
     pub fn record(&mut self, sample: &Sample) {
         self.forget(sample.intended);
         let limits = Arc::clone(&self.limits);
@@ -181,7 +179,8 @@ impl Recorder {
         }
     }
 
-    /// Counts a request in the second in which it ended, unless that was in the drain; a success is throughput.
+    /// Counts a request in the second in which it ended, unless that was in the drain. Only a successful task
+    /// counts as throughput.
     fn complete(&mut self, sample: &Sample) {
         if sample.finished >= self.end {
             return;
@@ -197,7 +196,7 @@ impl Recorder {
         }
     }
 
-    /// Keeps the first failure of each kind in words.
+    /// Keeps the text of the first failure of each operation and kind.
     pub fn example(&mut self, operation: OperationId, kind: ErrorKind, text: impl FnOnce() -> String) {
         if self.seen_failures.insert((operation, kind)) {
             let mut text = text();
@@ -207,14 +206,14 @@ impl Recorder {
         }
     }
 
-    /// Gives away what has come since the last drain, and goes on recording.
+    /// Returns the windows and the logged samples since the last call, and continues to record.
     pub fn drain(&mut self, now: Duration) -> (Batch, Vec<Sample>) {
         let first_expected = self.expected.keys().next().copied().unwrap_or(u32::MAX);
         let batch = Batch {
             phase: self.scope.phase,
             worker: self.scope.worker,
             windows: std::mem::take(&mut self.windows),
-            // What is told after the end, in the drain, is settled when the phase has finished.
+            // Windows of the drain, after the end, are settled when the phase has finished.
             settled_before: first_expected.min(second(now.min(self.end))),
             examples: std::mem::take(&mut self.examples),
         };
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_belongs_to_the_second_it_was_intended_in_and_completes_in_another() {
+    fn a_request_counts_when_intended_and_completes_when_finished() {
         let mut recorder = recorder(ms(100));
         recorder.expect(ms(1900));
         recorder.record(&sample(1900, 2100, Outcome::Succeeded));
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_settled_when_nothing_intended_in_it_is_under_way() {
+    fn a_second_is_settled_when_none_of_its_requests_is_in_flight() {
         let mut recorder = recorder(ms(100));
         recorder.expect(ms(1900));
         assert_eq!(recorder.drain(ms(5000)).0.settled_before, 1);
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_after_the_end_are_no_throughput() {
+    fn responses_after_the_end_are_no_throughput() {
         for early in [None, Some(ms(10_450))] {
             let mut recorder = recorder(ms(100));
             recorder.expect(ms(10_400));

@@ -1,4 +1,4 @@
-//! When the target answered, in fiftieths of a second, and what came first after it had answered nobody.
+//! Response activity: the 20 ms slots of a second with a response, and the bursts of responses after gaps.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,34 +8,34 @@ use serde::{Deserialize, Serialize};
 use crate::measure::sample::Sample;
 use crate::plan::model::OperationId;
 
-/// A second has so many slots.
 pub(super) const SLOTS_PER_SECOND: u8 = 50;
 pub(super) const SLOT_LENGTH: Duration = Duration::from_millis(20);
-/// A silence is at least this long.
+/// A shorter time without a response is no gap.
 pub(super) const MIN_GAP: Duration = Duration::from_millis(80);
 
-/// The answers of one second of a phase: when any came, and what came first after silences.
+/// The responses of one second of a phase: the slots with a response, and the bursts that ended gaps.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ResponseActivity {
-    /// Bit by bit, the slots in which an answer came.
+    /// The slots with a response, one bit each.
     pub(super) slots: u64,
-    /// By the slot in which a worker heard the first answer after a silence.
+    /// By the slot in which a worker observed the first response after a gap.
     bursts: BTreeMap<u8, Burst>,
 }
 
-/// What came when a silence had ended.
+/// The responses at the end of a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Burst {
-    /// Where in its slot the first answer came, in microseconds, and what it answered.
+    /// The offset of the first response in its slot, in microseconds, and its operation.
     pub(super) first: (u16, OperationId),
-    /// How long that one had been under way, in milliseconds.
+    /// How long its request had been in flight, in milliseconds.
     pub(super) waited: u32,
-    /// Answers that came within a slot's length, to requests that had been under way for [`SHORTEST`].
+    /// By operation: the responses that arrived within the length of a slot and whose requests had been in
+    /// flight for at least [`MIN_GAP`].
     pub(super) held: BTreeMap<OperationId, u32>,
 }
 
 impl ResponseActivity {
-    /// Adds another worker's answers in the same second.
+    /// Adds the responses of another worker in the same second.
     pub fn merge(&mut self, other: &Self) {
         let Self { slots, bursts } = other;
         self.slots |= slots;
@@ -49,7 +49,8 @@ impl ResponseActivity {
         }
     }
 
-    /// What came when a silence had ended in this slot: the workers may have heard it in two neighbouring ones.
+    /// The burst of this slot. Workers may have observed the end of a gap in two neighbouring slots, so the
+    /// next slot counts too.
     pub(super) fn burst(&self, slot: u8) -> Option<Burst> {
         let mut burst = self.bursts.get(&slot)?.clone();
         if let Some(next) = self.bursts.get(&(slot + 1)) {
@@ -63,7 +64,8 @@ impl ResponseActivity {
 impl Burst {
     fn merge(&mut self, other: &Self) {
         let Self { first, waited, held } = other;
-        // Of two at the same moment the one that waited longer, so that the order of merging decides nothing.
+        // Of two first responses at the same time, the one that waited longer counts. So the order of merging
+        // does not matter.
         if (first.0, u32::MAX - waited, first.1) < (self.first.0, u32::MAX - self.waited, self.first.1) {
             (self.first, self.waited) = (*first, *waited);
         }
@@ -77,16 +79,16 @@ fn add_all(mine: &mut BTreeMap<OperationId, u32>, theirs: &BTreeMap<OperationId,
     }
 }
 
-/// One worker's ear.
+/// Detects gaps in the responses that one worker receives.
 #[derive(Debug, Default)]
 pub struct GapDetector {
     last: Option<Duration>,
-    /// When the silence ended after which answers are coming.
+    /// The end of the last gap. Responses that follow at once belong to its burst.
     gap_ended_at: Option<Duration>,
 }
 
 impl GapDetector {
-    /// Hears an answer, and writes it into the second in which it came.
+    /// Observes a response and records it in the second in which it arrived.
     pub fn observe(&mut self, sample: &Sample, answers: &mut ResponseActivity) {
         let (now, waited) = (sample.finished, sample.service_time());
         answers.slots |= 1 << slot(now);
@@ -100,7 +102,8 @@ impl GapDetector {
             let burst = Burst { first: (at, sample.operation), waited, held: BTreeMap::new() };
             answers.bursts.entry(slot(now)).or_insert(burst);
         }
-        // What comes in the next second may no longer be told of this one, and is left out.
+        // A response in the next second is left out of the burst, because the record of this second may
+        // already be handed over.
         let gap_ended_at = self
             .gap_ended_at
             .filter(|at| now.saturating_sub(*at) < SLOT_LENGTH && at.as_secs() == now.as_secs());

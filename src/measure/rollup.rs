@@ -1,28 +1,28 @@
-//! Something that is measured over time, in memory that does not grow with it.
+//! A timeline of bounded size: equal slices of time that double in length when there are too many.
 
-/// Something that can be joined with what came right after it.
+/// The content of a slice.
 pub trait RollupItem {
-    /// Takes in what came after it.
+    /// Adds the content of a later slice.
     fn join(&mut self, later: Self);
 }
 
-/// Equal stretches of time, at most so many of them: the longer the time, the longer each.
+/// Equal slices of time, of bounded number. The longer the time, the longer each slice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollup<T> {
-    /// Each with its place: that many stretches came before, filled or not.
+    /// Index and content of each slice that has content, ascending.
     items: Vec<(u64, T)>,
-    /// In seconds.
+    /// The length of a slice, in seconds.
     width: f64,
     max_slices: usize,
 }
 
 impl<T: RollupItem> Rollup<T> {
-    /// None yet; of `width` seconds each, until there would be more than `most`.
+    /// No slices yet. Each has `width` seconds until there would be more than `max_slices`.
     pub fn new(width: f64, max_slices: usize) -> Self {
         Self { items: Vec::new(), width, max_slices }
     }
 
-    /// Adds what happened at a second; times do not go back.
+    /// Adds an item at a second. Seconds must not decrease.
     pub fn push(&mut self, second: f64, item: T) {
         let mut place = (second / self.width) as u64;
         while self.items.len() >= self.max_slices && self.items.last().is_some_and(|(last, _)| *last != place)
@@ -47,12 +47,12 @@ impl<T: RollupItem> Rollup<T> {
         }
     }
 
-    /// Those in which something happened, each with the second at which it begins.
+    /// The slices with content, each with the second at which it starts.
     pub fn iter(&self) -> impl Iterator<Item = (f64, &T)> {
         self.items.iter().map(|(place, item)| (*place as f64 * self.width, item))
     }
 
-    /// How long each is, in seconds.
+    /// The length of a slice, in seconds.
     pub fn width(&self) -> f64 {
         self.width
     }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longer_the_time_the_longer_each_stretch_and_nothing_is_lost() {
+    fn slices_double_in_length_and_keep_every_item() {
         let mut rollup = Rollup::new(1.0, 64);
         for second in 0..604_800_u32 {
             rollup.push(f64::from(second), 1);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_no_stretch_and_keeps_its_place() {
+    fn a_gap_has_no_slice_and_keeps_its_place() {
         let mut rollup = Rollup::new(10.0, 8);
         for second in [3.0, 5.0, 42.0] {
             rollup.push(second, 1);

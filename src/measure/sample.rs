@@ -1,4 +1,4 @@
-//! One request, as it went.
+//! The sample: one request with its timestamps and its outcome.
 
 use std::time::Duration;
 
@@ -6,57 +6,55 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::model::OperationId;
 
-/// One request. All stamps are offsets from the phase's start.
+/// One request. All times are offsets from the start of the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// What objectives and reports call it.
+    /// The operation that objectives and reports count it by.
     pub operation: OperationId,
-    /// When the schedule wanted it.
+    /// The intended start.
     pub intended: Duration,
-    /// When the first byte was handed to the socket, or the attempt to get that far ended.
+    /// When the first byte was written to the socket, or when an earlier attempt failed.
     pub sent: Duration,
-    /// When the last byte of the body was read, or the failure was known.
+    /// When the last byte of the body was read, or the failure was detected.
     pub finished: Duration,
-    /// How long it waited for an idle user.
+    /// The wait for an idle user.
     pub user_wait: Duration,
-    /// How long its network latency was; it is slept before anything else is done.
+    /// The simulated network latency. The user sleeps for this time before anything else.
     pub latency: Duration,
-    /// How long it waited for its connection, where one had to be made.
+    /// The wait for its connection, if a new one was made.
     pub connect: Option<Duration>,
-    /// How it ended.
     pub outcome: Outcome,
-    /// Bytes of the answer's body.
+    /// Bytes of the response body.
     pub bytes: u64,
-    /// What it was made for.
     pub purpose: Purpose,
 }
 
-/// What a request is made for.
+/// The reason for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A task: its success is throughput.
     Task,
-    /// A user's start or stop: it is counted, but is no throughput.
+    /// A user's `on_start` or `on_stop`: it is counted, but is no throughput.
     Session,
 }
 
 impl Sample {
-    /// What a user waited, but for the network latency.
+    /// The response time: from the intended start to the end, without the network latency.
     pub fn response_time(&self) -> Duration {
         self.user_time().saturating_sub(self.latency)
     }
 
-    /// What a user waited.
+    /// The user's own time: from the intended start to the end, with the network latency.
     pub fn user_time(&self) -> Duration {
         self.finished.saturating_sub(self.intended)
     }
 
-    /// What the target took.
+    /// The service time: from the first byte sent to the end.
     pub fn service_time(&self) -> Duration {
         self.finished.saturating_sub(self.sent)
     }
 
-    /// The part of the wait before sending that is the generator's own.
+    /// The part of the delay before sending that the generator causes.
     pub fn send_lag(&self) -> Duration {
         let others = self.user_wait + self.latency + self.connect.unwrap_or_default();
         self.sent.saturating_sub(self.intended).saturating_sub(others)
@@ -64,7 +62,7 @@ impl Sample {
 }
 
 impl Outcome {
-    /// Whether the target answered at all, be it with a refusal.
+    /// Whether the target sent a response, even a refusal.
     pub fn is_answer(self) -> bool {
         use ErrorKind::{Blocked, Status4xx, Status5xx, TooLarge, Unexpected};
         match self {
@@ -79,23 +77,23 @@ impl Outcome {
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// With an answer that was expected.
+    /// With an expected response.
     Succeeded,
-    /// With one of a closed set of failures.
+    /// With one of a fixed set of failures.
     Failed(ErrorKind),
 }
 
 macro_rules! error_kinds {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
-        /// Why a request failed: always exactly one of these, and always called by the same word.
+        /// The kind of a failure. A failed request has exactly one kind, and each kind has one fixed word.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum ErrorKind { $($(#[doc = $doc])+ $name,)+ }
 
         impl ErrorKind {
-            /// All of them.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The word for it in journal, report and terminal.
+            /// Its word in journal, report and terminal.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
             }
@@ -106,7 +104,7 @@ macro_rules! error_kinds {
 error_kinds! {
     /// The host's name could not be resolved.
     Dns = "dns",
-    /// Nobody listens there.
+    /// No process listens at the address.
     ConnectRefused = "connect refused",
     /// No connection within `connect_timeout`.
     ConnectTimeout = "connect timeout",
@@ -114,26 +112,26 @@ error_kinds! {
     Tls = "tls",
     /// The connection was reset.
     Reset = "reset",
-    /// The connection ended before the answer did.
+    /// The connection ended before the response did.
     Eof = "eof",
-    /// No whole answer within `timeout`.
+    /// No complete response within `timeout`.
     Timeout = "timeout",
-    /// The answer was not HTTP.
+    /// The response was not HTTP.
     Protocol = "protocol",
-    /// The answer was larger than allowed.
+    /// The response was larger than allowed.
     TooLarge = "too large",
     /// A redirect that is not followed.
     Blocked = "blocked",
-    /// A status of 4xx that was not expected.
+    /// An unexpected status of 4xx.
     Status4xx = "status 4xx",
-    /// A status of 5xx that was not expected.
+    /// An unexpected status of 5xx.
     Status5xx = "status 5xx",
-    /// An answer that is not the expected one.
+    /// A response that does not match the plan's expectation.
     Unexpected = "unexpected",
-    /// No user was idle in time, so it was never sent.
+    /// No user was idle in time, so the request was never sent.
     Dropped = "dropped",
-    /// The run ended while it was under way.
+    /// The run ended while the request was in flight.
     Cancelled = "cancelled",
-    /// The generator's own machine could not: no descriptors, ports or buffers.
+    /// The generator's own machine lacked descriptors, ports or buffers.
     Local = "local",
 }

@@ -1,4 +1,4 @@
-//! Everything that judge and reports need to know of a run.
+//! The summary: the numbers of a run for the judge and the reports.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,87 +15,87 @@ use crate::measure::rollup::{Rollup, RollupItem};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{JudgedPeriod, OperationId, PhaseId};
 
-/// A run, folded. Its size does not depend on the run's length.
+/// The numbers of a run. Their size does not depend on the length of the run.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     /// By phase id; a phase that was not run is empty.
     pub phases: Vec<PhaseSummary>,
-    /// By the watches' order.
+    /// By indicator, in the order of the ledger's indicators.
     pub evidence: Vec<Evidence>,
 }
 
-/// A phase, folded.
+/// The numbers of a phase.
 #[derive(Debug, Clone, Default)]
 pub struct PhaseSummary {
-    /// How long it ran, without the drain; `None` where it has not ended.
+    /// How long it ran, without the drain. `None` until it has ended.
     pub ran: Option<Duration>,
-    /// How far it has been folded.
+    /// The time from the start of the phase up to which it has been folded.
     pub settled: Duration,
-    /// What of it is judged, when it has ended.
+    /// Its judged periods, once it has ended.
     pub judged: Vec<JudgedPeriod>,
-    /// How many seconds of it were judged so far.
+    /// The judged time so far, in seconds.
     pub judged_seconds: f64,
     /// The operations that occurred.
     pub operations: BTreeMap<OperationId, OperationSummary>,
-    /// Arrivals that the schedule wanted.
+    /// Arrivals of the schedule.
     pub scheduled: u64,
-    /// Of these, the ones that a user took up.
+    /// Of these, the ones that a user started.
     pub started: u64,
-    /// Our own part of the wait before sending, over the judged window.
+    /// The generator's own part of the delay before sending, over the judged periods.
     pub send_lag: DenseHistogram,
-    /// The part in which no user was idle, over the judged window.
+    /// The part of the delay in which no user was idle, over the judged periods.
     pub user_wait: DenseHistogram,
-    /// The part in which a connection was made, over the judged window.
+    /// The part of the delay in which a connection was made, over the judged periods.
     pub connect: DenseHistogram,
-    /// A failure of each kind in words.
+    /// The text of the first failure of each operation and kind.
     pub examples: BTreeMap<(OperationId, ErrorKind), String>,
-    /// What may show why it was slow.
+    /// The detectors of likely causes.
     pub causes: CauseDetectors,
-    /// How the generator fared over the judged window.
+    /// The generator's health over the judged periods.
     pub health: GeneratorHealth,
-    /// What was read of hosts over the judged window.
+    /// The readings of hosts over the judged periods.
     pub readings: PhaseReadings,
-    /// The first second whose numbers do not add up, and how.
+    /// The first second whose counts do not add up, and the contradiction.
     pub unbalanced: Option<(u32, String)>,
 }
 
-/// What is known of a phase besides its numbers.
+/// Facts about a phase that ran, apart from its counts.
 #[derive(Debug, Clone, Copy)]
 pub struct PhaseRun {
-    /// Which.
     pub phase: PhaseId,
-    /// When it began.
     pub started_at: Timestamp,
-    /// The processor time that the generator used in it, drain included.
+    /// Processor time of the generator, drain included.
     pub cpu: Duration,
-    /// How long that was measured for.
+    /// The wall-clock time that `cpu` covers.
     pub wall: Duration,
-    /// The most memory that the generator had at its end.
+    /// The generator's peak memory up to the end of the phase.
     pub peak_memory_bytes: u64,
 }
 
-/// An operation in a phase, folded.
+/// The numbers of an operation in a phase.
 #[derive(Debug, Clone, Default)]
 pub struct OperationSummary {
-    /// Requests that were sent or tried in the whole phase.
+    /// Requests that were sent or attempted in the whole phase.
     pub requests: u64,
-    /// Of these, the ones that succeeded.
+    /// Of these, the ones that were intended in a judged period.
+    pub judged: u64,
+    /// Requests that succeeded.
     pub succeeded: u64,
-    /// The others, by kind.
+    /// Failed requests, by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
     /// Arrivals that were never sent, in the whole phase.
     pub dropped: u64,
-    /// Of these, the ones that still waited when the run was told to stop.
+    /// Of these, the ones that still waited when the run was stopped.
     pub withdrawn: u64,
-    /// Successful completions within the judged window.
+    /// Successful tasks that finished in a judged period.
     pub completed: u64,
-    /// Bytes of bodies.
+    /// Bytes of response bodies.
     pub bytes: u64,
-    /// Response times over the judged window.
+    /// Response times over the judged periods.
     pub response: DenseHistogram,
-    /// Service times over the judged window.
+    /// Service times over the judged periods.
     pub service: DenseHistogram,
-    /// Times with network latency over the judged window; empty where the phase has none.
+    /// Times with network latency over the judged periods; empty if the phase has none.
     pub user: DenseHistogram,
 }
 
@@ -112,7 +112,8 @@ impl PhaseSummary {
         self.operations.values().map(|operation| operation.dropped).sum()
     }
 
-    /// Where the phase's numbers do not add up, in words.
+    /// The contradiction in the counts of the phase, if they do not add up. In an `open` phase arrivals count
+    /// too.
     pub fn contradiction(&self, open: bool) -> Option<String> {
         if let Some((second, why)) = &self.unbalanced {
             return Some(format!("in second {second}, {why}"));
@@ -120,37 +121,35 @@ impl PhaseSummary {
         let apart = self.operations.values().find(|o| o.requests != o.succeeded + o.failed());
         if let Some(OperationSummary { requests, succeeded, errors, .. }) = apart {
             return Some(format!(
-                "{requests} requests are not {succeeded} that succeeded and {} that failed",
+                "{succeeded} of {requests} requests succeeded and {} failed",
                 errors.values().sum::<u64>()
             ));
         }
         let (scheduled, started, dropped) = (self.scheduled, self.started, self.dropped());
         (open && scheduled != started + dropped)
-            .then(|| format!("{scheduled} arrivals are not {started} started and {dropped} dropped"))
+            .then(|| format!("{started} of {scheduled} arrivals were started and {dropped} dropped"))
     }
 }
 
-/// What a watch counted over the judged window.
+/// The counts of an indicator over the judged periods.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
-    /// All of it.
+    /// The totals.
     pub counts: Counts,
     /// Blocks for proving that a limit is kept.
     pub kept: BlockSums,
     /// Blocks for proving that a limit is broken.
     pub broken: BlockSums,
-    /// The windows that were judged each, where they are.
+    /// The results of the intervals, if the objective has `every`.
     pub trials: Trials,
-    /// How the count went, where that is kept: cases and what was counted of them.
+    /// The counts over time, if the indicator keeps them.
     pub timeline: Rollup<SliceCounts>,
 }
 
-/// Cases of a stretch of time, and what was counted of them.
+/// The n and k of [`Counts`] in one slice of a timeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SliceCounts {
-    /// Cases.
     pub n: f64,
-    /// Counted.
     pub k: f64,
 }
 
@@ -161,28 +160,28 @@ impl RollupItem for SliceCounts {
     }
 }
 
-/// The course of a count has at most so many stretches, of a second at first.
+/// A timeline has at most 640 slices. Each starts with a length of one second.
 impl Default for Rollup<SliceCounts> {
     fn default() -> Self {
         Self::new(1.0, 640)
     }
 }
 
-/// Windows of one length, each judged by itself.
+/// The results of the intervals of an objective with `every`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Trials {
-    /// Those in which there was something to judge.
+    /// Intervals with at least one case.
     pub judged: u64,
     /// Of these, the ones beyond the limit.
     pub missed: u64,
-    /// Of these, the ones that are beyond it if failures without a time were slow.
+    /// Of these, the ones beyond the limit if failures without a time count as slow.
     pub doubted: u64,
-    /// The window under way, and how many seconds it has.
+    /// The incomplete interval, and its number of seconds so far.
     open: Option<(CountBounds, u32)>,
 }
 
 impl Trials {
-    /// Adds a second to the window under way, and judges the window when it is complete.
+    /// Adds a second to the incomplete interval, and judges the interval when it is complete.
     pub fn push(&mut self, second: CountBounds, rules: Intervals) {
         let add = |a: (f64, f64), b: (f64, f64)| (a.0 + b.0, a.1 + b.1);
         let (window, seconds) = match self.open.take() {
@@ -203,7 +202,7 @@ impl Trials {
         self.doubted += u64::from(!kept);
     }
 
-    /// The window under way is not complete and is left out.
+    /// Discards the incomplete interval.
     pub fn cut(&mut self) {
         self.open = None;
     }

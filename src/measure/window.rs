@@ -1,4 +1,4 @@
-//! The unit of truth: one second of one worker.
+//! The window: the record of one worker for one second of a phase.
 
 use std::collections::BTreeMap;
 
@@ -10,60 +10,61 @@ use crate::measure::response_gaps::ResponseActivity;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::OperationId;
 
-/// What was intended in one second of a phase, and what was completed in it.
+/// The requests that were intended or completed in one second of a phase.
 ///
-/// A second may be told in several windows (late answers, several workers); [`merge`](Self::merge) puts them together in
-/// any order. Requests are counted in the second of their intended start, completions in the second they finished.
+/// A second may be recorded in several windows (late responses, several workers). [`merge`](Self::merge)
+/// combines them in any order. Requests count in the second of their intended start, completions in the
+/// second in which they finished.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Window {
-    /// Per operation.
+    /// By operation.
     pub cells: BTreeMap<OperationId, Cell>,
-    /// Arrivals that the schedule wanted in this second.
+    /// Arrivals of the schedule in this second.
     pub scheduled: u32,
-    /// Of these, the ones that a user took up.
+    /// Of these, the ones that a user started.
     pub started: u32,
-    /// Our own part of the wait before sending.
+    /// The generator's own part of the delay before sending.
     pub send_lag: SparseHistogram,
-    /// The part in which no user was idle.
+    /// The part of the delay in which no user was idle.
     pub user_wait: SparseHistogram,
-    /// The part in which a connection was made.
+    /// The part of the delay in which a connection was made.
     pub connect: SparseHistogram,
-    /// When the target was heard.
+    /// When the target responded.
     pub answers: ResponseActivity,
-    /// What the generator saw of itself.
+    /// The generator's self-metrics.
     pub vitals: GeneratorVitals,
 }
 
-/// What happened to the requests of one operation.
+/// The counts and times of one operation's requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cell {
-    /// Requests that were sent or tried.
+    /// Requests that were sent or attempted.
     pub requests: u32,
     /// Of these, the ones that succeeded.
     pub succeeded: u32,
-    /// The others, by kind.
+    /// Failed requests, by kind.
     pub errors: BTreeMap<ErrorKind, u32>,
     /// Arrivals that were never sent.
     pub dropped: u32,
-    /// Of these, the ones that still waited when the run was told to stop.
+    /// Of these, the ones that still waited when the run was stopped.
     pub withdrawn: u32,
-    /// For each of the operation's limits, those of them that had waited for longer.
+    /// For each limit of the operation, the withdrawn arrivals that had waited longer.
     pub overdue: Vec<u32>,
-    /// Requests that succeeded and finished in this second.
+    /// Successful tasks that finished in this second.
     pub completed: u32,
-    /// Requests that ended in this second, one way or the other.
+    /// Requests that ended in this second, with any outcome.
     pub ended: u32,
-    /// Of these, the ones that the target answered.
+    /// Of these, the ones with a response from the target.
     pub answered: u32,
-    /// For each of the operation's limits, the answers that took longer; timeouts are not among them.
+    /// For each limit of the operation, the successful requests that took longer, without timeouts.
     pub slower: Vec<u32>,
-    /// Bytes of bodies.
+    /// Bytes of response bodies.
     pub bytes: u64,
     /// Response times of requests that succeeded or timed out.
     pub response: SparseHistogram,
     /// Their service times.
     pub service: SparseHistogram,
-    /// Their times with network latency, in phases in which there is any.
+    /// Their times with network latency; empty if the phase has none.
     pub user: SparseHistogram,
 }
 
@@ -83,26 +84,27 @@ impl Window {
         self.vitals.merge(vitals);
     }
 
-    /// Where what is counted in a settled second does not add up, in words.
+    /// The contradiction in the counts of a settled second, if they do not add up. In an `open` phase
+    /// arrivals count too.
     pub fn contradiction(&self, open: bool) -> Option<String> {
         let apart = self.cells.values().find(|cell| cell.requests != cell.succeeded + cell.failed());
         if let Some(cell) = apart {
             return Some(format!(
-                "{} requests are not {} that succeeded and {} that failed",
-                cell.requests,
+                "{} of {} requests succeeded and {} failed",
                 cell.succeeded,
+                cell.requests,
                 cell.failed()
             ));
         }
         let dropped: u32 = self.cells.values().map(|cell| cell.dropped).sum();
         let (scheduled, started) = (self.scheduled, self.started);
         (open && scheduled != started + dropped)
-            .then(|| format!("{scheduled} arrivals are not {started} started and {dropped} dropped"))
+            .then(|| format!("{started} of {scheduled} arrivals were started and {dropped} dropped"))
     }
 }
 
 impl Cell {
-    /// Timeouts: slower than every limit.
+    /// Timeouts. They are slower than every limit.
     pub fn timeouts(&self) -> u32 {
         self.errors.get(&ErrorKind::Timeout).copied().unwrap_or(0)
     }
@@ -112,7 +114,7 @@ impl Cell {
         self.errors.values().sum()
     }
 
-    /// Arrivals that waited in vain: what still waited when the run was told to stop might have been sent.
+    /// Dropped arrivals without the withdrawn ones, which might still have been sent.
     pub fn unserved(&self) -> u32 {
         self.dropped - self.withdrawn
     }
@@ -160,29 +162,26 @@ fn add_each(mine: &mut Vec<u32>, theirs: &[u32]) {
     mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
 }
 
-/// What a worker hands over once a second.
+/// The record that a worker hands over once a second.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Batch {
-    /// The phase's place in the plan.
+    /// The index of the phase in the plan.
     pub phase: u16,
-    /// Who hands it over.
     pub worker: u16,
-    /// Seconds of the phase in which something happened since the last batch.
+    /// The windows with new records since the last batch, by second of the phase.
     pub windows: BTreeMap<u32, Window>,
-    /// Nothing more will be told about seconds before this one.
+    /// The worker's record of all seconds before this one is complete.
     pub settled_before: u32,
-    /// The first failure of each kind of each operation, in words.
+    /// The first failure of each operation and kind.
     pub examples: Vec<Example>,
 }
 
-/// A failure in words.
+/// The text of a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
-    /// Of this operation.
     pub operation: OperationId,
-    /// Of this kind.
     pub kind: ErrorKind,
-    /// In at most 256 bytes.
+    /// At most 256 bytes.
     pub text: String,
 }
 
@@ -293,7 +292,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn merging_is_associative_and_commutative_and_an_empty_window_changes_nothing(
+        fn merging_is_associative_and_commutative_with_an_identity(
             a in window(), b in window(), c in window(),
         ) {
             prop_assert_eq!(merged(&a, &b), merged(&b, &a));

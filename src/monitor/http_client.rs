@@ -1,4 +1,4 @@
-//! Asks over HTTP, on a connection that is kept.
+//! The HTTP client for exporters and Prometheus servers; it keeps its connection.
 
 use std::error::Error;
 use std::io;
@@ -19,53 +19,50 @@ use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 use crate::resources::sanitise::sanitise;
 use crate::resources::source::HttpEndpoint;
 
-/// What is said of a connection that was closed before both ends knew each other.
+/// The message of tokio-rustls if the server closes the connection during the handshake.
 const TLS_EOF_MESSAGE: &str = "tls handshake eof";
-/// No page is longer, in bytes.
+/// A longer response is an error.
 const MAX_PAGE_BYTES: usize = 16 << 20;
 
-/// Someone who answers over HTTP.
+/// A client for one endpoint.
 pub struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     url: String,
     headers: HeaderMap,
 }
 
-/// An answer.
+/// A response with its complete body.
 pub struct HttpResponse {
-    /// Its status.
     pub status: StatusCode,
-    /// How its body was compressed, if it was.
+    /// The content encoding, if it is not `identity`.
     compressed: Option<String>,
     body: String,
 }
 
 impl HttpResponse {
-    /// Its text.
+    /// The body as text.
     ///
     /// # Errors
-    /// When it is compressed.
+    /// If the body is compressed.
     pub fn text(&self) -> Result<&str, String> {
         match &self.compressed {
-            Some(how) => {
-                Err(format!("the answer is compressed ({}), which was not asked for", sanitise(how)))
-            }
+            Some(how) => Err(format!("the response is compressed ({}); turn compression off", sanitise(how))),
             None => Ok(&self.body),
         }
     }
 }
 
 impl HttpClient {
-    /// Gets ready to ask; nothing is connected yet.
+    /// Prepares a client, which connects at its first request.
     ///
     /// # Errors
-    /// When the URL cannot be asked, or no certificates are there for a secure one.
+    /// If the URL is invalid, or this machine has no trusted certificates for an `https` URL.
     pub fn of(endpoint: &HttpEndpoint) -> Result<Self, String> {
-        let uri: Uri = endpoint.url.parse().map_err(|_| format!("{} is no URL", endpoint.redacted))?;
+        let uri: Uri = endpoint.url.parse().map_err(|_| format!("{} is not a URL", endpoint.redacted))?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(format!("{} begins neither with http:// nor with https://", endpoint.redacted)),
+            _ => return Err(format!("{} must start with `http://` or `https://`", endpoint.redacted)),
         };
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls(secure)?).https_or_http().enable_http1().build();
@@ -73,27 +70,27 @@ impl HttpClient {
         Ok(Self { client, url: endpoint.url.clone(), headers: endpoint.headers.clone() })
     }
 
-    /// The page at the URL itself.
+    /// The page at the URL of the endpoint.
     ///
     /// # Errors
-    /// When there is no answer within the limit, or another than 200; says in words why.
+    /// If there is no response within the limit, its status is not 200, or it is compressed.
     pub async fn get_page(&self, limit: Duration) -> Result<String, String> {
         let answer = self.get("", limit).await?;
         match answer.status {
             StatusCode::OK => answer.text().map(str::to_owned),
             StatusCode::NOT_FOUND => Err("HTTP status 404: is the path /metrics?".to_owned()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(format!(
-                "HTTP status {}: does it want an `authorization` header?",
+                "HTTP status {}: is an `authorization` header missing in `headers`?",
                 answer.status.as_u16()
             )),
             other => Err(format!("HTTP status {}", other.as_u16())),
         }
     }
 
-    /// What is answered at the URL with something behind it.
+    /// The response at the URL of the endpoint followed by `behind`.
     ///
     /// # Errors
-    /// When there is no answer within the limit; says in words why.
+    /// If there is no response within the limit, or the connection fails.
     pub async fn get(&self, behind: &str, limit: Duration) -> Result<HttpResponse, String> {
         match tokio::time::timeout(limit, self.answer(behind)).await {
             Ok(answer) => answer,
@@ -107,7 +104,8 @@ impl HttpClient {
         } else {
             self.url.trim_end_matches('/').to_owned() + behind
         };
-        let mut request = Request::get(url).body(Empty::new()).map_err(|_| "it is no URL".to_owned())?;
+        let mut request =
+            Request::get(url).body(Empty::new()).map_err(|_| "the URL is invalid".to_owned())?;
         *request.headers_mut() = self.headers.clone();
         let response = self.client.request(request).await.map_err(|error| innermost_cause(&error))?;
         let status = response.status();
@@ -126,7 +124,9 @@ fn tls(secure: bool) -> Result<ClientConfig, String> {
     if secure {
         let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if added == 0 {
-            return Err("this machine has no trusted certificates".to_owned());
+            return Err(
+                "this machine has no trusted certificates; name a file of them in `SSL_CERT_FILE`".to_owned()
+            );
         }
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -134,21 +134,21 @@ fn tls(secure: bool) -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Why there is no answer, in the words of whoever knows best: the innermost cause.
+/// The reason for a failed request: the innermost cause, which is the most precise.
 fn innermost_cause(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     let mut refused = false;
     loop {
         if innermost.is::<LengthLimitError>() {
-            return format!("the answer is longer than {} MiB", MAX_PAGE_BYTES >> 20);
+            return format!("the response is longer than {} MiB; check the URL", MAX_PAGE_BYTES >> 20);
         }
         if let Some(error) = innermost.downcast_ref::<rustls::Error>() {
             return match error {
                 rustls::Error::InvalidMessage(_) => {
-                    "it does not speak TLS: is it http:// and not https://?".to_owned()
+                    "the server does not use TLS: should the URL start with `http://`?".to_owned()
                 }
                 rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                    "this machine does not trust who issued its certificate: SSL_CERT_FILE may name a file of those it trusts"
+                    "this machine does not trust the issuer of its certificate; name a file with it in `SSL_CERT_FILE`"
                         .to_owned()
                 }
                 error => format!("TLS: {}", sanitise(&error.to_string())),
@@ -156,10 +156,10 @@ fn innermost_cause(error: &(dyn Error + 'static)) -> String {
         }
         if let Some(error) = innermost.downcast_ref::<io::Error>() {
             if error.to_string() == TLS_EOF_MESSAGE {
-                return format!("{TLS_EOF_MESSAGE}: is it http:// and not https://?");
+                return format!("{TLS_EOF_MESSAGE}: should the URL start with `http://`?");
             }
             refused |= error.kind() == io::ErrorKind::ConnectionRefused;
-            // An error within one of these is not told by `source`.
+            // `source` does not return the error that an I/O error wraps.
             if let Some(within) = error.get_ref() {
                 innermost = within;
                 continue;

@@ -1,4 +1,4 @@
-//! The kernel's files, of this machine or of a folder that looks like one.
+//! Reads the kernel's files, of this machine or of a folder with the same layout.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,59 +13,58 @@ use crate::resources::proc::{self, first_number, read_error};
 use crate::resources::snapshot::Snapshot;
 use crate::resources::{cgroup, proc::text};
 
-/// Where control groups of version 2 are: alone, or beside those of version 1.
+/// Mount points of control groups (version 2): alone, or next to those of version 1.
 const CGROUP_ROOTS: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
 
-/// Seconds since this machine was booted, with those in which it slept; nobody can set this clock.
+/// Seconds since this machine was booted, including suspended time. This clock cannot be set.
 pub fn now() -> f64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// A kernel, as its files below a root show it.
+/// A kernel, by its files below a root folder.
 #[derive(Debug, Clone)]
 pub struct Kernel {
     root: PathBuf,
-    /// A page of memory, in bytes.
     page_bytes: f64,
-    /// Whether the clock of this machine is also that of the files.
+    /// Whether the files are those of this machine, so that its clock applies to them.
     here: bool,
 }
 
 impl Kernel {
-    /// The one that runs this.
+    /// The running kernel.
     pub fn this_machine() -> Self {
         let page_bytes = u32::try_from(rustix::param::page_size()).map_or(4096.0, f64::from);
         Self { root: PathBuf::from("/"), page_bytes, here: true }
     }
 
-    /// One whose files were kept in a folder, with its time in `proc/uptime` and pages of 4096 bytes.
+    /// A recorded kernel: a folder with its files, the time in `proc/uptime`, and pages of 4096 bytes.
     pub fn in_folder(root: &Path) -> Self {
         Self { root: root.to_owned(), page_bytes: 4096.0, here: false }
     }
 
-    /// Whether it is the one that runs this, and not a folder that looks like one.
+    /// Whether this is the running kernel and not a recorded one.
     pub fn is_here(&self) -> bool {
         self.here
     }
 
-    /// A page of memory, in bytes.
+    /// Size of a memory page, in bytes.
     pub fn page_bytes(&self) -> f64 {
         self.page_bytes
     }
 
-    /// A file's bytes, by its path below the root.
+    /// The bytes of a file, by its path below the root.
     ///
     /// # Errors
-    /// As the system gives them.
+    /// As the system returns them.
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         std::fs::read(self.root.join(path))
     }
 
-    /// A file's text.
+    /// The text of a file, by its path below the root.
     ///
     /// # Errors
-    /// Says in words why it cannot be had.
+    /// If the file cannot be read; the message contains its path.
     pub fn text(&self, path: &str) -> Result<String, String> {
         text(&|path| self.read(path), path)
     }
@@ -73,22 +72,22 @@ impl Kernel {
     /// The names in a folder.
     ///
     /// # Errors
-    /// As the system gives them.
+    /// As the system returns them.
     pub fn names(&self, path: &str) -> io::Result<Vec<String>> {
         let entries = std::fs::read_dir(self.root.join(path))?;
         Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
-    /// Where a link leads.
+    /// The target of a symbolic link.
     pub fn link(&self, path: &str) -> Option<String> {
         std::fs::read_link(self.root.join(path)).ok()?.into_os_string().into_string().ok()
     }
 
-    /// Where links in a folder lead, each with its name; those that are gone are left out. The folder is found once,
-    /// however many they are.
+    /// The names and targets of links in a folder; missing links are left out. The folder is opened only once, which is
+    /// faster for many links.
     ///
     /// # Errors
-    /// As the system gives them.
+    /// As the system returns them.
     pub fn links<'a>(
         &self,
         folder: &str,
@@ -101,22 +100,22 @@ impl Kernel {
         }))
     }
 
-    /// Seconds since the machine was booted, with those in which it slept.
+    /// Seconds since the machine was booted, including suspended time.
     ///
     /// # Errors
-    /// When a folder that looks like a machine does not say so.
+    /// If a recorded kernel has no usable `proc/uptime`.
     pub fn uptime(&self) -> Result<f64, String> {
         if self.here {
-            // Finer than /proc/uptime, which knows only hundredths.
+            // `/proc/uptime` has only hundredths of a second.
             return Ok(now());
         }
-        first_number(&self.text("proc/uptime")?).ok_or_else(|| "/proc/uptime holds no number".to_owned())
+        first_number(&self.text("proc/uptime")?).ok_or_else(|| "/proc/uptime contains no number".to_owned())
     }
 
-    /// What the machine counts, with the file systems on its disks and those mounted at the named places.
+    /// The counters of the machine, with its local file systems and those at the named mount points.
     ///
     /// # Errors
-    /// When it does not even say when this is.
+    /// If the uptime is unknown.
     pub fn machine(&self, named: &[String]) -> Result<MachineCounters, String> {
         let mut machine = proc::machine(&|path| self.read(path))?;
         machine.at = self.uptime()?;
@@ -146,22 +145,22 @@ impl Kernel {
         Some(Mount { size: bytes(f_blocks), free: bytes(f_bfree), available: bytes(f_bavail), ..mount })
     }
 
-    /// Where control groups of version 2 are, below the root; `None` where the machine has none.
+    /// The mount point of control groups (version 2), below the root; `None` if the machine has none.
     pub fn cgroup_root(&self) -> Option<&'static str> {
         CGROUP_ROOTS.into_iter().find(|root| self.root.join(root).join("cgroup.controllers").exists())
     }
 
-    /// A control group of version 2, by its path below the root of all.
+    /// Opens a control group (version 2) by its path from the root group.
     ///
     /// # Errors
-    /// When the machine has none of this version, or not this one.
+    /// If the machine has no control groups of this version, the path contains `..`, or the group does not exist.
     pub fn group(&self, path: &str) -> Result<ControlGroup, String> {
         let root = self.cgroup_root().ok_or(
-            "this machine has no control groups of version 2, neither at /sys/fs/cgroup nor at /sys/fs/cgroup/unified",
+            "no control groups (version 2) at /sys/fs/cgroup or /sys/fs/cgroup/unified; use `process` instead",
         )?;
         let path = path.trim_matches('/').to_owned();
         if Path::new(&path).components().any(|part| part.as_os_str() == "..") {
-            return Err(format!("control group /{path} leads out of the control groups"));
+            return Err(format!("control group /{path} contains `..`; write its path from the root"));
         }
         let mut group = ControlGroup { root, path, inode: 0, since: 0.0 };
         group.inode = group.inode(self).ok_or_else(|| group.gone())?;
@@ -169,7 +168,7 @@ impl Kernel {
     }
 }
 
-/// A control group, and since when it is the same.
+/// A control group. A new inode means that the group was removed and created again.
 pub struct ControlGroup {
     root: &'static str,
     path: String,
@@ -185,13 +184,17 @@ impl ControlGroup {
     }
 
     fn gone(&self) -> String {
-        format!("there is no control group {} below /{}", cgroup::display_path(&self.path), self.root)
+        format!(
+            "there is no control group {} below /{}; `cat /proc/PID/cgroup` shows the group of a process",
+            cgroup::display_path(&self.path),
+            self.root
+        )
     }
 
-    /// Looks at the group.
+    /// Takes a snapshot of the group.
     ///
     /// # Errors
-    /// When it is gone, or does not even count processor time.
+    /// If the group no longer exists or has no usable `cpu.stat`.
     pub fn snapshot(&mut self, kernel: &Kernel) -> Result<Snapshot, String> {
         let at = kernel.uptime()?;
         let inode = self.inode(kernel).ok_or_else(|| self.gone())?;

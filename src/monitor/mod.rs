@@ -1,5 +1,5 @@
-//! Looks at hosts. A [`Probe`] asks one of them: the kernel of this machine by its files, an exporter or a Prometheus over
-//! HTTP. What it finds is counters; what was used between two looks is worked out in `resources`.
+//! Takes snapshots of hosts. A [`Probe`] reads one host: the files of this machine's kernel, or an exporter or a
+//! Prometheus over HTTP. Snapshots have raw counters; [`crate::resources`] computes the usage between two of them.
 
 pub mod http_client;
 pub mod kernel;
@@ -24,7 +24,7 @@ use crate::resources::exporter;
 use crate::resources::snapshot::{ClockSource, Snapshot};
 use crate::resources::source::{DeviceFilter, Source};
 
-/// Asks one host, as often as it is told to.
+/// Takes snapshots of one host.
 pub struct Probe {
     kind: Kind,
 }
@@ -38,18 +38,18 @@ enum Kind {
 }
 
 impl Probe {
-    /// Gets ready to ask a host; asks nothing yet but whether a control group is there.
+    /// Prepares a probe. It reads nothing yet, but a control group must exist.
     ///
     /// # Errors
-    /// Says in words what cannot be used.
+    /// If the source cannot be used; the message has the reason.
     pub fn open(source: &Source) -> Result<Self, String> {
         Self::with_kernel(source, Kernel::this_machine())
     }
 
-    /// The same, with other files instead of this machine's.
+    /// The same, with the files of another kernel.
     ///
     /// # Errors
-    /// Says in words what cannot be used.
+    /// As for [`Self::open`].
     pub fn with_kernel(source: &Source, kernel: Kernel) -> Result<Self, String> {
         let kind = match source {
             Source::Local(parts) => Kind::Local(kernel, parts.clone()),
@@ -68,10 +68,10 @@ impl Probe {
         Ok(Self { kind })
     }
 
-    /// Looks once. Whoever is asked over HTTP must have answered within the limit; files are read at once.
+    /// Takes a snapshot. A response over HTTP must arrive within the limit; files are read without one.
     ///
     /// # Errors
-    /// When nothing could be had; says in words why.
+    /// If the host cannot be read; the message has the reason.
     pub async fn snapshot(&mut self, limit: Duration) -> Result<Snapshot, String> {
         let asked = now();
         let snapshot = match &mut self.kind {
@@ -82,7 +82,7 @@ impl Probe {
                 let text = client.get_page(limit).await?;
                 let took_s = now() - asked;
                 let observed_at = asked + took_s / 2.0;
-                // Whoever answers with a page for people has another for programs.
+                // A server that returns HTML often has the metrics at another path.
                 let begin = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
                 let hint = if begin.starts_with('<') { "; is the path /metrics?" } else { "" };
                 let machine = exporter::machine(&text, observed_at).map_err(|why| why + hint)?;
@@ -99,7 +99,7 @@ impl Probe {
     }
 }
 
-/// The kernel's clock is ours.
+/// The clock of this machine's kernel is also the runner's.
 fn by_own_clock(snapshot: Snapshot) -> Snapshot {
     Snapshot { observed_at: snapshot.at, ..snapshot }
 }

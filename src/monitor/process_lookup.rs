@@ -1,4 +1,4 @@
-//! Which process is meant.
+//! Finds the processes that a plan selects.
 
 use std::io;
 
@@ -7,32 +7,31 @@ use crate::monitor::sockets;
 use crate::resources::process::{self, ProcessStat, TcpState};
 use crate::resources::source::ProcessSelector;
 
-/// What `/proc/PID/stat` says of a process that has not ended.
+/// `/proc/PID/stat` of a process that has not ended.
 pub fn stat(kernel: &Kernel, pid: u32) -> Option<ProcessStat> {
     stat_even_if_ended(kernel, pid).filter(|stat| !stat.ended)
 }
 
-/// The same of one that may have ended, but was not waited for yet: until then its time is nobody else's.
+/// The same, also for a process that has ended but was not waited for: until then only its own entry has its usage.
 pub fn stat_even_if_ended(kernel: &Kernel, pid: u32) -> Option<ProcessStat> {
     process::stat(&kernel.text(&format!("proc/{pid}/stat")).ok()?)
 }
 
-/// A process from which others descend, or may.
+/// The root of a process tree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TreeRoot {
-    /// What it says of itself.
     pub stat: ProcessStat,
-    /// The descriptor by which it was found, and the socket to which it led.
+    /// The path of the descriptor by which the process was found, and the inode of its socket.
     held: Option<(String, u64)>,
 }
 
 impl TreeRoot {
-    /// Whether both are one life of one process.
+    /// Whether both are the same process: the PID is the same and was not reused.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.stat.pid, self.stat.started) == (other.stat.pid, other.stat.started)
     }
 
-    /// What it says now, if it is still the same and holds that by which it was found.
+    /// Its current state, if it is still the same process and holds the same socket.
     fn refreshed(&self, kernel: &Kernel) -> Option<Self> {
         let stat = stat(kernel, self.stat.pid)?;
         let holds = |(link, inode): &(String, u64)| socket(kernel, link) == Some(*inode);
@@ -41,17 +40,16 @@ impl TreeRoot {
     }
 }
 
-/// The processes of a name.
+/// The processes that a selector matches.
 #[derive(Debug, Default, PartialEq)]
 pub struct FoundProcesses {
-    /// Which they are.
     pub roots: Vec<TreeRoot>,
-    /// The sockets that listen on the port, where that is the name, from the smallest.
+    /// Sorted inodes of the sockets that listen on the port, if the selector is a port.
     sockets: Vec<u64>,
 }
 
 impl FoundProcesses {
-    /// Whether both are the same lives of the same processes.
+    /// Whether both contain the same processes, none of them restarted.
     pub fn is_same(&self, other: &Self) -> bool {
         self.roots.len() == other.roots.len()
             && self.roots.iter().zip(&other.roots).all(|(one, other)| one.is_same(other))
@@ -62,10 +60,10 @@ impl FoundProcesses {
     }
 }
 
-/// The processes of a name, at least one; `known` are those that it was before.
+/// Finds the processes that a selector matches, at least one; `known` are those of the previous snapshot.
 ///
 /// # Errors
-/// When there is none; says in words why and what to do.
+/// If there is none; the message has the reason and, if possible, a next step.
 pub fn find(
     kernel: &Kernel,
     name: &ProcessSelector,
@@ -77,21 +75,21 @@ pub fn find(
         }
         ProcessSelector::File(file) => {
             let path = file.trim_start_matches('/');
-            let error = |why: String| format!("{why}; the number of a process should be in it");
+            let error = |why: String| format!("{why}; the file must contain a process ID");
             let text = if file.starts_with('/') {
                 kernel.text(path)
             } else {
                 std::fs::read_to_string(file).map_err(|error| format!("could not read `{file}`: {error}"))
             };
             let text = text.map_err(error)?;
-            let pid = text.trim().parse().map_err(|_| error(format!("`{file}` holds no number")))?;
+            let pid = text.trim().parse().map_err(|_| error(format!("`{file}` contains no number")))?;
             let named = stat(kernel, pid).map(FoundProcesses::single);
-            named.ok_or_else(|| format!("{}, which `{file}` names", gone(pid, false)))
+            named.ok_or_else(|| format!("{}, the process ID in `{file}`", gone(pid, false)))
         }
         ProcessSelector::Port(port) => {
             let sockets = listening(kernel, *port);
-            // Looking into all descriptors takes long: only where a socket came or went, or a process is gone or does not
-            // hold its own any more.
+            // Reading all descriptors is slow. It is necessary only if a socket appeared or disappeared, or if a known
+            // process ended or no longer holds its socket.
             let refreshed =
                 || known.roots.iter().map(|root| root.refreshed(kernel)).collect::<Option<Vec<TreeRoot>>>();
             let same = (sockets == known.sockets).then(refreshed).flatten().filter(|roots| !roots.is_empty());
@@ -105,7 +103,7 @@ fn gone(pid: u32, known: bool) -> String {
     if known { format!("process {pid} is gone") } else { format!("there is no process {pid}") }
 }
 
-/// The numbers of the sockets that listen on a port, from the smallest.
+/// Sorted inodes of the sockets that listen on a port.
 fn listening(kernel: &Kernel, port: u16) -> Vec<u64> {
     let sockets = sockets::in_state(kernel, None, TcpState::Listening).into_iter();
     let mut inodes: Vec<u64> =
@@ -115,8 +113,8 @@ fn listening(kernel: &Kernel, port: u16) -> Vec<u64> {
     inodes
 }
 
-/// The processes that hold the sockets of a port, without those whose parent does. The first of all processes holds
-/// sockets for others that it starts when somebody connects: where others hold it too, it is none.
+/// The processes that hold the listening sockets of a port, without those whose parent holds one too. Process 1 never
+/// counts: it holds sockets for services that it starts at the first connection (socket activation).
 fn holders(kernel: &Kernel, port: u16, inodes: &[u64]) -> Result<Vec<TreeRoot>, String> {
     if inodes.is_empty() {
         return Err(format!("no process listens on TCP port {port}"));
@@ -143,21 +141,21 @@ fn holders(kernel: &Kernel, port: u16, inodes: &[u64]) -> Result<Vec<TreeRoot>, 
     }
     Err(if refused > 0 {
         format!(
-            "it is not permitted to see who listens on TCP port {port}: run as its user or as root, or name its number"
+            "not permitted to see which process listens on TCP port {port}; run as its user or root, or use `pid`"
         )
     } else if first {
         format!(
-            "only process 1 holds TCP port {port}: it starts the one that is meant when somebody connects (socket \
-             activation); if it is meant itself, name its number"
+            "only process 1 holds TCP port {port}, and starts the server at the first connection (socket \
+             activation); connect once before the run, or use `pid 1`"
         )
     } else {
         format!(
-            "TCP port {port} is listened on, but by no process that can be seen from here; it may be in a container"
+            "the process that listens on TCP port {port} is not visible from here; it may be in a container"
         )
     })
 }
 
-/// The numbers of all processes, from the smallest.
+/// All process IDs, sorted.
 pub fn all(kernel: &Kernel) -> Vec<u32> {
     let names = kernel.names("proc").unwrap_or_default();
     let mut pids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
@@ -165,10 +163,10 @@ pub fn all(kernel: &Kernel) -> Vec<u32> {
     pids
 }
 
-/// The sockets among a process' descriptors of these names.
+/// The sockets among these descriptors of a process, as name and inode.
 ///
 /// # Errors
-/// As the system gives them; most often, that it is not permitted.
+/// As the system returns them, most often a missing permission.
 pub fn socket_descriptors<'a>(
     kernel: &Kernel,
     pid: u32,
@@ -178,7 +176,7 @@ pub fn socket_descriptors<'a>(
     Ok(links.filter_map(|(name, target)| Some((name, process::socket_inode(&target)?))))
 }
 
-/// The sockets among all of a process' descriptors, with the paths of these.
+/// All sockets of a process, as descriptor path and inode.
 fn sockets_of(kernel: &Kernel, pid: u32) -> io::Result<Vec<(String, u64)>> {
     let folder = format!("proc/{pid}/fd");
     let names = kernel.names(&folder)?;
@@ -186,7 +184,7 @@ fn sockets_of(kernel: &Kernel, pid: u32) -> io::Result<Vec<(String, u64)>> {
     Ok(sockets.map(|(name, inode)| (format!("{folder}/{name}"), inode)).collect())
 }
 
-/// The number of the socket to which a descriptor leads.
+/// The inode of the socket behind a descriptor.
 fn socket(kernel: &Kernel, link: &str) -> Option<u64> {
     process::socket_inode(&kernel.link(link)?)
 }
@@ -199,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// A process with a socket as its descriptor 3, or without.
+    /// Adds a process with a socket as its descriptor 3, or without one.
     fn runs(root: &Path, pid: u32, parent: u32, socket: Option<u64>) {
         let folder = root.join(format!("proc/{pid}"));
         fs::create_dir_all(folder.join("fd")).unwrap();
@@ -211,7 +209,7 @@ mod tests {
         }
     }
 
-    /// These sockets listen on port 8080.
+    /// Makes these sockets listen on port 8080.
     fn listen(root: &Path, inodes: &[u64]) {
         fs::create_dir_all(root.join("proc/net")).unwrap();
         let line = |inode| format!("0: 0:1F90 0:0 0A 0:0 0:0 0 0 0 {inode}\n");

@@ -1,4 +1,4 @@
-//! A process and its children, as the kernel counts them.
+//! Takes snapshots of a process tree: the selected processes with all their descendants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,26 +16,26 @@ use crate::resources::process::{self, ProcessStat, TcpState};
 use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 use crate::resources::source::ProcessSelector;
 
-/// Processes of one name that are looked at with their children.
+/// The processes that a selector matches, with all their descendants.
 pub struct ProcessTree {
     name: ProcessSelector,
-    /// Which they were at the last look.
+    /// The processes at the previous snapshot.
     known: FoundProcesses,
-    /// Those that were seen to have children.
+    /// Processes that were seen with children.
     parents: BTreeSet<u32>,
     counted: ConnectionCount,
 }
 
-/// Of many descriptors each has to be asked where it leads. Connections are counted again only when so many times as long
-/// has passed as that took, so it takes 2 % of a core at most.
+/// A count of connections reads the link of every descriptor. The next count waits for this multiple of the processor
+/// time of the last one, so counting uses at most 2 % of a core.
 const CONNECTION_COUNT_PAUSE: u32 = 50;
 
-/// When connections were counted last, and what processor time it took.
+/// Time of the last count of connections, and the processor time that it took.
 #[derive(Default)]
 struct ConnectionCount(Option<(Instant, Duration)>);
 
 impl ConnectionCount {
-    /// Why they are not counted at this moment.
+    /// The reason why connections are not counted in this snapshot.
     fn too_soon(&self) -> Option<String> {
         let (at, took) = self.0?;
         let pause = took * CONNECTION_COUNT_PAUSE;
@@ -52,7 +52,7 @@ impl ConnectionCount {
         descriptors: &[Descriptors],
     ) {
         if let Some(why) = self.too_soon() {
-            // What was so before is no reading.
+            // The previous count is not a value of this moment.
             snapshot.missing.insert(Metric::Connections, why);
             return;
         }
@@ -65,7 +65,7 @@ impl ConnectionCount {
     }
 
     fn count(&mut self, count: impl FnOnce() -> io::Result<f64>) -> io::Result<f64> {
-        // Where others use all cores it takes long, but costs no more.
+        // Processor time: the elapsed time also grows while other programs use all cores.
         let (at, before) = (Instant::now(), used());
         let value = count();
         self.0 = Some((at, used().saturating_sub(before)));
@@ -79,7 +79,7 @@ fn used() -> Duration {
 }
 
 impl ProcessTree {
-    /// The process of a name; it is looked for at the first look.
+    /// Prepares a process tree; the first snapshot searches its processes.
     pub fn of(name: &ProcessSelector) -> Self {
         Self {
             name: name.clone(),
@@ -89,10 +89,10 @@ impl ProcessTree {
         }
     }
 
-    /// Looks at all of them.
+    /// Takes a snapshot of the tree.
     ///
     /// # Errors
-    /// When the process is not there, or nobody says how many cores it may use.
+    /// If no process matches, or the number of cores is unknown.
     pub fn snapshot(&mut self, kernel: &Kernel) -> Result<Snapshot, String> {
         let found = find(kernel, &self.name, &self.known)?;
         if !found.is_same(&self.known) {
@@ -112,7 +112,7 @@ impl ProcessTree {
         match members.ignores_sigchld(&self.parents) {
             Some(pid) => {
                 let why = format!(
-                    "process {pid} ignores that its children end (SIGCHLD): what those used that nobody waits for is lost"
+                    "process {pid} ignores SIGCHLD, so usage of its ended children is lost; use its control group"
                 );
                 snapshot.missing.insert(Metric::Cpu, why);
             }
@@ -135,14 +135,14 @@ impl ProcessTree {
         match members.bytes() {
             Ok(disk) => snapshot.disks = Some([("all".to_owned(), disk)].into()),
             Err(error) => {
-                members.missing(&mut snapshot, &[Metric::DiskRead, Metric::DiskWrite], "io", &error)
+                members.missing(&mut snapshot, &[Metric::DiskRead, Metric::DiskWrite], "io", &error);
             }
         }
         Ok(snapshot)
     }
 }
 
-/// Whose counters these are; they are as old as the youngest of them.
+/// The incarnation of the tree's sums: it starts with the youngest root.
 fn incarnation(roots: &[ProcessStat], at: f64) -> Incarnation {
     let pids: Vec<String> = roots.iter().map(|root| root.pid.to_string()).collect();
     let start_event = match &pids[..] {
@@ -153,7 +153,7 @@ fn incarnation(roots: &[ProcessStat], at: f64) -> Incarnation {
     Incarnation { start_event, age: Some((at - youngest).max(0.0)) }
 }
 
-/// Processes and all that descend from them, with those that have ended and were not waited for yet.
+/// The roots and all their descendants, including processes that have ended and were not waited for yet.
 fn members(kernel: &Kernel, roots: &[ProcessStat]) -> Vec<ProcessStat> {
     let mut members = roots.to_vec();
     let lists_children =
@@ -161,7 +161,7 @@ fn members(kernel: &Kernel, roots: &[ProcessStat]) -> Vec<ProcessStat> {
     let by_parent = if roots.iter().any(lists_children) {
         None
     } else {
-        // A kernel without these files: everyone is asked for their parent.
+        // The kernel has no `children` files, so the parent of every process is read.
         let mut by_parent: BTreeMap<u32, Vec<ProcessStat>> = BTreeMap::new();
         for stat in all(kernel).into_iter().filter_map(|pid| stat_even_if_ended(kernel, pid)) {
             by_parent.entry(stat.parent).or_default().push(stat);
@@ -182,7 +182,7 @@ fn members(kernel: &Kernel, roots: &[ProcessStat]) -> Vec<ProcessStat> {
     members
 }
 
-/// The children of all of a process' threads.
+/// The children of all threads of a process.
 fn children(kernel: &Kernel, pid: u32) -> Vec<ProcessStat> {
     let threads = kernel.names(&format!("proc/{pid}/task")).unwrap_or_default();
     let lists =
@@ -193,18 +193,18 @@ fn children(kernel: &Kernel, pid: u32) -> Vec<ProcessStat> {
     pids.into_iter().filter_map(|pid| stat_even_if_ended(kernel, pid)).collect()
 }
 
-/// The control group around two of them.
+/// The innermost control group that contains both.
 fn common_ancestor(left: &str, right: &str) -> String {
     let same = left.split('/').zip(right.split('/')).take_while(|(left, right)| left == right);
     same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
 }
 
-/// A process, and the names of its descriptors.
+/// A process ID and the names of the descriptors.
 type Descriptors = (u32, Vec<String>);
 
 struct TreeMembers<'a> {
     kernel: &'a Kernel,
-    /// The numbers of those from which the others descend.
+    /// Process IDs of the roots.
     roots: Vec<u32>,
     all: Vec<ProcessStat>,
 }
@@ -218,14 +218,14 @@ impl TreeMembers<'_> {
         self.kernel.text(&format!("proc/{pid}/{name}")).ok()
     }
 
-    /// The numbers of those that have children.
+    /// Process IDs of the members that have children.
     fn parents(&self) -> impl Iterator<Item = u32> {
         let pids: BTreeSet<u32> = self.all.iter().map(|member| member.pid).collect();
         let parents = self.all.iter().map(|member| member.parent);
         parents.filter(|parent| pids.contains(parent)).collect::<Vec<_>>().into_iter()
     }
 
-    /// One of those parents that does not wait for its children.
+    /// The first of `parents` that ignores `SIGCHLD`.
     fn ignores_sigchld(&self, parents: &BTreeSet<u32>) -> Option<u32> {
         let alive = self.alive().map(|member| member.pid).filter(|pid| parents.contains(pid));
         let ignores =
@@ -233,7 +233,7 @@ impl TreeMembers<'_> {
         alive.into_iter().find(ignores)
     }
 
-    /// A limit of the roots' control groups: that of all of them together, and that of what is around them all.
+    /// A limit on all roots: the sum of their groups' limits, or the limit of the common ancestor if that is smaller.
     fn limit(&self, of: impl Fn(&ReadFile<'_>, &str, &str) -> Option<f64>) -> Option<f64> {
         let top = self.kernel.cgroup_root()?;
         let read = |path: &str| self.kernel.read(path);
@@ -250,7 +250,7 @@ impl TreeMembers<'_> {
         let why = match error.kind() {
             io::ErrorKind::PermissionDenied => {
                 format!(
-                    "it is not permitted to read /proc/{pid}/{file}: run as the user of process {pid} or as root"
+                    "not permitted to read /proc/{pid}/{file}; run as the user of process {pid} or as root"
                 )
             }
             _ => format!("could not read /proc/{pid}/{file}: {error}"),
@@ -266,7 +266,7 @@ impl TreeMembers<'_> {
         let quota = self.limit(cgroup::quota);
         let cores =
             [allowed.or_else(|| cgroup::online_cores(&read)), quota].into_iter().flatten().reduce(f64::min);
-        let cores = cores.ok_or("nobody says how many cores this machine has")?;
+        let cores = cores.ok_or("could not read the number of cores from /proc/stat")?;
         Ok(Cpu::Part { used, cores, limited: None })
     }
 
@@ -279,7 +279,7 @@ impl TreeMembers<'_> {
         snapshot.set_process_memory(value, limit);
     }
 
-    /// Whether it is no matter of course that one of them cannot be looked at: a child may have ended meanwhile.
+    /// Whether an error makes the metric missing: a child may have ended since it was found, a root must be readable.
     fn is_fatal(&self, pid: u32, error: &io::Error) -> bool {
         self.roots.contains(&pid) || error.kind() == io::ErrorKind::PermissionDenied
     }
@@ -303,7 +303,7 @@ impl TreeMembers<'_> {
         snapshot.gauges.insert(Metric::OpenFiles, Gauge { value: value as f64, most });
     }
 
-    /// Connections that are established, each once, whoever of them holds it.
+    /// Number of established connections; one that several processes hold counts once.
     fn connections(&self, descriptors: &[Descriptors]) -> io::Result<f64> {
         let mut held = Vec::new();
         for (pid, names) in descriptors {
@@ -374,7 +374,7 @@ mod tests {
             let snapshot = process_tree.snapshot(&kernel).unwrap();
             match snapshot.gauges.get(&Metric::Connections) {
                 Some(gauge) => break gauge.value,
-                // It is counted again after some time, and nothing else happens that could be waited for.
+                // The next count is due after some time, and no event announces it.
                 None => std::thread::sleep(Duration::from_millis(10)),
             }
         };

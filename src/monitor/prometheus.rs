@@ -1,4 +1,4 @@
-//! Asks a Prometheus, with a query for each metric.
+//! Queries a Prometheus server, with one query for each metric.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use crate::resources::metric::{Metric, Unit};
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{Gauge, Snapshot};
 
-/// So many series are shown where there should be one.
+/// Number of series in the message about a query that gives more than one.
 const MAX_SHOWN_SERIES: usize = 3;
-/// Sums of numbers may miss what they should be by so much.
+/// Tolerance for rounding errors of sums.
 const SUM_ROUNDING: f64 = 1e-6;
-/// So begins what is among the warnings and only about the query.
+/// Prefix of warnings that only concern the query.
 const INFO_PREFIX: &str = "PromQL info";
 
-/// A Prometheus, and what it is asked.
+/// A Prometheus server with its queries.
 pub struct Prometheus {
     client: HttpClient,
     queries: Vec<MetricQuery>,
 }
 
-/// What makes a metric.
+/// The query of a metric.
 struct MetricQuery {
     metric: Metric,
     text: String,
-    /// When its last answer was evaluated, in seconds by the clock of who answers.
+    /// Evaluation time of the last response, in seconds by the server's clock.
     evaluated: Option<f64>,
 }
 
 impl Prometheus {
-    /// Gets ready to ask; asks nothing yet.
+    /// Prepares the queries; sends none yet.
     pub fn of(client: HttpClient, queries: &[(Metric, String)]) -> Self {
         let query = |(metric, text): &(Metric, String)| MetricQuery {
             metric: *metric,
@@ -42,11 +42,11 @@ impl Prometheus {
         Self { client, queries: queries.iter().map(query).collect() }
     }
 
-    /// Asks the queries one after another; the limit holds for all of them together. A query that fails is a metric less.
-    /// When it was is left to whoever asks.
+    /// Sends the queries one after another, with one time limit for all. A query that fails makes its metric missing.
+    /// The caller sets the time of the snapshot.
     ///
     /// # Errors
-    /// When none is answered at all.
+    /// If no query has a response.
     pub async fn snapshot(&mut self, limit: Duration) -> Result<Snapshot, String> {
         let mut snapshot = Snapshot::default();
         let mut answered = self.queries.is_empty();
@@ -54,7 +54,7 @@ impl Prometheus {
         let end = tokio::time::Instant::now() + limit;
         for query in &mut self.queries {
             let left = end.saturating_duration_since(tokio::time::Instant::now());
-            // One that is silent would be so for each query anew.
+            // After a failed connection or a timeout, the other queries would fail too.
             let answer = match &silent {
                 Some(why) => Err(String::clone(why)),
                 None => self.client.get(&query.path(), left).await,
@@ -96,25 +96,27 @@ impl MetricQuery {
         format!("/api/v1/query?query={}", utf8_percent_encode(&self.text, NON_ALPHANUMERIC))
     }
 
-    /// What an answer gives of the metric. One that was evaluated when the one before was is that one, kept by somebody in
-    /// between; its clock is compared with nothing but itself.
+    /// The value in a response. If its evaluation time did not advance, a proxy returned a copy of an earlier response.
+    /// The server's clock is compared only with itself.
     fn value(&mut self, answer: &HttpResponse) -> Result<f64, String> {
         let (evaluated, text) = parse_answer(answer)?;
         let before = self.evaluated.replace(evaluated);
         if before.is_some_and(|before| evaluated <= before) {
-            return Err("the answer is the one of before: its time has not passed".to_owned());
+            return Err(
+                "the response is a copy of an earlier one: its evaluation time did not advance".to_owned()
+            );
         }
         let number = text.parse().ok().filter(|number: &f64| number.is_finite());
         let number =
-            number.ok_or_else(|| format!("the query gives {}, which is no number", sanitise(&text)))?;
+            number.ok_or_else(|| format!("the query gives {}, which is not a number", sanitise(&text)))?;
         checked_value(self.metric, number)
     }
 }
 
-/// When the query was evaluated, and the one number that it gave, as it is written.
+/// The evaluation time of a query, and the text of its one number.
 ///
 /// # Errors
-/// When the answer holds another number of series than one, or is none.
+/// If the response is not from a Prometheus, reports an error or a warning, or does not have exactly one series.
 fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), String> {
     let status = answer.status.as_u16();
     let text = match answer.text() {
@@ -123,8 +125,8 @@ fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), String> {
     };
     let Ok(body) = serde_json::from_str::<Value>(text) else {
         return Err(match status {
-            200 => "the answer is no JSON: is it a Prometheus?".to_owned(),
-            404 => "HTTP status 404: the URL should end before /api/v1".to_owned(),
+            200 => "the response is not JSON: is it a Prometheus?".to_owned(),
+            404 => "HTTP status 404: the URL must end before `/api/v1`".to_owned(),
             _ => format!("HTTP status {status}"),
         });
     };
@@ -138,7 +140,7 @@ fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), String> {
         return Err(format!("HTTP status {status}"));
     }
     if let Some(warning) = warning(&body) {
-        return Err(format!("the answer warns: {}", sanitise(warning)));
+        return Err(format!("the response has a warning: {}", sanitise(warning)));
     }
     let (kind, result) = (body["data"]["resultType"].as_str(), &body["data"]["result"]);
     let pair = match (kind, result.as_array().map(Vec::as_slice)) {
@@ -146,30 +148,31 @@ fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), String> {
         (Some("vector"), Some([one])) => &one["value"],
         (Some("vector"), Some([])) => return Err("the query gives no series".to_owned()),
         (Some("vector"), Some(many)) => return Err(too_many(many)),
-        (Some(other), _) => return Err(format!("the query gives a {} and not one number", sanitise(other))),
-        (None, _) => return Err("the answer is none of a Prometheus".to_owned()),
+        (Some(other), _) => {
+            return Err(format!("the query gives a {} instead of one number", sanitise(other)));
+        }
+        (None, _) => return Err("the response is not from a Prometheus".to_owned()),
     };
     let parsed = pair[0].as_f64().zip(pair[1].as_str().map(str::to_owned));
-    parsed.ok_or_else(|| "the answer is none of a Prometheus".to_owned())
+    parsed.ok_or_else(|| "the response is not from a Prometheus".to_owned())
 }
 
-/// The first warning of an answer, such as that a part of the data could not be asked. Hints on how the query is written
-/// are none.
+/// The first warning of a response, such as an unavailable store. Hints on the query itself are not warnings.
 fn warning(body: &Value) -> Option<&str> {
     let texts = body["warnings"].as_array().into_iter().flatten();
     texts.filter_map(Value::as_str).find(|text| !text.starts_with(INFO_PREFIX))
 }
 
-/// The number again, if a metric can have it.
+/// The value, within the range of its metric.
 fn checked_value(metric: Metric, value: f64) -> Result<f64, String> {
     if value < -SUM_ROUNDING {
-        return Err(format!("the query gives {value}, and less than 0 cannot be"));
+        return Err(format!("the query gives {value}, but the minimum is 0"));
     }
     if metric.unit() != Unit::Percent {
         return Ok(value.max(0.0));
     }
     if value > 100.0 + SUM_ROUNDING {
-        return Err(format!("the query gives {value}, and more than 100 % cannot be"));
+        return Err(format!("the query gives {value}, but the maximum is 100 %"));
     }
     Ok(value.clamp(0.0, 100.0))
 }
@@ -182,5 +185,5 @@ fn too_many(series: &[Value]) -> String {
     };
     let shown: Vec<String> = series.iter().take(MAX_SHOWN_SERIES).map(name).collect();
     let more = if series.len() > MAX_SHOWN_SERIES { ", …" } else { "" };
-    format!("the query gives {} series and not one: {}{more}", series.len(), shown.join(", "))
+    format!("the query gives {} series instead of one: {}{more}", series.len(), shown.join(", "))
 }

@@ -1,4 +1,4 @@
-//! The TCP sockets of this machine, or of the network that a process sees.
+//! Lists the TCP sockets of this machine, or of the network namespace of a process.
 
 use std::io;
 
@@ -10,29 +10,29 @@ use crate::monitor::kernel::Kernel;
 use crate::resources::proc::keyed_number;
 use crate::resources::process::{self, SocketEntry, TcpState};
 
-/// Tables of sockets, and where it stands how many are in them.
+/// Socket tables, each with the file and the key of its number of entries.
 const TABLES: [(&str, &str, &str); 2] =
     [("net/tcp", "net/sockstat", "TCP: inuse"), ("net/tcp6", "net/sockstat6", "TCP6: inuse")];
-/// A question, and each part of an answer, begins with so many bytes that say what it is.
+/// Size of a netlink message header (`nlmsghdr`).
 const HEADER_BYTES: usize = 16;
-/// The kind of a question for TCP sockets, of both kinds of addresses, and of each socket in the answer
-/// (`TCPDIAG_GETSOCK`).
+/// Type of a request for TCP sockets over IPv4 and IPv6, and of each socket in the reply.
 const TCPDIAG_GETSOCK: u16 = 18;
-/// How long a question is, with what it begins with, four bytes and an address of 48, then the states, and four bytes more.
+/// Size of the request: header, 4 bytes, an address of 48 bytes, 4 bytes for the states, 4 bytes.
 const REQUEST_BYTES: u32 = 76;
 const STATES_OFFSET: usize = 68;
-/// A request (`NLM_F_REQUEST`) for all there are (`NLM_F_DUMP`).
+/// Flags of a request (`NLM_F_REQUEST`) for all sockets (`NLM_F_DUMP`).
 const DUMP_REQUEST: u16 = 0x301;
-/// An answer's part that says why there is none, and its end, which may say so too.
+/// Types of an error message, and of the end of a reply, which may contain an error too.
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-/// No answer of a kernel is longer than half of it.
+/// No message of a kernel is longer than half of this.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// The sockets in a state that a process sees; those of this machine where none is named.
+/// The sockets in a state that a process sees, or those of this machine if `pid` is `None`.
 ///
-/// The kernel is asked: it finds those that listen without walking through all connections, for which it has a table of
-/// millions of places on a large machine. Where it does not answer, or the process sees another network, its files tell.
+/// A netlink request finds the listening sockets without a walk through the table of connections, which has millions of
+/// slots on a large machine. If the kernel refuses the request, or the process is in another network namespace, the
+/// files below `/proc` are read instead.
 pub fn in_state(kernel: &Kernel, pid: Option<u32>, state: TcpState) -> Vec<SocketEntry> {
     let network = |process_dir: &str| kernel.link(&format!("proc/{process_dir}/ns/net"));
     let ours =
@@ -41,13 +41,13 @@ pub fn in_state(kernel: &Kernel, pid: Option<u32>, state: TcpState) -> Vec<Socke
     asked.unwrap_or_else(|| from_files(kernel, pid, state))
 }
 
-/// What the files say.
+/// The sockets in the files below `/proc`.
 fn from_files(kernel: &Kernel, pid: Option<u32>, state: TcpState) -> Vec<SocketEntry> {
     let folder = pid.map_or_else(|| "proc".to_owned(), |pid| format!("proc/{pid}"));
     let text = |file: &str| kernel.text(&format!("{folder}/{file}"));
     let mut found = Vec::new();
     for (table, summary, key) in TABLES {
-        // The summary says at once where there is nothing to be found in the table.
+        // The summary is short, so a table without entries is not read.
         if !text(summary).is_ok_and(|text| keyed_number(&text, key) == Some(0.0)) {
             let table = text(table).unwrap_or_default();
             found.extend(process::sockets(&table).filter(|socket| socket.state == state));
@@ -56,7 +56,7 @@ fn from_files(kernel: &Kernel, pid: Option<u32>, state: TcpState) -> Vec<SocketE
     found
 }
 
-/// What the kernel answers (sock_diag(7)).
+/// The sockets in the reply to a netlink request (sock_diag(7)).
 fn query_kernel(state: TcpState) -> io::Result<Vec<SocketEntry>> {
     let socket = socket_with(
         AddressFamily::NETLINK,
@@ -68,7 +68,7 @@ fn query_kernel(state: TcpState) -> io::Result<Vec<SocketEntry>> {
     let mut found = Vec::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        // The kernel has the next part ready before it gives one, so nothing is waited for.
+        // The kernel prepares the next part before it returns one, so there is nothing to wait for.
         let (length, _) = recv(&socket, &mut buffer[..], RecvFlags::DONTWAIT)?;
         if length == 0 || parse_reply(buffer.get(..length).unwrap_or_default(), state, &mut found)? {
             return Ok(found);
@@ -77,7 +77,7 @@ fn query_kernel(state: TcpState) -> io::Result<Vec<SocketEntry>> {
 }
 
 fn request(state: TcpState) -> Vec<u8> {
-    // Each state has the bit of its number: 01 is established, 08 closed by the other end only, 0A listens.
+    // Each state has the bit of its number: 1 is ESTABLISHED, 8 is CLOSE_WAIT, 10 is LISTEN.
     let (established, listening) = ((1_u32 << 1) | (1 << 8), 1_u32 << 10);
     let states = match state {
         TcpState::Established => established,
@@ -94,7 +94,7 @@ fn request(state: TcpState) -> Vec<u8> {
     request
 }
 
-/// Takes the sockets out of a piece of the answer; whether it was the last.
+/// Appends the sockets in a part of the reply to `found`; returns whether it was the last part.
 fn parse_reply(mut piece: &[u8], state: TcpState, found: &mut Vec<SocketEntry>) -> io::Result<bool> {
     while !piece.is_empty() {
         let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
@@ -137,7 +137,7 @@ mod tests {
     fn the_kernel_answers_as_its_files_say() {
         let kernel = Kernel::this_machine();
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            // A machine may be without addresses of the newer kind.
+            // The machine may have no IPv6.
             let Ok(listener) = TcpListener::bind(address) else { continue };
             let address = listener.local_addr().unwrap();
             let connect = || (TcpStream::connect(address).unwrap(), listener.accept().unwrap());
@@ -150,7 +150,7 @@ mod tests {
                     of_port(in_state(&kernel, Some(std::process::id()), state), address.port()),
                     from_files
                 );
-                // Kernels may be built without it, and sandboxes may forbid to ask.
+                // The kernel may lack sock_diag, and a sandbox may forbid it.
                 if let Ok(asked) = query_kernel(state) {
                     assert_eq!(of_port(asked, address.port()), from_files);
                 }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_cut_or_a_refusal_is_an_error_and_no_socket() {
+    fn a_truncated_reply_or_a_refusal_is_an_error() {
         let mut part = vec![0; HEADER_BYTES + 72];
         part[..4].copy_from_slice(&88_u32.to_ne_bytes());
         part[4..6].copy_from_slice(&TCPDIAG_GETSOCK.to_ne_bytes());

@@ -1,3 +1,5 @@
+//! Tests of probes, with this machine's kernel and with HTTP servers that return fixed responses.
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -12,12 +14,12 @@ use crate::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Sour
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Answers every request on every connection with the same, as long as the test lives; an empty status is silence.
+/// A server with the same response to every request; an empty status means that it never responds.
 fn server(status: &'static str, body: String) -> HttpEndpoint {
     server_of(status, vec![body])
 }
 
-/// Answers with one body after the other, and with the last one for ever.
+/// A server that returns one body after the other, and the last one forever.
 fn server_of(status: &'static str, bodies: Vec<String>) -> HttpEndpoint {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -144,7 +146,7 @@ async fn an_exporter_is_read_and_its_errors_are_in_words() {
         assert!(garbage.starts_with("line ") && garbage.ends_with("; is the path /metrics?"), "{garbage}");
     }
     let other = exporter("200 OK", "go_threads 5\n").await.map(drop).unwrap_err();
-    assert!(other.contains("nothing of what a node_exporter tells"), "{other}");
+    assert!(other.contains("no node_exporter metric"), "{other}");
 }
 
 #[tokio::test]
@@ -174,20 +176,23 @@ async fn one_series_or_a_scalar_is_a_value() {
 }
 
 #[tokio::test]
-async fn anything_but_one_number_is_a_metric_less_with_the_reason() {
+async fn a_result_that_is_not_one_number_makes_the_metric_missing() {
     assert_eq!(refused_because("200 OK", &vector(&[])).await, "the query gives no series");
     let two = refused_because("200 OK", &vector(&["1", "2"])).await;
-    assert_eq!(two, "the query gives 2 series and not one: {instance=\"0\"}, {instance=\"1\"}");
+    assert_eq!(two, "the query gives 2 series instead of one: {instance=\"0\"}, {instance=\"1\"}");
     assert!(refused_because("200 OK", &vector(&["1"; 9])).await.ends_with("{instance=\"2\"}, …"));
-    assert_eq!(refused_because("200 OK", &vector(&["NaN"])).await, "the query gives NaN, which is no number");
+    assert_eq!(
+        refused_because("200 OK", &vector(&["NaN"])).await,
+        "the query gives NaN, which is not a number"
+    );
     assert_eq!(
         refused_because("200 OK", &vector(&["+Inf"])).await,
-        "the query gives +Inf, which is no number"
+        "the query gives +Inf, which is not a number"
     );
     let less = refused_because("200 OK", &vector(&["-3.5"])).await;
-    assert_eq!(less, "the query gives -3.5, and less than 0 cannot be");
+    assert_eq!(less, "the query gives -3.5, but the minimum is 0");
     let more = refused_because("200 OK", &vector(&["140"])).await;
-    assert_eq!(more, "the query gives 140, and more than 100 % cannot be");
+    assert_eq!(more, "the query gives 140, but the maximum is 100 %");
     let wrong = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
     assert_eq!(refused_because("400 Bad Request", wrong).await, "the query failed: parse error");
     let obeyed = format!(r#"{{"status":"error","error":"\u001b[2J{}"}}"#, "x".repeat(200));
@@ -195,21 +200,21 @@ async fn anything_but_one_number_is_a_metric_less_with_the_reason() {
     assert!(obeyed.starts_with("the query failed: \\u{1b}[2Jx") && obeyed.len() < 120, "{obeyed}");
     let unavailable = refused_because("503 Service Unavailable", &scalar(1.5, "12")).await;
     assert_eq!(unavailable, "HTTP status 503");
-    assert_eq!(refused_because("200 OK", "<html>").await, "the answer is no JSON: is it a Prometheus?");
+    assert_eq!(refused_because("200 OK", "<html>").await, "the response is not JSON: is it a Prometheus?");
     assert!(refused_because("404 Not Found", "no").await.starts_with("HTTP status 404"));
     let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
-    assert_eq!(refused_because("200 OK", matrix).await, "the query gives a matrix and not one number");
+    assert_eq!(refused_because("200 OK", matrix).await, "the query gives a matrix instead of one number");
 }
 
-/// A Prometheus' answer of one number that was evaluated at a time, in seconds.
+/// The response of a Prometheus with one number and its evaluation time, in seconds.
 fn scalar(time: f64, value: &str) -> String {
     format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[{time},"{value}"]}}}}"#)
 }
 
 #[tokio::test]
-async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_believed() {
+async fn a_response_with_an_old_evaluation_time_is_refused() {
     let vector = |time, value: &str| vector(&[value]).replace("1435781451.781", time);
-    // Two queries, asked in turn: the first is kept for two looks, then its clock is set back once.
+    // Two queries in turn: the first gets a copy at two snapshots, then its clock is set back once.
     let bodies = vec![
         vector("100.5", "10"),
         scalar(100.5, "1"),
@@ -226,7 +231,7 @@ async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_bel
     ];
     let queries = vec![(Metric::Cpu, "a".to_owned()), (Metric::Memory, "b".to_owned())];
     let mut probe = Probe::open(&Source::Prometheus(server_of("200 OK", bodies), queries)).unwrap();
-    let kept = "the answer is the one of before: its time has not passed";
+    let kept = "the response is a copy of an earlier one: its evaluation time did not advance";
     let mut before = probe.snapshot(LIMIT).await.unwrap();
     for (cpu, memory) in
         [(None, Some(2.0)), (None, None), (Some(40.0), Some(4.0)), (None, Some(5.0)), (Some(60.0), Some(6.0))]
@@ -242,7 +247,7 @@ async fn an_answer_whose_time_has_not_passed_is_a_kept_one_of_before_and_not_bel
 #[tokio::test]
 async fn a_compressed_response_is_an_error_naming_its_encoding() {
     let gzip = "200 OK\r\ncontent-encoding: gzip";
-    let why = "the answer is compressed (gzip), which was not asked for";
+    let why = "the response is compressed (gzip); turn compression off";
     assert_eq!(exporter(gzip, "\u{1f}x").await.map(drop), Err(why.to_owned()));
     assert_eq!(refused_because(gzip, "\u{1f}x").await, why);
     let missing = exporter("404 Not Found\r\ncontent-encoding: br", "x").await.map(drop);
@@ -254,30 +259,30 @@ async fn a_compressed_response_is_an_error_naming_its_encoding() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_that_hangs_up_on_https_is_asked_about_its_scheme() {
+async fn a_closed_tls_handshake_suggests_http() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/metrics", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            // All of the greeting is read, so that the end is no reset.
+            // The whole greeting is read, so that closing the connection sends no reset.
             let _ = stream.read(&mut [0; 4096]);
         }
     });
     let endpoint = HttpEndpoint { url, redacted: "shown".to_owned(), headers: HeaderMap::new() };
     let mut probe = Probe::open(&Source::NodeExporter(endpoint, DeviceFilter::default())).unwrap();
     let why = probe.snapshot(LIMIT).await.map(drop).unwrap_err();
-    assert_eq!(why, "tls handshake eof: is it http:// and not https://?");
+    assert_eq!(why, "tls handshake eof: should the URL start with `http://`?");
 }
 
 #[tokio::test]
-async fn an_answer_with_a_warning_is_not_believed_unless_it_is_a_hint_on_the_query() {
+async fn a_response_with_a_warning_is_refused_unless_it_is_a_hint() {
     let with = |warnings: &str| scalar(1.5, "12").replacen('{', &format!("{{\"warnings\":[{warnings}],"), 1);
     let hint = r#""PromQL info: metric might not be a counter, name does not end in _total""#;
     assert_eq!(prometheus("200 OK", &with(hint)).await.gauges[&Metric::Cpu].value, 12.0);
     assert_eq!(prometheus("200 OK", &with("")).await.gauges[&Metric::Cpu].value, 12.0);
     let partial = format!(r#"{hint},"PARTIAL RESPONSE: store \u001b[2J10.0.0.3 is down","another""#);
     let why = refused_because("200 OK", &with(&partial)).await;
-    assert_eq!(why, "the answer warns: PARTIAL RESPONSE: store \\u{1b}[2J10.0.0.3 is down");
+    assert_eq!(why, "the response has a warning: PARTIAL RESPONSE: store \\u{1b}[2J10.0.0.3 is down");
 }
 
 #[test]

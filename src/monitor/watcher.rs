@@ -1,4 +1,4 @@
-//! Looks at the hosts of a plan while its phases run, each on a thread of its own: one that hangs delays no other.
+//! Samples the hosts of a plan while its phases run. Each host has its own thread, so one that hangs delays no other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +18,14 @@ use crate::resources::snapshot::Snapshot;
 use crate::resources::source::Source;
 use crate::resources::ticks::Ticks;
 
-/// A look takes no longer than this, nor than until the next one.
+/// Maximum time of a snapshot; it must also end before the next one is due.
 const MAX_SNAPSHOT_TIME: Duration = Duration::from_secs(5);
-/// A tick that comes so shortly after the end of a phase is still looked at: it is the one at its end.
+/// A tick this shortly after the end of a phase is still sampled, because it is the tick at the end.
 const END_TICK_TOLERANCE: Duration = Duration::from_millis(100);
-/// For so long after the end of a phase its last looks are waited for.
+/// How long the last snapshots of a phase may take after its end.
 const LAST_SNAPSHOT_GRACE: Duration = Duration::from_secs(6);
 
-/// A phase that runs.
+/// The current phase, with its start and the sink of its readings.
 #[derive(Clone)]
 struct RunningPhase {
     phase: PhaseId,
@@ -33,8 +33,8 @@ struct RunningPhase {
     open: Arc<ReadingSink>,
 }
 
-/// Where the readings of a phase go: open until all hosts have been looked at for the last time, or until nobody waits for
-/// them any longer.
+/// The sink of a phase's readings. It stays open until every host has had its last snapshot, or until the grace period
+/// after the phase ends.
 struct ReadingSink {
     events: Mutex<Option<UnboundedSender<RunEvent>>>,
     hosts: AtomicUsize,
@@ -43,7 +43,7 @@ struct ReadingSink {
 impl ReadingSink {
     fn send(&self, reading: Reading) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody may follow the run any more: then there is nobody to tell.
+        // If the receiver is gone, no reader is left.
         let _ = events.as_ref().map(|events| events.send(RunEvent::HostReading(reading)));
     }
 
@@ -51,7 +51,7 @@ impl ReadingSink {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// A host has been looked at for the last time.
+    /// A host has had its last snapshot; the last host closes the sink.
     fn leave(&self) {
         if self.hosts.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.close();
@@ -59,19 +59,19 @@ impl ReadingSink {
     }
 }
 
-/// Looks at hosts from the start of each phase to its end; ends with this value.
+/// Samples hosts from the start of each phase to its end, until this value is dropped.
 pub struct Watcher {
     phases: watch::Sender<Option<RunningPhase>>,
     hosts: usize,
-    /// It does not keep the stream open: that is for a phase, and for its last looks.
+    /// Weak, because only a running phase and its last snapshots keep the stream open.
     events: WeakUnboundedSender<RunEvent>,
 }
 
 impl Watcher {
-    /// Starts a thread for each host; readings join the events of the run.
+    /// Starts a thread for each host; readings are sent as events of the run.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     pub fn start(plan: &Arc<Plan>, events: WeakUnboundedSender<RunEvent>) -> std::io::Result<Self> {
         let (phases, running) = watch::channel(None);
         let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len());
@@ -111,13 +111,13 @@ fn sample_host(number: u16, plan: Arc<Plan>, phases: watch::Receiver<Option<Runn
     let Some(monitor) = &plan.monitor else { return };
     let probe = Probe::open(&monitor.hosts[usize::from(number)].source);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("the preflight made sure of descriptors for a few runtimes");
+    let runtime = runtime.expect("the preflight checked the descriptors of one runtime per host");
     runtime.block_on(HostSampler { number, plan, probe, phases }.watch());
-    // A name that is still looked up keeps nobody waiting.
+    // A pending name lookup must not delay the end.
     runtime.shutdown_background();
 }
 
-/// How long a look may take where there is one every so often.
+/// Time limit of a snapshot if there is one every `every` seconds.
 fn limit(every: f64) -> Duration {
     MAX_SNAPSHOT_TIME.min(Duration::from_secs_f64(every * 0.9))
 }
@@ -130,7 +130,7 @@ struct HostSampler {
 }
 
 impl HostSampler {
-    /// Through all phases, until no more is to come.
+    /// Samples through all phases, until the watcher is dropped.
     async fn watch(mut self) {
         while self.phases.has_changed().is_ok() {
             let running = self.phases.borrow_and_update().clone();
@@ -144,7 +144,7 @@ impl HostSampler {
         }
     }
 
-    /// Through a phase: a look at each of its ticks.
+    /// Takes a snapshot at each tick of a phase.
     async fn follow(&mut self, running: &RunningPhase) {
         let plan = Arc::clone(&self.plan);
         let Some(monitor) = &plan.monitor else { return };
@@ -157,12 +157,12 @@ impl HostSampler {
                 running.open.send(reading);
             }
             let passed = ((running.at.elapsed().as_secs_f64() - ticks.first) / ticks.every).max(0.0) as u32;
-            // A tick that went by during the look is lost, and is missed where readings are counted.
+            // A tick that passed during the snapshot is lost, and counts as a missing reading.
             tick = (tick + 1).max(passed);
         }
     }
 
-    /// Waits for a tick; false where the phase ends before.
+    /// Waits for a tick; returns false if the phase ends before it.
     async fn reach(&mut self, running: &RunningPhase, ticks: Ticks, tick: u32) -> bool {
         let at = running.at + Duration::from_secs_f64(ticks.at(tick));
         if self.is_running(running) {
@@ -172,7 +172,7 @@ impl HostSampler {
                 _ = self.phases.changed() => {}
             }
         }
-        // It may have ended just at the tick.
+        // The phase may have ended exactly at the tick.
         let due = self.is_running(running) || at <= Instant::now() + END_TICK_TOLERANCE;
         if due {
             tokio::time::sleep_until(at).await;
@@ -193,7 +193,7 @@ impl HostSampler {
         }
     }
 
-    /// What a look comes to after the one before. The first of a phase only begins a reading.
+    /// The reading between the previous snapshot and this one. The first snapshot of a phase only starts a reading.
     fn reading(
         &self,
         running: &RunningPhase,
@@ -228,7 +228,7 @@ impl HostSampler {
     }
 }
 
-/// Looks at some hosts once, all at the same time: what was seen of each, or why nothing was.
+/// Takes one snapshot of each source, all at the same time; an error is the reason why there is none.
 pub async fn first_snapshots(
     sources: Vec<Source>,
     every: f64,
@@ -242,7 +242,7 @@ pub async fn first_snapshots(
     seen
 }
 
-/// Looks on a thread of its own, which is left behind where it hangs.
+/// Takes a snapshot on its own thread, which is abandoned if it hangs.
 fn first_snapshot(source: Source, limit: Duration) -> impl Future<Output = Result<Snapshot, String>> {
     let (sender, snapshot) = tokio::sync::oneshot::channel();
     let work = move || {
@@ -253,21 +253,21 @@ fn first_snapshot(source: Source, limit: Duration) -> impl Future<Output = Resul
             runtime.shutdown_background();
             seen
         });
-        // Whoever asked may have given up.
+        // The receiver may have timed out.
         let _ = sender.send(seen);
     };
     let started = std::thread::Builder::new().name("monitor".to_owned()).spawn(work);
     async move {
-        started.map_err(|error| format!("no thread could be started: {error}"))?;
+        started.map_err(|error| format!("could not start a thread: {error}"))?;
         match tokio::time::timeout(limit + Duration::from_secs(1), snapshot).await {
             Ok(Ok(seen)) => seen,
-            Ok(Err(_)) => Err("the look failed".to_owned()),
+            Ok(Err(_)) => Err("the thread of this host ended without a snapshot".to_owned()),
             Err(_) => Err(format!("no answer within {limit:?}")),
         }
     }
 }
 
-/// What a host or its exporter said, without secrets and on one line.
+/// A message from a host or exporter, without secrets and on one line.
 fn redacted_line(message: &str, secrets: &Secrets) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     secrets.redact_truncated(message).chars().map(plain).collect()

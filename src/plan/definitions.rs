@@ -1,25 +1,25 @@
+//! Lists, user classes and names that a plan defines in all its files.
+
 use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::{Key, Map, Node, PlainOrTable, Spanned};
 use crate::plan::document::{ClassDocument, IncludeDocument, ListFileDocument, PlanDocument};
 
-/// The names that objectives can select on, as far as they could be found out.
+/// The names by which objectives can select, as far as they are known.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// Whether these are all; where a file could not be read, others may be in it.
+    /// Whether these are all names. A file that could not be read may define others.
     pub complete: bool,
-    /// Of operations, by their id.
+    /// By [`OperationId`](crate::plan::model::OperationId).
     pub operations: Vec<String>,
-    /// Of phases.
     pub phases: Vec<String>,
-    /// Of scenarios.
     pub scenarios: Vec<String>,
 }
 
 pub(super) type ListDocument = PlainOrTable<Vec<Spanned<Node>>, ListFileDocument>;
 
-/// All definitions of a plan and the files it includes.
+/// All definitions of a plan and the files that it includes.
 #[derive(Debug, Default)]
 pub(super) struct PlanDefinitions {
     pub(super) lists: Vec<(Key, Spanned<ListDocument>)>,
@@ -27,7 +27,7 @@ pub(super) struct PlanDefinitions {
 }
 
 impl PlanDefinitions {
-    /// Puts the definitions of all files together, reporting names that are defined twice.
+    /// Merges the definitions of all files and reports names that are defined twice.
     pub(super) fn gather(
         plan: &mut PlanDocument,
         included: Vec<IncludeDocument>,
@@ -56,7 +56,7 @@ fn unique<T>(
             let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
                 .at(key.span, "defined again here")
                 .at(*first, "first defined here");
-            problems.report(diagnostic.help("rename one of them or take it out"));
+            problems.report(diagnostic.help("rename or remove one of them"));
         } else {
             first.insert(key.name.clone(), key.span);
             all.push((key, value));

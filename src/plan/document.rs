@@ -1,4 +1,4 @@
-//! The files of a plan as they were written. Only `plan` sees these.
+//! The documents of a plan: its TOML files as written. Only the module `plan` uses these types.
 
 mod monitor;
 
@@ -14,29 +14,29 @@ use crate::document::{
 use crate::units::{Rate, Share, Size, TimeSpan};
 
 document! {
-    /// A plan: what is sent to whom, when, and what is expected of it.
+    /// A load-test plan: the target, the load over time and the objectives.
     pub(super) struct PlanDocument ("a table") {
-        /// The plan's name; run folders bear it.
+        /// Name of the plan and of its run folders: up to 100 letters, digits, `-`, `_`, `.` and spaces.
         name: String = required,
-        /// What the plan is for.
+        /// Purpose of the plan.
         description: String,
         /// Files with `[lists]` and `[users.NAME]`.
         include: Vec<Spanned<String>>,
         /// Files with objectives.
         thresholds: Vec<Spanned<PlainOrTable<String, ThresholdsEntryDocument>>>,
-        /// What chance depends on; without it one is drawn.
+        /// Random seed. Two runs with the same seed send the same requests.
         seed: u64 = otherwise("drawn for each run"),
-        /// Who is tested.
+        /// The service under test.
         target: TargetDocument = required("a table `[target]` with its `url`"),
-        /// What happens, one phase after another.
-        phases: Vec<Spanned<PhaseDocument>> = required("a table `[[phases]]` for each stretch of load"),
-        /// Values to pick from.
+        /// Phases of the load. They run in the order written.
+        phases: Vec<Spanned<PhaseDocument>> = required("a table `[[phases]]` for each phase of the load"),
+        /// Lists of values for the holes `${pick(list)}` and `${list.column}`.
         lists: Map<PlainOrTable<Vec<Spanned<Node>>, ListFileDocument>>,
-        /// User classes.
+        /// User classes by name.
         users: Map<ClassDocument>,
-        /// How the verdict is reached.
+        /// Rules for the verdict.
         gate: GateDocument = implied,
-        /// The hosts whose resources are measured meanwhile.
+        /// Hosts whose resource usage is measured while phases run.
         monitor: MonitorDocument,
         reserved { baseline, capacity, recovery, start, timezone, pause, continuity }
         rules [TableRule::NotEmpty(&["phases"])]
@@ -44,101 +44,102 @@ document! {
 }
 
 document! {
-    /// A file that plans include.
+    /// A file with lists and user classes for plans to include.
     pub(super) struct IncludeDocument ("a table") {
         /// More files with `[lists]` and `[users.NAME]`.
         include: Vec<Spanned<String>>,
-        /// Values to pick from.
+        /// Lists of values for the holes `${pick(list)}` and `${list.column}`.
         lists: Map<PlainOrTable<Vec<Spanned<Node>>, ListFileDocument>>,
-        /// User classes.
+        /// User classes by name.
         users: Map<ClassDocument>,
     }
 }
 
 document! {
-    /// A file with objectives, taken in part.
+    /// A threshold file, with a selection of its objectives.
     pub(super) struct ThresholdsEntryDocument ("a table such as `{ file = \"…\" }`") {
-        /// The file.
+        /// Path of the threshold file. It may occur more than once only if each entry has `only`.
         file: String = required,
-        /// Only the objectives of these names.
+        /// Names of the objectives to use; `*` matches any text.
         only: Vec<Spanned<String>>,
-        /// Whether they are judged.
+        /// With `false` the objectives are shown but not judged.
         gate: bool = default(true),
     }
 }
 
 document! {
-    /// A list whose rows stand in a file: CSV with a header row, or JSON lines.
+    /// A list from a file: CSV with a header row, or JSON lines.
     pub(super) struct ListFileDocument ("a table such as `{ file = \"…\" }`") {
-        /// The file, `….csv` or `….jsonl`.
+        /// Path of the file, `….csv` or `….jsonl`.
         file: String = required,
     }
 }
 
 document! {
-    /// Who is tested and how to reach it.
+    /// The service under test and how to connect to it.
     pub(super) struct TargetDocument ("a table") {
-        /// Where it is.
+        /// `http://host:port/base` or `https://…`. The paths of requests are appended to it.
         url: String = required,
-        /// What is asked until it answers 2xx, before any load.
+        /// Readiness probe, a method and a path. It is repeated before the first phase until the response has a 2xx
+        /// status.
         ready: String = otherwise("a TCP connection"),
-        /// How long the target may take to get ready.
+        /// Time limit for readiness, above 0 and up to 1h. After it the run ends and has sent no load.
         ready_within: TimeSpan = default("30s"),
-        /// A request that takes longer, from sent, has failed.
+        /// Time limit for a response, from the first byte sent to the last byte received: above 0 and up to 1h.
         timeout: TimeSpan = default("30s"),
-        /// A connection that takes longer has failed.
+        /// Time limit for a connection, TLS handshake included: above 0 and up to 1h.
         connect_timeout: TimeSpan = default("5s"),
-        /// The version of HTTP.
+        /// HTTP version of the requests.
         http: HttpVersionDocument = default("1.1"),
         /// Headers of every request.
         headers: Map<String>,
-        /// How to reach it over TLS.
+        /// TLS settings of an `https` URL.
         tls: TlsDocument,
-        /// How many redirects a request may follow, to the same origin only.
+        /// Maximum number of redirects per request, from 0 to 20. Only redirects to the same origin are followed.
         follow_redirects: u16 = default(0),
         reserved { allow }
     }
 }
 
 document! {
-    /// How to reach a target over TLS.
+    /// TLS settings of the target.
     pub(super) struct TlsDocument ("a table such as `{ ca_file = \"ca.pem\" }`") {
-        /// Certificates, in PEM, that are trusted instead of the system's.
+        /// PEM file with trusted certificates; they replace those of the system.
         ca_file: String = otherwise("the system's certificates"),
-        /// The client's certificate chain, in PEM.
+        /// PEM file with the client certificate and its chain; requires `client_key`.
         client_cert: String,
-        /// The key of the client's certificate, in PEM.
+        /// PEM file with the private key of the client certificate; requires `client_cert`.
         client_key: String,
-        /// The name that the target's certificate must bear, instead of the url's host.
+        /// Name to request (SNI) instead of the URL's host. The target's certificate must carry it.
         server_name: String,
-        /// Whether any certificate is taken.
+        /// Accept any certificate.
         insecure: bool = default(false),
         rules [TableRule::Needs("client_cert", "client_key"), TableRule::Needs("client_key", "client_cert")]
     }
 }
 
 document! {
-    /// A stretch of the plan with one load.
+    /// A part of the plan with one load.
     pub(super) struct PhaseDocument ("a table") {
-        /// The phase's name.
+        /// Name of the phase, unique in the plan: 1 to 200 characters.
         name: String = required,
-        /// From its start, the ramp included.
+        /// Length of the phase from 1ms to 366d, ramp and warm-up included.
         duration: TimeSpan = required unless stages,
-        /// Virtual users; where arrivals are given, as many tasks as can be under way.
+        /// Number of virtual users, from 1 to 1000000. With `arrivals` also the maximum number of concurrent tasks.
         users: u32 = required unless stages,
-        /// Users started per second; all at once without it.
+        /// Users started per second, above 0.
         spawn_rate: f64 = otherwise("all at once") with users,
-        /// User classes and their weights.
+        /// User classes and their weights. A weight is above 0 and up to 1000000000.
         mix: Map<f64> = required("the user classes and their weights, such as `{ steady = 1 }`"),
-        /// Tasks started per time, whatever the target does.
+        /// Arrival rate of tasks, regardless of the speed of the target: above 0 and up to 1000000/s.
         arrivals: PlainOrTable<Rate, ArrivalsRampDocument>,
-        /// The name that throughput objectives select on.
+        /// Name by which throughput objectives select the phase.
         scenario: String = otherwise("the phase's name"),
-        /// Not judged, in addition to the ramp.
+        /// Time after the ramp that is not judged either.
         warmup: TimeSpan = default("0s"),
-        /// How arrivals are spaced.
+        /// Distribution of the gaps between arrivals.
         spacing: Spacing = default("even") with arrivals,
-        /// Users that come and go over time, instead of `users` and `duration`.
+        /// Number of users over time. Replaces `users`, `duration` and `spawn_rate`.
         stages: Vec<Spanned<StageDocument>>,
         reserved { start, pause, continuity }
         rules [
@@ -151,23 +152,23 @@ document! {
 }
 
 document! {
-    /// A number of users, and the way there from the number before.
+    /// A step of the load: a number of users and the change to it.
     pub(super) struct StageDocument ("a table such as `{ users = 50, over = \"5m\", hold = \"10m\" }`") {
-        /// So many users.
+        /// Number of users in this stage, from 0 to 1000000.
         users: u32 = required,
-        /// In this time the users of the stage before become these; at once without it.
+        /// Time of the linear change from the previous number of users to this one. It is not judged.
         over: TimeSpan = default("0s"),
-        /// For so long they stay; not at all without it.
+        /// Time for which the number of users stays constant. It is judged.
         hold: TimeSpan = default("0s"),
     }
 }
 
 document! {
-    /// Arrivals that grow or shrink over the phase.
+    /// An arrival rate that changes linearly over the phase. One of its ends may be 0.
     pub(super) struct ArrivalsRampDocument ("a table such as `{ from = \"10/s\", to = \"100/s\" }`") {
-        /// At the phase's start.
+        /// Rate at the start of the phase.
         from: Rate = required,
-        /// At its end.
+        /// Rate at the end of the phase.
         to: Rate = required,
     }
 }
@@ -175,39 +176,40 @@ document! {
 document! {
     /// A kind of virtual user.
     pub(super) struct ClassDocument ("a table") {
-        /// A user's pause between two tasks.
+        /// Think time of a user between two tasks.
         wait: WaitDocument = otherwise("none"),
-        /// What it does.
-        tasks: Vec<Spanned<TaskDocument>> = required("a table `[[users.NAME.tasks]]` for each thing a user does"),
-        /// How far away a user is: drawn once per user, slept before each of its requests.
+        /// Tasks of a user.
+        tasks: Vec<Spanned<TaskDocument>> = required("a table `[[users.NAME.tasks]]` for each task"),
+        /// Simulated network distance of a user, up to 1m: one duration, or two between which it is drawn once per
+        /// user. A user sleeps for this time before each of its requests.
         network_latency: LatencyDocument,
         /// Headers of every request of the class.
         headers: Map<String>,
-        /// Requests of a user before its first task.
+        /// Requests of a user before its first task, in order.
         on_start: Vec<Spanned<RequestDocument>>,
-        /// Requests of a user when it leaves.
+        /// Requests of a user when it leaves, in order.
         on_stop: Vec<Spanned<RequestDocument>>,
-        /// Whether a user keeps the cookies that it is given.
+        /// Keep the cookies that responses set.
         cookies: bool = default(false),
         rules [TableRule::NotEmpty(&["tasks"])]
     }
 }
 
-/// A wait: one duration, two between which it is drawn, or a table.
+/// A wait: one duration, two durations between which it is drawn, or a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum WaitDocument {
-    /// Always as long, or drawn between two.
+    /// One constant duration, or two between which the wait is drawn.
     Durations(Vec<Spanned<TimeSpan>>),
     /// `{ exponential = … }` or `{ pace = … }`.
     Table(WaitTableDocument),
 }
 
 document! {
-    /// A wait that is drawn from an exponential distribution, or a cadence.
+    /// A wait from an exponential distribution, or a constant pace. It has exactly one of its two keys.
     pub(super) struct WaitTableDocument ("a table") {
-        /// The mean of the distribution.
+        /// Mean of the exponential distribution.
         exponential: TimeSpan,
-        /// The time between the starts of two tasks.
+        /// Time from the start of one task to the start of the next. Lost time is not made up for.
         pace: TimeSpan,
         rules [TableRule::ExactlyOne(&[&["exponential"], &["pace"]])]
     }
@@ -235,7 +237,7 @@ impl FromNode for WaitDocument {
     }
 }
 
-/// A user's network latency: always the same, or drawn between two.
+/// Network latency of a user: one constant duration, or two between which it is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LatencyDocument(pub(super) Vec<Spanned<TimeSpan>>);
 
@@ -257,43 +259,43 @@ impl FromNode for LatencyDocument {
     }
 }
 
-/// The schema of a value, or of two between which it is drawn.
+/// The schema of an array with one value, or with two between which one is drawn.
 fn one_or_two(one: &Json) -> Json {
     json!({ "type": "array", "items": one, "minItems": 1, "maxItems": 2 })
 }
 
-/// The keys that a body can be given by.
+/// The keys that set a body.
 const BODIES: &[&str] = &["json", "body", "form", "body_file"];
-/// The keys that belong to a request, and so not beside a list of them.
+/// The keys of a request. They are not allowed next to a list of requests.
 const REQUEST_KEYS: &[&str] =
     &["operation", "headers", "json", "body", "form", "body_file", "expect", "capture"];
 
 document! {
-    /// Something a user does: one request, one of several, or several in order.
+    /// A unit of work of a user between two waits: one request, one of several, or several in order.
     pub(super) struct TaskDocument ("a table") {
-        /// How often it is chosen, against the other tasks of the class.
+        /// Relative frequency among the tasks of the class, above 0 and up to 1000000000.
         weight: f64 = default(1),
-        /// What objectives and reports call it.
+        /// Name in objectives and reports, up to 200 bytes. Several requests may share it.
         operation: String = otherwise("its method and path") with request,
-        /// A method and a path.
+        /// Method and path, such as `GET /cases?open=true`.
         request: String,
         /// Headers of this request.
         headers: Map<String>,
-        /// A body of JSON.
+        /// JSON body.
         json: Node,
-        /// A body of text.
+        /// Text body.
         body: String,
-        /// A body of form fields.
+        /// Form fields as body.
         form: Map<Node>,
-        /// A file with the body.
+        /// File whose bytes are the body, up to 16 MiB.
         body_file: String,
-        /// What the answer must be.
+        /// Conditions on the response.
         expect: ExpectDocument = otherwise("a status of 2xx or 3xx") with request,
-        /// Values to keep of a JSON answer: names and JSON pointers.
+        /// Values to keep from a JSON response: names and JSON pointers.
         capture: Map<String>,
-        /// One of these, equally likely.
+        /// Requests of which one is drawn each time, all with the same probability.
         any_of: Vec<Spanned<RequestDocument>>,
-        /// One after another; a failed one ends the task.
+        /// Requests that are sent one after another. A failed one ends the task.
         steps: Vec<Spanned<RequestDocument>>,
         rules [
             TableRule::ExactlyOne(&[&["request"], &["any_of"], &["steps"]]),
@@ -308,55 +310,55 @@ document! {
 document! {
     /// A request.
     pub(super) struct RequestDocument ("a table") {
-        /// What objectives and reports call it.
+        /// Name in objectives and reports, up to 200 bytes. Several requests may share it.
         operation: String = otherwise("its method and path"),
-        /// A method and a path.
+        /// Method and path, such as `GET /cases?open=true`.
         request: String = required,
         /// Headers of this request.
         headers: Map<String>,
-        /// A body of JSON.
+        /// JSON body.
         json: Node,
-        /// A body of text.
+        /// Text body.
         body: String,
-        /// A body of form fields.
+        /// Form fields as body.
         form: Map<Node>,
-        /// A file with the body.
+        /// File whose bytes are the body, up to 16 MiB.
         body_file: String,
-        /// What the answer must be.
+        /// Conditions on the response.
         expect: ExpectDocument = otherwise("a status of 2xx or 3xx"),
-        /// Values to keep of a JSON answer: names and JSON pointers.
+        /// Values to keep from a JSON response: names and JSON pointers.
         capture: Map<String>,
         rules [TableRule::AtMostOne(BODIES)]
     }
 }
 
 document! {
-    /// What the answer must be.
+    /// Conditions on a response. A request whose response does not meet them fails.
     pub(super) struct ExpectDocument ("a table") {
-        /// One of these.
+        /// Accepted status codes, from 100 to 599.
         status: Vec<Spanned<u16>> = otherwise("2xx and 3xx"),
-        /// JSON pointers and the values that stand there.
+        /// JSON pointers (RFC 6901) and the value required at each.
         json: Map<Node>,
-        /// A text that is in the body.
+        /// Text that the body contains.
         contains: String,
-        /// The largest body.
+        /// Maximum size of the body.
         max_bytes: Size,
         rules [TableRule::NotEmpty(&["status"])]
     }
 }
 
 document! {
-    /// How the verdict is reached.
+    /// Rules for the verdict.
     pub(super) struct GateDocument ("a table") {
-        /// The tier at which objectives are judged.
+        /// Tier at which objectives are judged; with `"none"` nothing is judged.
         tier: GateTier = default("maximum"),
-        /// What an inconclusive objective does.
+        /// Effect of an undecided objective on the exit code: 3, or with `"warn"` 0.
         inconclusive: Inconclusive = default("fail"),
-        /// Whether a verdict must be proven or is read off what was observed.
+        /// Whether a verdict must be proven, or the observed value is compared with the limit.
         decision: Decision = default("proven"),
-        /// How sure a verdict must be: from "90%" to "99.9%".
+        /// Confidence of a proof, from 90% to 99.9%.
         confidence: Share = default("95%"),
-        /// Whether a run ends when more than half of all requests have failed for a minute.
+        /// End the run when more than half of all requests have failed for a minute.
         breaker: bool = default(true),
     }
 }
@@ -388,7 +390,7 @@ macro_rules! words {
 }
 
 words! {
-    /// The versions of HTTP.
+    /// HTTP version of the requests.
     pub(super) enum HttpVersionDocument {
         /// HTTP/1.1.
         One = "1.1",
@@ -398,17 +400,17 @@ words! {
 }
 
 words! {
-    /// How arrivals are spaced.
+    /// Distribution of the gaps between arrivals.
     pub enum Spacing {
-        /// Evenly.
+        /// Evenly spaced.
         Even = "even",
-        /// By independent gaps with an exponential distribution.
+        /// Independent gaps with an exponential distribution.
         Poisson = "poisson",
     }
 }
 
 words! {
-    /// The tier at which objectives are judged.
+    /// Tier at which objectives are judged.
     pub enum GateTier {
         /// The last tier; for throughput the minimum.
         Maximum = "maximum",
@@ -422,11 +424,11 @@ words! {
 }
 
 words! {
-    /// What an inconclusive objective does to the exit code.
+    /// Effect of an inconclusive objective on the exit code.
     pub enum Inconclusive {
         /// The run does not pass.
         Fail = "fail",
-        /// The word stays, the exit is 0.
+        /// The verdict stays inconclusive, and the exit code is 0.
         Warn = "warn",
     }
 }
@@ -434,7 +436,7 @@ words! {
 words! {
     /// Whether a verdict must be proven.
     pub enum Decision {
-        /// Met or missed only with confidence.
+        /// Met or missed only with the gate's confidence.
         Proven = "proven",
         /// The observed value is compared with the limit.
         Observed = "observed",

@@ -1,15 +1,15 @@
-//! What a plan's files come to, value by value.
+//! The effective configuration of a plan: every key with the value in effect.
 
 use crate::document::{EffectiveValue, EffectiveValues, FromNode, Node};
 use crate::plan::compile::{RawSegment, split_holes};
 use crate::plan::document::{IncludeDocument, PlanDocument};
 
-/// The files of a plan as they were written, but for overrides: the plan first, then those that it includes.
+/// The files of a plan as written, with overrides applied: the plan first, then the files that it includes.
 #[derive(Debug, Clone, Default)]
 pub struct WrittenPlan(pub(in crate::plan) Vec<Node>);
 
 impl WrittenPlan {
-    /// Every key that has a value in effect.
+    /// Every key with a value in effect.
     pub fn effective_values(&self) -> Vec<EffectiveValue> {
         let mut values = EffectiveValues::default();
         if let Some((plan, included)) = self.0.split_first() {
@@ -20,8 +20,8 @@ impl WrittenPlan {
     }
 }
 
-/// A text with what the environment says put in its place, and the names that said something. Secrets are not shown; what
-/// is drawn or captured stays a hole.
+/// Replaces the environment holes of a text and returns the names of the variables used. A secret becomes `***`; random
+/// and captured values stay holes.
 pub fn expand_environment(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> (String, Vec<String>) {
     let Ok(raw_segments) = split_holes(text) else { return (text.to_owned(), Vec::new()) };
     let mut names = Vec::new();
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_is_named_and_secrets_are_not_shown() {
+    fn variables_are_replaced_and_secrets_are_hidden() {
         let variable = |name: &str| (name != "UNSET").then(|| format!("value of {name}"));
         let of = |text: &str| expand_environment(text, &variable);
         assert_eq!(of("a ${env:A:-b} ${pick(x)}"), ("a value of A ${pick(x)}".into(), vec!["A".into()]));

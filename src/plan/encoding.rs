@@ -1,32 +1,32 @@
-//! How a text is escaped for where it will stand.
+//! Escaping of texts for their place in a request.
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-/// Where a text will stand.
+/// The place of a text, which decides how it is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// As it is.
+    /// Unchanged.
     Raw,
-    /// A header's value: as it is.
+    /// Value of a header: unchanged.
     Header,
-    /// A path with its query: what a hole brings is percent-encoded.
+    /// Path with its query: the value of a hole is percent-encoded.
     Path,
-    /// A form: names and values are encoded as `application/x-www-form-urlencoded`.
+    /// Name or value of a form field: encoded as `application/x-www-form-urlencoded`.
     Form,
-    /// Within the quotes of a JSON string.
+    /// Inside the quotes of a JSON string.
     JsonText,
-    /// In the place of a JSON value.
+    /// A whole JSON value.
     JsonValue,
 }
 
-/// What a written path keeps: all that a URL may hold, but nothing that would end the request line.
+/// Encoded in a path as written: the characters that a URL cannot contain, or that would end the path.
 const LITERAL_PATH_SET: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#');
-/// What a hole brings into a path keeps: the unreserved characters of RFC 3986.
+/// Encoded in the value of a hole in a path: all but the unreserved characters of RFC 3986.
 const VALUE_PATH_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl Encoding {
-    /// Escapes what a hole brings: a text, or a JSON value that is not one.
+    /// Escapes the value of a hole: a text, or another JSON value.
     pub fn value(self, value: &Value) -> String {
         match (self, value) {
             (Self::JsonValue, other) => other.to_string(),
@@ -35,7 +35,7 @@ impl Encoding {
         }
     }
 
-    /// Escapes a text that a hole brings.
+    /// Escapes the text of a hole.
     pub fn text(self, text: &str) -> String {
         match self {
             Self::Raw | Self::Header => text.to_owned(),
@@ -46,7 +46,7 @@ impl Encoding {
         }
     }
 
-    /// Escapes text that stands in the plan as it is.
+    /// Escapes literal text of the plan.
     pub fn literal(self, text: &str) -> String {
         match self {
             Self::Path => utf8_percent_encode(text, LITERAL_PATH_SET).to_string(),

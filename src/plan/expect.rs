@@ -1,47 +1,45 @@
-//! What an answer must be.
+//! Conditions on a response.
 
 use http::StatusCode;
 use serde_json::Value;
 
 use crate::plan::template::Pointer;
 
-/// What an answer must be for its request to have succeeded.
+/// Conditions that a response must meet for its request to succeed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expectation {
-    /// Which statuses are successes.
     pub status: Statuses,
-    /// What must stand where in a JSON body.
+    /// Pointers into the JSON body and the value required at each.
     pub json: Vec<(Pointer, Value)>,
-    /// What must be in the body.
+    /// Text that the body must contain.
     pub contains: Option<String>,
-    /// The largest body, in bytes.
+    /// Maximum size of the body, in bytes.
     pub max_bytes: Option<u64>,
 }
 
-/// Which statuses are successes.
+/// The accepted status codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statuses {
     /// 2xx and 3xx.
     Default,
-    /// One of these.
     Only(Vec<StatusCode>),
 }
 
-/// One thing that was looked at in an answer, and what came of it.
+/// Result of one condition on a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckResult {
-    /// What was expected, in words.
+    /// The condition, in words.
     pub expected: String,
-    /// What was found instead; `None` where it was as expected.
+    /// The value found instead; `None` if the condition is met.
     pub actual: Option<String>,
 }
 
-/// What is found in an answer is told up to this length, far beyond what is shown of it: secrets are taken out before
-/// it is cut for that.
+/// Maximum length of a quoted value. It is far longer than the text on display, because secrets are replaced before the
+/// value is cut for display.
 const MAX_FOUND_CHARS: usize = 64 << 10;
 
 impl Statuses {
-    /// Whether an answer is a success.
+    /// Whether a response with this status is a success.
     pub fn accept(&self, status: StatusCode) -> bool {
         match self {
             Self::Default => status.is_success() || status.is_redirection(),
@@ -63,18 +61,18 @@ impl std::fmt::Display for Statuses {
 }
 
 impl Expectation {
-    /// Whether the body must be looked at.
+    /// Whether a condition concerns the content of the body.
     pub fn inspects_body(&self) -> bool {
         !self.json.is_empty() || self.contains.is_some()
     }
 
-    /// The first thing about a body that is not as expected, in words.
+    /// The first condition that the body does not meet, in words.
     pub fn mismatch(&self, body: &[u8], json: Option<&Value>) -> Option<String> {
         let unmet = self.findings(body, json).find_map(|found| Some((found.expected, found.actual?)));
         unmet.map(|(expected, actual)| format!("expected {expected}, found {actual}"))
     }
 
-    /// Everything about a body that is expected, and what was found.
+    /// Every condition on the content of the body, with its result.
     pub fn findings<'e>(
         &'e self,
         body: &'e [u8],
@@ -83,14 +81,14 @@ impl Expectation {
         let pointed = self.json.iter().map(move |(pointer, wanted)| {
             let actual = match json.map(|json| pointer.find(json)) {
                 None => Some("no JSON".to_owned()),
-                Some(None) => Some("nothing there".to_owned()),
+                Some(None) => Some("no value there".to_owned()),
                 Some(Some(found)) => (!same(found, wanted)).then(|| shortened(&found.to_string())),
             };
             CheckResult { expected: format!("`{pointer}` to be {wanted}"), actual }
         });
         let contained = self.contains.iter().map(move |text| CheckResult {
             expected: format!("the body to contain `{text}`"),
-            actual: (!contains(body, text.as_bytes())).then(|| "it does not".to_owned()),
+            actual: (!contains(body, text.as_bytes())).then(|| "no such text".to_owned()),
         });
         pointed.chain(contained)
     }
@@ -100,7 +98,7 @@ impl Expectation {
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
-            // Whole numbers may have more digits than a float can tell apart.
+            // Integers may have more digits than a float can represent.
             let a_float = one.is_f64() || other.is_f64();
             one == other || a_float && one.as_f64() == other.as_f64()
         }
@@ -158,8 +156,8 @@ mod tests {
         let wanted = expect(&[("/a", json!(1))], Some("x"));
         assert_eq!(wanted.mismatch(b"x", None).unwrap(), "expected `/a` to be 1, found no JSON");
         let message = wanted.mismatch(b"x", Some(&json!({}))).unwrap();
-        assert_eq!(message, "expected `/a` to be 1, found nothing there");
+        assert_eq!(message, "expected `/a` to be 1, found no value there");
         let message = expect(&[], Some("x")).mismatch(b"abc", None).unwrap();
-        assert_eq!(message, "expected the body to contain `x`, found it does not");
+        assert_eq!(message, "expected the body to contain `x`, found no such text");
     }
 }

@@ -1,3 +1,5 @@
+//! The files of a plan: reads them, follows `include` and refuses paths outside the allowed folder.
+
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -8,28 +10,26 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
 use crate::document::{Node, PlainOrTable, Spanned, Value, parse};
 use crate::plan::document::{PlanDocument, ThresholdsEntryDocument};
 
-/// What a plan is read from: passed in, so that compiling is pure.
+/// Access to files and environment variables. It is passed in, so that compiling is pure.
 pub struct Environment<'w> {
-    /// Reads a file.
     pub read: &'w dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
-    /// Looks up a variable of the environment.
+    /// Looks up an environment variable.
     pub variable: &'w dyn Fn(&str) -> Option<String>,
 }
 
-/// A threshold file, and what of it the plan takes.
+/// A threshold file and the selection of its objectives.
 #[derive(Debug, Clone)]
 pub struct ThresholdsFile {
-    /// The file.
     pub file: FileId,
-    /// Where it is named.
+    /// Place in the plan that names the file.
     pub span: Span,
-    /// Names or globs of objectives; without them all are taken.
+    /// Names or globs of objectives; `None` selects all.
     pub only: Option<Vec<Spanned<String>>>,
-    /// Whether they are judged.
+    /// Whether the objectives can be judged.
     pub gated: bool,
 }
 
-/// The largest file that is read as a plan.
+/// Maximum size of a plan, an included file or a threshold file.
 const MAX_PLAN_BYTES: usize = 4 << 20;
 
 /// Reads files, each at most once, and only below the parent of the plan's folder.
@@ -43,7 +43,7 @@ pub(super) struct PlanFiles<'w> {
 }
 
 impl<'w> PlanFiles<'w> {
-    /// For the files of this plan; `allow_outside` lets them be anywhere.
+    /// `allow_outside` permits files in any folder.
     pub(super) fn new(plan: &Path, allow_outside: bool, environment: &'w Environment<'w>) -> Self {
         let folder = normalised(plan.parent().unwrap_or(Path::new("")));
         let root = (!allow_outside).then(|| normalised(&folder.join("..")));
@@ -51,42 +51,41 @@ impl<'w> PlanFiles<'w> {
         Self { environment, root, known, paths, plan: normalised(plan), hash: Sha256::new() }
     }
 
-    /// Looks up a variable of the environment.
     pub(super) fn variable(&self) -> &'w dyn Fn(&str) -> Option<String> {
         self.environment.variable
     }
 
-    /// Whether one of the files read so far has a syntax error.
+    /// Whether a file read so far has a syntax error.
     pub(super) fn any_broken(&self, problems: &Problems) -> bool {
         self.known.values().any(|file| problems.has_syntax_error(*file))
     }
 
-    /// SHA-256 over all files, in the order read.
+    /// SHA-256 over all files in the order read, in hexadecimal.
     pub(super) fn digest(&self) -> String {
         let bytes = self.hash.clone().finalize();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The text of a file, or why it cannot be had.
+    /// The text of a file, or the reason why it cannot be read.
     pub(super) fn read(&self, path: &Path, shown: &str) -> Result<String, String> {
         let bytes = self.limited(path, MAX_PLAN_BYTES)?;
         String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            format!("it is not UTF-8, first in line {line}: {shown}:{line}")
+            format!("it is not UTF-8; the first invalid byte is in line {line}: {shown}:{line}")
         })
     }
 
-    /// The bytes of a file that is not too large, or why they cannot be had.
+    /// The bytes of a file of at most `max_bytes` bytes, or the reason why they cannot be read.
     fn limited(&self, path: &Path, max_bytes: usize) -> Result<Vec<u8>, String> {
         let bytes = (self.environment.read)(path).map_err(|error| plain_io_error(&error))?;
         match bytes.len() > max_bytes {
-            true => Err(format!("it has {} bytes, and at most {max_bytes} are read", bytes.len())),
+            true => Err(format!("it has {} bytes; at most {max_bytes} are allowed", bytes.len())),
             false => Ok(bytes),
         }
     }
 
-    /// Remembers a file that was read.
+    /// Registers a file that was read: diagnostics can show it, and the digest covers it.
     pub(super) fn add(
         &mut self,
         path: &Path,
@@ -102,7 +101,7 @@ impl<'w> PlanFiles<'w> {
         file
     }
 
-    /// Reads a file that another one names; `None` where it could not be read, which is reported.
+    /// Reads a file that another one names. Returns `None` after reporting a problem.
     fn open(
         &mut self,
         base: &Path,
@@ -120,8 +119,7 @@ impl<'w> PlanFiles<'w> {
         }
     }
 
-    /// The bytes of a file that a value of one of the documents names; `None` where it could not be read, which is
-    /// reported.
+    /// Reads the bytes of a file that a value of a document names. Returns `None` after reporting a problem.
     pub(super) fn bytes(
         &mut self,
         named: &Spanned<String>,
@@ -143,28 +141,28 @@ impl<'w> PlanFiles<'w> {
         }
     }
 
-    /// Where a file is that a value of one of the documents names, without looking at it; `None` where it may not be there,
-    /// which is reported.
+    /// The path of a file that a value of a document names. The file is not read. Returns `None` after reporting a path
+    /// outside the allowed folder.
     pub(super) fn path(&self, named: &Spanned<String>, problems: &mut Problems) -> Option<PathBuf> {
         let base = self.paths.get(&named.span.file).unwrap_or(&self.plan);
         self.resolve(base, named, problems)
     }
 
-    /// Where a file is that another one names; `None` where it may not be there, which is reported.
+    /// The path of a file that another one names. Returns `None` after reporting a path outside the allowed folder.
     fn resolve(&self, base: &Path, named: &Spanned<String>, problems: &mut Problems) -> Option<PathBuf> {
         let path = normalised(&base.parent().unwrap_or(Path::new("")).join(&named.value));
         if self.root.as_ref().is_some_and(|root| !is_below(&path, root)) {
-            let message = format!("`{}` leads out of the plan's surroundings", named.value);
+            let message = format!("`{}` is outside the folders that a plan may use", named.value);
             let diagnostic = Diagnostic::new(Code::OutsideFolder, message)
-                .at(named.span, "outside of the parent of the plan's folder")
-                .help("keep the file beside the plan, or allow it with `--allow-outside`");
+                .at(named.span, "outside the parent of the plan's folder")
+                .help("move the file next to the plan, or allow it with `--allow-outside`");
             problems.report(diagnostic);
             return None;
         }
         Some(path)
     }
 
-    /// All files that the plan includes, and those that they include.
+    /// All files that the plan includes, directly or through other files.
     pub(super) fn includes(
         &mut self,
         plan: &Path,
@@ -176,7 +174,7 @@ impl<'w> PlanFiles<'w> {
         self.follow(root, &mut trail, problems)
     }
 
-    /// What a file includes, and what that includes; the file is the last one on the trail.
+    /// The files that the last file on the trail includes, directly or through other files.
     fn follow(
         &mut self,
         node: &Node,
@@ -204,7 +202,7 @@ impl<'w> PlanFiles<'w> {
         nodes
     }
 
-    /// The threshold files that the plan takes, and what of them.
+    /// The threshold files of the plan, with the selection of their objectives.
     pub(super) fn thresholds(
         &mut self,
         plan: &Path,
@@ -223,14 +221,14 @@ impl<'w> PlanFiles<'w> {
             let path = normalised(&plan.parent().unwrap_or(Path::new("")).join(&named.value));
             let known = self.known.get(&path).copied();
             let first = files.iter().find(|file| Some(file.file) == known);
-            // Parts of a file may be taken by several entries; that they are different parts is seen from their names.
+            // Several entries may select parts of one file. The names of the objectives show whether the parts overlap.
             let in_parts = |first: &ThresholdsFile| first.only.is_some() && only.is_some();
             if let Some(first) = first.filter(|first| !in_parts(first)) {
-                let diagnostic =
-                    Diagnostic::new(Code::DefinedTwice, format!("`{}` is taken twice", named.value))
-                        .at(named.span, "taken again here")
-                        .at(first.span, "first taken here");
-                problems.report(diagnostic.help("name each file once"));
+                let message = format!("threshold file `{}` is named twice", named.value);
+                let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
+                    .at(named.span, "named again here")
+                    .at(first.span, "first named here");
+                problems.report(diagnostic.help("remove one of the entries, or give each its own `only`"));
                 continue;
             }
             let opened = match first {
@@ -262,7 +260,7 @@ fn include_list(node: &Node) -> Vec<Spanned<String>> {
 fn report_unreadable(named: &Spanned<String>, shown: &str, why: &str, problems: &mut Problems) {
     let message = format!("could not read `{}`: {why}", named.value);
     let diagnostic = Diagnostic::new(Code::Unreadable, message).at(named.span, "named here");
-    let help = format!("paths are relative to the file that names them; this is `{shown}`");
+    let help = format!("check the path: it is relative to the file that names it and leads to `{shown}`");
     problems.report(diagnostic.help(help));
 }
 
@@ -275,9 +273,9 @@ fn report_cycle(
     let from = trail.iter().position(|(path, _)| path == wanted).unwrap_or(0);
     let mut names: Vec<String> = trail[from..].iter().map(|(path, _)| path.display().to_string()).collect();
     names.push(wanted.display().to_string());
-    let diagnostic = Diagnostic::new(Code::IncludeCycle, "the files include each other in a circle")
-        .at(named.span, "includes a file that includes this one")
-        .help(format!("the circle is {}", names.join(" → ")));
+    let diagnostic = Diagnostic::new(Code::IncludeCycle, "files include each other in a circle")
+        .at(named.span, "closes the circle")
+        .help(format!("remove one `include` from the circle {}", names.join(" → ")));
     problems.report(diagnostic);
 }
 
@@ -290,7 +288,7 @@ fn plain_io_error(error: &std::io::Error) -> String {
     }
 }
 
-/// The path without `.` and, as far as can be told from its text, without `..`.
+/// The path without `.` and, as far as its text allows, without `..`. Symbolic links are not followed.
 fn normalised(path: &Path) -> PathBuf {
     let mut result = PathBuf::new();
     for component in path.components() {
@@ -306,11 +304,11 @@ fn normalised(path: &Path) -> PathBuf {
 }
 
 fn is_below(path: &Path, root: &Path) -> bool {
-    // Where one of them is relative, its text does not tell where it is.
+    // The text of a relative path does not show whether it is below an absolute one.
     if path.is_absolute() != root.is_absolute() {
         return false;
     }
-    // A relative root such as `..` has no name of its own: below it is what does not climb higher.
+    // A relative root such as `..` has no name. Every path that climbs no higher is below it.
     let climbs = |path: &Path| path.components().filter(|c| matches!(c, Component::ParentDir)).count();
     if climbs(root) == root.components().count() && !path.is_absolute() {
         return climbs(path) <= climbs(root);

@@ -1,3 +1,5 @@
+//! Loads a plan: reads its files, applies the overrides and compiles the result.
+
 use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
@@ -10,7 +12,7 @@ use crate::plan::files::{Environment, PlanFiles, ThresholdsFile};
 use crate::plan::model::Plan;
 use crate::plan::overrides;
 
-/// What the command line says about the plan.
+/// Options of the command line that apply to the plan.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// `--set KEY=VALUE`, in order.
@@ -21,16 +23,15 @@ pub struct Settings {
     pub allow_outside: bool,
 }
 
-/// A plan that was read.
+/// The result of loading a plan.
 #[derive(Debug)]
 pub struct LoadedPlan {
-    /// The plan, where nothing was wrong with it.
+    /// The plan; `None` if an error was reported.
     pub plan: Option<Plan>,
-    /// What objectives can select on.
+    /// Names by which objectives can select.
     pub names: Names,
-    /// The threshold files and where they are named.
     pub thresholds: Vec<ThresholdsFile>,
-    /// What was written, where it could be read.
+    /// The files as written; empty if they could not be read.
     pub written: WrittenPlan,
 }
 
@@ -40,7 +41,7 @@ impl LoadedPlan {
     }
 }
 
-/// Reads a plan with all its files. Everything wrong is reported; the plan is there only if nothing is.
+/// Reads a plan with all its files and reports every problem in them.
 pub fn load(
     path: &Path,
     settings: &Settings,
@@ -53,7 +54,7 @@ pub fn load(
         Ok(text) => files.add(path, shown.clone(), text, problems),
         Err(why) => {
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("could not read `{shown}`: {why}"));
-            problems.report(diagnostic.help("give the path of a plan, such as `plans/daily.toml`"));
+            problems.report(diagnostic.help("write the path of a plan, such as `plans/daily.toml`"));
             return LoadedPlan::empty();
         }
     };
@@ -75,7 +76,7 @@ pub fn load(
     if broken {
         return LoadedPlan { thresholds, ..LoadedPlan::empty() };
     }
-    // What a file that could not be read defines is not unknown.
+    // A file that could not be read may define the missing class or list.
     let excused: &[Code] = if unread { &[Code::UnknownClass, Code::UnknownList] } else { &[] };
     let (compiled, names) = problems.suppressing(excused, |problems| {
         compile::compile(&document, &definitions, settings.target.as_deref(), &mut files, problems)

@@ -1,4 +1,4 @@
-//! What is asked: a plan's files are read, compiled and become a [`Plan`](model::Plan), valid by construction.
+//! Plans: the files of a plan are read and compiled into a [`Plan`](model::Plan), which is valid by construction.
 
 mod compile;
 mod definitions;

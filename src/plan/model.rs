@@ -1,4 +1,4 @@
-//! What a plan means. Valid by construction: only `compile` makes one, and only from documents without a mistake.
+//! The compiled plan, valid by construction: only `compile` builds one, and only from documents without a mistake.
 
 mod monitor;
 mod phase;
@@ -19,34 +19,31 @@ use crate::plan::expect::Expectation;
 use crate::plan::template::{Hole, Pointer, Template};
 use crate::units::TimeSpan;
 
-/// A phase's place in the plan.
+/// Index of a phase in [`Plan::phases`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct PhaseId(pub u16);
 
-/// An operation's place among the plan's operations.
+/// Index of an operation in [`Plan::operations`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct OperationId(pub u16);
 
-/// A user class's place in the plan.
+/// Index of a user class in [`Plan::classes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClassId(pub u16);
 
 impl PhaseId {
-    /// As an index.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 }
 
 impl OperationId {
-    /// As an index.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 }
 
 impl ClassId {
-    /// As an index.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -55,27 +52,24 @@ impl ClassId {
 /// A plan that can be run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Its name.
     pub name: String,
-    /// What it is for; may be empty.
+    /// May be empty.
     pub description: String,
-    /// The file, as the user named it.
+    /// Path of the plan file, as given on the command line.
     pub path: String,
     /// SHA-256 over the plan's files, in hexadecimal.
     pub digest: String,
-    /// What chance depends on, if the plan says so.
+    /// Random seed, if the plan sets one.
     pub seed: Option<u64>,
-    /// Who is tested.
     pub target: Target,
-    /// What happens, in this order.
+    /// In the order in which they run.
     pub phases: Vec<Phase>,
     /// User classes, by [`ClassId`].
     pub classes: Vec<UserClass>,
-    /// The operations' names, by [`OperationId`].
+    /// Names of the operations, by [`OperationId`].
     pub operations: Vec<String>,
-    /// The hosts that are looked at meanwhile, if any.
+    /// Hosts whose resource usage is measured; `None` without `[monitor]`.
     pub monitor: Option<Monitor>,
-    /// How the verdict is reached.
     pub gate: Gate,
     /// Values that no output may show.
     pub secrets: Secrets,
@@ -84,69 +78,66 @@ pub struct Plan {
 /// A kind of virtual user.
 #[derive(Debug, Clone)]
 pub struct UserClass {
-    /// Its name.
     pub name: String,
-    /// Its pause between two tasks.
+    /// Think time between two tasks.
     pub wait: Wait,
-    /// What it does.
     pub tasks: Vec<Task>,
-    /// The running sums of the tasks' weights.
+    /// Running sums of the tasks' weights.
     pub cumulative_weights: Vec<f64>,
-    /// Drawn once per user, slept before each of its requests.
+    /// Range of the simulated network distance. A value is drawn once per user and slept before each of its requests.
     pub network_latency: Option<(TimeSpan, TimeSpan)>,
-    /// What a user does before its first task, in order.
+    /// Requests of a user before its first task, in order.
     pub on_start: Vec<Request>,
-    /// What a user does when it leaves, in order.
+    /// Requests of a user when it leaves, in order.
     pub on_stop: Vec<Request>,
-    /// Whether its users keep cookies.
     pub cookies: Cookies,
-    /// How many values its users capture.
+    /// Number of values that its users capture.
     pub captures: usize,
 }
 
-/// Whether users keep the cookies that they are given.
+/// Whether users keep the cookies that responses set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cookies {
-    /// Each its own.
+    /// Each user keeps its own cookies.
     Kept,
-    /// They are not looked at.
+    /// `Set-Cookie` has no effect.
     Ignored,
 }
 
 impl UserClass {
-    /// All requests that its users can make.
+    /// All requests that its users can send.
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         let tasks = self.tasks.iter().flat_map(Task::requests);
         self.on_start.iter().chain(tasks).chain(&self.on_stop)
     }
 
-    /// The mean latency of its users, in seconds.
+    /// Mean network latency of its users, in seconds.
     pub fn mean_latency(&self) -> f64 {
         self.network_latency.map_or(0.0, |(low, high)| f64::midpoint(low.seconds(), high.seconds()))
     }
 
-    /// How many requests a task has on average.
+    /// Mean number of requests per task.
     pub fn requests_per_task(&self) -> f64 {
         let total = self.cumulative_weights.last().copied().unwrap_or(1.0);
         self.tasks.iter().map(|task| task.weight / total * task.mean_requests()).sum()
     }
 }
 
-/// A user's pause between two tasks.
+/// Think time of a user between two tasks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wait {
-    /// Not at all.
+    /// No pause.
     Nothing,
-    /// Evenly distributed between two; a constant where both are the same.
+    /// Uniformly distributed between two durations; constant where they are equal.
     Uniform(TimeSpan, TimeSpan),
     /// Exponentially distributed with this mean.
     Exponential(TimeSpan),
-    /// So long between the starts of two tasks; lost time is not made up for.
+    /// Time between the starts of two tasks; lost time is not made up for.
     Pace(TimeSpan),
 }
 
 impl Wait {
-    /// The mean, in seconds; for a pace the cadence.
+    /// Mean in seconds; for a pace the time between two starts.
     pub fn mean(self) -> f64 {
         match self {
             Self::Nothing => 0.0,
@@ -156,22 +147,21 @@ impl Wait {
     }
 }
 
-/// Something a user does.
+/// Unit of work of a user between two waits.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// How often it is chosen, against the other tasks of its class.
+    /// Relative frequency among the tasks of its class.
     pub weight: f64,
-    /// What it may be: each time one of them is chosen, all with the same chance, and its requests are made in order.
+    /// Request sequences. Each time one is drawn, all with the same probability, and its requests are sent in order.
     pub choices: Vec<Vec<Request>>,
 }
 
 impl Task {
-    /// All requests that it can make.
+    /// All requests that it can send.
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         self.choices.iter().flatten()
     }
 
-    /// How many requests it has on average.
     fn mean_requests(&self) -> f64 {
         self.requests().count() as f64 / self.choices.len().max(1) as f64
     }
@@ -180,57 +170,54 @@ impl Task {
 /// A request, ready to be rendered.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What objectives and reports call it.
     pub operation: OperationId,
-    /// The method.
     pub method: Method,
-    /// The path, percent-encoded, below the target's base path.
+    /// Path with its query, percent-encoded, below the target's base path.
     pub path: Template,
-    /// Its own headers and those of its class.
+    /// Headers of the request and of its class.
     pub headers: Vec<(HeaderName, Template)>,
-    /// The body.
     pub body: Option<Template>,
-    /// What the body is, where no header says otherwise.
+    /// Content type of the body, where no header sets one.
     pub content_type: Option<&'static str>,
-    /// Which answers are successes.
+    /// Conditions for a response to be a success.
     pub expect: Expectation,
-    /// What is kept of its answer.
+    /// Values to keep from the response.
     pub captures: Vec<Capture>,
 }
 
-/// A value to be kept of a JSON answer.
+/// A value to keep from a JSON response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capture {
-    /// What the plan calls it.
+    /// Name in the plan.
     pub name: String,
-    /// Its place among the values that a user keeps.
+    /// Index among the values that a user keeps.
     pub slot: usize,
-    /// Where it stands.
+    /// Place of the value in the response.
     pub pointer: Pointer,
 }
 
-/// How the verdict is reached.
+/// Rules that turn measurements into verdicts and an exit code.
 #[derive(Debug, Clone, Copy)]
 pub struct Gate {
-    /// The tier at which objectives are judged.
+    /// Tier at which objectives are judged.
     pub tier: GateTier,
-    /// What an inconclusive objective does to the exit code.
+    /// Effect of an inconclusive objective on the exit code.
     pub inconclusive: Inconclusive,
     /// Whether a verdict must be proven.
     pub decision: Decision,
-    /// The risk of a wrong verdict that each decision may take: 1 − confidence.
+    /// Risk of a wrong verdict that each decision may take: 1 − confidence.
     pub alpha: f64,
-    /// Whether the circuit breaker is in.
+    /// Whether the circuit breaker is active.
     pub breaker: bool,
 }
 
 impl Plan {
-    /// The classes of a phase.
+    /// User classes in the mix of a phase.
     pub fn classes_of<'p>(&'p self, phase: &'p Phase) -> impl Iterator<Item = &'p UserClass> {
         phase.mix.iter().map(|(class, _)| &self.classes[class.index()])
     }
 
-    /// The operations that a phase can perform, in the plan's order.
+    /// Operations that a phase can perform, in the plan's order.
     pub fn operations_of(&self, phase: &Phase) -> Vec<OperationId> {
         let requests = self.classes_of(phase).flat_map(UserClass::requests);
         let mut operations: Vec<OperationId> = requests.map(|request| request.operation).collect();
@@ -239,8 +226,8 @@ impl Plan {
         operations
     }
 
-    /// How the arrivals of a phase are divided among its mix: by how often their users would act, which is weight by mean
-    /// wait; by weight alone where a class does not wait.
+    /// Weights by which the classes of a phase share its arrivals: weight divided by mean wait, the rate at which the
+    /// users of a class would act. If any class has no wait, the weights of the mix alone.
     pub fn arrival_weights(&self, phase: &Phase) -> Vec<f64> {
         let waits = || self.classes_of(phase).map(|class| class.wait.mean());
         let all_wait = waits().all(|wait| wait > 0.0);
@@ -248,7 +235,7 @@ impl Plan {
         shares.map(|((_, weight), wait)| if all_wait { weight / wait } else { *weight }).collect()
     }
 
-    /// How many bytes of memory its texts and lists take, each list once.
+    /// Memory of its texts and lists in bytes; a shared list counts once.
     pub fn held_bytes(&self) -> usize {
         let mut lists = HashMap::new();
         let mut bytes = 0;
@@ -262,7 +249,7 @@ impl Plan {
         bytes + lists.values().sum::<usize>()
     }
 
-    /// The most `${seq()}` that a task, a start or a stop has.
+    /// Largest number of `${seq()}` holes in a task, an `on_start` or an `on_stop`.
     pub fn sequences_per_task(&self) -> u64 {
         let sequences = |requests: &Vec<Request>| requests.iter().map(Request::sequences).sum();
         let choices = self.classes.iter().flat_map(|class| &class.tasks).flat_map(|task| &task.choices);
@@ -270,7 +257,7 @@ impl Plan {
         choices.chain(others).map(sequences).max().unwrap_or(0)
     }
 
-    /// Whether starts or stops have a `${seq()}`.
+    /// Whether any `on_start` or `on_stop` has a `${seq()}` hole.
     pub fn has_start_sequences(&self) -> bool {
         let requests = self.classes.iter().flat_map(|class| class.on_start.iter().chain(&class.on_stop));
         requests.map(Request::sequences).any(|sequences| sequences > 0)
@@ -278,7 +265,7 @@ impl Plan {
 }
 
 impl Request {
-    /// Numbers its `${seq()}`, from `next` on.
+    /// Numbers its `${seq()}` holes, from `next` on.
     pub(super) fn number_sequences(&mut self, next: &mut u64) {
         let headers = self.headers.iter_mut().map(|(_, value)| value);
         for template in std::iter::once(&mut self.path).chain(headers).chain(self.body.as_mut()) {
@@ -291,13 +278,13 @@ impl Request {
         }
     }
 
-    /// Everything of it that is rendered.
+    /// Path, header values and body.
     fn templates(&self) -> impl Iterator<Item = &Template> {
         let headers = self.headers.iter().map(|(_, value)| value);
         std::iter::once(&self.path).chain(headers).chain(self.body.as_ref())
     }
 
-    /// How many `${seq()}` it has.
+    /// Number of its `${seq()}` holes.
     pub fn sequences(&self) -> u64 {
         self.templates().map(Template::sequences).sum()
     }

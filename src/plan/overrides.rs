@@ -1,17 +1,17 @@
-//! `--set KEY=VALUE`: changes one value of the plan before it is read.
+//! Overrides: `--set KEY=VALUE` changes one value of a plan before its documents are read.
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::{Key, Node, Value, parse_value};
 
-/// Applies every override to the first of the documents that has its place; the plan itself comes first.
+/// Applies every override to the first document that has the parent of its key, or else to the plan, which is the first
+/// document.
 pub(super) fn apply(overrides: &[String], documents: &mut [&mut Node], problems: &mut Problems) {
     for text in overrides {
         let span = problems.add_option("--set", text);
         let Some((path, value)) = text.split_once('=') else {
-            let message = format!("`{text}` is not `KEY=VALUE`");
+            let message = format!("`{text}` is not of the form `KEY=VALUE`");
             let diagnostic = Diagnostic::new(Code::BadOverride, message).at(span, "here");
-            problems
-                .report(diagnostic.help("write, for example, `--set phases.morning-steady.duration=30s`"));
+            problems.report(diagnostic.help("write, for example, `--set phases.morning.duration=30s`"));
             continue;
         };
         let keys = split(path.trim());
@@ -22,15 +22,15 @@ pub(super) fn apply(overrides: &[String], documents: &mut [&mut Node], problems:
         let found = documents.iter().position(|document| has_parent(document, &keys)).unwrap_or(0);
         if let Err(missing) = set(documents[found], &keys, node, place) {
             let message = format!("the plan has no `{missing}`");
-            let diagnostic = Diagnostic::new(Code::BadOverride, message).at(place, "names nothing");
+            let diagnostic = Diagnostic::new(Code::BadOverride, message).at(place, "not found");
             let help =
-                "items of an array are named by their `name` or their number from 0: `phases.peak.users`";
+                "select an item of an array by its `name` or its index from 0, as in `phases.peak.users`";
             problems.report(diagnostic.help(help));
         }
     }
 }
 
-/// Splits at dots, but not within quotes: `phases."a.b".users`.
+/// Splits a key at its dots, except within quotes: `phases."a.b".users`.
 pub fn split(path: &str) -> Vec<String> {
     let mut keys = vec![String::new()];
     let mut quoted = false;
@@ -38,7 +38,7 @@ pub fn split(path: &str) -> Vec<String> {
         match letter {
             '"' => quoted = !quoted,
             '.' if !quoted => keys.push(String::new()),
-            other => keys.last_mut().expect("there is always a key").push(other),
+            other => keys.last_mut().expect("the list starts with one key").push(other),
         }
     }
     keys
@@ -62,7 +62,7 @@ fn has_parent(document: &Node, keys: &[String]) -> bool {
     !parents.is_empty() && parents.iter().try_fold(document, |node, key| child(node, key)).is_some()
 }
 
-/// Puts a value at a path, making tables on the way; says which part of the path could not be followed.
+/// Sets a value at a path and creates missing tables. The error is the part of the path that was not found.
 fn set(node: &mut Node, keys: &[String], value: Node, span: Span) -> Result<(), String> {
     let Some((key, rest)) = keys.split_first() else {
         *node = value;

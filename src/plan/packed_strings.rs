@@ -1,45 +1,42 @@
-//! Lists of texts, held compactly.
+//! Lists of texts in compact memory.
 
-/// Many texts in one piece of memory: a list of a million rows costs little more than its bytes.
+/// Many texts in one buffer: a list of a million rows takes little more memory than its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PackedStrings {
     bytes: Vec<u8>,
-    /// Where each text ends.
+    /// End of each text in `bytes`.
     ends: Vec<usize>,
 }
 
 impl PackedStrings {
-    /// Adds a text.
     pub fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len());
     }
 
-    /// How many there are.
+    /// Number of texts.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// How many bytes of memory they take.
+    /// Memory of the texts, in bytes.
     pub fn held_bytes(&self) -> usize {
         self.bytes.len() + self.ends.len() * size_of::<usize>()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The text at a place.
+    /// The text at an index.
     ///
     /// # Panics
-    /// When there is none.
+    /// When `index` is not below [`Self::len`].
     pub fn get(&self, index: usize) -> &[u8] {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.bytes[start..self.ends[index]]
     }
 
-    /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))
     }
@@ -60,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_text_comes_back_as_it_was_also_an_empty_one() {
+    fn every_text_is_returned_unchanged_also_an_empty_one() {
         let texts: PackedStrings = ["a", "", "bc"].into_iter().collect();
         assert_eq!(texts.iter().collect::<Vec<_>>(), [&b"a"[..], b"", b"bc"]);
         assert_eq!((texts.len(), texts.get(2)), (3, &b"bc"[..]));

@@ -1,11 +1,13 @@
+//! Rehearsals: a plan with shorter phases.
+
 use std::time::Duration;
 
 use crate::plan::model::{PhaseId, Plan};
 use crate::units::TimeSpan;
 
-/// Shrinks the phases that will run to about this long: equal shares, ramps and warm-ups in proportion.
+/// Shortens these phases to about `total`, in equal shares, with ramps and warm-ups in proportion.
 ///
-/// Users, waits, arrivals, timeouts and mix stay. A phase that is shorter than its share stays as it is.
+/// Users, waits, arrivals, timeouts and mix do not change, nor does a phase that is shorter than its share.
 pub fn rehearse(plan: &mut Plan, phases: &[PhaseId], total: TimeSpan) {
     let share = total.duration() / u32::try_from(phases.len().max(1)).unwrap_or(u32::MAX);
     for id in phases {

@@ -1,4 +1,4 @@
-//! Texts with holes, parsed once, rendered for every request straight into its bytes.
+//! Texts with holes: compiled once and rendered for every request directly into its bytes.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::plan::encoding::Encoding;
 use crate::plan::packed_strings::PackedStrings;
 use crate::plan::random::RandomStream;
 
-/// A text with holes. Rendering neither parses nor escapes: both were done when it was compiled.
+/// A text with holes. Rendering neither parses nor escapes the text: both happened when it was compiled.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Template {
     segments: Vec<Segment>,
@@ -18,43 +18,43 @@ pub struct Template {
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Segment {
-    /// As it is, escaped already.
+    /// Literal text, already escaped.
     Text(Bytes),
-    /// Filled in for every task.
+    /// Filled for every task.
     Hole(Hole),
 }
 
-/// What a hole is filled with.
+/// Source of the value of a hole.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Hole {
-    /// One of these, escaped already.
+    /// A random item; the items are already escaped.
     Pick(Arc<PackedStrings>),
-    /// The one of the task's row, escaped already; rows wrap around.
+    /// The value in the task's row, already escaped; rows wrap around.
     Column(Arc<PackedStrings>),
     /// A value that the user captured.
     Captured(CapturedValue),
-    /// A whole number, both ends included.
+    /// A random integer, both ends included.
     Integer(i64, i64),
-    /// A number.
+    /// A random number between the two.
     Float(f64, f64),
     /// A random UUID (version 4).
     Uuid,
-    /// A number that no other hole of the run gets; the hole's place among those of its request.
+    /// A number that no other hole of the run gets. Holds the index among the `${seq()}` holes of the task.
     Sequence(u64),
-    /// The user's number.
+    /// The number of the user.
     User,
-    /// The time, RFC 3339, in UTC, to the millisecond.
+    /// The current time in RFC 3339 format, in UTC, to the millisecond.
     Now,
 }
 
-/// A value that a user captured, and where it is to stand.
+/// A hole for a value that the user captured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CapturedValue {
-    /// What the plan calls it.
+    /// Name in the plan.
     pub name: String,
-    /// Its place among the values that a user keeps.
+    /// Index among the values that a user keeps.
     pub slot: usize,
-    /// Where it is to stand.
+    /// Escaping for the place of the hole.
     pub encoding: Encoding,
 }
 
@@ -63,13 +63,13 @@ pub struct CapturedValue {
 pub struct Pointer(String);
 
 impl Pointer {
-    /// Reads a pointer: nothing, or steps that each begin with `/`.
+    /// Parses a pointer. It is empty, or consists of steps that each start with `/`.
     pub fn new(text: &str) -> Option<Self> {
         let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         ((text.is_empty() || text.starts_with('/')) && escapes).then(|| Self(text.to_owned()))
     }
 
-    /// What it points at.
+    /// The value at the pointer.
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         value.pointer(&self.0)
     }
@@ -81,27 +81,26 @@ impl std::fmt::Display for Pointer {
     }
 }
 
-/// A hole could not be filled: the user has not captured the value of this name.
+/// Error of a hole that could not be filled: the user has no captured value of this name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingCapture(pub String);
 
-/// What a task brings to its holes besides chance.
+/// The values of a task for its holes, except random values.
 #[derive(Clone, Copy)]
 pub struct RenderContext<'t> {
-    /// The user's number, from 0.
+    /// Number of the user, from 0.
     pub user: u32,
-    /// The row of lists with columns.
+    /// Row for the columns of lists, from 0.
     pub row: u64,
-    /// What the user has captured, by slot.
+    /// Values that the user has captured, by slot.
     pub captured: &'t [Option<Value>],
-    /// The first number of this task's own range for `${seq()}`, and the step from one hole to the next.
+    /// First number of the task's own range for `${seq()}`, and the step from one hole to the next.
     pub sequence: (u64, u64),
-    /// The time of day.
+    /// Clock for `${now()}`.
     pub now: &'t dyn Fn() -> jiff::Timestamp,
 }
 
 impl Template {
-    /// Adds literal text.
     pub fn push_text(&mut self, text: &[u8]) {
         if text.is_empty() {
             return;
@@ -113,12 +112,11 @@ impl Template {
         }
     }
 
-    /// Adds a hole.
     pub fn push_hole(&mut self, hole: Hole) {
         self.segments.push(Segment::Hole(hole));
     }
 
-    /// The whole text where there is no hole in it.
+    /// The whole text; `None` if the template has a hole.
     pub fn constant(&self) -> Option<Bytes> {
         match self.segments.as_slice() {
             [] => Some(Bytes::new()),
@@ -127,7 +125,7 @@ impl Template {
         }
     }
 
-    /// Adds another template's pieces.
+    /// Adds the segments of another template.
     pub fn append(&mut self, other: Self) {
         for segment in other.segments {
             match segment {
@@ -137,7 +135,7 @@ impl Template {
         }
     }
 
-    /// Whether all text that the template can bring along, but for numbers and what is captured, is fit for something.
+    /// Whether `fit` accepts every text that the template can contain. Generated and captured values are not checked.
     pub fn all_texts(&self, fit: impl Fn(&[u8]) -> bool) -> bool {
         self.segments.iter().all(|segment| match segment {
             Segment::Text(text) => fit(text),
@@ -146,7 +144,7 @@ impl Template {
         })
     }
 
-    /// The names of the captured values that it needs.
+    /// Names of the captured values that it needs.
     pub fn required_captures(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Hole(Hole::Captured(kept)) => Some(kept.name.as_str()),
@@ -154,7 +152,6 @@ impl Template {
         })
     }
 
-    /// The holes, to be changed.
     pub fn holes_mut(&mut self) -> impl Iterator<Item = &mut Hole> {
         self.segments.iter_mut().filter_map(|segment| match segment {
             Segment::Hole(hole) => Some(hole),
@@ -162,7 +159,7 @@ impl Template {
         })
     }
 
-    /// What it holds in memory: the bytes of its own texts, and its lists, which others may share.
+    /// Memory of its own texts in bytes, and its lists, which other templates may share.
     pub fn held_memory(&self) -> (usize, impl Iterator<Item = &Arc<PackedStrings>>) {
         let texts = self
             .segments
@@ -175,22 +172,22 @@ impl Template {
         (texts.sum(), lists)
     }
 
-    /// About how many bytes it comes to: its own texts, and some for each hole.
+    /// Estimated length of the rendered text in bytes: its own texts and 40 bytes per hole.
     pub fn expected_length(&self) -> usize {
         let length = |segment: &Segment| if let Segment::Text(text) = segment { text.len() } else { 40 };
         self.segments.iter().map(length).sum()
     }
 
-    /// How many `${seq()}` it has.
+    /// Number of its `${seq()}` holes.
     pub fn sequences(&self) -> u64 {
         self.segments.iter().filter(|segment| matches!(segment, Segment::Hole(Hole::Sequence(_)))).count()
             as u64
     }
 
-    /// Writes the text with its holes filled. Draws in the order of the holes.
+    /// Writes the text with its holes filled. Random values are drawn in the order of the holes.
     ///
     /// # Errors
-    /// When a value is needed that the user has not captured.
+    /// When the user has not captured a value that the template needs.
     pub fn render(
         &self,
         out: &mut BytesMut,
@@ -236,7 +233,7 @@ fn fill(
         Hole::User => write!(out, "{}", context.user),
         Hole::Now => write!(out, "{:.3}", (context.now)()),
     };
-    written.expect("bytes grow as they are written");
+    written.expect("the buffer grows as needed");
     Ok(())
 }
 
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_a_random_one_and_a_float_stays_within_its_ends() {
+    fn a_uuid_is_random_and_a_float_stays_between_its_ends() {
         let text = rendered(&[Hole::Uuid, Hole::Float(0.6, 0.8)]);
         let (uuid, float) = text.trim_end().split_once(' ').unwrap();
         assert_eq!(uuid::Uuid::parse_str(uuid).unwrap().get_version_num(), 4);

@@ -1,3 +1,5 @@
+//! Builds the report from the plan, the summary of the run and the judgements.
+
 use jiff::Timestamp;
 
 use crate::exit::Ending;
@@ -12,39 +14,38 @@ use crate::report::model::{
     OperationReport, PhaseReport, PlanReport, Report, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
-use crate::report::rounded::rounded;
 use crate::resources::metric::Metric;
 use crate::slo::judge::{Judgement, RunLength, Verdict};
 use crate::slo::objective::{Objective, Statistic, Tier};
 
-/// What a report needs besides plan, summary and judgement.
+/// Facts of a run besides its plan, summary and judgements.
 #[derive(Debug)]
 pub struct RunFacts<'f> {
-    /// What chance depended on.
+    /// The random seed.
     pub seed: u64,
-    /// When the run began.
+    /// The start of the run.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// The end of the run, drain included.
     pub ended_at: Timestamp,
-    /// Whether the plan was shrunk.
+    /// Whether the run was a rehearsal.
     pub length: RunLength,
-    /// How it ended.
+    /// The ending, with its verdict and exit code.
     pub ending: Ending,
-    /// How it was judged.
+    /// The gate that the objectives were judged by.
     pub gate: &'f Gate,
-    /// The phases that began.
+    /// The phases that started.
     pub phases: &'f [PhaseRun],
-    /// Why it ended before its time.
+    /// The reason for an early stop.
     pub ended_early: Option<EndedEarlyReport>,
-    /// The generator's own checks, by phase of the plan.
+    /// The generator checks, by phase of the plan.
     pub checks: &'f [Vec<Check>],
-    /// How many cores the generator may use.
+    /// The number of cores that the generator may use.
     pub cores: f64,
-    /// What the reader should know.
+    /// Notices about the run.
     pub notices: Vec<String>,
 }
 
-/// Puts a finished run together. No secret of the plan is in it.
+/// Builds the report of a finished run. The plan's secrets are redacted.
 pub fn build(
     plan: &Plan,
     objectives: &[Objective],
@@ -84,7 +85,7 @@ pub fn build(
             Decision::Proven => "proven",
             Decision::Observed => "observed",
         },
-        confidence_percent: rounded(100.0 * (1.0 - facts.gate.alpha)),
+        confidence_percent: 100.0 * (1.0 - facts.gate.alpha),
         objectives: objectives.map(|(objective, judged)| objective_report(plan, objective, judged)).collect(),
         phases,
         resources: resources(plan, summary, facts.phases),
@@ -102,12 +103,17 @@ fn gate_name(gate: GateTier) -> &'static str {
     }
 }
 
-/// What a tier is called in an objective's limits.
+/// The key of a tier in `limits`: the last tier of throughput is a minimum.
 fn tier_name(statistic: Statistic, tier: Tier) -> &'static str {
     match (statistic, tier) {
         (Statistic::Throughput, Tier::Maximum) => "minimum",
         (_, tier) => tier.as_str(),
     }
+}
+
+/// A limit to 15 significant digits, without the noise of its conversion from the plan's unit.
+fn without_noise(limit: f64) -> f64 {
+    format!("{limit:.14e}").parse().unwrap_or(limit)
 }
 
 fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> ObjectiveReport {
@@ -122,26 +128,27 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> O
         metric: statistic.metric().map(Metric::as_str),
         statistic: statistic.to_string(),
         unit: statistic.unit(),
-        observed: judged.observed.map(rounded),
-        interval: judged.interval.map(|ends| ends.map(rounded)),
+        observed: judged.observed,
+        interval: judged.interval,
         samples: judged.samples,
-        effective_samples: judged.effective_samples.map(rounded),
+        effective_samples: judged.effective_samples,
         limits: objective
             .tiers
             .all()
-            .map(|(tier, limit)| (tier_name(statistic, tier), rounded(limit)))
+            .map(|(tier, limit)| (tier_name(statistic, tier), without_noise(limit)))
             .collect(),
         tier: judged.tier.map(Tier::as_str).or(judged.beyond_all.then_some("missed")),
         verdict: judged.verdict.as_str(),
         gated: judged.gated,
         why: judged.why.clone(),
+        reason: judged.reason.clone(),
     }
 }
 
 fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[Check]) -> PhaseReport {
     let phase = &plan.phases[run.phase.index()];
     let judged = counted.judged_seconds;
-    let per_second = |completed: u64| (judged > 0.0).then(|| rounded(completed as f64 / judged));
+    let per_second = |completed: u64| (judged > 0.0).then(|| completed as f64 / judged);
     let all = counted.operations.values();
     let operations = counted.operations.iter().map(|(id, operation)| {
         operation_report(&plan.operations[id.index()], operation, per_second(operation.completed))
@@ -151,9 +158,9 @@ fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[C
         name: phase.name.clone(),
         scenario: phase.scenario.clone(),
         started_at: run.started_at.to_string(),
-        planned_s: rounded(phase.duration.seconds()),
-        ran_s: rounded(counted.ran.unwrap_or_default().as_secs_f64()),
-        judged_s: rounded(judged),
+        planned_s: phase.duration.seconds(),
+        ran_s: counted.ran.unwrap_or_default().as_secs_f64(),
+        judged_s: judged,
         users: phase.users,
         requests: all.clone().map(|operation| operation.requests).sum(),
         errors: all.clone().map(OperationSummary::failed).sum(),
@@ -181,13 +188,14 @@ fn operation_report(
     OperationReport {
         name: name.to_owned(),
         requests: operation.requests,
+        judged: operation.judged,
         errors: operation.failed(),
         dropped: operation.dropped,
         throughput_per_s,
         received_bytes: operation.bytes,
         response_ms,
         service_ms: times_report(&operation.service),
-        // Without a network latency a user waits just the response time.
+        // Without a network latency the user waits exactly the response time.
         user_ms: if operation.user.count() > 0 { times_report(&operation.user) } else { response_ms },
     }
 }
@@ -213,7 +221,7 @@ fn generator_report(run: &PhaseRun, counted: &PhaseSummary, checks: &[Check]) ->
         send_lag_ms: lag_report(&counted.send_lag),
         user_wait_ms: lag_report(&counted.user_wait),
         connect_ms: lag_report(&counted.connect),
-        cpu_percent: if wall > 0.0 { rounded(100.0 * run.cpu.as_secs_f64() / wall) } else { 0.0 },
+        cpu_percent: if wall > 0.0 { 100.0 * run.cpu.as_secs_f64() / wall } else { 0.0 },
         peak_memory_bytes: run.peak_memory_bytes,
         checks: checks.iter().map(check_report).collect(),
     }
@@ -237,7 +245,7 @@ fn times_report(times: &DenseHistogram) -> TimesReport {
         p99: at(0.99),
         p999: at(0.999),
         max: times.max().map(ms),
-        mean: times.mean_ms().map(rounded),
+        mean: times.mean_ms(),
     }
 }
 
@@ -250,5 +258,5 @@ fn lag_report(times: &DenseHistogram) -> LagReport {
 }
 
 fn ms(time: std::time::Duration) -> f64 {
-    rounded(time.as_secs_f64() * 1000.0)
+    time.as_nanos() as f64 / 1e6
 }

@@ -1,4 +1,4 @@
-//! Why a phase may have missed: what the data show of it, in numbers, and nothing where they show nothing.
+//! Likely causes of a missed phase: one sentence with its numbers for each pattern that the data show.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::plan::model::{OperationId, Plan};
 use crate::report::table::number;
 use crate::units::TimeSpan;
 
-/// Fewer failures, as a share of the phase's requests, explain nothing.
+/// A smaller share of failures among the phase's requests is not a likely cause.
 const MIN_FAILED_SHARE: f64 = 0.01;
-/// Times grew where they are at least so many times as long.
+/// Response times after the first failure are reported if they grew at least by this factor.
 const MIN_SLOWDOWN_RATIO: f64 = 2.0;
 
-/// What the data show, the likeliest first: failures, an operation that slows the others, saturation.
+/// The likely causes in order: failures, an operation that slows the others, saturation. Empty if the data show none.
 pub(super) fn causes(plan: &Plan, counted: &PhaseSummary) -> Vec<String> {
     let causes = &counted.causes;
     let freeze = causes.freezes.detect();
     let interference = causes.interference.detect();
-    // Both may have found the same operation: then one sentence has the numbers of both.
+    // If both methods find the same operation, one sentence has the numbers of both.
     let apart = interference
         .filter(|interference| freeze.is_none_or(|freeze| freeze.operation != interference.operation));
     let together = interference.filter(|_| apart.is_none());
@@ -38,7 +38,7 @@ fn name(plan: &Plan, operation: OperationId) -> &str {
     &plan.operations[operation.index()]
 }
 
-/// Which failures there were most of.
+/// The most frequent combination of operation and kind of failure.
 fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
     let kinds = counted.operations.iter().flat_map(|(id, operation)| {
         let unserved = operation.dropped - operation.withdrawn;
@@ -65,7 +65,7 @@ fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
         sentence += &format!(", the first in second {} of the phase", first + 1);
     }
     if all > count {
-        sentence += &format!("; with other operations and kinds {all} of {of} failed");
+        sentence += &format!("; {all} of {of} failed over all operations and kinds");
     }
     let times = (counted.causes.failures.before.ms(), counted.causes.failures.since.ms());
     if let (Some(before), Some(since)) = times
@@ -73,17 +73,17 @@ fn failures(plan: &Plan, counted: &PhaseSummary) -> Option<String> {
     {
         let (before, since) = (number(Some(before)), number(Some(since)));
         sentence += &format!(
-            "; before the first failure requests took {before} ms on average, since then {since} ms"
+            "; requests took {before} ms on average before the first failure and {since} ms after it"
         );
     }
     Some(sentence)
 }
 
-/// How the requests of a kind ended, as a predicate.
+/// The predicate of a sentence about requests with this kind of failure.
 fn ended(kind: ErrorKind) -> String {
     match kind {
         ErrorKind::Dropped => "were never sent, because no user was idle in time".to_owned(),
-        ErrorKind::Timeout => "had no answer within their timeout".to_owned(),
+        ErrorKind::Timeout => "got no response within their timeout".to_owned(),
         kind => format!("failed ({})", kind.as_str()),
     }
 }
@@ -92,9 +92,9 @@ fn frozen(plan: &Plan, freeze: Freeze, interference: Option<Interference>) -> St
     let Freeze { operation, times, of, silent, answers, held } = freeze;
     let name = name(plan, operation);
     let mut sentence = format!(
-        "`{name}` freezes the others: of {of} silences of 80 ms or longer, in which nobody was answered, {times} ended \
-         with an answer to `{name}` ({} of silence; {times} of its {answers} answers), and within 20 ms after it {held} \
-         waiting requests of others were answered",
+        "`{name}` freezes the other operations: of {of} freezes of at least 80 ms without any response, {times} ended \
+         with a response to `{name}` ({} in total; {times} of its {answers} responses), and within 20 ms after it \
+         {held} waiting requests of other operations were answered",
         span(silent)
     );
     if let Some(interference) = interference {
@@ -105,13 +105,13 @@ fn frozen(plan: &Plan, freeze: Freeze, interference: Option<Interference>) -> St
 
 fn slowed(plan: &Plan, interference: Interference) -> String {
     let name = name(plan, interference.operation);
-    format!("the others are slower while `{name}` is under way: {}", contrast(name, interference))
+    format!("the other operations are slower while `{name}` is in flight: {}", contrast(name, interference))
 }
 
 fn contrast(name: &str, interference: Interference) -> String {
     let Interference { operation: _, with, without, correlation } = interference;
     format!(
-        "in the {} seconds with `{name}` under way the other requests took {} ms on average, in the other {} seconds \
+        "in the {} seconds with `{name}` in flight the other requests took {} ms on average, in the other {} seconds \
          {} ms (correlation {correlation:.2})",
         with.0,
         number(Some(with.1)),
@@ -127,7 +127,7 @@ fn saturated(plateau: Plateau) -> String {
         false => format!("stayed at {}/s", number(Some(mean_throughput))),
     };
     format!(
-        "saturation: from {} to {} into the phase the requests under way grew from {:.0} to {:.0}, while throughput {kept}",
+        "saturation: from {} to {} into the phase requests in flight grew from {:.0} to {:.0}, while throughput {kept}",
         second(from),
         second(to),
         under_way.0,
@@ -139,7 +139,7 @@ fn second(second: u32) -> String {
     span(Duration::from_secs(second.into()))
 }
 
-/// In tenths of a second.
+/// A duration, rounded to tenths of a second.
 fn span(time: Duration) -> String {
     TimeSpan::from(Duration::from_millis((time.as_millis() as u64 + 50) / 100 * 100)).to_string()
 }

@@ -1,13 +1,18 @@
-//! The report as a terminal shows it, readable at 80 columns.
+//! Renders the report as text for a terminal of 80 columns.
 
-use crate::report::model::{HostReport, ObjectiveReport, PhaseReport, Report};
+use comfy_table::ColumnConstraint;
+
+use crate::report::model::{CheckReport, HostReport, ObjectiveReport, PhaseReport, Report};
 use crate::report::table::{WIDTH, number, plain_table};
-use crate::units::format_amount;
+use crate::units::{format_amount, format_amount_against, format_exact, format_limit};
 
-/// So many events of a host are shown.
+/// More events of a host are only counted.
 const MAX_SHOWN_EVENTS: usize = 3;
+/// The maximum number of lines after the verdict, so that verdict, reasons and path stand in the last ten lines.
+const MAX_UNMET_LINES: usize = 7;
 
-/// The whole report: a table of operations and one of objectives per phase, then the verdict.
+/// The whole report: for each phase the tables of operations, objectives, hosts and generator checks, then the notices
+/// and the verdict.
 pub fn render(report: &Report) -> String {
     let mut text = String::new();
     for phase in &report.phases {
@@ -23,19 +28,19 @@ pub fn render(report: &Report) -> String {
     for notice in &report.notices {
         text.push_str(&wrapped("notice:", notice));
     }
-    text.push_str(&verdict_line(report));
+    text.push_str(&verdict_text(report));
     text
 }
 
 fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     let mut text = heading(phase) + &operations_table(phase) + "\n";
-    if phase.network_latency {
-        text.push('\n');
-        text.push_str(&(latency_table(phase) + "\n"));
-    }
     for error in &phase.errors_by_kind {
         let failures = format!("{} × {}: {}", error.count, error.kind, error.example);
         text.push_str(&wrapped(&format!("  {}:", error.operation), &failures));
+    }
+    if phase.network_latency {
+        text.push('\n');
+        text.push_str(&(latency_table(phase) + "\n"));
     }
     let objectives: Vec<&ObjectiveReport> =
         report.objectives.iter().filter(|objective| objective.phase == phase.name).collect();
@@ -57,7 +62,7 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     text
 }
 
-/// What hosts used, and what there is to say about it.
+/// The table of hosts and the remarks about them.
 fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
     let hosts: Vec<&HostReport> = report.resources.iter().filter(|host| host.phase == phase.name).collect();
     if hosts.is_empty() {
@@ -79,7 +84,7 @@ fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
     text
 }
 
-/// Its memory in bytes, and what it read, wrote, received and sent.
+/// The memory of a host, and the bytes that it read, wrote, received and sent.
 fn used(host: &HostReport) -> String {
     let memory = ["process_memory", "memory_used"].into_iter().find_map(|name| host.metrics.get(name));
     let memory = memory.map(|memory| format!("{} of memory", format_amount(memory.mean, memory.unit)));
@@ -95,14 +100,14 @@ fn used(host: &HostReport) -> String {
     memory.into_iter().chain(totals).collect::<Vec<_>>().join(", ")
 }
 
-/// What was missing of a host, and what happened to it.
+/// The usage of a host, its missing readings and its events.
 fn host_text(host: &HostReport) -> String {
     let mut text = match used(host).as_str() {
         "" => String::new(),
         used => wrapped(&format!("  {}, {}:", host.host, host.source), used),
     };
     if host.readings < host.expected {
-        let coverage = format!("{} of {} readings are there", host.readings, host.expected);
+        let coverage = format!("{} of {} expected readings", host.readings, host.expected);
         let why = host.missing.values().next().filter(|_| host.events.is_empty());
         let why = why.map_or(String::new(), |why| format!(": {why}"));
         text.push_str(&wrapped(&format!("  {}:", host.host), &(coverage + &why)));
@@ -116,21 +121,25 @@ fn host_text(host: &HostReport) -> String {
         text.push_str(&wrapped(&format!("  {}, {when}:", host.host), &event.what));
     }
     if host.events.len() > MAX_SHOWN_EVENTS {
-        let more =
-            format!("and {} times more, see `events` in the report", host.events.len() - MAX_SHOWN_EVENTS);
+        let more = format!("and {} more events, see `report.json`", host.events.len() - MAX_SHOWN_EVENTS);
         text.push_str(&wrapped(&format!("  {}:", host.host), &more));
     }
     text
 }
 
-/// The generator's own checks, also where all is well, and why those are not that are not.
+/// The generator checks in one line, and each that is not ok with its explanation.
 fn generator_text(phase: &PhaseReport) -> String {
-    let mut table = plain_table(&["generator's own check", "found", "verdict"]);
-    for check in &phase.generator.checks {
-        table.add_row([check.name, &check.value, check.verdict]);
-    }
-    let mut text = format!("{table}\n");
-    for check in phase.generator.checks.iter().filter(|check| check.verdict != "ok") {
+    let checks = &phase.generator.checks;
+    let (ok, others): (Vec<&CheckReport>, Vec<&CheckReport>) =
+        checks.iter().partition(|check| check.verdict == "ok");
+    let found = ["send lag", "processor"]
+        .map(|name| ok.iter().find(|check| check.name == name && check.value != "–"));
+    let found: Vec<String> =
+        found.into_iter().flatten().map(|check| format!("{} {}", check.name, check.value)).collect();
+    let found = if found.is_empty() { String::new() } else { format!(": {}", found.join(", ")) };
+    let line = format!("{} of {} checks ok{found}", ok.len(), checks.len());
+    let mut text = if checks.is_empty() { String::new() } else { wrapped("  generator:", &line) };
+    for check in others {
         text.push_str(&wrapped(&format!("  {}, {}:", check.name, check.verdict), &check.why));
     }
     text
@@ -149,29 +158,32 @@ fn heading(phase: &PhaseReport) -> String {
 }
 
 fn operations_table(phase: &PhaseReport) -> String {
-    let mut table = plain_table(&["operation", "requests", "errors", "per s", "p50 ms", "p95", "p99", "max"]);
+    // Ramp and warm-up are sent and not judged; response times and rates are of the judged requests alone.
+    let has_unjudged = phase.operations.iter().any(|operation| operation.judged != operation.requests);
+    let of = |requests: u64, judged: u64| {
+        let judged = has_unjudged.then(|| judged.to_string());
+        std::iter::once(requests.to_string()).chain(judged)
+    };
+    let judged_header = has_unjudged.then_some("judged");
+    let headers = ["operation", "requests"].into_iter().chain(judged_header);
+    let headers: Vec<&str> = headers.chain(["errors", "per s", "p50 ms", "p95", "p99", "max"]).collect();
+    let mut table = plain_table(&headers);
     for operation in &phase.operations {
         let times = operation.response_ms;
-        table.add_row([
-            operation.name.clone(),
-            operation.requests.to_string(),
-            (operation.errors + operation.dropped).to_string(),
-            number(operation.throughput_per_s),
-            number(times.p50),
-            number(times.p95),
-            number(times.p99),
-            number(times.max),
-        ]);
+        let errors = (operation.errors + operation.dropped).to_string();
+        let rest = [operation.throughput_per_s, times.p50, times.p95, times.p99, times.max].map(number);
+        let counts = of(operation.requests, operation.judged).chain([errors]);
+        table.add_row([operation.name.clone()].into_iter().chain(counts).chain(rest));
     }
     if phase.operations.len() > 1 {
-        let errors = (phase.errors + phase.dropped).to_string();
-        let rest = [phase.requests.to_string(), errors, number(phase.throughput_per_s)];
-        table.add_row(["all together".to_owned()].into_iter().chain(rest));
+        let judged = phase.operations.iter().map(|operation| operation.judged).sum();
+        let rest = [(phase.errors + phase.dropped).to_string(), number(phase.throughput_per_s)];
+        table.add_row(["all together".to_owned()].into_iter().chain(of(phase.requests, judged)).chain(rest));
     }
     table.to_string()
 }
 
-/// What users waited whose network latency is in the plan; the other times are without it.
+/// The times that users waited with the network latency of the plan. All other tables leave the latency out.
 fn latency_table(phase: &PhaseReport) -> String {
     let mut table = plain_table(&["with network latency", "p50 ms", "p95", "p99", "max"]);
     for operation in &phase.operations {
@@ -183,28 +195,19 @@ fn latency_table(phase: &PhaseReport) -> String {
 }
 
 fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
-    let mut table = plain_table(&["objective", "observed", "target", "accept", "limit", "tier", "verdict"]);
+    let headers = ["objective", "observed", "target", "acceptable", "maximum", "tier", "verdict"];
+    let mut table = plain_table(&headers);
+    // Only names are broken into lines.
+    for column in table.column_iter_mut().skip(1) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
     for objective in objectives {
-        // The unit of most limits is told beside what was observed; sizes have each its own.
-        let limit = |name: &str| match objective.limits.get(name) {
-            Some(limit) if objective.unit.starts_with('B') => format_amount(*limit, objective.unit),
-            limit => number(limit.copied()),
-        };
-        let last = if objective.kind == "throughput" { "minimum" } else { "maximum" };
-        let statistic = match objective.kind {
-            "throughput" | "error_rate" => String::new(),
-            _ => format!("{} ", objective.statistic),
-        };
-        let observed = match objective.observed {
-            Some(observed) => format!("{statistic}{}", format_amount(observed, objective.unit)),
-            None => "–".to_owned(),
-        };
         table.add_row([
             objective.name.clone(),
-            observed,
-            limit("target"),
-            limit("acceptable"),
-            limit(last),
+            observed(objective),
+            limit(objective, "target"),
+            limit(objective, "acceptable"),
+            limit(objective, last_tier(objective)),
             objective.tier.unwrap_or("–").to_owned(),
             if objective.gated { objective.verdict.to_owned() } else { format!("({})", objective.verdict) },
         ]);
@@ -212,7 +215,33 @@ fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
     table.to_string()
 }
 
-fn verdict_line(report: &Report) -> String {
+/// The observed value with its statistic and unit.
+fn observed(objective: &ObjectiveReport) -> String {
+    let statistic = match objective.kind {
+        "throughput" | "error_rate" => String::new(),
+        _ => format!("{} ", objective.statistic),
+    };
+    let limits: Vec<f64> = objective.limits.values().copied().collect();
+    let value = objective.observed.map(|value| format_amount_against(value, &limits, objective.unit));
+    value.map_or_else(|| "–".to_owned(), |value| statistic + &value)
+}
+
+/// The limit of a tier as the plan has it. Sizes have units of their own; of all others the observed value shows the unit.
+fn limit(objective: &ObjectiveReport, tier: &str) -> String {
+    let least = if objective.kind == "throughput" { "≥ " } else { "" };
+    match objective.limits.get(tier) {
+        Some(limit) if objective.unit.starts_with('B') => format_limit(*limit, objective.unit),
+        Some(limit) => format!("{least}{}", format_exact(*limit)),
+        None => "–".to_owned(),
+    }
+}
+
+fn last_tier(objective: &ObjectiveReport) -> &'static str {
+    if objective.kind == "throughput" { "minimum" } else { "maximum" }
+}
+
+/// The end of the report: the verdict with the exit code, and a line for each gated objective that was not met.
+fn verdict_text(report: &Report) -> String {
     let assessed = report.objectives.iter().filter(|o| o.verdict != "not assessed").count();
     let gated = report.objectives.iter().filter(|o| o.gated).count();
     let met = report.objectives.iter().filter(|o| o.gated && o.verdict == "met").count();
@@ -221,7 +250,40 @@ fn verdict_line(report: &Report) -> String {
         false => format!("{met} of {gated} gated objectives met at tier {}", report.gate),
     };
     let observed = if report.decision == "observed" { "; observed, not proven" } else { "" };
-    wrapped("verdict:", &format!("{} ({counts}{observed}; exit {})", report.verdict, report.exit_code))
+    let mut text =
+        wrapped("verdict:", &format!("{} ({counts}{observed}; exit {})", report.verdict, report.exit_code));
+    let unmet = |verdict| report.objectives.iter().filter(move |o| o.gated && o.verdict == verdict);
+    let unmet: Vec<_> = ["missed", "inconclusive", "no data"].into_iter().flat_map(unmet).collect();
+    for objective in unmet.iter().take(MAX_UNMET_LINES) {
+        text.push_str(&unmet_line(report, objective));
+    }
+    if unmet.len() > MAX_UNMET_LINES {
+        text.push_str(&format!("  and {} more, see the tables above\n", unmet.len() - MAX_UNMET_LINES));
+    }
+    text
+}
+
+/// "  missed: peak · Single search: p95 312 ms, maximum 200 ms: proven beyond maximum", cut to the width.
+fn unmet_line(report: &Report, objective: &ObjectiveReport) -> String {
+    let name = if report.gate == "maximum" { last_tier(objective) } else { report.gate };
+    // A gate asks for the next looser tier where an objective lacks its own.
+    let tiers = [name, "acceptable", last_tier(objective)];
+    let limit = tiers.into_iter().find_map(|tier| Some((tier, objective.limits.get(tier)?)));
+    let limit = limit
+        .map_or(String::new(), |(tier, limit)| format!(", {tier} {}", format_limit(*limit, objective.unit)));
+    let line = format!(
+        "  {}: {} · {}: {}{limit}: {}",
+        objective.verdict,
+        objective.phase,
+        objective.name,
+        observed(objective),
+        objective.reason
+    );
+    let width = usize::from(WIDTH);
+    match line.char_indices().nth(width) {
+        Some(_) => line.chars().take(width - 1).collect::<String>() + "…\n",
+        None => line + "\n",
+    }
 }
 
 fn seconds(value: f64) -> String {
@@ -229,7 +291,7 @@ fn seconds(value: f64) -> String {
     span.to_string()
 }
 
-/// A label and a text, broken between words, the lines after the first indented. A number stays with its unit.
+/// Wraps a label and a text between words and indents the following lines. A number stays on the line of its unit.
 fn wrapped(label: &str, text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -240,7 +302,7 @@ fn wrapped(label: &str, text: &str) -> String {
     }
     let mut lines = vec![label.to_owned()];
     for word in words {
-        let line = lines.last_mut().expect("there is always a line");
+        let line = lines.last_mut().expect("the list starts with the label");
         if line.chars().count() + word.chars().count() < usize::from(WIDTH) {
             line.push(' ');
             line.push_str(&word);
@@ -251,7 +313,7 @@ fn wrapped(label: &str, text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Whether a word is the unit of the number before it, or its next three digits.
+/// Whether a word continues the number before it: as its unit or as its next group of three digits.
 fn belongs(word: &str, last: &str) -> bool {
     let unit = word.trim_end_matches([';', ',', ':', '.', ')']);
     let digits = word.get(..3).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));

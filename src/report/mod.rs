@@ -1,4 +1,4 @@
-//! A finished run, and its renderings: each takes the finished [`Report`](model::Report) and returns text.
+//! The report of a finished run: the typed [`Report`](model::Report), its builder, and its rendering as text.
 
 mod build;
 mod causes;
@@ -6,7 +6,6 @@ pub mod console;
 pub mod model;
 mod notices;
 mod resources;
-mod rounded;
 pub mod table;
 
 pub use build::{RunFacts, build};

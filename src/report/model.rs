@@ -1,6 +1,7 @@
 //! `report.json`, version `runner-report/1`: the source of all other reports.
 //!
-//! The unit is in a name or beside it: `_ms`, `_s`, `_per_s`, `_percent`, `_bytes`. What has no data is `null`, never 0.
+//! Names end in their unit (`_ms`, `_s`, `_per_s`, `_percent`, `_bytes`), or a `unit` key states it. A value without data
+//! is `null`, never 0.
 
 mod resources;
 
@@ -15,173 +16,170 @@ use serde::Serialize;
 /// A finished run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `runner-report/1`.
+    /// The version of this format, `runner-report/1`.
     pub schema: &'static str,
-    /// The runner's version.
     pub runner: String,
-    /// What was run.
     pub plan: PlanReport,
-    /// Where the load went.
+    /// The URL of the target.
     pub target: String,
-    /// What chance depended on.
+    /// The random seed.
     pub seed: u64,
     /// RFC 3339, UTC.
     pub started_at: String,
     /// RFC 3339, UTC.
     pub ended_at: String,
-    /// Whether the plan was shrunk.
+    /// Whether the run was a rehearsal, that is, shortened.
     pub rehearsal: bool,
-    /// One word.
+    /// The word of the exit code, such as `passed`.
     pub verdict: &'static str,
-    /// The process's exit code.
     pub exit_code: u8,
     /// The tier at which objectives were judged.
     pub gate: &'static str,
-    /// `proven`, or `observed` where values were only compared.
+    /// `proven`, or `observed` if values were only compared with their limits.
     pub decision: &'static str,
-    /// How sure what is proven is.
+    /// The confidence of proofs, `100 · (1 − α)`.
     pub confidence_percent: f64,
     /// Every objective in every phase that ran.
     pub objectives: Vec<ObjectiveReport>,
     /// Every phase that ran.
     pub phases: Vec<PhaseReport>,
-    /// What the hosts under `[monitor]` used, phase by phase.
+    /// Resource usage of the monitored hosts, by phase.
     pub resources: Vec<HostReport>,
-    /// Where the runner ended the run before its time.
+    /// The reason if the runner stopped the run early.
     pub ended_early: Option<EndedEarlyReport>,
-    /// What the reader should know.
+    /// Facts that readers need to interpret the numbers, one sentence each.
     pub notices: Vec<String>,
 }
 
-/// A run that the runner ended before its time.
+/// An early stop by the runner.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndedEarlyReport {
-    /// `abort` where a breach was proven, `breaker` where most requests failed.
+    /// `abort` if a breach was proven, `breaker` if the circuit breaker tripped because most requests failed.
     pub by: &'static str,
     /// The objective whose breach was proven.
     pub objective: Option<String>,
-    /// In this phase.
+    /// The phase in which the run was stopped.
     pub phase: String,
     /// RFC 3339, UTC.
     pub at: String,
-    /// What the data supported at that moment.
+    /// The evidence at that time, in one sentence.
     pub why: String,
 }
 
-/// What was run.
+/// The plan of the run.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlanReport {
-    /// Its name.
     pub name: String,
-    /// Its file, as the user named it.
+    /// The path of its file, as on the command line.
     pub path: String,
-    /// SHA-256 over its files.
+    /// SHA-256 of its files.
     pub digest: String,
 }
 
 /// An objective in a phase.
 #[derive(Debug, Clone, Serialize)]
 pub struct ObjectiveReport {
-    /// Its name.
     pub name: String,
     /// `response_time`, `throughput`, `error_rate`, `resource` or `drift`.
     pub kind: &'static str,
-    /// The phase.
     pub phase: String,
-    /// What it pools.
+    /// The operations whose requests are pooled.
     pub operations: Vec<String>,
-    /// For throughput the scenario.
+    /// Throughput only: the scenario.
     pub scenario: Option<String>,
-    /// For resources the host.
+    /// Host metrics only: the host.
     pub host: Option<String>,
-    /// For resources what is measured.
+    /// Host metrics only: the metric.
     pub metric: Option<&'static str>,
-    /// `p95`, `mean` …
+    /// `p95`, `mean` and so on.
     pub statistic: String,
-    /// Of observed and limits.
+    /// The unit of `observed`, `interval` and `limits`.
     pub unit: &'static str,
-    /// `null` without data.
+    /// The observed value; `null` without data.
     pub observed: Option<f64>,
-    /// Between these the true value is, each end at the gate's confidence; `null` where one of them is unknown.
+    /// Confidence interval of the true value, each end at the gate's confidence; `null` if an end is unknown.
     pub interval: Option<[f64; 2]>,
-    /// Requests, or readings, it is based on.
+    /// The number of requests or readings that it is based on.
     pub samples: u64,
-    /// How many independent requests would tell as much; for `mean` and throughput how many batches there are, with
-    /// `every`, and for the growth of something, how many windows.
+    /// Effective sample size: the number of independent requests with the same information. For `mean` and throughput
+    /// the number of batches; with `every` the number of intervals; for drift the number of segments.
     pub effective_samples: Option<f64>,
-    /// By tier.
+    /// The limit of each tier.
     pub limits: BTreeMap<&'static str, f64>,
-    /// The best tier that is proven, `missed` where it is proven that none holds, or `null`.
+    /// The best proven tier, `missed` if all tiers are proven to be missed, or `null`.
     pub tier: Option<&'static str>,
-    /// One word.
+    /// `met`, `missed`, `inconclusive`, `no data` or `not assessed`.
     pub verdict: &'static str,
-    /// Whether it counts.
+    /// Whether it decides the verdict of the run.
     pub gated: bool,
-    /// One sentence.
+    /// The reason for the verdict, in one sentence.
     pub why: String,
+    /// The reason alone, for one line on a terminal.
+    #[serde(skip)]
+    pub reason: String,
 }
 
-/// A phase.
+/// A phase that ran.
 #[derive(Debug, Clone, Serialize)]
 pub struct PhaseReport {
-    /// Its name.
     pub name: String,
-    /// What throughput objectives select on.
+    /// The label by which throughput objectives select phases.
     pub scenario: String,
     /// RFC 3339, UTC.
     pub started_at: String,
-    /// Its length in the plan.
+    /// The planned duration.
     pub planned_s: f64,
-    /// How long it ran, without the drain.
+    /// The actual duration, without the drain.
     pub ran_s: f64,
-    /// How long it was judged.
+    /// The length of the judged period.
     pub judged_s: f64,
-    /// Virtual users.
+    /// The number of virtual users.
     pub users: u32,
-    /// Sent or tried in the whole phase.
+    /// Requests that were sent or attempted in the whole phase.
     pub requests: u64,
-    /// Of these, failed.
+    /// Failed requests among them.
     pub errors: u64,
     /// Arrivals that were never sent.
     pub dropped: u64,
     /// Successful completions per judged second.
     pub throughput_per_s: Option<f64>,
-    /// Of an open phase.
+    /// Open phases only.
     pub arrivals: Option<ArrivalsReport>,
-    /// Whether some of its users have a network latency.
+    /// Whether a user class of the phase has a network latency.
     #[serde(skip)]
     pub network_latency: bool,
-    /// Those that occurred.
+    /// The operations that occurred.
     pub operations: Vec<OperationReport>,
-    /// Of the whole phase.
+    /// Failures in the whole phase.
     pub errors_by_kind: Vec<ErrorReport>,
-    /// Of a phase with a missed objective, what the data show of the reason, one sentence each, the likeliest first.
+    /// Likely causes of a missed objective, one sentence each; empty if the phase missed none.
     pub causes: Vec<String>,
-    /// How the generator did.
     pub generator: GeneratorReport,
-    /// Where the target is on the generator's machine, and that was looked at.
+    /// Only if the target is on the load generator's machine and both are monitored.
     pub shared_machine: Option<SharedMachineReport>,
 }
 
-/// What became of a schedule.
+/// The arrivals of an open phase.
 #[derive(Debug, Clone, Serialize)]
 pub struct ArrivalsReport {
-    /// Tasks that the schedule wanted.
+    /// Arrivals of the schedule.
     pub scheduled: u64,
-    /// Of these, taken up.
+    /// Arrivals that a user started.
     pub started: u64,
-    /// Of these, never sent.
+    /// Arrivals that were never sent.
     pub dropped: u64,
 }
 
 /// An operation in a phase.
 #[derive(Debug, Clone, Serialize)]
 pub struct OperationReport {
-    /// Its name.
     pub name: String,
-    /// Sent or tried in the whole phase.
+    /// Requests that were sent or attempted in the whole phase.
     pub requests: u64,
-    /// Of these, failed.
+    /// Of these, the ones that were judged.
+    #[serde(skip)]
+    pub judged: u64,
+    /// Failed requests among them.
     pub errors: u64,
     /// Arrivals that were never sent.
     pub dropped: u64,
@@ -189,83 +187,70 @@ pub struct OperationReport {
     pub throughput_per_s: Option<f64>,
     /// Bytes of bodies received in the whole phase.
     pub received_bytes: u64,
-    /// What a user waited, over the judged window.
+    /// Response times over the judged period: from the intended start to the end of the response.
     pub response_ms: TimesReport,
-    /// What the target took, over the judged window.
+    /// Service times over the judged period: from sending to the end of the response.
     pub service_ms: TimesReport,
-    /// The same with the plan's network latency.
+    /// Response times with the plan's network latency.
     pub user_ms: TimesReport,
 }
 
-/// Times, in ms; all `null` without data.
+/// Distribution of times in ms; all `null` without data.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct TimesReport {
-    /// Half are at most this.
     pub p50: Option<f64>,
-    /// Nine in ten.
     pub p90: Option<f64>,
-    /// 95 %.
     pub p95: Option<f64>,
-    /// 99 %.
     pub p99: Option<f64>,
-    /// 99.9 %.
+    /// The 99.9th percentile.
     pub p999: Option<f64>,
-    /// All of them.
     pub max: Option<f64>,
-    /// The arithmetic mean.
     pub mean: Option<f64>,
 }
 
 /// Failures of one kind of one operation.
 #[derive(Debug, Clone, Serialize)]
 pub struct ErrorReport {
-    /// The operation.
     pub operation: String,
-    /// The kind.
+    /// The kind of failure, such as `status 5xx`.
     pub kind: &'static str,
-    /// How many.
     pub count: u64,
-    /// One of them in words.
+    /// The message of one of the failures, with secrets redacted.
     pub example: String,
 }
 
-/// How the generator did.
+/// Measurements and checks of the load generator in a phase.
 #[derive(Debug, Clone, Serialize)]
 pub struct GeneratorReport {
-    /// Our own part of the wait before sending.
+    /// Delay before sending that the load generator itself caused.
     pub send_lag_ms: LagReport,
-    /// The part in which no user was idle.
+    /// Delay before sending in which no user was idle.
     pub user_wait_ms: LagReport,
-    /// The part in which a connection was made, of requests that needed one.
+    /// Delay before sending for a new connection, over the requests that needed one.
     pub connect_ms: LagReport,
-    /// Of one core.
+    /// CPU usage in percent of one core.
     pub cpu_percent: f64,
-    /// Most memory had until the phase's end.
+    /// Peak memory from the start of the run to the end of the phase.
     pub peak_memory_bytes: u64,
-    /// The generator's own checks.
     pub checks: Vec<CheckReport>,
 }
 
-/// Waits before sending, in ms.
+/// Distribution of delays before sending, in ms; all `null` without data.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct LagReport {
-    /// Half are at most this.
     pub p50: Option<f64>,
-    /// 99 %.
     pub p99: Option<f64>,
-    /// All of them.
     pub max: Option<f64>,
 }
 
-/// One check of the generator.
+/// One check of the load generator.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckReport {
-    /// What is checked.
     pub name: &'static str,
-    /// What was found.
+    /// The measured value as text.
     pub value: String,
     /// `ok`, `notice` or `invalid`.
     pub verdict: &'static str,
-    /// One sentence.
+    /// The reason for the verdict, in one sentence.
     pub why: String,
 }

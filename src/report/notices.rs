@@ -1,3 +1,5 @@
+//! Notices: facts about the load and the measurement that readers need to interpret the numbers.
+
 use std::time::Duration;
 
 use crate::measure::histogram::DenseHistogram;
@@ -5,18 +7,18 @@ use crate::measure::summary::{PhaseSummary, Summary};
 use crate::plan::model::{Load, Phase, Plan, Trust};
 use crate::units::TimeSpan;
 
-/// Above this share of the samples it is told how many a closed loop left out.
+/// A notice reports the requests that a closed phase omitted if they exceed this share of the samples.
 const MIN_OMITTED_SHARE: f64 = 0.01;
 
-/// What a reader of the numbers should know about how they came about.
+/// Notices about TLS without verification and about each phase that ran.
 pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
     let ran = plan.phases.iter().zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
     let of_phases = ran.flat_map(|(phase, counted)| of_phase(plan, phase, counted));
     insecure(plan).into_iter().chain(of_phases).collect()
 }
 
-/// For which length of slow spells a proof about a share holds: a phase that is not a hundred times longer than them
-/// cannot speak of tails.
+/// The length of slow spells up to which proofs about shares hold, for each phase: 1 % of the judged period. Longer
+/// spells are too few in the phase to represent the tail of the distribution.
 pub fn slow_spell_notice(plan: &Plan, summary: &Summary) -> Option<String> {
     let longest_spell = |(phase, counted): (&Phase, &PhaseSummary)| {
         let longest = Duration::from_millis((counted.judged_seconds * 10.0) as u64);
@@ -25,17 +27,17 @@ pub fn slow_spell_notice(plan: &Plan, summary: &Summary) -> Option<String> {
     let phases: Vec<String> = plan.phases.iter().zip(&summary.phases).filter_map(longest_spell).collect();
     (!phases.is_empty()).then(|| {
         format!(
-            "what is proven of percentiles and error rates holds for slow spells of up to a hundredth of the judged time: {}",
+            "proofs of percentiles and error rates hold for slow spells of up to 1 % of the judged period: {}",
             phases.join(", ")
         )
     })
 }
 
-/// That no one knows whom a run talked to.
+/// A warning if the plan accepts any certificate.
 pub fn insecure(plan: &Plan) -> Option<String> {
     let any = plan.target.tls.as_ref().is_some_and(|tls| tls.trust == Trust::AnyCertificate);
     any.then(|| {
-        "insecure: any certificate is taken (`insecure = true`), so nobody vouches for who the target is"
+        "insecure: any certificate is accepted (`insecure = true`), so the target's identity is not verified"
             .to_owned()
     })
 }
@@ -46,15 +48,15 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
     counted.operations.values().for_each(|operation| times.merge(&operation.response));
     if phase.load == Load::Closed && times.count() > 0 {
         notices.push(format!(
-            "`{}` is a closed phase: a user asks again only after its answer, so response and service times are nearly equal",
+            "`{}` is a closed phase: a user waits for each response, so response and service times are nearly equal",
             phase.name
         ));
         let mean_wait = mean_wait(plan, phase);
         let omitted = omitted(&times, mean_wait);
         if mean_wait > 0.0 && omitted > MIN_OMITTED_SHARE * times.count() as f64 {
             notices.push(format!(
-                "`{}` under-represents slow spells: users waiting for slow answers left out about {omitted:.0} requests beside {} made; \
-                 an open phase (`arrivals`) shows what they would have met",
+                "`{}` under-represents slow spells: users that waited for slow responses omitted about {omitted:.0} \
+                 requests, and {} have a response time; an open phase (`arrivals`) measures the omitted ones too",
                 phase.name,
                 times.count()
             ));
@@ -63,17 +65,15 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
     let withdrawn: u64 = counted.operations.values().map(|operation| operation.withdrawn).sum();
     if withdrawn > 0 {
         notices.push(format!(
-            "{withdrawn} arrivals of `{}` still waited for a user when the run was ended: they are among the dropped ones, \
-             but are no errors, and slow only where they had waited for longer than a limit",
+            "{withdrawn} arrivals of `{}` were still waiting for a user when the run ended: they count as dropped, not \
+             as errors, and as slow only if they had waited longer than a limit",
             phase.name
         ));
     }
     if times.clamped() > 0 {
         let count = times.clamped();
-        notices.push(format!(
-            "{count} response times of `{}` are longer than an hour and count as an hour",
-            phase.name
-        ));
+        notices
+            .push(format!("{count} response times of `{}` are longer than 1h and count as 1h", phase.name));
     }
     notices
 }
@@ -85,8 +85,8 @@ fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
     waits.sum::<f64>() / weights
 }
 
-/// How many requests users would have made in the time in which they waited for slow answers, had these been usual ones:
-/// `Σ max(0, Rᵢ / (Z̄ + R₅₀) − 1)` over response times R with median R₅₀, and a mean wait Z̄.
+/// The estimated number of requests that users omitted because they waited for slow responses (coordinated omission):
+/// `Σ max(0, Rᵢ / (Z̄ + R₅₀) − 1)` over response times Rᵢ with median R₅₀ and mean wait Z̄.
 fn omitted(times: &DenseHistogram, mean_wait: f64) -> f64 {
     let Some(median) = times.quantile(0.5) else { return 0.0 };
     let usual = mean_wait + median.as_secs_f64();
@@ -101,7 +101,7 @@ mod tests {
     use crate::measure::histogram::SparseHistogram;
 
     #[test]
-    fn a_stall_of_twenty_seconds_leaves_out_nineteen_tasks_of_a_user_that_acts_every_second() {
+    fn a_stall_of_20_s_omits_19_requests_of_one_per_second() {
         let mut counts = SparseHistogram::default();
         (0..99).for_each(|_| counts.record(Duration::from_millis(10)));
         counts.record(Duration::from_secs(20));

@@ -1,36 +1,37 @@
+//! The resource usage of monitored hosts in the report, and notices about it.
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, Trouble, quantile};
 use crate::measure::summary::{PhaseRun, Summary};
-use crate::plan::model::{Host, Monitor, PhaseId, Plan, Secrets, TARGET};
+use crate::plan::model::{Host, Monitor, PhaseId, Plan, TARGET};
 use crate::report::model::{
     GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
-use crate::report::rounded::rounded;
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
 use crate::slo::objective::Objective;
 use crate::units::format_number;
 
-/// Whoever uses this much of its cores has no more to give.
+/// CPU usage, as a share of the cores that may be used, from which a target, generator or machine is at its limit.
 const SATURATED_PERCENT: f64 = 90.0;
 
-/// What hosts used in the phases that ran.
+/// The usage of every host in every phase that ran.
 pub(super) fn resources(plan: &Plan, summary: &Summary, runs: &[PhaseRun]) -> Vec<HostReport> {
     let Some(monitor) = &plan.monitor else { return Vec::new() };
     let of_run = |run: &PhaseRun| -> Vec<HostReport> {
         let readings = &summary.phases[run.phase.index()].readings;
         let hosts = monitor.hosts.iter().zip(&readings.hosts);
-        let phase = &plan.phases[run.phase.index()].name;
-        hosts.map(|(host, found)| host_report((phase, &plan.secrets), host, found, readings)).collect()
+        hosts.map(|(host, found)| host_report(plan, run, host, found, readings)).collect()
     };
     runs.iter().flat_map(of_run).collect()
 }
 
 fn host_report(
-    (phase, secrets): (&str, &Secrets),
+    plan: &Plan,
+    run: &PhaseRun,
     host: &Host,
     found: &HostSummary,
     readings: &PhaseReadings,
@@ -49,11 +50,11 @@ fn host_report(
     };
     HostReport {
         host: host.name.clone(),
-        source: secrets.redact(&host.source.description()),
+        source: plan.secrets.redact(&host.source.description()),
         added: host.span.is_none(),
-        phase: phase.to_owned(),
-        every_s: rounded(every),
-        duration_s: rounded(found.seconds),
+        phase: plan.phases[run.phase.index()].name.clone(),
+        every_s: every,
+        duration_s: found.seconds,
         expected: coverage.expected,
         readings: coverage.seen,
         holes: coverage.holes.iter().map(hole).collect(),
@@ -71,18 +72,18 @@ fn rfc3339(at: Timestamp) -> String {
 fn metric_report(metric: Metric, series: &Series, readings: &PhaseReadings) -> (&'static str, MetricReport) {
     let whole = series.minutes.iter().filter(|minute| readings.whole(minute));
     let mut means: Vec<f64> = whole.map(Minute::mean).collect();
-    let mut at = |part: f64| quantile(&mut means, part).map(rounded);
+    let mut at = |part: f64| quantile(&mut means, part);
     let report = MetricReport {
         unit: metric.unit().as_str(),
         definition: metric.definition(),
-        mean: rounded(series.mean()),
-        min: rounded(series.lowest),
-        max: rounded(series.highest),
+        mean: series.mean(),
+        min: series.lowest,
+        max: series.highest,
         p50: at(0.5),
         p95: at(0.95),
         p99: at(0.99),
-        last: rounded(series.last),
-        most: series.most.map(rounded),
+        last: series.last,
+        most: series.most,
     };
     (metric.as_str(), report)
 }
@@ -97,7 +98,8 @@ fn totals(series: &BTreeMap<Metric, Series>) -> TotalsReport {
     }
 }
 
-/// Target, generator and machine side by side in a phase, where all three are known; the generator may use so many cores.
+/// Compares the CPU usage of target, generator and machine in a phase. `None` if one of them is not known. `cores` is the
+/// number of cores that the generator may use.
 pub(super) fn shared_machine(
     monitor: &Monitor,
     readings: &PhaseReadings,
@@ -110,7 +112,7 @@ pub(super) fn shared_machine(
         wanted.find_map(|(_, found)| found.series.get(&Metric::Cpu)).map(Series::mean)
     };
     let machine = cpu(|host| matches!(host.source, Source::Local(_)))?;
-    // Of several processes only one is the target's: the one that is called so, or else the one that the run added.
+    // Of several processes only one is the target's: the host named `target`, or the one that the run added.
     let target = cpu(|host| host.is_process_or_cgroup() && (host.name == TARGET || host.span.is_none()))?;
     let wall = run.wall.as_secs_f64();
     let generator = 100.0 * run.cpu.as_secs_f64() / wall.max(f64::MIN_POSITIVE) / cores.max(1.0);
@@ -120,18 +122,18 @@ pub(super) fn shared_machine(
             (Some("generator"), "the generator is the limit, not the target")
         }
         () if machine >= SATURATED_PERCENT && target + generator < machine / 2.0 => {
-            (Some("machine"), "the machine is the limit, and most of it is used by others")
+            (Some("machine"), "the machine is the limit, and other processes use most of it")
         }
-        () if machine >= SATURATED_PERCENT => (Some("machine"), "the machine is the limit, which both share"),
+        () if machine >= SATURATED_PERCENT => (Some("machine"), "the machine that both share is the limit"),
         () if target * cores >= SATURATED_PERCENT => {
             (None, "none of them is at its limit, but a single thread of the target may be")
         }
         () => (None, "none of them is at its limit"),
     };
     Some(SharedMachineReport {
-        target_cpu_percent: rounded(target),
-        generator_cpu_percent: rounded(generator),
-        machine_cpu_percent: rounded(machine),
+        target_cpu_percent: target,
+        generator_cpu_percent: generator,
+        machine_cpu_percent: machine,
         limit,
         told: format!(
             "target CPU {} %, generator {} %, this machine {} %: {concluded}",
@@ -142,20 +144,20 @@ pub(super) fn shared_machine(
     })
 }
 
-/// What a reader of the readings should know.
+/// Notices about the interpretation of host readings.
 pub fn host_notices(plan: &Plan, objectives: &[Objective], ran: &[PhaseId]) -> Vec<String> {
     let Some(monitor) = &plan.monitor else { return Vec::new() };
     let mut notices = Vec::new();
     let local =
         monitor.hosts.iter().find(|host| host.name == TARGET && matches!(host.source, Source::Local(_)));
     if local.is_some() {
-        notices.push(format!("`{TARGET}` is this machine: what the generator uses is in its resources"));
+        notices.push(format!("`{TARGET}` is this machine, so its readings include the load generator"));
     }
     let of_disks = |objective: &&Objective| objective.statistic.metric() == Some(Metric::DiskIo);
     if objectives.iter().filter(|objective| ran.contains(&objective.phase)).any(|o| of_disks(&o)) {
         notices.push(
-            "disk_io is the time in which a disk was busy. A solid-state disk serves many requests at once, so it may be busy \
-             all the time and still be far from its limit: disk_pressure and disk_queue tell whether anyone waits"
+            "`disk_io` is the time in which a disk was busy; a solid-state disk serves many requests at once and may be \
+             far from its limit at 100 %: `disk_pressure` and `disk_queue` show whether requests wait"
                 .to_owned(),
         );
     }
@@ -172,8 +174,7 @@ mod tests {
     use crate::resources::ticks::Ticks;
     use crate::units::TimeSpan;
 
-    /// What is told of hosts with these names, sources and shares of processor time, where the generator uses half a core
-    /// of two.
+    /// The comparison for hosts with these names, sources and CPU percentages. The generator uses half a core of two.
     fn report_on(hosts: Vec<(&str, Source, f64)>) -> Option<SharedMachineReport> {
         let mut readings = PhaseReadings {
             ticks: Some(Ticks { first: 0.0, every: 1.0 }),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_targets_process_is_the_one_named_so_or_added_by_the_run() {
+    fn the_targets_process_is_named_target_or_added_by_the_run() {
         let machine = ("box", Source::Local(DeviceFilter::default()), 60.0);
         let added = report_on(vec![
             ("db", process(), 97.0),
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_uses_a_whole_core_may_have_a_thread_at_its_limit() {
+    fn a_target_that_fills_one_core_may_have_a_thread_at_its_limit() {
         let sentence_at = |target| {
             let hosts =
                 vec![("box", Source::Local(DeviceFilter::default()), 60.0), (TARGET, process(), target)];
@@ -247,7 +248,7 @@ mod tests {
             .unwrap()
             .told
         };
-        assert!(full(70.0).ends_with("the machine is the limit, which both share"));
-        assert!(full(5.0).ends_with("the machine is the limit, and most of it is used by others"));
+        assert!(full(70.0).ends_with("the machine that both share is the limit"));
+        assert!(full(5.0).ends_with("the machine is the limit, and other processes use most of it"));
     }
 }

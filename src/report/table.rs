@@ -1,13 +1,13 @@
-//! Tables for terminals: one line under the header, no other.
+//! Plain tables for terminals: one rule under the header and no other lines.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::units::format_number;
 
-/// No line is longer, whatever names the plan has.
+/// The maximum width of a line in columns. Long names are wrapped to keep it.
 pub const WIDTH: u16 = 80;
 
-/// An empty table; the first column is text, the others are aligned right.
+/// An empty table. The first column is aligned left, the others right.
 pub fn plain_table(headers: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
@@ -25,7 +25,7 @@ pub fn plain_table(headers: &[&str]) -> Table {
     table
 }
 
-/// A number as people read it; a dash where there is none.
+/// A number formatted for people; a dash for `None`.
 pub fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), format_number)
 }

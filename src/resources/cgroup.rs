@@ -1,4 +1,4 @@
-//! What the kernel's files of a control group (version 2) say.
+//! Reads a snapshot from the kernel's files of a control group (version 2).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,18 +11,16 @@ use crate::resources::proc::{ReadFile, first_number, keyed_number, pressure, rea
 use crate::resources::process::count;
 use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 
-/// Everything that a control group says of itself. `root` is where the hierarchy is mounted and `group` the path below
-/// it, both without slashes at their ends; `at` is the moment, in seconds.
+/// Takes a snapshot of a control group. `root` is the mount point of the hierarchy and `group` the path below it, both
+/// without slashes at either end; `at` is the time of the snapshot, in seconds.
 ///
 /// # Errors
-/// When there is no such group, or it does not even count processor time.
+/// If the group does not exist or has no usable `cpu.stat`. Any other unreadable file only makes its metrics missing.
 pub fn snapshot(read: &ReadFile<'_>, root: &str, group: &str, at: f64) -> Result<Snapshot, String> {
     let files = GroupFiles { read, root, group };
     let mut snapshot = Snapshot { at, ..Snapshot::default() };
-    snapshot.incarnation = Incarnation {
-        start_event: format!("control group {} was made anew", display_path(group)),
-        age: None,
-    };
+    snapshot.incarnation =
+        Incarnation { start_event: format!("control group {} was created", display_path(group)), age: None };
     snapshot.cpu = Some(files.cpu(&mut snapshot)?);
     match files.own("io.pressure").and_then(|text| Ok(pressure(text.as_bytes())?)) {
         Ok(seconds) => snapshot.pressure = Some(seconds),
@@ -48,22 +46,22 @@ pub fn snapshot(read: &ReadFile<'_>, root: &str, group: &str, at: f64) -> Result
     Ok(snapshot)
 }
 
-/// A group's path, as a plan has it: from the root of all, which has the empty path here.
+/// The absolute path of a group, as plans write it. Internally the path of the root group is empty.
 pub fn display_path(group: &str) -> String {
     format!("/{group}")
 }
 
-/// How many cores a group and those above it may use at a time; `None` where nothing limits it.
+/// CPU quota of a group in cores: the smallest `cpu.max` of the group and its ancestors. `None` if there is no quota.
 pub fn quota(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
     limits(read, root, group, "cpu.max").filter_map(|text| share(&text)).reduce(f64::min)
 }
 
-/// How much memory a group and those above it may use, in bytes; `None` where nothing limits it.
+/// Memory limit of a group in bytes: the smallest `memory.max` of the group and its ancestors. `None` without a limit.
 pub fn memory_limit(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
     limits(read, root, group, "memory.max").filter_map(|text| first_number(&text)).reduce(f64::min)
 }
 
-/// A file of a group and of those above it, as far as they can be read.
+/// The contents of `file` in a group and its ancestors; unreadable files are left out.
 fn limits<'a>(
     read: &'a ReadFile<'a>,
     root: &str,
@@ -80,7 +78,7 @@ fn limits<'a>(
     paths.into_iter().filter_map(|path| text(read, &path).ok())
 }
 
-/// Of `cpu.max`, such as `150000 100000`: cores.
+/// The quota in a `cpu.max` such as `150000 100000` (quota and period), in cores.
 fn share(text: &str) -> Option<f64> {
     let (quota, period) = text.trim().split_once(' ')?;
     let cores = quota.parse::<f64>().ok()? / period.trim().parse::<f64>().ok()?;
@@ -122,12 +120,12 @@ impl GroupFiles<'_> {
         let controller = file.split('.').next().unwrap_or(file);
         let why = match why {
             GroupFileError::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => format!(
-                "control group {} has no {file}: the controller `{controller}` is not on for it (`cgroup.subtree_control` \
-                 of the group above)",
+                "control group {} has no {file}: the controller `{controller}` is not enabled; add it to \
+                 `cgroup.subtree_control` of the parent group",
                 display_path(self.group)
             ),
             GroupFileError::Unreadable(error) => read_error(&self.path(file), &error),
-            GroupFileError::Nonsense => format!("/{}: makes no sense", self.path(file)),
+            GroupFileError::Nonsense => format!("/{}: unexpected format", self.path(file)),
         };
         snapshot.missing.extend(metrics.iter().map(|metric| (*metric, why.clone())));
     }
@@ -135,37 +133,41 @@ impl GroupFiles<'_> {
     fn cpu(&self, snapshot: &mut Snapshot) -> Result<Cpu, String> {
         let stat = self.own("cpu.stat").map_err(|why| match why {
             GroupFileError::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
-                format!("there is no control group {} below /{}", display_path(self.group), self.root)
+                format!(
+                    "there is no control group {} below /{}; `cat /proc/PID/cgroup` shows the group of a process",
+                    display_path(self.group),
+                    self.root
+                )
             }
             GroupFileError::Unreadable(error) => read_error(&self.path("cpu.stat"), &error),
-            GroupFileError::Nonsense => format!("/{}: makes no sense", self.path("cpu.stat")),
+            GroupFileError::Nonsense => format!("/{}: unexpected format", self.path("cpu.stat")),
         })?;
         let used = keyed_number(&stat, "usage_usec")
-            .ok_or_else(|| format!("/{}: no usage_usec", self.path("cpu.stat")))?;
+            .ok_or_else(|| format!("/{}: no `usage_usec`", self.path("cpu.stat")))?;
         let quota = quota(self.read, self.root, self.group);
         let limited = keyed_number(&stat, "nr_periods").zip(keyed_number(&stat, "nr_throttled"));
         let own = self.own("cpu.max").ok().and_then(|text| share(&text));
         if own.is_none() || limited.is_none() {
             let group = display_path(self.group);
-            let why = format!("control group {group} has no limit of processor time of its own (`cpu.max`)");
+            let why = format!("control group {group} has no CPU quota of its own (`cpu.max`)");
             snapshot.missing.insert(Metric::Throttled, why);
         }
         let allowed = self.own("cpuset.cpus.effective").ok().and_then(|text| count(&text));
         let cores =
             [allowed.or_else(|| online_cores(self.read)), quota].into_iter().flatten().reduce(f64::min);
-        let cores = cores.ok_or("nobody says how many cores this machine has")?;
+        let cores = cores.ok_or("could not read the number of cores from /proc/stat")?;
         Ok(Cpu::Part { used: used / 1e6, cores, limited: limited.filter(|_| own.is_some()) })
     }
 
     fn memory(&self, snapshot: &mut Snapshot, current: f64) {
         let stat = self.own("memory.stat").unwrap_or_default();
-        // What was read from files and not used for a while is given back as soon as anyone wants memory.
+        // The kernel reclaims the inactive page cache as soon as memory is needed, so the working set excludes it.
         let value = (current - keyed_number(&stat, "inactive_file").unwrap_or(0.0)).max(0.0);
         let limit = memory_limit(self.read, self.root, self.group).or_else(|| machine_memory(self.read));
         snapshot.set_process_memory(value, limit);
     }
 
-    /// The bytes of `io.stat`, of disks that lie on no others.
+    /// The bytes in `io.stat`, summed over physical disks: a disk on top of another one would count twice.
     fn disks(&self, stat: &str) -> Disk {
         let real = real_disks(self.read);
         let counts = |line: &&str| {
@@ -180,7 +182,7 @@ impl GroupFiles<'_> {
     }
 }
 
-/// The numbers (`8:0`) of the disks that count; `None` where they cannot be told.
+/// The device numbers (`8:0`) of the physical disks; `None` if they are unknown.
 fn real_disks(read: &ReadFile<'_>) -> Option<Vec<String>> {
     let stats = DiskStats::from_buf_read(&*read("proc/diskstats").ok()?).ok()?.0;
     let names: BTreeMap<String, Disk> =
@@ -190,7 +192,7 @@ fn real_disks(read: &ReadFile<'_>) -> Option<Vec<String>> {
     Some(chosen.map(|disk| format!("{}:{}", disk.major, disk.minor)).collect())
 }
 
-/// How many cores the machine has.
+/// Number of cores in `/proc/stat`; `None` if it lists none.
 pub fn online_cores(read: &ReadFile<'_>) -> Option<f64> {
     let stat = text(read, "proc/stat").ok()?;
     let is_core = |line: &&str| {
@@ -200,7 +202,7 @@ pub fn online_cores(read: &ReadFile<'_>) -> Option<f64> {
     u32::try_from(cores).ok().filter(|cores| *cores > 0).map(f64::from)
 }
 
-/// How much memory the machine has, in bytes.
+/// `MemTotal` of `/proc/meminfo`, in bytes.
 pub fn machine_memory(read: &ReadFile<'_>) -> Option<f64> {
     keyed_number(&text(read, "proc/meminfo").ok()?, "MemTotal").map(|kib| kib * 1024.0)
 }
@@ -236,11 +238,12 @@ mod tests {
     fn a_missing_group_is_an_error_a_missing_controller_a_notice() {
         let read =
             files(&[("c/a/cpu.stat", "usage_usec 2500000\n"), ("proc/stat", "cpu  1\ncpu0 1\ncpu1 1\n")]);
-        assert_eq!(snapshot(&read, "c", "b", 0.0), Err("there is no control group /b below /c".to_owned()));
+        let why = snapshot(&read, "c", "b", 0.0).unwrap_err();
+        assert!(why.starts_with("there is no control group /b below /c; "), "{why}");
         let found = snapshot(&read, "c", "a", 0.0).unwrap();
         assert_eq!(found.cpu, Some(Cpu::Part { used: 2.5, cores: 2.0, limited: None }));
-        assert!(found.missing[&Metric::Memory].contains("the controller `memory` is not on"), "{found:?}");
-        assert!(found.missing[&Metric::Throttled].contains("no limit"), "{found:?}");
+        assert!(found.missing[&Metric::Memory].contains("controller `memory` is not enabled"), "{found:?}");
+        assert!(found.missing[&Metric::Throttled].contains("no CPU quota"), "{found:?}");
     }
 
     #[test]

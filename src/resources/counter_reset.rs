@@ -1,67 +1,66 @@
-//! What passed between two looks at a host: time, or one life of it into another.
+//! Decides whether the counters of two snapshots belong together, and how much time passed between them.
 
 use crate::resources::cpu_time::is_stalled;
 use crate::resources::reading::CounterReset;
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::Snapshot;
 
-/// An age is told by two clocks of whole seconds: it shrank where it did so by more, in seconds.
+/// An age is the difference of two clocks with whole seconds, so only a larger decrease is a real one.
 const AGE_ROUNDING_S: f64 = 1.0;
-/// A clock was set where it and the age went on by times that differ by more, in seconds.
+/// The host's clock was set if its advance and that of the host's age differ by more than this.
 const CLOCK_STEP_MIN_S: f64 = 1.5;
-/// Time goes on alike everywhere: where it differs from ours by more, in seconds and beside what an answer took, it is
-/// the time of someone else.
+/// Time advances equally on all hosts. If the host's time differs from the runner's by more than this plus the response
+/// time, the counters are from another host or from another time.
 const MAX_CLOCK_SKEW_S: f64 = 2.0;
 
-/// What passed between two looks.
+/// The relation of two consecutive snapshots of a host.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Continuity {
-    /// So many seconds, more than 0.
+    /// Seconds between the snapshots, more than 0.
     Elapsed(f64),
-    /// No time by the host's clock, as these words say: what is told was so before.
+    /// The host's clock or its counters did not advance, so the response repeats an earlier one. Holds the reason.
     Stalled(&'static str),
-    /// The counters are those of another life, or of another host.
+    /// The counters started over, or a different host answered.
     CounterReset {
-        /// Seconds by our own clock.
+        /// Seconds between the snapshots by the runner's clock, at least 0.
         seconds: f64,
-        /// Which of both.
         kind: CounterReset,
-        /// What happened, in words.
+        /// The event, such as `the machine was booted 3 s ago`.
         message: String,
     },
 }
 
-/// What passed between two looks. The time of a clock that was set in between is taken from the host's age, or else from
-/// our own clock.
+/// Compares two consecutive snapshots. If the host's clock was set in between, the elapsed time is that of the host's
+/// age, or else that of the runner's clock.
 pub fn continuity(before: &Snapshot, now: &Snapshot) -> Continuity {
     let own = now.observed_at - before.observed_at;
     let by_clock = now.at - before.at;
     let aged = before.incarnation.age.zip(now.incarnation.age).map(|(earlier, later)| later - earlier);
     let slack = MAX_CLOCK_SKEW_S + before.took_s.max(now.took_s);
     let is_skewed = |time: f64| (time - own).abs() > slack;
-    // Of another host that answers the clock goes on as ever; of an older answer of the same host it does not.
+    // On a different host only the age jumps; in an old response of the same host, clock and age differ alike.
     let clock_was_set = aged.is_some_and(|aged| (aged - by_clock).abs() > CLOCK_STEP_MIN_S);
     let counter_reset = |kind, message| Continuity::CounterReset { seconds: own.max(0.0), kind, message };
     let elsewhere = |how: String| match clock_was_set {
         true => counter_reset(
             CounterReset::OtherHost,
-            format!("another host answers, or what is counted was put back: {how}"),
+            format!("a different host answered, or its counters were restored: {how}"),
         ),
-        false => counter_reset(CounterReset::Restart, format!("what is told was so at another time: {how}")),
+        false => counter_reset(CounterReset::Restart, format!("the counters are from another time: {how}")),
     };
     if let Some((before, now)) = before.identity.changed(&now.identity) {
         let message =
-            format!("another host answers: `{}`, and not `{}` any more", sanitise(now), sanitise(before));
+            format!("a different host answered: `{}` instead of `{}`", sanitise(now), sanitise(before));
         return counter_reset(CounterReset::OtherHost, message);
     }
     if before.incarnation.start_event != now.incarnation.start_event {
         return counter_reset(CounterReset::Restart, start_event(before, now));
     }
     if let Some(back) = aged.map(|aged| -aged).filter(|back| *back > AGE_ROUNDING_S) {
-        // Whoever was booted since then is not that old yet.
+        // A host that was booted since the first snapshot cannot be older than the time since then.
         let older = own >= 0.0 && now.incarnation.age.is_some_and(|age| age > own + slack);
         return match older {
-            true => elsewhere(format!("its age went back by {back:.0} s within {own:.0} s")),
+            true => elsewhere(format!("uptime decreased by {back:.0} s in {own:.0} s")),
             false => counter_reset(CounterReset::Restart, start_event(before, now)),
         };
     }
@@ -71,15 +70,13 @@ pub fn continuity(before: &Snapshot, now: &Snapshot) -> Continuity {
         _ => by_clock,
     };
     if elapsed <= 0.0 || !elapsed.is_finite() {
-        return Continuity::Stalled("no time has passed between two looks by the host's clock");
+        return Continuity::Stalled("the host's clock did not advance between two snapshots");
     }
     if is_stalled(before, now) {
-        return Continuity::Stalled(
-            "what is told stands still: the processor counted no time between two looks",
-        );
+        return Continuity::Stalled("stale response: the processor counted no time between two snapshots");
     }
     match aged.filter(|aged| is_skewed(*aged)) {
-        Some(aged) => elsewhere(format!("its age went on by {aged:.0} s within {own:.0} s")),
+        Some(aged) => elsewhere(format!("uptime advanced {aged:.0} s in {own:.0} s")),
         None => Continuity::Elapsed(elapsed),
     }
 }
@@ -89,7 +86,7 @@ fn start_event(before: &Snapshot, now: &Snapshot) -> String {
     let other = before.incarnation.start_event != now.incarnation.start_event
         && !before.incarnation.start_event.is_empty();
     let other = if other {
-        format!("; at the look before: {}", before.incarnation.start_event)
+        format!("; at the previous snapshot: {}", before.incarnation.start_event)
     } else {
         String::new()
     };
@@ -107,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn another_life_behind_the_same_address_has_another_age() {
+    fn another_host_at_the_same_address_has_another_uptime() {
         let before = snapshot(0.0, 1000.0, Some(500.0));
         let older = continuity(&before, &snapshot(10.0, 1010.0, Some(900_510.0)));
         let message =
-            "another host answers, or what is counted was put back: its age went on by 900010 s within 10 s";
+            "a different host answered, or its counters were restored: uptime advanced 900010 s in 10 s";
         assert_eq!(
             older,
             Continuity::CounterReset {
@@ -121,7 +118,7 @@ mod tests {
             }
         );
         let slower = continuity(&before, &snapshot(10.0, 1003.0, Some(503.0)));
-        let message = "what is told was so at another time: its age went on by 3 s within 10 s";
+        let message = "the counters are from another time: uptime advanced 3 s in 10 s";
         assert_eq!(
             slower,
             Continuity::CounterReset {
@@ -142,9 +139,9 @@ mod tests {
         };
         assert_eq!(counter_reset(9.0), (CounterReset::Restart, "the machine was booted 9 s ago".to_owned()));
         let message =
-            "another host answers, or what is counted was put back: its age went back by 85000 s within 10 s";
+            "a different host answered, or its counters were restored: uptime decreased by 85000 s in 10 s";
         assert_eq!(counter_reset(5000.0), (CounterReset::OtherHost, message.to_owned()));
-        // An older answer of the same host.
+        // An old response of the same host.
         let older = continuity(&before, &snapshot(10.0, 990.0, Some(89_990.0)));
         assert!(matches!(older, Continuity::CounterReset { kind: CounterReset::Restart, .. }), "{older:?}");
     }
@@ -161,11 +158,11 @@ mod tests {
         let passed = |before: [Option<&str>; 2], now: [Option<&str>; 2]| {
             continuity(&of(0.0, before[0], before[1]), &of(10.0, now[0], now[1]))
         };
-        let message = "another host answers: `web2`, and not `web1` any more".to_owned();
+        let message = "a different host answered: `web2` instead of `web1`".to_owned();
         let other = Continuity::CounterReset { seconds: 10.0, kind: CounterReset::OtherHost, message };
         assert_eq!(passed([Some("web1"), None], [Some("web2"), None]), other);
         assert_eq!(passed([None, Some("web1")], [None, Some("web2")]), other);
-        // A name that only one of them tells says nothing.
+        // A name that only one of the two snapshots has decides nothing.
         for (before, now) in [
             ([Some("web1"), None], [None, None]),
             ([None, None], [Some("web2"), Some("web2:9100")]),
@@ -177,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_took_long_may_be_of_another_moment() {
+    fn a_slow_response_may_be_of_another_moment() {
         let before = snapshot(0.0, 1000.0, Some(500.0));
         let now = Snapshot { took_s: 4.0, ..snapshot(10.0, 1005.0, Some(505.0)) };
         assert_eq!(continuity(&before, &now), Continuity::Elapsed(5.0));
     }
 
     #[test]
-    fn a_clock_that_was_set_is_no_other_life() {
+    fn a_clock_change_is_no_counter_reset() {
         let before = snapshot(0.0, 1000.0, Some(500.0));
         assert_eq!(continuity(&before, &snapshot(10.0, 9000.0, Some(510.0))), Continuity::Elapsed(10.0));
         assert_eq!(continuity(&before, &snapshot(10.0, 9.0, Some(510.0))), Continuity::Elapsed(10.0));

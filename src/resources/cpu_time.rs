@@ -1,31 +1,31 @@
-//! A machine's processor time between two looks, and whether it can be.
+//! Processor time of a machine between two snapshots, and the check that it is possible.
 
 use crate::resources::device_counters::{NOT_COUNTED_BEFORE, RateError};
 use crate::resources::snapshot::{ClockSource, Cpu, Snapshot};
 
-/// Sums of ticks may differ by so many seconds without anything having gone back.
+/// Sums of ticks may decrease by this much through rounding, without a reset.
 pub const TICK_ROUNDING_S: f64 = 0.05;
-/// Each core has all the time that passes and no more. Clocks are read one after another and some exporters are late, so
-/// what cannot be is more than this many times as much,
+/// A core cannot provide more processor time than time passes. Clocks are read one after another and some exporters are
+/// late, so only more than this factor plus `MAX_CLOCK_LAG_S` is impossible.
 const MAX_CPU_SPEEDUP: f64 = 1.5;
-/// and so many seconds.
+/// Allowance for the time between reading two clocks.
 const MAX_CLOCK_LAG_S: f64 = 0.1;
 
-/// What a machine's processor did between two looks, in seconds of all cores.
+/// Processor time of a machine between two snapshots, in seconds summed over all cores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CpuUsage {
-    /// All that is not waiting, with what was stolen.
+    /// Everything but idle and iowait; includes steal.
     pub busy: f64,
-    /// Given to others by a hypervisor, where that is counted.
+    /// Given to other machines by the hypervisor; `None` if it is not counted.
     pub steal: Option<f64>,
-    /// All.
+    /// Busy, idle and iowait.
     pub total: f64,
 }
 
-/// What was used of a machine between two looks.
+/// Processor time of a machine between two snapshots.
 ///
 /// # Errors
-/// When the counters are not those of the same cores, went back, or did not go on.
+/// If the cores or the counted modes changed, a counter other than iowait was reset, or no counter advanced.
 pub fn cpu_usage(before: Cpu, now: Cpu) -> Result<CpuUsage, RateError> {
     let (
         Cpu::Whole { total, idle, iowait, steal: once, cores: earlier },
@@ -38,7 +38,7 @@ pub fn cpu_usage(before: Cpu, now: Cpu) -> Result<CpuUsage, RateError> {
         return Err(RateError::Uncounted(format!("the number of cores changed from {earlier} to {later}")));
     }
     if once.is_some() != steal.is_some() {
-        return Err(RateError::Uncounted("what a hypervisor stole was not counted at both looks".to_owned()));
+        return Err(RateError::Uncounted("steal was counted at only one of two snapshots".to_owned()));
     }
     let busy = (now_total - now_idle - now_iowait) - (total - idle - iowait);
     let (idle, iowait) = (now_idle - idle, now_iowait - iowait);
@@ -46,16 +46,16 @@ pub fn cpu_usage(before: Cpu, now: Cpu) -> Result<CpuUsage, RateError> {
     if [Some(busy), Some(idle), steal].into_iter().flatten().any(|increase| increase < -TICK_ROUNDING_S) {
         return Err(RateError::Reset(vec!["the processor's counters were reset".to_owned()]));
     }
-    // The kernel lets iowait go back; that must not make the rest look larger or smaller.
+    // The kernel sometimes decreases iowait; this must not change the other shares.
     let busy = busy.max(0.0);
     let total = busy + idle.max(0.0) + iowait.max(0.0);
     if total <= 0.0 {
-        return Err(RateError::Uncounted("no processor time was counted between two looks".to_owned()));
+        return Err(RateError::Uncounted("no processor time was counted between two snapshots".to_owned()));
     }
     Ok(CpuUsage { busy, steal, total })
 }
 
-/// How far all processor time of a machine went on, on how many cores; `None` where these are not the same.
+/// Increase of a machine's processor time, and its number of cores; `None` if that number changed.
 fn advanced(before: &Snapshot, now: &Snapshot) -> Option<(f64, u32)> {
     match (before.cpu?, now.cpu?) {
         (Cpu::Whole { total, cores, .. }, Cpu::Whole { total: later, cores: same, .. }) => {
@@ -65,16 +65,15 @@ fn advanced(before: &Snapshot, now: &Snapshot) -> Option<(f64, u32)> {
     }
 }
 
-/// Why the processor cannot have counted as much in so many seconds, if it cannot.
+/// The reason why the processor time counted in `elapsed` seconds is impossible; `None` if it is possible.
 pub fn impossible_cpu_time(before: &Snapshot, now: &Snapshot, elapsed: f64) -> Option<String> {
     let (counted, cores) = advanced(before, now)?;
     let each = elapsed * MAX_CPU_SPEEDUP + MAX_CLOCK_LAG_S + before.took_s.max(now.took_s);
-    (counted > each * f64::from(cores)).then(|| {
-        format!("the processor counted {counted:.1} s in {elapsed:.1} s, which {cores} cores cannot")
-    })
+    (counted > each * f64::from(cores))
+        .then(|| format!("impossible processor time: {counted:.1} s in {elapsed:.1} s (cores: {cores})"))
 }
 
-/// Whether what is told stands still: nobody says when it was counted, and the processor counted no time.
+/// Whether the response is stale: it has no time of its own, and the processor counted no time.
 pub fn is_stalled(before: &Snapshot, now: &Snapshot) -> bool {
     let ours = before.clock == ClockSource::Runner && now.clock == ClockSource::Runner;
     ours && advanced(before, now).is_some_and(|(counted, _)| counted == 0.0)
@@ -93,10 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn time_without_work_that_goes_back_is_a_reset_and_only_that_of_waiting_for_disks_is_not() {
+    fn only_iowait_may_decrease_without_a_reset() {
         let before = cpu(100.0, 80.0, 10.0);
         let reset = Err(RateError::Reset(vec!["the processor's counters were reset".to_owned()]));
-        // A second of work, and a second less of nothing to do.
+        // One second more of work, and one second less of idle time.
         assert_eq!(cpu_usage(before, cpu(100.0, 79.0, 10.0)), reset);
         let rounded = cpu_usage(before, cpu(100.98, 79.98, 10.0)).unwrap();
         assert!((rounded.busy - 1.0).abs() < 1e-9 && (rounded.total - 1.0).abs() < 1e-9, "{rounded:?}");
@@ -109,10 +108,10 @@ mod tests {
         let passed =
             |total, elapsed| impossible_cpu_time(&snapshot(100.0), &snapshot(100.0 + total), elapsed);
         assert_eq!(passed(2.9, 1.0), None);
-        let message = "the processor counted 41.9 s in 1.0 s, which 2 cores cannot";
+        let message = "impossible processor time: 41.9 s in 1.0 s (cores: 2)";
         assert_eq!(passed(41.9, 1.0).as_deref(), Some(message));
         let late = Snapshot { took_s: 1.0, ..snapshot(104.5) };
-        assert_eq!(impossible_cpu_time(&snapshot(100.0), &late, 1.0), None, "an answer that took long");
+        assert_eq!(impossible_cpu_time(&snapshot(100.0), &late, 1.0), None, "a slow response");
     }
 
     #[test]

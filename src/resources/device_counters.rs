@@ -1,25 +1,25 @@
-//! Counters of disks and network devices, and how far they went on between two looks.
+//! Counters of disks and network devices, and their rates between two snapshots.
 
 use std::collections::BTreeMap;
 
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{Disk, Traffic};
 
-/// The kernel counts the milliseconds of a disk in 32 bits: after so many seconds it begins at 0.
+/// The kernel counts the milliseconds of a disk in 32 bits, which wrap after this many seconds.
 const DISK_TIME_WRAP_S: f64 = 4_294_967.296;
 /// Old kernels count bytes of network devices in 32 bits.
 const NETWORK_WRAP_BYTES: f64 = 4_294_967_296.0;
 /// Old kernels count a disk's sectors of 512 bytes in 32 bits.
 const DISK_WRAP_BYTES: f64 = NETWORK_WRAP_BYTES * 512.0;
-/// A counter that went back has wrapped if it then went on by less than this share of its range; else it was reset.
+/// A counter that decreased has wrapped if its increase is less than this share of its range; otherwise it was reset.
 const MAX_WRAP_SHARE: f64 = 0.25;
 
-/// What a counter that went back without being reset is like.
+/// The limits within which a counter that decreased has wrapped and was not reset.
 #[derive(Debug, Clone, Copy)]
 pub struct WrapLimits {
-    /// Where it begins anew.
+    /// The value at which it wraps to 0.
     range: f64,
-    /// The fastest that it can go on, per second: what would be faster was reset.
+    /// The largest possible increase per second; a faster one means a reset.
     fastest: f64,
 }
 
@@ -31,42 +31,40 @@ pub struct Counter<T> {
     wrap_limits: WrapLimits,
 }
 
-/// Seconds with a request under way; clocks that are read one after another may make it a little more than all.
+/// Seconds with a request in flight; clocks that are read one after another may put it slightly above the elapsed time.
 pub const DISK_BUSY_TIME: Counter<Disk> = Counter {
     kind: "disk",
     counted: "busy time",
     of: |disk| disk.busy,
     wrap_limits: WrapLimits { range: DISK_TIME_WRAP_S, fastest: 1.05 },
 };
-/// Seconds of all requests together: more than these wait at no disk.
+/// Sum of the times of all requests, in seconds; a disk is assumed to hold at most 128 requests at a time.
 pub const DISK_QUEUE_TIME: Counter<Disk> = Counter {
     kind: "disk",
-    counted: "the time of its requests",
+    counted: "request time",
     of: |disk| disk.queued,
     wrap_limits: WrapLimits { range: DISK_TIME_WRAP_S, fastest: 128.0 },
 };
-/// Bytes read.
+/// Bytes read; a disk whose counter wraps reads at most 1 GB/s.
 pub const DISK_BYTES_READ: Counter<Disk> = Counter {
     kind: "disk",
     counted: "bytes read",
     of: |disk| disk.read,
     wrap_limits: WrapLimits { range: DISK_WRAP_BYTES, fastest: 1e9 },
 };
-/// Bytes written.
 pub const DISK_BYTES_WRITTEN: Counter<Disk> = Counter {
     counted: "bytes written",
     of: |disk| disk.written,
     kind: "disk",
     wrap_limits: DISK_BYTES_READ.wrap_limits,
 };
-/// Bytes received; what counts in 32 bits is no faster than a gigabit per second.
+/// Bytes received; a device whose counter wraps receives at most 1 Gbit/s.
 pub const NETWORK_BYTES_RECEIVED: Counter<Traffic> = Counter {
     kind: "network device",
     counted: "bytes received",
     of: |device| device.received,
     wrap_limits: WrapLimits { range: NETWORK_WRAP_BYTES, fastest: 125e6 },
 };
-/// Bytes sent.
 pub const NETWORK_BYTES_SENT: Counter<Traffic> = Counter {
     kind: "network device",
     counted: "bytes sent",
@@ -74,16 +72,16 @@ pub const NETWORK_BYTES_SENT: Counter<Traffic> = Counter {
     wrap_limits: NETWORK_BYTES_RECEIVED.wrap_limits,
 };
 
-/// Why there is no rate.
+/// Why a counter gives no rate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RateError {
-    /// These counters were reset, in words.
+    /// Counters were reset; one message for each.
     Reset(Vec<String>),
-    /// It was not counted.
+    /// The counter is not in both snapshots, or its increase is unusable. Holds the reason.
     Uncounted(String),
 }
 
-/// How far a counter went on in so many seconds; of one that went back, only if it has wrapped.
+/// Increase of a counter within `elapsed` seconds; `None` if it decreased and cannot have wrapped.
 pub fn increase(before: f64, now: f64, elapsed: f64, wrap_limits: Option<WrapLimits>) -> Option<f64> {
     if now >= before {
         return Some(now - before);
@@ -93,19 +91,19 @@ pub fn increase(before: f64, now: f64, elapsed: f64, wrap_limits: Option<WrapLim
     (wrapped < range * MAX_WRAP_SHARE && wrapped <= fastest * elapsed).then_some(wrapped)
 }
 
-/// The same kind of devices at two looks.
+/// The devices of one kind at two snapshots.
 pub struct Devices<'a, T> {
-    /// At the first; `None` where none were told.
+    /// `None` if the first snapshot has no devices of this kind.
     pub before: Option<&'a BTreeMap<String, T>>,
-    /// At the second.
     pub now: &'a BTreeMap<String, T>,
-    /// Seconds in between.
+    /// Seconds between the snapshots.
     pub elapsed: f64,
-    /// Whether they are known to be counted in 64 bits.
+    /// Whether the counters are known to have 64 bits, so that they cannot wrap.
     pub wide: bool,
 }
 
-/// The devices of a kind that only the first of two looks had, in words. Where the second has none at all, it says why.
+/// A message for each device that only the first of two snapshots has. If the second has no devices at all, there is no
+/// message here: that snapshot contains the reason.
 pub fn gone<T>(
     kind: &str,
     before: Option<&BTreeMap<String, T>>,
@@ -116,16 +114,16 @@ pub fn gone<T>(
     gone.map(|name| format!("{kind} `{}` is gone", sanitise(name))).collect()
 }
 
-/// What is said of what the first look did not tell.
-pub const NOT_COUNTED_BEFORE: &str = "it was not counted at the look before";
+/// The reason for a metric whose counter is missing in the first snapshot.
+pub const NOT_COUNTED_BEFORE: &str = "not counted at the previous snapshot";
 
 impl<T> Devices<'_, T> {
-    /// The rates per second of all devices that were there at both looks.
+    /// The rates per second of all devices that are in both snapshots.
     fn rates(&self, counter: &Counter<T>) -> Result<Vec<f64>, RateError> {
         let Some(before) = self.before else {
             return Err(RateError::Uncounted(NOT_COUNTED_BEFORE.to_owned()));
         };
-        // Who counts further than 32 bits for one device does so for all.
+        // A kernel that counts beyond 32 bits for one device does so for all.
         let wide = self.wide
             || before.values().filter_map(counter.of).any(|value| value >= counter.wrap_limits.range);
         let wrap_limits = (!wide).then_some(counter.wrap_limits);
@@ -134,7 +132,7 @@ impl<T> Devices<'_, T> {
             let Some(before) = before.get(name) else { continue };
             let device = || format!("{} `{}`", counter.kind, sanitise(name));
             let Some(now) = (counter.of)(now) else {
-                return Err(RateError::Uncounted(format!("{} does not count it", device())));
+                return Err(RateError::Uncounted(format!("{} has no such counter", device())));
             };
             let Some(before) = (counter.of)(before) else {
                 return Err(RateError::Uncounted(NOT_COUNTED_BEFORE.to_owned()));
@@ -146,23 +144,23 @@ impl<T> Devices<'_, T> {
         }
         match (resets.is_empty(), rates.is_empty()) {
             (false, _) => Err(RateError::Reset(resets)),
-            (true, true) => Err(RateError::Uncounted(format!("no {} was there at both looks", counter.kind))),
+            (true, true) => Err(RateError::Uncounted(format!("no {} is in both snapshots", counter.kind))),
             (true, false) => Ok(rates),
         }
     }
 
-    /// Of all devices together, per second.
+    /// Rate of all devices together, per second.
     ///
     /// # Errors
-    /// When one that counts was reset, or does not tell it.
+    /// If the counter of a device was reset or is missing.
     pub fn sum(&self, counter: &Counter<T>) -> Result<f64, RateError> {
         Ok(self.rates(counter)?.iter().sum())
     }
 
-    /// Of the device with the most, per second.
+    /// Rate of the device with the largest one, per second.
     ///
     /// # Errors
-    /// As for the sum.
+    /// As for [`Self::sum`].
     pub fn largest(&self, counter: &Counter<T>) -> Result<f64, RateError> {
         Ok(self.rates(counter)?.into_iter().fold(0.0, f64::max))
     }
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrap_that_would_be_faster_than_can_be_is_a_reset() {
+    fn an_impossibly_fast_wrap_is_a_reset() {
         // 295 MB in one second, and in ten.
         assert_eq!(increase(4.0e9, 704.0, 1.0, Some(NETWORK_BYTES_RECEIVED.wrap_limits)), None);
         assert_eq!(

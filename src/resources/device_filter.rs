@@ -1,37 +1,35 @@
-//! Which disks and file systems of a machine count.
+//! Selects the disks and file systems of a machine that are measured.
 
 use std::collections::BTreeMap;
 
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::Disk;
 
-/// Beginnings of names of what is no disk of its own: it lies in memory, or on disks that are counted themselves.
+/// Name prefixes of disks without hardware of their own: they are in memory, or on disks that are counted themselves.
 const VIRTUAL_DISK_PREFIXES: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "drbd"];
-/// Disks that are named by letters; a number behind is a partition.
+/// Name prefixes of disks that are numbered by letters, such as `sda`; a number after them is a partition.
 const LETTERED_DISK_PREFIXES: [&str; 4] = ["sd", "hd", "vd", "xvd"];
-/// File systems that hold files on disks of this machine. Those of other machines count only where they are named:
-/// to ask for their space can take for ever.
+/// File systems on local disks. Network file systems count only if they are named, because a request for their space
+/// can block forever.
 const DISK_FILE_SYSTEMS: [&str; 12] =
     ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "vfat", "jfs", "reiserfs", "bcachefs", "ntfs3"];
 
-/// A file system that is mounted, in bytes; what nobody says is `None`.
+/// A mounted file system. Sizes are in bytes; an unknown size is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mount {
-    /// Where.
+    /// Mount point, such as `/var`.
     pub point: String,
-    /// Its type, such as `ext4`.
+    /// Type, such as `ext4`.
     pub kind: String,
-    /// What it lies on.
     pub device: String,
-    /// All of it.
     pub size: Option<f64>,
-    /// What is free.
+    /// Includes the blocks that are reserved for root.
     pub free: Option<f64>,
-    /// What is free for ordinary users.
+    /// Available to ordinary users.
     pub available: Option<f64>,
 }
 
-/// The disk of which a name is a partition, if it looks like one.
+/// The disk of which `name` is a partition; `None` if the name is not that of a partition.
 fn whole(name: &str) -> Option<&str> {
     let rest = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
     if rest.len() == name.len() {
@@ -41,49 +39,49 @@ fn whole(name: &str) -> Option<&str> {
     if lettered.into_iter().any(|disk| !disk.is_empty() && disk.bytes().all(|c| c.is_ascii_lowercase())) {
         return Some(rest);
     }
-    // As in nvme0n1p1 and mmcblk0p1.
+    // Such as nvme0n1p1 and mmcblk0p1.
     rest.strip_suffix('p').filter(|disk| disk.ends_with(|digit: char| digit.is_ascii_digit()))
 }
 
-/// Whether a disk counts where none is named: a whole one, or a partition whose disk is not there.
+/// Whether a disk counts if none is named: a whole one, or a partition whose disk is not listed.
 fn is_disk(name: &str, all: &BTreeMap<String, Disk>) -> bool {
-    // As in mmcblk0boot0, a partition of firmware.
+    // Such as mmcblk0boot0, a firmware partition.
     let firmware = name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
     let stacked = VIRTUAL_DISK_PREFIXES.iter().any(|beginning| name.starts_with(beginning));
     !firmware && !stacked && whole(name).is_none_or(|disk| !all.contains_key(disk))
 }
 
-/// The disks that count: the named ones, or all that are whole and real.
+/// The disks to measure: the named ones, or all whole physical ones.
 ///
 /// # Errors
-/// When a named one is not there; names it and those that are.
+/// If a named disk does not exist (the message lists those that do), or no disk counts.
 pub fn disks(all: &BTreeMap<String, Disk>, named: &[String]) -> Result<BTreeMap<String, Disk>, String> {
     if let Some(gone) = named.iter().find(|name| !all.contains_key(*name)) {
         let there: Vec<&str> = all.keys().map(String::as_str).filter(|name| is_disk(name, all)).collect();
         return Err(match there[..] {
-            [] => format!("disk `{gone}` is not there"),
-            _ => format!("disk `{gone}` is not there, only {}", sanitise(&there.join(", "))),
+            [] => format!("there is no disk `{gone}`"),
+            _ => format!("there is no disk `{gone}`; available: {}", sanitise(&there.join(", "))),
         });
     }
     let counts = |name: &String| if named.is_empty() { is_disk(name, all) } else { named.contains(name) };
     let chosen: BTreeMap<_, _> = all.iter().filter(|(name, _)| counts(name)).collect();
     if chosen.is_empty() {
-        return Err("no disk of its own is counted here".to_owned());
+        return Err("there is no physical disk; name one with `disks`".to_owned());
     }
     Ok(chosen.into_iter().map(|(name, disk)| (name.clone(), *disk)).collect())
 }
 
-/// Whether a file system counts where none is named.
+/// Whether a file system counts if none is named: on a local disk, or the root of a container.
 pub fn is_real(mount: &Mount) -> bool {
     let own = DISK_FILE_SYSTEMS.contains(&mount.kind.as_str());
     let firmware = mount.kind == "vfat" && mount.point.starts_with("/boot");
     (own && !firmware) || (mount.kind == "overlay" && mount.point == "/")
 }
 
-/// How full the fullest file system is, in percent of what ordinary users can use of it.
+/// Usage of the fullest file system, in percent of the space that ordinary users can use.
 ///
 /// # Errors
-/// When a named one is not there, none counts, or the space of one that does is not told.
+/// If a named mount point does not exist, no file system counts, or the space of one is unknown or impossible.
 pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
     if let Some(gone) = named.iter().find(|point| !mounts.iter().any(|mount| mount.point == **point)) {
         return Err(format!("no file system is mounted at `{gone}`"));
@@ -95,12 +93,12 @@ pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
     for mount in mounts.iter().filter(counts) {
         let (Some(size), Some(free), Some(available)) = (mount.size, mount.free, mount.available) else {
             let point = sanitise(&mount.point);
-            return Err(format!("size, free and available space of `{point}` are not all told"));
+            return Err(format!("size, free or available space of `{point}` is unknown"));
         };
         if free > size || available > size {
             let point = sanitise(&mount.point);
             return Err(format!(
-                "{free} bytes free and {available} available of {size} on `{point}` cannot be"
+                "impossible space on `{point}`: {free} bytes free and {available} available of {size}"
             ));
         }
         let used = size - free;
@@ -110,7 +108,7 @@ pub fn fullest(mounts: &[Mount], named: &[String]) -> Result<f64, String> {
             fullest = Some(fullest.map_or(share, |most: f64| most.max(share)));
         }
     }
-    fullest.ok_or_else(|| "no file system on a disk is mounted here; name one".to_owned())
+    fullest.ok_or_else(|| "no file system on a local disk is mounted; name one with `mounts`".to_owned())
 }
 
 #[cfg(test)]
@@ -164,7 +162,7 @@ mod tests {
         let found = disks(&named(&["vda", "dm-0"]), &["dm-0".to_owned()]);
         assert_eq!(found.map(|found| found.len()), Ok(1));
         let gone = disks(&named(&["vda", "vda1"]), &["sdb".to_owned()]);
-        assert_eq!(gone, Err("disk `sdb` is not there, only vda".to_owned()));
+        assert_eq!(gone, Err("there is no disk `sdb`; available: vda".to_owned()));
         assert!(disks(&named(&["loop0"]), &[]).is_err());
     }
 
@@ -189,9 +187,9 @@ mod tests {
         assert!(fullest(&mounts, &["/var".to_owned()]).is_err());
         assert!(fullest(&mounts[1..], &[]).is_err());
         let incomplete = Mount { free: None, ..mounts[0].clone() };
-        let message = "size, free and available space of `/` are not all told";
+        let message = "size, free or available space of `/` is unknown";
         assert_eq!(fullest(&[incomplete], &[]), Err(message.to_owned()));
-        let message = "101 bytes free and 40 available of 100 on `/` cannot be";
+        let message = "impossible space on `/`: 101 bytes free and 40 available of 100";
         assert_eq!(fullest(&[mount("/", "ext4", 100.0, 101.0, 40.0)], &[]), Err(message.to_owned()));
     }
 }

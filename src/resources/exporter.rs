@@ -1,4 +1,4 @@
-//! What a machine counts, read from the text in which node_exporter tells it.
+//! Reads the counters of a machine from the page of a node_exporter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::resources::proc::finite_limit;
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{ClockSource, Disk, Gauge, Identity, Traffic};
 
-/// The families that make a metric, and the collector that gives them: without one of these there is no metric.
+/// Metric families with the collector that provides each, and the metrics that require it.
 const FAMILIES: &[(&str, &str, &[Metric])] = &[
     ("node_cpu_seconds_total", "cpu", &[Metric::Cpu, Metric::Steal]),
     ("node_memory_MemTotal_bytes", "meminfo", &[Metric::Memory, Metric::MemoryUsed]),
@@ -32,10 +32,11 @@ const FAMILIES: &[(&str, &str, &[Metric])] = &[
     ("node_netstat_Tcp_CurrEstab", "netstat", &[Metric::Connections]),
 ];
 
-/// Reads what a node_exporter tells; `otherwise` is when, in seconds, where it does not say so itself.
+/// Reads the page of a node_exporter. `fallback` is the time of the counters, in seconds, if the page has no
+/// `node_time_seconds`.
 ///
 /// # Errors
-/// When the text is no exposition, nothing in it is of a node_exporter, or more than one machine is told of.
+/// If the page is not in Prometheus text format, has no node_exporter metric, or describes more than one machine.
 pub fn machine(text: &str, fallback: f64) -> Result<MachineCounters, String> {
     let mut found = ParsedPage::default();
     for sample in samples(text) {
@@ -44,24 +45,24 @@ pub fn machine(text: &str, fallback: f64) -> Result<MachineCounters, String> {
     found.machine(fallback)
 }
 
-/// What has been read of a text.
+/// The parsed samples of a page.
 #[derive(Default)]
 struct ParsedPage {
     machine: MachineCounters,
     mounts: BTreeMap<(String, String), Mount>,
-    /// What stands alone, by its name.
+    /// Families without labels, by name.
     single: BTreeMap<&'static str, Option<f64>>,
-    /// Families of which something is there.
+    /// The families of `FAMILIES` that the page has.
     families: BTreeSet<&'static str>,
-    /// Values that cannot be, by their families, in words.
+    /// A message for each family with an impossible value.
     impossible: BTreeMap<&'static str, String>,
-    /// The machine that the page names, if it names one.
+    /// The label `instance` of the samples; empty if they have none.
     instance: Option<String>,
-    /// What the machine calls itself.
+    /// `nodename` of `node_uname_info`.
     name: Option<String>,
 }
 
-/// What stands alone and is wanted.
+/// The families without labels that are read.
 const SINGLE_FAMILIES: [&str; 11] = [
     "node_time_seconds",
     "node_boot_time_seconds",
@@ -75,27 +76,33 @@ const SINGLE_FAMILIES: [&str; 11] = [
     "node_processes_threads",
     "node_netstat_Tcp_CurrEstab",
 ];
-/// Not in every exporter, and no metric hangs on it alone.
+/// Not every exporter has this family, and no metric requires it.
 pub(super) const MAX_THREADS_FAMILY: &str = "node_processes_max_threads";
 
 impl ParsedPage {
-    /// Takes a sample, if it is wanted. That it cannot be is remembered.
+    /// Stores a sample if it is needed. Fails if the page describes two machines.
     fn take(&mut self, sample: &ExpositionSample<'_>) -> Result<(), String> {
         if sample.name == "node_uname_info" {
             let name = sample.label("nodename");
             if *self.name.get_or_insert_with(|| name.to_owned()) != name {
-                return Err(format!("two machines in one page: {} is not the first", series(sample)));
+                return Err(format!(
+                    "two machines in one page: {} is from the second; use a page of one machine",
+                    series(sample)
+                ));
             }
         }
         let Some(slot) = self.slot(sample) else { return Ok(()) };
         if slot.is_some() {
-            return Err(format!("{} stands twice in the page: two machines in one page?", series(sample)));
+            return Err(format!("{} appears twice in the page; use a page of one machine", series(sample)));
         }
-        // Also where it cannot be: it stands there, and nothing may take its place.
+        // An impossible value is stored too, so that a duplicate of it is found.
         *slot = Some(sample.value);
         let instance = sample.label("instance");
         if *self.instance.get_or_insert_with(|| instance.to_owned()) != instance {
-            return Err(format!("two machines in one page: {} is not the first", series(sample)));
+            return Err(format!(
+                "two machines in one page: {} is from the second; use a page of one machine",
+                series(sample)
+            ));
         }
         if let Some((family, _, _)) = FAMILIES.iter().find(|(family, _, _)| *family == sample.name) {
             self.families.insert(family);
@@ -107,7 +114,7 @@ impl ParsedPage {
         Ok(())
     }
 
-    /// Where the value of a sample belongs; nowhere if it is not wanted.
+    /// The place of a sample's value; `None` if the sample is not needed.
     fn slot(&mut self, sample: &ExpositionSample<'_>) -> Option<&mut Option<f64>> {
         if !sample.name.starts_with("node_") {
             return None;
@@ -152,7 +159,6 @@ impl ParsedPage {
         mount
     }
 
-    /// Leaves out what cannot be.
     fn drop_impossible(&mut self) {
         let cores = self.machine.cores.values_mut().flat_map(Modes::named).map(|(_, seconds)| seconds);
         let disks = self.machine.disks.values_mut();
@@ -169,8 +175,7 @@ impl ParsedPage {
 
     fn machine(mut self, fallback: f64) -> Result<MachineCounters, String> {
         if self.families.is_empty() {
-            return Err("it speaks Prometheus' text format, but tells nothing of what a node_exporter tells"
-                .to_owned());
+            return Err("the page has no node_exporter metric; check the URL".to_owned());
         }
         self.drop_impossible();
         let single = |name: &str| self.single.get(name).copied().flatten();
@@ -195,7 +200,8 @@ impl ParsedPage {
             if let Some(why) = self.impossible.get(family) {
                 lacks(&mut machine, metrics, why);
             } else if !self.families.contains(family) {
-                lacks(&mut machine, metrics, &format!("there is no {family} (`--collector.{collector}`)"));
+                let why = format!("there is no {family}; enable `--collector.{collector}`");
+                lacks(&mut machine, metrics, &why);
             }
         }
         lacking_modes(&mut machine);
@@ -203,12 +209,12 @@ impl ParsedPage {
     }
 }
 
-/// Whether something can have been counted so far, or be there.
+/// Whether a counter or gauge can have this value.
 fn possible(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-/// A sample without its value, as it may be shown.
+/// Name and labels of a sample, safe to show.
 fn series(sample: &ExpositionSample<'_>) -> String {
     if sample.labels.is_empty() {
         return sanitise(sample.name);
@@ -217,14 +223,14 @@ fn series(sample: &ExpositionSample<'_>) -> String {
     sanitise(&format!("{}{{{}}}", sample.name, labels.join(",")))
 }
 
-/// Says why metrics cannot be had; the first reason stays.
+/// Marks metrics as missing; an earlier reason stays.
 fn lacks(machine: &mut MachineCounters, metrics: &[Metric], why: &str) {
     for metric in metrics {
         machine.missing.entry(*metric).or_insert_with(|| why.to_owned());
     }
 }
 
-/// Without one mode nobody knows how much processor time was used, unless it is that which was stolen.
+/// If a mode is missing, the used processor time is unknown. Without steal, only that metric is missing.
 fn lacking_modes(machine: &mut MachineCounters) {
     let cores: Vec<Modes> = machine.cores.values().copied().collect();
     let why = |mode| format!("there is no node_cpu_seconds_total{{mode=\"{mode}\"}} (`--collector.cpu`)");
@@ -306,12 +312,12 @@ mod tests {
             machine(&text(&MachineCounters { threads: None, pressure: None, ..full() }), 0.0).unwrap();
         assert_eq!(
             found.missing[&Metric::Threads],
-            "there is no node_processes_threads (`--collector.processes`)"
+            "there is no node_processes_threads; enable `--collector.processes`"
         );
         assert_eq!(found.missing.len(), 2);
     }
 
-    /// What is said to be missing where the lines with a text are left out of a page.
+    /// The missing metrics of a page without the lines that contain `part`.
     fn without(part: &str) -> BTreeMap<Metric, String> {
         let page = text(&full());
         let kept: Vec<&str> = page.lines().filter(|line| !line.contains(part)).collect();
@@ -335,13 +341,13 @@ mod tests {
         ] {
             let missing = without(part);
             let names_family =
-                missing.get(&metric).is_some_and(|why| why.starts_with(&format!("there is no {part} (")));
+                missing.get(&metric).is_some_and(|why| why.starts_with(&format!("there is no {part};")));
             assert!(names_family && missing.len() == 1, "{part}: {missing:?}");
         }
     }
 
     #[test]
-    fn a_mode_that_lacks_takes_the_processor_with_it_unless_it_is_steal() {
+    fn a_missing_mode_makes_cpu_missing_unless_it_is_steal() {
         for mode in ["user", "idle", "iowait"] {
             let missing = without(&format!("mode=\"{mode}\""));
             let why = format!("there is no node_cpu_seconds_total{{mode=\"{mode}\"}} (`--collector.cpu`)");
@@ -351,7 +357,7 @@ mod tests {
         assert!(missing[&Metric::Steal].contains("steal") && missing.len() == 1, "{missing:?}");
     }
 
-    /// Why a metric is missing where the value of a series is another.
+    /// The reason why a metric is missing if `series` has this value.
     fn with(series: &str, value: &str, metric: Metric) -> String {
         let page = text(&full());
         let lines = page.lines().map(|line| match line.rsplit_once(' ') {
@@ -370,9 +376,9 @@ mod tests {
         assert_eq!(with(available, "NaN", Metric::Memory), "node_memory_MemAvailable_bytes is NaN");
         assert_eq!(with(available, "-5", Metric::MemoryUsed), "node_memory_MemAvailable_bytes is -5");
         let more = with(available, "3e10", Metric::Memory);
-        assert_eq!(more, "30000000000 bytes of 25000000000 cannot be: MemAvailable of MemTotal");
+        assert_eq!(more, "impossible value: 30000000000 of 25000000000 bytes (MemAvailable of MemTotal)");
         let more = with("node_memory_SwapFree_bytes", "1", Metric::Swap);
-        assert_eq!(more, "1 bytes of 0 cannot be: SwapFree of SwapTotal");
+        assert_eq!(more, "impossible value: 1 of 0 bytes (SwapFree of SwapTotal)");
         let busy = with("node_disk_io_time_seconds_total{device=\"vda\"}", "+Inf", Metric::DiskIo);
         assert_eq!(busy, "node_disk_io_time_seconds_total{device=\"vda\"} is +Inf");
         let sent = with("node_network_transmit_bytes_total{device=\"eth0\"}", "-1", Metric::NetworkOut);
@@ -392,9 +398,9 @@ mod tests {
     fn two_machines_in_one_page_are_an_error() {
         let twice = text(&full()) + "node_memory_MemTotal_bytes 2.5e10\n";
         let why = machine(&twice, 0.0).unwrap_err();
-        assert_eq!(why, "node_memory_MemTotal_bytes stands twice in the page: two machines in one page?");
+        assert_eq!(why, "node_memory_MemTotal_bytes appears twice in the page; use a page of one machine");
         let hosts = "node_memory_MemTotal_bytes{host=\"a\"} 1\nnode_memory_MemTotal_bytes{host=\"b\"} 2\n";
-        assert!(machine(hosts, 0.0).unwrap_err().contains("{host=\"b\"} stands twice"));
+        assert!(machine(hosts, 0.0).unwrap_err().contains("{host=\"b\"} appears twice in the page"));
         let instances = "node_filefd_allocated{instance=\"a\"} 1\nnode_load1{instance=\"b\"} 2\n\
             node_disk_io_time_seconds_total{instance=\"b\",device=\"sdb\"} 2\n";
         assert!(
@@ -403,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_that_cannot_be_stands_there_as_well_and_so_twice_with_another() {
+    fn a_duplicate_of_an_impossible_series_is_an_error() {
         for series in [
             "node_memory_MemAvailable_bytes",
             "node_filefd_maximum",
@@ -413,7 +419,7 @@ mod tests {
         ] {
             for value in ["NaN", "-1", "+Inf"] {
                 let first = format!("{series} {value}\n{}", text(&full()));
-                let why = format!("{series} stands twice in the page: two machines in one page?");
+                let why = format!("{series} appears twice in the page; use a page of one machine");
                 assert_eq!(machine(&first, 0.0), Err(why), "{value}");
             }
         }
@@ -434,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_clock_of_its_own_ours_holds() {
+    fn a_page_without_a_time_gets_the_runners() {
         let found = machine("node_filefd_allocated 5\n", 17.0).unwrap();
         assert_eq!((found.at, found.age, found.clock), (17.0, None, ClockSource::Runner));
         assert!(machine("go_threads 5\n", 0.0).is_err());

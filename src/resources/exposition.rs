@@ -1,40 +1,38 @@
-//! Prometheus' text format 0.0.4: lines of samples, with their names, labels and values.
+//! Parser and line writer of the Prometheus text format 0.0.4.
 
 use std::borrow::Cow;
 
 use crate::resources::sanitise::sanitise;
 
-/// Names of labels with their texts.
+/// Names and values of labels, in the order of the line.
 pub type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
-/// One sample.
+/// One line of the format: a metric name with labels and a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpositionSample<'a> {
-    /// The metric's name.
     pub name: &'a str,
-    /// Its labels, as they stand there.
     pub labels: Labels<'a>,
-    /// Its value; may be infinite or no number.
+    /// May be infinite or NaN.
     pub value: f64,
 }
 
 impl ExpositionSample<'_> {
-    /// A label's text; empty where there is none.
+    /// The value of a label; empty if there is no such label.
     pub fn label(&self, name: &str) -> &str {
         self.labels.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
     }
 }
 
-/// The samples of a text, line by line; comments and timestamps are left out.
+/// The samples of a page, line by line; comments and timestamps are left out.
 ///
 /// # Errors
-/// Each line that is neither is one, which names it.
+/// A malformed line is an error with its number and text.
 pub fn samples(text: &str) -> impl Iterator<Item = Result<ExpositionSample<'_>, String>> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines.map(|(number, line)| {
         sample(line)
-            .ok_or_else(|| format!("line {number} is none of Prometheus' text format: `{}`", sanitise(line)))
+            .ok_or_else(|| format!("line {number} is not in Prometheus text format: `{}`", sanitise(line)))
     })
 }
 
@@ -58,7 +56,7 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
-/// What stands between the braces, and what is behind them.
+/// Parses labels up to `}`; returns them with the rest of the line.
 fn labels(inside: &str) -> Option<(Labels<'_>, &str)> {
     let mut labels = Vec::new();
     let mut rest = inside.trim_start();
@@ -82,7 +80,7 @@ fn labels(inside: &str) -> Option<(Labels<'_>, &str)> {
     }
 }
 
-/// A text up to its closing quote, and what is behind it.
+/// Parses a string up to its closing quote; returns it unescaped with the rest of the line.
 fn text_in_quotes(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let plain = text.find(['"', '\\'])?;
     if text[plain..].starts_with('"') {
@@ -113,7 +111,7 @@ fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// A value as it is written.
+/// Formats a value as the text format requires.
 pub fn written(value: f64) -> String {
     match value {
         f64::INFINITY => "+Inf".to_owned(),
@@ -122,7 +120,7 @@ pub fn written(value: f64) -> String {
     }
 }
 
-/// Writes a sample as a line.
+/// Formats a sample as a line of the text format.
 pub fn line(name: &str, labels: &[(&str, &str)], value: f64) -> String {
     let value = written(value);
     if labels.is_empty() {
@@ -161,9 +159,9 @@ mod tests {
     fn a_line_that_is_no_sample_is_named() {
         let text = "# HELP x\na 1\n<html>\n";
         let found: Vec<_> = samples(text).collect();
-        assert_eq!(found[1], Err("line 3 is none of Prometheus' text format: `<html>`".to_owned()));
+        assert_eq!(found[1], Err("line 3 is not in Prometheus text format: `<html>`".to_owned()));
         let obeyed = samples("\u{1b}[2J").next();
-        assert_eq!(obeyed, Some(Err("line 1 is none of Prometheus' text format: `\\u{1b}[2J`".to_owned())));
+        assert_eq!(obeyed, Some(Err("line 1 is not in Prometheus text format: `\\u{1b}[2J`".to_owned())));
         for wrong in
             ["a", "a{", "a{b}", "a{b=\"c} 1", "a{b=\"c\"", "a{b=\"c\"d=\"e\"} 1", "a 1 2 3", "a x", "1a 1"]
         {

@@ -1,4 +1,4 @@
-//! What a machine counts, written as node_exporter writes it.
+//! Writes the counters of a machine as the page of a node_exporter.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::resources::exposition::line;
 use crate::resources::machine::{MachineCounters, MemoryInfo, Modes, Swap};
 use crate::resources::snapshot::{Disk, Traffic};
 
-/// Writes what a machine counts as node_exporter does; what is not counted is left out. Others that read it take the
-/// machine's `at` for the time of day, in seconds since 1970.
+/// The page of a node_exporter with these counters; missing ones are left out. Readers of the page take `at` for the
+/// time of day, in seconds since 1970.
 pub fn text(machine: &MachineCounters) -> String {
     let mut writer = ExpositionWriter::default();
     for (core, modes) in &machine.cores {
@@ -50,33 +50,33 @@ pub fn text(machine: &MachineCounters) -> String {
     writer.text()
 }
 
-/// What the families are that are written, in the words of whoever reads them with other tools.
+/// The help text of each family that is written.
 const HELP: &[(&str, &str)] = &[
-    ("node_boot_time_seconds", "When the machine was booted, in seconds since 1970."),
-    ("node_cpu_seconds_total", "What each core did so far, in seconds; guests are in user and nice."),
-    ("node_disk_io_time_seconds_total", "Seconds in which the disk had a request under way."),
-    ("node_disk_io_time_weighted_seconds_total", "Seconds of all requests together, waiting or under way."),
+    ("node_boot_time_seconds", "Boot time of the machine, in seconds since 1970."),
+    ("node_cpu_seconds_total", "Seconds of each core in each mode; user and nice include guests."),
+    ("node_disk_io_time_seconds_total", "Seconds in which the disk had a request in flight."),
+    ("node_disk_io_time_weighted_seconds_total", "Sum of the times of all requests, queued or in flight."),
     ("node_disk_read_bytes_total", "Bytes read from the disk."),
     ("node_disk_written_bytes_total", "Bytes written to the disk."),
     ("node_filefd_allocated", "Open files."),
-    ("node_filefd_maximum", "The most files that can be open."),
-    ("node_filesystem_avail_bytes", "Space that ordinary users can still use, in bytes."),
-    ("node_filesystem_free_bytes", "Space that is not in use, in bytes."),
-    ("node_filesystem_size_bytes", "All space, in bytes."),
-    ("node_memory_MemAvailable_bytes", "Memory that can be had without swapping, in bytes."),
-    ("node_memory_MemTotal_bytes", "All memory, in bytes."),
-    ("node_memory_SwapFree_bytes", "Swap space that is not in use, in bytes."),
-    ("node_memory_SwapTotal_bytes", "All swap space, in bytes."),
-    ("node_netstat_Tcp_CurrEstab", "TCP connections that are established."),
+    ("node_filefd_maximum", "Maximum number of open files."),
+    ("node_filesystem_avail_bytes", "Space available to ordinary users, in bytes."),
+    ("node_filesystem_free_bytes", "Free space, in bytes."),
+    ("node_filesystem_size_bytes", "Size of the file system, in bytes."),
+    ("node_memory_MemAvailable_bytes", "Memory available without swapping, in bytes."),
+    ("node_memory_MemTotal_bytes", "Total memory, in bytes."),
+    ("node_memory_SwapFree_bytes", "Free swap space, in bytes."),
+    ("node_memory_SwapTotal_bytes", "Total swap space, in bytes."),
+    ("node_netstat_Tcp_CurrEstab", "Established TCP connections."),
     ("node_network_receive_bytes_total", "Bytes received by the device."),
     ("node_network_transmit_bytes_total", "Bytes sent by the device."),
     ("node_pressure_io_waiting_seconds_total", "Seconds in which some task waited for a disk."),
-    ("node_processes_max_threads", "The most threads that there can be."),
+    ("node_processes_max_threads", "Maximum number of threads."),
     ("node_processes_threads", "Threads of all processes."),
-    ("node_time_seconds", "When all this was counted, in seconds since 1970."),
+    ("node_time_seconds", "Time of these counters, in seconds since 1970."),
 ];
 
-/// Lines by family, for all of a family must stand together.
+/// Lines by family: the format requires that all lines of a family are adjacent.
 #[derive(Default)]
 struct ExpositionWriter(BTreeMap<&'static str, String>);
 

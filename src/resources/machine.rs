@@ -1,4 +1,4 @@
-//! What a machine counts, all of it, before it is chosen what matters.
+//! All counters of a machine, from any source, and the snapshot of the selected devices.
 
 use std::collections::BTreeMap;
 
@@ -8,83 +8,71 @@ use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{ClockSource, Cpu, Disk, Gauge, Identity, Incarnation, Snapshot, Traffic};
 use crate::resources::source::DeviceFilter;
 
-/// What a machine has counted up to one moment, by its own kernel or by an exporter on it.
+/// All counters of a machine at one moment, from its kernel or from an exporter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MachineCounters {
-    /// When, in seconds, by the clock of whoever counted.
+    /// Time of the counters in seconds, by the clock in `clock`.
     pub at: f64,
-    /// Whether that clock is not ours.
     pub clock: ClockSource,
-    /// How long ago it was booted, in seconds.
+    /// Uptime, in seconds.
     pub age: Option<f64>,
-    /// Who it says to be.
     pub identity: Identity,
-    /// Each core by its number.
+    /// By core number.
     pub cores: BTreeMap<String, Modes>,
-    /// Memory.
     pub memory: Option<MemoryInfo>,
-    /// Swap space.
     pub swap: Option<Swap>,
     /// Seconds in which some task waited for a disk.
     pub pressure: Option<f64>,
-    /// Each disk by its name, with partitions and what is no disk of its own.
+    /// By name, including partitions and virtual disks.
     pub disks: BTreeMap<String, Disk>,
-    /// Each network device by its name, without loopback.
+    /// By name, without loopback.
     pub network: BTreeMap<String, Traffic>,
-    /// What is mounted.
     pub mounts: Vec<Mount>,
-    /// Files that are open.
+    /// Open files.
     pub files: Option<Gauge>,
     /// Threads of all processes.
     pub threads: Option<Gauge>,
-    /// TCP connections that are established.
+    /// Established TCP connections.
     pub connections: Option<f64>,
-    /// Why a metric cannot be had.
+    /// The reason for each metric that the source cannot give.
     pub missing: BTreeMap<Metric, String>,
 }
 
-/// What a core did so far, in seconds. Guests are in `user` and `nice`. What is not
-/// counted is `None`.
+/// Seconds of a core in each mode since boot. Guest time is part of `user` and `nice`. A mode that is not counted is
+/// `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Modes {
-    /// Programs.
     pub user: Option<f64>,
-    /// Programs that let others go first.
+    /// User programs with lowered priority.
     pub nice: Option<f64>,
-    /// The kernel.
     pub system: Option<f64>,
-    /// Nothing.
     pub idle: Option<f64>,
-    /// Nothing but to wait for a disk.
+    /// Idle while a task waits for a disk.
     pub iowait: Option<f64>,
-    /// Interrupts.
     pub irq: Option<f64>,
-    /// What interrupts left to do.
+    /// Deferred work of interrupts.
     pub softirq: Option<f64>,
-    /// What a hypervisor gave to others.
+    /// Given to other machines by the hypervisor.
     pub steal: Option<f64>,
 }
 
 /// Memory, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct MemoryInfo {
-    /// All of it.
     pub total: f64,
-    /// What programs can still get, without swapping.
+    /// Available to programs without swapping.
     pub available: f64,
 }
 
 /// Swap space, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Swap {
-    /// All of it.
     pub total: f64,
-    /// What is unused.
     pub free: f64,
 }
 
 impl Modes {
-    /// Each with its name, as exporters call it.
+    /// All modes with the names that exporters use.
     pub fn named(&mut self) -> [(&'static str, &mut Option<f64>); 8] {
         let Self { user, nice, system, idle, iowait, irq, softirq, steal } = self;
         [
@@ -99,13 +87,13 @@ impl Modes {
         ]
     }
 
-    /// The first mode that is not counted, of those without which nobody knows how much time was used.
+    /// The first mode that is missing, of those that the used time requires: all except steal.
     pub fn lacking(mut self) -> Option<&'static str> {
         let all = self.named();
         all.into_iter().find(|(name, time)| time.is_none() && *name != "steal").map(|(name, _)| name)
     }
 
-    /// All time, with that which was stolen as far as it is counted.
+    /// Time in all modes, with steal if it is counted; `None` if another mode is missing.
     fn total(mut self) -> Option<f64> {
         let total = self.named().into_iter().filter_map(|(_, time)| *time).sum();
         self.lacking().is_none().then_some(total)
@@ -113,7 +101,7 @@ impl Modes {
 }
 
 impl MachineCounters {
-    /// What of it counts.
+    /// The snapshot of the devices that `parts` selects.
     pub fn snapshot(self, parts: &DeviceFilter) -> Snapshot {
         let incarnation = Incarnation { start_event: "the machine was booted".to_owned(), age: self.age };
         let mut snapshot = Snapshot {
@@ -166,7 +154,8 @@ const DISK_METRICS: [(Metric, CounterField<Disk>); 4] = [
 const NETWORK_METRICS: [(Metric, CounterField<Traffic>); 2] =
     [(Metric::NetworkIn, |device| device.received), (Metric::NetworkOut, |device| device.sent)];
 
-/// A counter that one of the devices lacks is missing, and one that only others lack is not.
+/// Marks a metric as missing if a selected device lacks its counter. If all of them have it, a reason that concerns
+/// other devices is removed.
 fn check_devices(snapshot: &mut Snapshot) {
     let lacking = lacking(snapshot.disks.as_ref(), "disk", &DISK_METRICS);
     let lacking = lacking.into_iter().chain(self::lacking(
@@ -176,13 +165,13 @@ fn check_devices(snapshot: &mut Snapshot) {
     ));
     for (metric, device) in lacking.collect::<Vec<_>>() {
         match device {
-            Some(device) => mark_missing(snapshot, &[metric], &format!("{device} does not count it")),
+            Some(device) => mark_missing(snapshot, &[metric], &format!("{device} has no such counter")),
             None => drop(snapshot.missing.remove(&metric)),
         }
     }
 }
 
-/// Of each metric, the first device that does not count what it takes.
+/// For each metric, the first device that lacks its counter.
 fn lacking<T>(
     devices: Option<&BTreeMap<String, T>>,
     kind: &str,
@@ -221,10 +210,10 @@ impl Swap {
     }
 }
 
-/// Why a part cannot be one of a whole, in bytes.
+/// The reason why `part` bytes cannot be a part of `whole` bytes; `None` if they can.
 fn impossible_part(part: f64, whole: f64, which: &str) -> Option<String> {
     let possible = (0.0..=whole).contains(&part);
-    (!possible).then(|| format!("{part} bytes of {whole} cannot be: {which}"))
+    (!possible).then(|| format!("impossible value: {part} of {whole} bytes ({which})"))
 }
 
 fn gauge(snapshot: &mut Snapshot, metric: Metric, value: f64, most: Option<f64>) {
@@ -233,12 +222,12 @@ fn gauge(snapshot: &mut Snapshot, metric: Metric, value: f64, most: Option<f64>)
 
 fn mark_missing(snapshot: &mut Snapshot, metrics: &[Metric], why: &str) {
     for metric in metrics {
-        // Whoever counted knows better why.
+        // A reason from the source is more precise.
         snapshot.missing.entry(*metric).or_insert_with(|| why.to_owned());
     }
 }
 
-/// All cores together; `None` where one of them lacks what it takes.
+/// The sum of all cores; `None` if one of them lacks a required mode.
 fn cpu(cores: &BTreeMap<String, Modes>) -> Option<Cpu> {
     let count = u32::try_from(cores.len()).ok().filter(|count| *count > 0)?;
     let sum = |mode: fn(&Modes) -> Option<f64>| cores.values().map(mode).sum::<Option<f64>>();

@@ -1,65 +1,60 @@
-//! What is measured of a host, defined once for every kind of source.
+//! The resource metrics of a host, with one definition for all kinds of sources.
 
 use serde::{Deserialize, Serialize};
 
-/// Something that is measured of a host.
+/// A resource metric of a host; [`Metric::definition`] states how it is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Metric {
-    /// Processor time in use, as a share of what there is: of a machine `1 − (idle + iowait) / total`, with what a
-    /// hypervisor stole in the total and in use; of a process or a control group, of the cores that it may use.
+    /// Processor time in use, as a share: of a machine `1 − (idle + iowait) / total`, where steal counts as used; of a
+    /// process or a control group, used time / time of the cores that it may use.
     Cpu,
-    /// Processor time that a hypervisor gave to others, as a share of the total.
+    /// Processor time that the hypervisor gave to other machines, as a share of the total.
     Steal,
-    /// Of the periods with a limit of processor time, the share in which a control group reached it.
+    /// Share of the quota periods in which a control group used up its CPU quota.
     Throttled,
-    /// Memory in use, as a share of what there is: of a machine `1 − MemAvailable / MemTotal`; of a control group its
-    /// working set, of a process its resident set, of the limit that holds for it.
+    /// Memory in use, as a share: of a machine `1 − MemAvailable / MemTotal`; of a process its resident set / memory
+    /// limit; of a control group its working set / memory limit.
     Memory,
-    /// Memory of a machine in use, in bytes: `MemTotal − MemAvailable`.
+    /// Used memory of a machine, in bytes: `MemTotal − MemAvailable`.
     MemoryUsed,
     /// The resident set of a process and its children, or the working set of a control group, in bytes.
     ProcessMemory,
-    /// Swap space in use, as a share of all; 0 where there is none.
+    /// Used swap space, as a share of its size; 0 without swap.
     Swap,
-    /// The time in which the busiest disk had a request under way, as a share of all time.
+    /// Share of the time in which the busiest disk had a request in flight.
     DiskIo,
-    /// The time in which some task waited for a disk (pressure stall information, `io`, `some`), as a share of all time.
+    /// Share of the time in which some task waited for a disk (pressure stall information, `io`, `some`).
     DiskPressure,
-    /// Requests under way or waiting at the disk where most are, on average.
+    /// Average number of requests queued or in flight, of the disk with the most.
     DiskQueue,
-    /// Read from all disks, in bytes per second.
+    /// Bytes read from all disks, per second.
     DiskRead,
-    /// Written to all disks, in bytes per second.
+    /// Bytes written to all disks, per second.
     DiskWrite,
-    /// Space in use on the fullest file system, as a share of what ordinary users can use of it.
+    /// Used space of the fullest file system, as a share of the space that ordinary users can use.
     DiskUsed,
-    /// Received by all network devices but loopback, in bytes per second.
+    /// Bytes received by all network devices except loopback, per second.
     NetworkIn,
-    /// Sent by all network devices but loopback, in bytes per second.
+    /// Bytes sent by all network devices except loopback, per second.
     NetworkOut,
-    /// Open files: of a machine all that are allocated, of a process and its children their descriptors.
+    /// Open files: all allocated ones of a machine, the descriptors of a process and its children.
     OpenFiles,
-    /// Threads.
     Threads,
-    /// TCP connections that are established, or closed by the other end only.
+    /// Established TCP connections, including those that only the other end has closed.
     Connections,
 }
 
-/// What a metric is measured in.
+/// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Percent of a whole.
     Percent,
-    /// Bytes.
     Bytes,
-    /// Bytes per second.
     BytesPerSecond,
-    /// A number of things.
     Count,
 }
 
 impl Unit {
-    /// As it stands behind a value.
+    /// The unit as reports write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Percent => "%",
@@ -71,7 +66,7 @@ impl Unit {
 }
 
 impl Metric {
-    /// Every metric with its name, in the order in which reports show them.
+    /// All metrics with their names, in the order of the reports.
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("cpu", Self::Cpu),
         ("steal", Self::Steal),
@@ -93,49 +88,51 @@ impl Metric {
         ("connections", Self::Connections),
     ];
 
-    /// Its name in plans and reports.
+    /// The name in plans and reports.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(_, metric)| *metric == self).map_or("", |(word, _)| *word)
     }
 
-    /// What is measured, in a sentence: tools disagree.
+    /// The formula, for reports and documentation: tools define these metrics differently.
     pub fn definition(self) -> &'static str {
         match self {
             Self::Cpu => {
-                "1 − (idle + iowait) / total, with steal in the total and in use, and guests, who are in user, not added again; \
-                 of a process with its children, or a control group: of the cores that it may use"
+                "1 − (idle + iowait) / total, where steal counts as used and guest time is part of user time; \
+                 for a process with its children, or a control group: used time / time of the cores that it may use"
             }
-            Self::Steal => "steal / total, what a hypervisor gave to others",
-            Self::Throttled => "periods in which the limit of processor time was reached / periods",
+            Self::Steal => "steal / total: processor time that the hypervisor gave to other machines",
+            Self::Throttled => "periods in which the CPU quota was used up / periods",
             Self::Memory => {
-                "1 − MemAvailable / MemTotal; of a process its resident set, of a control group its working set \
-                 (memory.current − inactive_file), of what it may have"
+                "1 − MemAvailable / MemTotal; for a process: resident set / memory limit; for a control group: \
+                 working set (memory.current − inactive_file) / memory limit"
             }
             Self::MemoryUsed => "MemTotal − MemAvailable",
             Self::ProcessMemory => {
                 "the resident set of a process and its children, or the working set of a control group"
             }
-            Self::Swap => "swap in use / all swap; 0 where there is none",
-            Self::DiskIo => "time in which the busiest disk had a request under way / time",
+            Self::Swap => "used swap / swap size; 0 without swap",
+            Self::DiskIo => "time in which the busiest disk had a request in flight / time",
             Self::DiskPressure => {
                 "time in which some task waited for a disk / time (pressure stall information)"
             }
-            Self::DiskQueue => "requests waiting or under way, on average, at the disk with the most",
+            Self::DiskQueue => "average number of requests queued or in flight, of the disk with the most",
             Self::DiskRead => "bytes read from all disks / time",
             Self::DiskWrite => "bytes written to all disks / time",
             Self::DiskUsed => {
-                "space in use / (in use + available to ordinary users), of the fullest file system; one on the network only \
-                 where it is named"
+                "used space / (used + available to ordinary users), of the fullest file system; network file systems \
+                 count only if they are named"
             }
-            Self::NetworkIn => "bytes received by all devices but loopback / time",
-            Self::NetworkOut => "bytes sent by all devices but loopback / time",
-            Self::OpenFiles => "files that are open; of a process and its children their descriptors",
-            Self::Threads => "threads",
-            Self::Connections => "TCP connections that are established, or closed by the other end only",
+            Self::NetworkIn => "bytes received by all devices except loopback / time",
+            Self::NetworkOut => "bytes sent by all devices except loopback / time",
+            Self::OpenFiles => "open files; for a process and its children: their descriptors",
+            Self::Threads => "number of threads",
+            Self::Connections => {
+                "established TCP connections, including those that only the other end has closed"
+            }
         }
     }
 
-    /// Whether it tells of the time between two looks, and not of what is there at the second one.
+    /// Whether the metric covers the time between two snapshots, and not the moment of the second one.
     pub fn is_rate(self) -> bool {
         match self {
             Self::Cpu | Self::Steal | Self::Throttled | Self::DiskIo | Self::DiskPressure => true,
@@ -145,7 +142,6 @@ impl Metric {
         }
     }
 
-    /// What it is measured in.
     pub fn unit(self) -> Unit {
         match self {
             Self::Cpu | Self::Steal | Self::Throttled | Self::Memory | Self::Swap => Unit::Percent,

@@ -1,5 +1,7 @@
-//! What machines, processes and control groups are found to use. Pure: a [`Look`](look::Look) is what was counted at one
-//! moment, whoever counted it; a [`Reading`](reading::Reading) is what two looks, one after the other, come to.
+//! Resource usage of machines, processes and control groups, as pure computation.
+//!
+//! A [`Snapshot`](snapshot::Snapshot) holds the counters of a host at one moment. A [`Reading`](reading::Reading) is the
+//! difference of two consecutive snapshots.
 
 pub mod cgroup;
 pub mod counter_reset;

@@ -1,7 +1,7 @@
-//! What the kernel's files below `/proc` say about a machine.
+//! Reads the counters of a machine from the kernel's files below `/proc`.
 //!
-//! Their texts come from whoever reads them; a file that cannot be had or makes no sense is a metric less, with the
-//! reason.
+//! The caller provides the contents of the files. A file that is unreadable or malformed makes its metrics missing,
+//! with the reason.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,25 +16,25 @@ use crate::resources::machine::{MachineCounters, MemoryInfo, Modes, Swap};
 use crate::resources::metric::Metric;
 use crate::resources::snapshot::{Disk, Gauge, Traffic};
 
-/// Ticks in a second: the same on all machines on which this can run (`USER_HZ`).
+/// Ticks per second (`USER_HZ`), the same on all supported machines.
 pub const TICKS_PER_SECOND: f64 = 100.0;
-/// The kernel counts a disk's bytes in sectors, of this size on all disks.
+/// The kernel counts the bytes of every disk in sectors of this size.
 const SECTOR_BYTES: f64 = 512.0;
-/// A limit above is none: today's kernels allow as many open files as a number can hold.
+/// A limit from this value on means unlimited: current kernels allow as many open files as fit in an integer.
 const UNLIMITED_FROM: f64 = 1e15;
-/// What procfs-core wants to know; of what it parses here, nothing depends on it.
+/// An argument that procfs-core requires; none of the values that are parsed here depends on it.
 const UNUSED_SYSTEM_INFO: ExplicitSystemInfo =
     ExplicitSystemInfo { boot_time_secs: 0, ticks_per_second: 100, page_size: 4096, is_little_endian: true };
 
-/// Gives the bytes of a file by its path below the root, such as `proc/stat`.
+/// Returns the bytes of a file by its path below the root, such as `proc/stat`.
 pub type ReadFile<'a> = dyn Fn(&str) -> io::Result<Vec<u8>> + 'a;
 
-/// All that the files below `/proc` say about a machine but what is mounted.
+/// Reads all counters of a machine below `/proc`, without its mounts.
 ///
 /// # Errors
-/// When there is no uptime: without it nobody knows when this was.
+/// If `/proc/uptime` cannot be read, because the time of the counters is then unknown.
 pub fn machine(read: &ReadFile<'_>) -> Result<MachineCounters, String> {
-    let uptime = first_number(&text(read, "proc/uptime")?).ok_or("/proc/uptime holds no number")?;
+    let uptime = first_number(&text(read, "proc/uptime")?).ok_or("/proc/uptime contains no number")?;
     let mut machine = MachineCounters { at: uptime, age: Some(uptime), ..MachineCounters::default() };
     let mut reader = ProcReader { read, missing: BTreeMap::new() };
     use Metric::{
@@ -53,7 +53,7 @@ pub fn machine(read: &ReadFile<'_>) -> Result<MachineCounters, String> {
         reader.read_metrics(&[NetworkIn, NetworkOut], "proc/net/dev", network).unwrap_or_default();
     machine.pressure = reader.read_metrics(&[DiskPressure], "proc/pressure/io", pressure);
     if let Some(why) = reader.missing.get_mut(&DiskPressure).filter(|why| why.starts_with("there is no")) {
-        why.push_str(" (pressure stall information needs Linux 4.20 and, on some, `psi=1` at boot)");
+        why.push_str(" (pressure stall information needs Linux 4.20 and, on some systems, `psi=1` at boot)");
     }
     machine.files = reader.read_metrics(&[OpenFiles], "proc/sys/fs/file-nr", files);
     machine.threads = reader.read_metrics(&[Threads], "proc/loadavg", threads);
@@ -65,7 +65,7 @@ pub fn machine(read: &ReadFile<'_>) -> Result<MachineCounters, String> {
     Ok(machine)
 }
 
-/// Files that are asked one after another, and what came of it.
+/// Reads files one after another and collects the reasons for missing metrics.
 struct ProcReader<'a> {
     read: &'a ReadFile<'a>,
     missing: BTreeMap<Metric, String>,
@@ -88,9 +88,9 @@ impl ProcReader<'_> {
         }
     }
 
-    /// Old kernels do not count all that a core does.
+    /// Old kernels do not count all modes of a core.
     fn note_missing_modes(&mut self, core: Modes) {
-        let why = |mode: &str| format!("/proc/stat: no {mode} is in it");
+        let why = |mode: &str| format!("/proc/stat: no {mode} time");
         if let Some(mode) = core.lacking() {
             self.missing.extend([Metric::Cpu, Metric::Steal].map(|metric| (metric, why(mode))));
         } else if core.steal.is_none() {
@@ -99,7 +99,7 @@ impl ProcReader<'_> {
     }
 }
 
-/// Why a file cannot be had, in words.
+/// The message for a file that cannot be read.
 pub fn read_error(path: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => format!("there is no /{path}"),
@@ -108,21 +108,21 @@ pub fn read_error(path: &str, error: &io::Error) -> String {
     }
 }
 
-/// A file's text.
+/// The text of a file.
 ///
 /// # Errors
-/// Says in words why it cannot be had.
+/// If the file cannot be read; the message contains its path.
 pub fn text(read: &ReadFile<'_>, path: &str) -> Result<String, String> {
     let bytes = read(path).map_err(|error| read_error(path, &error))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The number with which a text begins.
+/// The number at the start of a text.
 pub fn first_number(text: &str) -> Option<f64> {
     text.split_ascii_whitespace().next()?.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// The number behind a key that begins a line, as in `MemTotal: 5 kB`; its unit is left out.
+/// The number after a key at the start of a line, as in `MemTotal: 5 kB`, without its unit.
 pub fn keyed_number(text: &str, key: &str) -> Option<f64> {
     let rest = |line: &str| {
         let rest = line.strip_prefix(key)?;
@@ -133,7 +133,7 @@ pub fn keyed_number(text: &str, key: &str) -> Option<f64> {
 
 fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
     let stats =
-        KernelStats::from_buf_read(bytes, &UNUSED_SYSTEM_INFO).map_err(|_| "makes no sense".to_owned())?;
+        KernelStats::from_buf_read(bytes, &UNUSED_SYSTEM_INFO).map_err(|_| "unexpected format".to_owned())?;
     let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
     let modes = stats.cpu_time.iter().map(|time| Modes {
         user: Some(seconds(time.user)),
@@ -146,7 +146,7 @@ fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
         steal: time.steal.map(seconds),
     });
     let cores: BTreeMap<_, _> = (0..).map(|core: u32| core.to_string()).zip(modes).collect();
-    if cores.is_empty() { Err("no core is in it".to_owned()) } else { Ok(cores) }
+    if cores.is_empty() { Err("no core".to_owned()) } else { Ok(cores) }
 }
 
 fn memory(bytes: &[u8]) -> Result<MemoryInfo, String> {
@@ -160,14 +160,14 @@ fn swap(bytes: &[u8]) -> Result<Swap, String> {
     Ok(Swap { total: meminfo_bytes(bytes, "SwapTotal")?, free: meminfo_bytes(bytes, "SwapFree")? })
 }
 
-/// A line of `meminfo`, in bytes.
+/// The value of a key in `meminfo`, in bytes.
 fn meminfo_bytes(bytes: &[u8], key: &str) -> Result<f64, String> {
     let kib = keyed_number(&String::from_utf8_lossy(bytes), key);
-    kib.map(|kib| kib * 1024.0).ok_or_else(|| format!("no {key} is in it"))
+    kib.map(|kib| kib * 1024.0).ok_or_else(|| format!("no {key}"))
 }
 
 fn disks(bytes: &[u8]) -> Result<BTreeMap<String, Disk>, String> {
-    let stats = DiskStats::from_buf_read(bytes).map_err(|_| "makes no sense".to_owned())?;
+    let stats = DiskStats::from_buf_read(bytes).map_err(|_| "unexpected format".to_owned())?;
     let disk = |disk: procfs_core::DiskStat| {
         let counted = Disk {
             busy: Some(disk.time_in_progress as f64 / 1000.0),
@@ -178,11 +178,11 @@ fn disks(bytes: &[u8]) -> Result<BTreeMap<String, Disk>, String> {
         (disk.name, counted)
     };
     let disks: BTreeMap<_, _> = stats.0.into_iter().map(disk).collect();
-    if disks.is_empty() { Err("no disk is in it".to_owned()) } else { Ok(disks) }
+    if disks.is_empty() { Err("no disk".to_owned()) } else { Ok(disks) }
 }
 
 fn network(bytes: &[u8]) -> Result<BTreeMap<String, Traffic>, String> {
-    let devices = InterfaceDeviceStatus::from_buf_read(bytes).map_err(|_| "makes no sense".to_owned())?.0;
+    let devices = InterfaceDeviceStatus::from_buf_read(bytes).map_err(|_| "unexpected format".to_owned())?.0;
     let others = devices.into_iter().filter(|(name, _)| name != "lo");
     let traffic: BTreeMap<_, _> = others
         .map(|(name, device)| {
@@ -190,39 +190,39 @@ fn network(bytes: &[u8]) -> Result<BTreeMap<String, Traffic>, String> {
             (name, Traffic { received: Some(received), sent: Some(sent) })
         })
         .collect();
-    if traffic.is_empty() { Err("no device but loopback is in it".to_owned()) } else { Ok(traffic) }
+    if traffic.is_empty() { Err("no device except loopback".to_owned()) } else { Ok(traffic) }
 }
 
-/// Seconds in which some task waited, of a file such as `pressure/io`.
+/// Seconds in which some task waited, from a file such as `pressure/io`.
 ///
 /// # Errors
-/// When there is no such number.
+/// If the file has no such number.
 pub fn pressure(bytes: &[u8]) -> Result<f64, String> {
     let text = String::from_utf8_lossy(bytes);
     let some = text.lines().find_map(|line| line.strip_prefix("some "));
     let total = some.and_then(|some| some.split(' ').find_map(|part| part.strip_prefix("total=")));
-    let micros = total.and_then(first_number).ok_or("no `some … total=` is in it")?;
+    let micros = total.and_then(first_number).ok_or("no `some … total=`")?;
     Ok(micros / 1e6)
 }
 
 fn files(bytes: &[u8]) -> Result<Gauge, String> {
     let text = String::from_utf8_lossy(bytes);
     let numbers: Vec<f64> = text.split_ascii_whitespace().filter_map(|part| part.parse().ok()).collect();
-    let [allocated, free, most] = numbers[..] else { return Err("not three numbers".to_owned()) };
+    let [allocated, free, most] = numbers[..] else { return Err("expected three numbers".to_owned()) };
     Ok(Gauge { value: allocated - free, most: finite_limit(most) })
 }
 
-/// A limit, unless it is so high that it is none.
+/// The limit; `None` if it is so high that it means unlimited.
 pub fn finite_limit(most: f64) -> Option<f64> {
     (most < UNLIMITED_FROM).then_some(most)
 }
 
 fn threads(bytes: &[u8]) -> Result<Gauge, String> {
-    let load = LoadAverage::from_read(bytes).map_err(|_| "makes no sense".to_owned())?;
+    let load = LoadAverage::from_read(bytes).map_err(|_| "unexpected format".to_owned())?;
     Ok(Gauge { value: f64::from(load.max), most: None })
 }
 
-/// `CurrEstab` of the lines `Tcp:`: the first holds names, the second values. Both versions of IP are in it.
+/// `CurrEstab` from the two lines `Tcp:`, the first with names and the second with values. It covers IPv4 and IPv6.
 fn connections(bytes: &[u8]) -> Result<f64, String> {
     let text = String::from_utf8_lossy(bytes);
     let mut lines =
@@ -230,10 +230,10 @@ fn connections(bytes: &[u8]) -> Result<f64, String> {
     let pair = lines.next().zip(lines.next());
     let mut pairs = pair.into_iter().flat_map(|(names, values)| names.zip(values));
     let established = pairs.find(|(name, _)| *name == "CurrEstab").and_then(|(_, value)| value.parse().ok());
-    established.ok_or_else(|| "no `CurrEstab` is in it".to_owned())
+    established.ok_or_else(|| "no `CurrEstab`".to_owned())
 }
 
-/// What is mounted, by `/proc/self/mountinfo`, without its sizes. Of what is mounted over one another, the last.
+/// The mounts in `/proc/self/mountinfo`, without sizes. Of several mounts at one point, the last one hides the others.
 pub fn mounts(bytes: &[u8]) -> Vec<Mount> {
     let text = String::from_utf8_lossy(bytes);
     let mount = |line: &str| {
@@ -245,7 +245,6 @@ pub fn mounts(bytes: &[u8]) -> Vec<Mount> {
         Some(Mount { point, kind, device, ..Mount::default() })
     };
     let all = text.lines().filter_map(mount);
-    // What is mounted over something hides it.
     let last: BTreeMap<String, Mount> = all.map(|mount| (mount.point.clone(), mount)).collect();
     last.into_values().collect()
 }
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_or_a_line_that_lacks_is_missing_and_not_nothing() {
+    fn an_absent_column_or_line_is_missing_and_not_zero() {
         let files = |path: &str| match path {
             "proc/uptime" => Ok(b"5 5".to_vec()),
             "proc/stat" => {
@@ -273,16 +272,16 @@ mod tests {
             _ => Err(io::ErrorKind::NotFound.into()),
         };
         let found = machine(&files).unwrap();
-        assert_eq!(found.missing[&Metric::Steal], "/proc/stat: no steal is in it");
+        assert_eq!(found.missing[&Metric::Steal], "/proc/stat: no steal time");
         assert!(!found.missing.contains_key(&Metric::Cpu), "{found:?}");
-        assert_eq!(found.missing[&Metric::Swap], "/proc/meminfo: no SwapFree is in it");
+        assert_eq!(found.missing[&Metric::Swap], "/proc/meminfo: no SwapFree");
         assert_eq!((found.memory.is_some(), found.swap), (true, None));
         let without_iowait = |path: &str| match path {
             "proc/stat" => Ok(b"cpu  1 2 3 4\ncpu0 1 2 3 4\nctxt 1\nbtime 1\nprocesses 1\n".to_vec()),
             _ => files(path),
         };
         let found = machine(&without_iowait).unwrap();
-        assert_eq!(found.missing[&Metric::Cpu], "/proc/stat: no iowait is in it");
+        assert_eq!(found.missing[&Metric::Cpu], "/proc/stat: no iowait time");
     }
 
     #[test]
@@ -303,7 +302,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_the_files_hold_nothing_panics(
+        fn no_file_content_causes_a_panic(
             text in "(cpu|some|Tcp:|MemTotal:|full|eth0:|sda|1|-1|99999999999999999999|é|=|:|[()]| |\n| - ){0,60}",
             bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
         ) {

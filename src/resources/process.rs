@@ -1,34 +1,31 @@
-//! What the kernel's files below `/proc/PID` and `/proc/net` say about processes.
+//! Parses the kernel's files of processes below `/proc/PID` and `/proc/net`.
 
 use std::collections::BTreeSet;
 
 use crate::resources::proc::{TICKS_PER_SECOND, first_number, keyed_number};
 
-/// What `/proc/PID/stat` says.
+/// The used fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessStat {
-    /// Its number.
     pub pid: u32,
-    /// Its parent's.
     pub parent: u32,
-    /// Whether it has ended and only waits to be asked how.
+    /// Whether it has ended and its parent has not waited for it yet.
     pub ended: bool,
-    /// When it was started, in seconds after the machine was booted.
+    /// Start time, in seconds after boot.
     pub started: f64,
-    /// Processor time that it used, in seconds, with that of its children that have ended and were waited for.
+    /// Processor time in seconds, including that of children that have ended and were waited for.
     pub used: f64,
-    /// Its threads.
     pub threads: f64,
-    /// Its memory that is not swapped, in pages.
+    /// Resident memory, in pages.
     pub pages: f64,
 }
 
-/// Reads `/proc/PID/stat`; `None` where it makes no sense.
+/// Parses `/proc/PID/stat`; `None` if it is malformed.
 pub fn stat(text: &str) -> Option<ProcessStat> {
     let pid = text.split_once(' ')?.0.parse().ok()?;
-    // The name is in brackets and may hold anything, brackets too.
+    // The name is in parentheses and may contain anything, including parentheses.
     let rest: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    // Counted as in proc(5), where the state is the third.
+    // Numbered as in proc(5), where the state is field 3.
     let field = |number: usize| rest.get(number - 3)?.parse::<f64>().ok();
     let used = field(14)? + field(15)? + field(16)? + field(17)?;
     Some(ProcessStat {
@@ -42,23 +39,23 @@ pub fn stat(text: &str) -> Option<ProcessStat> {
     })
 }
 
-/// No machine has more cores.
+/// No machine has more cores; a list with a larger number is malformed.
 const MAX_CORES: u32 = 1 << 16;
-/// The bit of a set of signals that stands for the end of a child (`SIGCHLD`).
+/// The bit of `SIGCHLD` in a set of signals.
 const SIGCHLD: u64 = 1 << 16;
 
-/// The cores that a process may run on, of its `status`.
+/// The cores that a process may run on, from its `status`.
 pub fn cores_allowed(status: &str) -> Option<BTreeSet<u32>> {
     numbers(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
 
-/// Whether a process ignores that children end, of its `status`: nobody waits for them then, and what they used is lost.
+/// Whether a process ignores `SIGCHLD`, from its `status`. The kernel then discards the usage of its ended children.
 pub fn ignores_children(status: &str) -> bool {
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & SIGCHLD != 0)
 }
 
-/// The numbers that a list such as `0-3,8` names; `None` where there are none.
+/// The numbers in a list such as `0-3,8`; `None` if it is malformed.
 fn numbers(list: &str) -> Option<BTreeSet<u32>> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -69,17 +66,17 @@ fn numbers(list: &str) -> Option<BTreeSet<u32>> {
     Some(ranges.into_iter().flatten().collect())
 }
 
-/// How many numbers such a list names.
+/// How many numbers are in a list such as `0-3,8`.
 pub fn count(list: &str) -> Option<f64> {
     Some(numbers(list)?.len() as f64)
 }
 
-/// How many files a process may open, of its `limits`; `None` where there is no limit.
+/// Maximum number of open files of a process, from its `limits`; `None` if it is unlimited.
 pub fn open_files_limit(limits: &str) -> Option<f64> {
     first_number(limits.lines().find_map(|line| line.strip_prefix("Max open files"))?)
 }
 
-/// What a process read from disks and wrote to them, in bytes, of its `io`.
+/// Bytes that a process read from disks and wrote to them, from its `io`.
 pub fn disk_bytes(io: &str) -> Option<(f64, f64)> {
     Some((keyed_number(io, "read_bytes")?, keyed_number(io, "write_bytes")?))
 }
@@ -87,31 +84,29 @@ pub fn disk_bytes(io: &str) -> Option<(f64, f64)> {
 /// A TCP socket of `/proc/net/tcp` or `tcp6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketEntry {
-    /// Its own port.
+    /// Local port.
     pub port: u16,
-    /// What it does.
     pub state: TcpState,
-    /// Its number, by which a descriptor of a process names it; 0 where no process has it any more.
+    /// Identifies the socket in the links of `/proc/PID/fd`; 0 if no process holds the socket any more.
     pub inode: u64,
 }
 
-/// What a TCP socket does.
+/// The state of a TCP socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TcpState {
-    /// It is a connection, at least until both sides have closed it.
+    /// Established, or closed by the other end only.
     Established,
-    /// It waits for connections.
     Listening,
-    /// It comes or goes.
+    /// Being opened or closed.
     Other,
 }
 
-/// The sockets of `/proc/net/tcp` or `tcp6`; lines that make no sense are left out.
+/// The sockets in `/proc/net/tcp` or `tcp6`; malformed lines are left out.
 pub fn sockets(text: &str) -> impl Iterator<Item = SocketEntry> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let port = u16::from_str_radix(fields.nth(1)?.rsplit_once(':')?.1, 16).ok()?;
-        // `CurrEstab`, which counts the connections of a machine, takes both these for established.
+        // ESTABLISHED and CLOSE_WAIT: `CurrEstab`, the connections of a machine, counts both too.
         let state = match fields.nth(1)? {
             "01" | "08" => TcpState::Established,
             "0A" => TcpState::Listening,
@@ -121,12 +116,12 @@ pub fn sockets(text: &str) -> impl Iterator<Item = SocketEntry> {
     })
 }
 
-/// The number of the socket that a descriptor leads to, as in `socket:[123]`.
+/// The inode in the link of a socket's descriptor, such as `socket:[123]`.
 pub fn socket_inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// The path of a process' control group (version 2), of its `cgroup`.
+/// The path of the control group (version 2) of a process, from its `cgroup`.
 pub fn group(cgroup: &str) -> Option<&str> {
     cgroup.lines().find_map(|line| line.strip_prefix("0::"))
 }

@@ -1,4 +1,4 @@
-//! Two looks at a host, one after the other, as what was used between them.
+//! Computes a reading, the rates and gauges between two consecutive snapshots of a host.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::resources::metric::Metric;
 use crate::resources::reading::Values;
 use crate::resources::snapshot::{ClockSource, Cpu, Disk, Gauge, Snapshot, Traffic};
 
-/// A rate is made only where the answer took no larger share of the time, if the host does not tell when it counted.
+/// If the host does not report when it counted, rates require that the response took at most this share of the time.
 const MAX_ANSWER_SHARE: f64 = 0.1;
 
-/// The time between two looks, in seconds: by the host's clock, or by our own where what was counted began anew.
+/// Seconds between two snapshots: by the host's clock, or by the runner's after a counter reset; 0 if nothing advanced.
 pub fn covered_s(before: &Snapshot, now: &Snapshot) -> f64 {
     match continuity(before, now) {
         Continuity::Elapsed(seconds) | Continuity::CounterReset { seconds, .. } => seconds,
@@ -23,11 +23,10 @@ pub fn covered_s(before: &Snapshot, now: &Snapshot) -> f64 {
     }
 }
 
-/// What was used between two looks at the same host, and what is so at the second of them.
+/// The values between two consecutive snapshots of a host: rates over the time between them, gauges of the second one.
 ///
-/// After a reboot or a restart there are only levels. Where no time has passed by the host's clock there is nothing at
-/// all: whoever answers tells what was so before. A counter that went back makes its metrics missing, unless it has only
-/// wrapped.
+/// After a counter reset there are only gauges. If no time passed by the host's clock there are no values at all,
+/// because the response repeats an earlier one. A counter that decreased makes its metrics missing, unless it wrapped.
 pub fn between(before: &Snapshot, now: &Snapshot) -> Values {
     let mut rates = RateBuilder::default();
     match continuity(before, now) {
@@ -42,7 +41,7 @@ pub fn between(before: &Snapshot, now: &Snapshot) -> Values {
             let disks = gone("disk", before.disks.as_ref(), now.disks.as_ref());
             let devices = gone("network device", before.network.as_ref(), now.network.as_ref());
             disks.iter().chain(&devices).for_each(|message| rates.trouble(message));
-            // Where only the processor tells how much time was counted, it tells it for all else.
+            // Without a clock of the host, only processor time can show that the elapsed time is wrong for all rates.
             let ours = before.clock == ClockSource::Runner && now.clock == ClockSource::Runner;
             let other = || impossible_cpu_time(before, now, elapsed).filter(|_| ours);
             match imprecise(before, now, elapsed).or_else(other) {
@@ -59,7 +58,7 @@ pub fn between(before: &Snapshot, now: &Snapshot) -> Values {
     rates.finish(now)
 }
 
-/// What is so at the first look at a host, before which nothing is known of it: levels, and that it is there.
+/// The values of the first snapshot of a host: its gauges, and its start event as a trouble.
 pub fn initial(now: &Snapshot) -> Values {
     let mut rates = RateBuilder::default();
     rates.trouble(&now.incarnation.start_event);
@@ -67,19 +66,21 @@ pub fn initial(now: &Snapshot) -> Values {
     rates.finish(now)
 }
 
-/// Why nobody knows well enough how much time passed.
+/// The reason why the elapsed time is too imprecise for rates; `None` if it is precise enough.
 fn imprecise(before: &Snapshot, now: &Snapshot, elapsed: f64) -> Option<String> {
     let took_s = before.took_s.max(now.took_s);
     let ours = before.clock == ClockSource::Runner || now.clock == ClockSource::Runner;
     (ours && took_s > elapsed * MAX_ANSWER_SHARE).then(|| {
-        format!("the host does not say when it counted, and its answer took {took_s:.1} s of {elapsed:.1} s")
+        format!(
+            "the host reports no time of its counters, and its response took {took_s:.1} s of {elapsed:.1} s"
+        )
     })
 }
 
-/// What has been found out about the time between two looks.
+/// Collects the values between two snapshots.
 #[derive(Default)]
 struct RateBuilder {
-    /// Seconds; more than 0 wherever a rate is made of it.
+    /// Seconds; more than 0 if a rate is computed.
     elapsed: f64,
     values: Values,
 }
@@ -89,7 +90,7 @@ impl RateBuilder {
         if value.is_finite() && value >= 0.0 {
             self.values.measured.push((metric, value));
         } else {
-            self.missing(metric, format!("{value} cannot be"));
+            self.missing(metric, format!("impossible value {value}"));
         }
     }
 
@@ -97,7 +98,7 @@ impl RateBuilder {
         self.values.missing.push((metric, why.into()));
     }
 
-    /// What was counted before was lost.
+    /// Reports a counter reset and marks its metrics as missing.
     fn reset(&mut self, metrics: &[Metric], why: &str) {
         metrics.iter().for_each(|metric| self.missing(*metric, why));
         self.trouble(why);
@@ -109,7 +110,7 @@ impl RateBuilder {
         }
     }
 
-    /// What cannot be had without knowing how much time passed.
+    /// Marks the metrics that need a precise elapsed time as missing.
     fn no_rates(&mut self, now: &Snapshot, why: &str) {
         let of_disks = [Metric::DiskIo, Metric::DiskQueue, Metric::DiskRead, Metric::DiskWrite];
         let of_network = [Metric::NetworkIn, Metric::NetworkOut];
@@ -119,7 +120,7 @@ impl RateBuilder {
         pressure.into_iter().chain(disks).chain(network).for_each(|metric| self.missing(metric, why));
     }
 
-    /// A share of the time, in percent; clocks that are read one after another may make it a little more than all.
+    /// A share of the time, in percent; clocks that are read one after another may put it slightly above 100.
     fn percent(&mut self, metric: Metric, part: f64, whole: f64) {
         self.measured(metric, (part / whole * 100.0).clamp(0.0, 100.0));
     }
@@ -166,16 +167,16 @@ impl RateBuilder {
         if later - earlier >= -TICK_ROUNDING_S {
             self.percent(Metric::Cpu, later - earlier, cores * self.elapsed);
         } else {
-            self.missing(Metric::Cpu, "the counted processor time went back: a part of it ended uncounted");
+            self.missing(Metric::Cpu, "processor time decreased: a process ended and its usage was lost");
         }
         let Some((periods, reached)) = limited else { return };
         let (earlier, once) = once.unwrap_or((periods, reached));
         let passed = |before, now| increase(before, now, self.elapsed, None);
         match (passed(earlier, periods), passed(once, reached)) {
-            // Periods pass only while there is something to do.
+            // The kernel counts periods only while the group has work.
             (Some(0.0), Some(_)) => self.measured(Metric::Throttled, 0.0),
             (Some(periods), Some(reached)) => self.percent(Metric::Throttled, reached, periods),
-            _ => self.reset(&[Metric::Throttled], "the counted periods were reset"),
+            _ => self.reset(&[Metric::Throttled], "the counter of quota periods was reset"),
         }
     }
 
@@ -183,14 +184,14 @@ impl RateBuilder {
         let Some(now) = now else { return };
         match before.map(|before| increase(before, now, self.elapsed, None)) {
             Some(Some(waited)) => self.percent(Metric::DiskPressure, waited, self.elapsed),
-            Some(None) => self.reset(&[Metric::DiskPressure], "the counted waiting was reset"),
+            Some(None) => self.reset(&[Metric::DiskPressure], "the counter of disk pressure was reset"),
             None => self.missing(Metric::DiskPressure, NOT_COUNTED_BEFORE),
         }
     }
 
     fn disks(&mut self, before: Option<&BTreeMap<String, Disk>>, now: Option<&BTreeMap<String, Disk>>) {
         let Some(now) = now else { return };
-        // Where only bytes are counted, they are counted in 64 bits.
+        // Processes and control groups have only byte counters, which have 64 bits.
         let wide = !now.values().any(|disk| disk.busy.is_some() || disk.queued.is_some());
         let lost = gone("disk", before, Some(now));
         if !lost.is_empty() {
@@ -199,7 +200,7 @@ impl RateBuilder {
         let all = Devices { before, now, elapsed: self.elapsed, wide };
         if !wide {
             let busiest = all.largest(&DISK_BUSY_TIME);
-            // A disk loses all that it counted at once.
+            // A reset affects all counters of a disk, so only its busy time reports it.
             let longest = match &busiest {
                 Err(RateError::Reset(message)) => Err(RateError::Reset(message.clone())),
                 _ => all.largest(&DISK_QUEUE_TIME),
@@ -211,7 +212,7 @@ impl RateBuilder {
         self.known(Metric::DiskWrite, all.sum(&DISK_BYTES_WRITTEN));
     }
 
-    /// What a disk did before it went is not known, so neither is what all did.
+    /// The activity of a disk before it disappeared is unknown, and so is that of all disks together.
     fn lost(&mut self, disks: &[String], wide: bool) {
         let metrics: &[Metric] = match wide {
             true => &[Metric::DiskRead, Metric::DiskWrite],
@@ -244,13 +245,13 @@ impl RateBuilder {
 
     fn gauges(&mut self, gauges: &BTreeMap<Metric, Gauge>) {
         for (metric, gauge) in gauges {
-            // Not even a zero has a sign.
+            // Turns −0 into 0.
             self.measured(*metric, gauge.value + 0.0);
             self.values.most.extend(gauge.most.map(|most| (*metric, most)));
         }
     }
 
-    /// Adds what the second look says is missing, whose reasons are the better ones, and puts all in order.
+    /// Adds the missing metrics of the second snapshot, whose reasons are more precise, and sorts everything.
     fn finish(self, now: &Snapshot) -> Values {
         let mut values = self.values;
         values.missing.retain(|(metric, _)| !now.missing.contains_key(metric));
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_is_no_reboot_and_does_not_stretch_the_time() {
+    fn a_clock_change_is_no_reboot_and_adds_no_time() {
         let (before, mut now) = (snapshot(1000.0, 500.0), snapshot(1010.0, 510.0));
         now.at += 3600.0;
         assert_eq!(covered_s(&before, &now), 10.0);
@@ -312,26 +313,26 @@ mod tests {
     }
 
     #[test]
-    fn where_no_time_has_passed_nothing_is_a_reading_and_levels_are_none_either() {
+    fn a_stalled_clock_gives_neither_rates_nor_gauges() {
         let mut now = snapshot(1000.0, 500.0);
         now.gauges.insert(Metric::Threads, Gauge { value: 7.0, most: Some(9.0) });
         let values = between(&snapshot(1000.0, 500.0), &now);
         assert_eq!((values.measured.len(), values.most.len(), values.counter_reset), (0, 0, None));
-        assert_eq!(values.troubles, ["no time has passed between two looks by the host's clock"]);
+        assert_eq!(values.troubles, ["the host's clock did not advance between two snapshots"]);
     }
 
     #[test]
-    fn a_device_that_lacks_a_counter_makes_its_metric_missing_and_no_other() {
+    fn a_missing_device_counter_affects_only_its_own_metric() {
         let (mut before, mut now) = (snapshot(1000.0, 500.0), snapshot(1010.0, 510.0));
         let lacks = |snapshot: &mut Snapshot| {
             let disk = Disk { read: None, ..snapshot.disks.as_ref().unwrap()["vda"] };
             snapshot.disks.as_mut().unwrap().insert("vdb".to_owned(), disk);
         };
         lacks(&mut now);
-        assert_eq!(between(&before, &now).of(Metric::DiskRead), Some(1.0), "a disk that comes counts later");
+        assert_eq!(between(&before, &now).of(Metric::DiskRead), Some(1.0), "a new disk counts later");
         lacks(&mut before);
         let values = between(&before, &now);
-        assert_eq!(values.missing, [(Metric::DiskRead, "disk `vdb` does not count it".to_owned())]);
+        assert_eq!(values.missing, [(Metric::DiskRead, "disk `vdb` has no such counter".to_owned())]);
         assert_eq!(values.of(Metric::DiskIo), Some(100.0));
     }
 
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_clock_of_the_host_a_slow_answer_makes_no_rate() {
+    fn a_slow_response_without_a_time_gives_no_rates() {
         let cpu = |total| Cpu::Whole { total, idle: 0.0, iowait: 0.0, steal: Some(0.0), cores: 1 };
         let at = |at: f64, took_s| {
             let mut snapshot =
@@ -362,7 +363,7 @@ mod tests {
         let values = between(&at(1000.0, 0.1), &at(1010.0, 1.1));
         assert_eq!((values.of(Metric::Cpu), values.of(Metric::Threads)), (Some(100.0), Some(7.0)));
         assert_eq!(values.missing.len(), 4, "{values:?}");
-        let message = "the host does not say when it counted, and its answer took 1.1 s of 10.0 s";
+        let message = "the host reports no time of its counters, and its response took 1.1 s of 10.0 s";
         assert!(values.missing.iter().all(|(_, why)| why == message), "{values:?}");
         assert_eq!(between(&at(1000.0, 0.1), &at(1010.0, 0.9)).of(Metric::DiskIo), Some(100.0));
     }
@@ -378,16 +379,16 @@ mod tests {
             snapshot
         };
         let still = between(&at(1000.0, 1000.0), &at(1010.0, 1000.0));
-        let message = "what is told stands still: the processor counted no time between two looks";
+        let message = "stale response: the processor counted no time between two snapshots";
         assert_eq!(still, Values::failed(message));
         let fresh = between(&at(1010.0, 1000.0), &at(1020.0, 1020.0));
-        let message = "the processor counted 20.0 s in 10.0 s, which 1 cores cannot";
+        let message = "impossible processor time: 20.0 s in 10.0 s (cores: 1)";
         assert_eq!(fresh.measured, [(Metric::Threads, 7.0)]);
         assert!(fresh.missing.len() == 6 && fresh.missing.iter().all(|(_, why)| why == message), "{fresh:?}");
     }
 
     #[test]
-    fn cores_that_come_do_not_count_as_idle_time() {
+    fn added_cores_do_not_count_as_idle_time() {
         let cpu = |total, idle, cores| Cpu::Whole { total, idle, iowait: 0.0, steal: Some(0.0), cores };
         let with = |mut snapshot: Snapshot, cpu| {
             snapshot.cpu = Some(cpu);

@@ -1,55 +1,54 @@
-//! What two looks come to.
+//! The result of two consecutive snapshots of a host.
 
 use serde::{Deserialize, Serialize};
 
 use crate::resources::metric::Metric;
 
-/// What became of one look at a host.
+/// The difference of the snapshot at one tick from the previous one, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// The phase's place in the plan.
+    /// Index in the plan.
     pub phase: u16,
-    /// The host's place in the plan.
+    /// Index in the plan.
     pub host: u16,
-    /// Which of the phase's ticks it is.
+    /// Index in the phase.
     pub tick: u32,
-    /// The time between the two looks, in seconds.
+    /// Seconds between the two snapshots; 0 if there is only one, or none.
     pub covered_s: f64,
-    /// What was measured.
     pub values: Values,
 }
 
-/// What was measured between two looks, in each metric's unit.
+/// The measured values between two snapshots, each in the unit of its metric.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Values {
-    /// By metric, in order.
+    /// Sorted by metric.
     pub measured: Vec<(Metric, f64)>,
-    /// The most that there can be of some of them, in the same unit.
+    /// The capacity of metrics that have one, in the same unit.
     pub most: Vec<(Metric, f64)>,
-    /// Why others could not be had.
+    /// Metrics without a value and the reason for each, sorted by metric.
     pub missing: Vec<(Metric, String)>,
-    /// What happened to the host or to the counting, in words: `the machine was booted 12 s ago`, `connection refused`.
+    /// Events of the host or of the measurement: `the machine was booted 12 s ago`, `connection refused`.
     pub troubles: Vec<String>,
-    /// What began the counters anew, if something did: what was before and what is after do not belong together.
+    /// Set if the counters started over between the snapshots: values before and after do not belong together.
     pub counter_reset: Option<CounterReset>,
 }
 
-/// What counters began anew by.
+/// Why the counters of a host started over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CounterReset {
-    /// Another life of the same host: it was booted, or a process was started again.
+    /// The same host was booted, or its process was started again.
     Restart,
-    /// Another host answers.
+    /// A different host answered.
     OtherHost,
 }
 
 impl Values {
-    /// A look that came to nothing.
+    /// The values of a failed snapshot: none, and the reason as a trouble.
     pub fn failed(why: impl Into<String>) -> Self {
         Self { troubles: vec![why.into()], ..Self::default() }
     }
 
-    /// What was measured of a metric.
+    /// The value of a metric, if it was measured.
     pub fn of(&self, metric: Metric) -> Option<f64> {
         self.measured.iter().find(|(known, _)| *known == metric).map(|(_, value)| *value)
     }

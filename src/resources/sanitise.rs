@@ -1,9 +1,9 @@
-//! What others wrote, as it may be shown.
+//! Makes text from other programs safe to show.
 
-/// As much of a quote is shown, in characters.
+/// A longer text is truncated.
 const MAX_SHOWN_CHARS: usize = 80;
 
-/// The beginning of a text that someone else wrote, on one line and without anything that a terminal obeys.
+/// The start of a text from another program, on one line and without terminal control sequences.
 pub fn sanitise(text: &str) -> String {
     let mut shown = String::new();
     for (count, character) in text.chars().enumerate() {

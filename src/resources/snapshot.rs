@@ -1,40 +1,37 @@
-//! What was counted at one moment.
+//! The counters and gauges of a host at one moment.
 
 use std::collections::BTreeMap;
 
 use crate::resources::metric::Metric;
 
-/// What a source has counted up to one moment. What it does not count is not there, and `missing` says why.
+/// The counters and gauges that a source reports at one moment. For each absent metric `missing` has the reason.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
-    /// When, in seconds, by the clock of whoever counted; only differences mean something.
+    /// Time of the counters in seconds, by the clock in `clock`; only differences are meaningful.
     pub at: f64,
-    /// Whose clock that is.
     pub clock: ClockSource,
-    /// When, in seconds, by our own clock, which is never set: between the question and the answer.
+    /// Time in seconds by the runner's clock, which is never set: halfway between request and response.
     pub observed_at: f64,
-    /// How long the answer took, in seconds.
+    /// How long the response took, in seconds.
     pub took_s: f64,
-    /// Whose counters these are: after a reboot or a restart they belong to another life and begin at 0.
+    /// The start of the counters: after a reboot or a restart they begin at 0.
     pub incarnation: Incarnation,
-    /// Who it is of, by its own word.
     pub identity: Identity,
-    /// Processor time.
     pub cpu: Option<Cpu>,
     /// Seconds in which some task waited for a disk.
     pub pressure: Option<f64>,
-    /// Each disk by its name.
+    /// By name.
     pub disks: Option<BTreeMap<String, Disk>>,
-    /// Each network device by its name, without loopback.
+    /// By name, without loopback.
     pub network: Option<BTreeMap<String, Traffic>>,
-    /// What needs no second look.
+    /// Momentary values.
     pub gauges: BTreeMap<Metric, Gauge>,
-    /// Why a metric that this kind of source gives cannot be had from this one.
+    /// The reason for each metric that this kind of source provides and this host lacks.
     pub missing: BTreeMap<Metric, String>,
 }
 
 impl Snapshot {
-    /// Notes the memory that a part of a machine holds, in bytes, of as much as it may.
+    /// Records the memory of a process tree or a control group, in bytes, and its share of the limit.
     pub fn set_process_memory(&mut self, value: f64, limit: Option<f64>) {
         self.gauges.insert(Metric::ProcessMemory, Gauge { value, most: limit });
         match limit.filter(|limit| *limit > 0.0) {
@@ -43,43 +40,43 @@ impl Snapshot {
                 self.gauges.insert(Metric::Memory, share);
             }
             None => {
-                let why = "nobody says how much memory this machine has";
+                let why = "the memory limit is unknown or 0";
                 self.missing.insert(Metric::Memory, why.to_owned());
             }
         }
     }
 }
 
-/// Whose clock says when something was counted.
+/// The clock that provides the time of the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClockSource {
-    /// That of whoever counted.
+    /// The clock of the host.
     #[default]
     Host,
-    /// Our own, for nobody else says.
+    /// The runner's clock, because the host reports no time.
     Runner,
 }
 
-/// Whose counters they are.
+/// The period of counters from one start to the next.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Incarnation {
-    /// What began it, in words: `the machine was booted`, `process 1234 was started`.
+    /// The event that started it: `the machine was booted`, `process 1234 was started`.
     pub start_event: String,
-    /// How long ago, in seconds; `None` where nobody says.
+    /// Seconds since this event; `None` if unknown.
     pub age: Option<f64>,
 }
 
-/// Who somebody says to be; what nobody says is `None`.
+/// The names of a host; an unknown one is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The name that the machine gives itself.
     pub name: Option<String>,
-    /// What whoever passes on its counters calls it.
+    /// The label `instance`, set by a server that relays the counters.
     pub instance: Option<String>,
 }
 
 impl Identity {
-    /// Who it was and who it is now, if these are two. Names of different kinds say nothing of each other.
+    /// The names before and now, if they belong to two hosts. Only names of the same kind are compared.
     pub fn changed<'w>(&'w self, now: &'w Self) -> Option<(&'w str, &'w str)> {
         let names = self.name.as_deref().zip(now.name.as_deref());
         let names = names.or_else(|| self.instance.as_deref().zip(now.instance.as_deref()));
@@ -87,39 +84,37 @@ impl Identity {
     }
 }
 
-/// Processor time so far, in seconds of all cores together.
+/// Processor time since the start of the counters, in seconds summed over all cores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cpu {
-    /// Of a machine, whose time is divided among what it does.
+    /// Of a machine.
     Whole {
-        /// All of it: user (guests are in it), nice, system, idle, iowait, irq, softirq and steal.
+        /// All modes: user (including guests), nice, system, idle, iowait, irq, softirq and steal.
         total: f64,
-        /// Nothing to do.
         idle: f64,
-        /// Nothing to do but to wait for a disk. The kernel lets it go back.
+        /// Idle while a task waits for a disk. The kernel sometimes decreases it.
         iowait: f64,
-        /// Given to others by a hypervisor; `None` where nobody counts it, and then it is not in the total.
+        /// Given to other machines by the hypervisor; `None` if it is not counted, and then not part of `total`.
         steal: Option<f64>,
-        /// How many cores there are; where that changes, what was counted before and after does not compare.
+        /// Number of cores; if it changes, the counters before and after are not comparable.
         cores: u32,
     },
-    /// Of a part of a machine.
+    /// Of a process tree or a control group.
     Part {
-        /// Used.
         used: f64,
-        /// How many cores it may use at a time: by its affinity and its limit.
+        /// Number of cores that it may use, by affinity and quota.
         cores: f64,
-        /// Periods with a limit, and those in which it was reached; `None` where there is no limit.
+        /// Quota periods, and those in which the quota was used up; `None` without a quota.
         limited: Option<(f64, f64)>,
     },
 }
 
-/// What a disk did so far; what is not counted is `None`.
+/// The counters of a disk; a counter that it lacks is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Disk {
-    /// Seconds with a request under way.
+    /// Seconds with a request in flight.
     pub busy: Option<f64>,
-    /// Seconds of all requests together, waiting or under way.
+    /// Sum of the times of all requests, queued or in flight, in seconds.
     pub queued: Option<f64>,
     /// Bytes read.
     pub read: Option<f64>,
@@ -127,7 +122,7 @@ pub struct Disk {
     pub written: Option<f64>,
 }
 
-/// What a network device did so far; what is not counted is `None`.
+/// The counters of a network device; a counter that it lacks is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Traffic {
     /// Bytes received.
@@ -136,11 +131,11 @@ pub struct Traffic {
     pub sent: Option<f64>,
 }
 
-/// What is so at this moment.
+/// A momentary value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gauge {
     /// In the metric's unit.
     pub value: f64,
-    /// The most that there can be, in the same unit.
+    /// The capacity, in the same unit.
     pub most: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! Who is asked about a host.
+//! The sources of a host's metrics.
 
 use std::str::FromStr;
 
@@ -6,43 +6,43 @@ use http::HeaderMap;
 
 use crate::resources::metric::Metric;
 
-/// Who is asked about a host.
+/// Where the metrics of a host come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// The kernel of this machine.
     Local(DeviceFilter),
-    /// The kernel of this machine, about a process and its children.
+    /// The kernel of this machine, for a process and its children.
     Process(ProcessSelector),
-    /// The kernel of this machine, about a control group (version 2), by its path below the root of all.
+    /// The kernel of this machine, for a control group (version 2), by its path from the root.
     Cgroup(String),
-    /// A node_exporter, or whoever speaks like one.
+    /// A node_exporter or a compatible exporter.
     NodeExporter(HttpEndpoint, DeviceFilter),
-    /// A Prometheus, with a query for each metric.
+    /// A Prometheus server, with a query for each metric.
     Prometheus(HttpEndpoint, Vec<(Metric, String)>),
 }
 
-/// Which disks and file systems of a machine count; all that are real where none is named.
+/// The disks and file systems to measure; an empty list selects all physical ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceFilter {
     /// Names of disks, such as `nvme0n1`.
     pub disks: Vec<String>,
-    /// Where file systems are mounted, such as `/var`.
+    /// Mount points, such as `/var`.
     pub mounts: Vec<String>,
 }
 
-/// How a process is found.
+/// How a process is selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProcessSelector {
-    /// By its number.
+    /// By its process ID.
     Pid(u32),
-    /// By the number in a file.
+    /// By the process ID in a file.
     File(String),
     /// By the TCP port on which it listens.
     Port(u16),
 }
 
 impl ProcessSelector {
-    /// How a process is named.
+    /// The accepted forms, as the next step of a message.
     pub const HELP: &str =
         "write `\"pid 1234\"`, `\"file kms.pid\"` or `\"port 8008\"`, the port on which it listens";
 }
@@ -50,7 +50,7 @@ impl ProcessSelector {
 impl FromStr for ProcessSelector {
     type Err = String;
 
-    /// Reads `pid 1234`, `file kms.pid` or `port 8008`; an error says what to write.
+    /// Parses `pid 1234`, `file kms.pid` or `port 8008`; an error lists these forms.
     fn from_str(text: &str) -> Result<Self, String> {
         let name = match text.trim().split_once(' ').map(|(kind, name)| (kind, name.trim())) {
             Some(("pid", pid)) => pid.parse().ok().filter(|pid| *pid > 0).map(Self::Pid),
@@ -58,23 +58,22 @@ impl FromStr for ProcessSelector {
             Some(("file", file)) => Some(Self::File(file.to_owned())),
             _ => None,
         };
-        name.ok_or_else(|| format!("`{text}` names no process; {}", Self::HELP))
+        name.ok_or_else(|| format!("`{text}` does not select a process; {}", Self::HELP))
     }
 }
 
-/// Where something is asked over HTTP.
+/// An HTTP endpoint with the headers to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpEndpoint {
-    /// Where.
     pub url: String,
-    /// The same, as it may be shown.
+    /// The URL without secrets, for messages.
     pub redacted: String,
     /// Sent with every request.
     pub headers: HeaderMap,
 }
 
 impl Source {
-    /// Whether this kind of source can give a metric.
+    /// Whether this kind of source can provide a metric.
     pub fn provides(&self, metric: Metric) -> bool {
         use Metric::{
             Connections, Cpu, DiskPressure, DiskRead, DiskWrite, Memory, OpenFiles, ProcessMemory, Threads,
@@ -94,12 +93,12 @@ impl Source {
         }
     }
 
-    /// Whether it tells of the machine on which it is asked.
+    /// Whether the source measures the machine that the runner is on.
     pub fn is_here(&self) -> bool {
         matches!(self, Self::Local(_) | Self::Process(_) | Self::Cgroup(_))
     }
 
-    /// What it is, in words.
+    /// A short description for reports and messages, without secrets in URLs.
     pub fn description(&self) -> String {
         match self {
             Self::Local(_) => "this machine".to_owned(),

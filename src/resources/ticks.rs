@@ -1,28 +1,28 @@
-//! When a host is looked at.
+//! The moments of a phase at which its hosts are sampled.
 
-/// The moments of a phase at which its hosts are looked at: evenly, and so that one of them is where judging begins.
+/// The moments of a phase at which its hosts are sampled: evenly spaced, with one at the start of the judged period.
 ///
-/// Reading k is what happened between tick k − 1 and tick k; tick 0 only begins the first.
+/// Reading k covers the time from tick k − 1 to tick k; tick 0 only starts the first reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ticks {
-    /// When the first is, in seconds from the phase's start; less than `every`.
+    /// Time of tick 0, in seconds from the start of the phase; less than `every`.
     pub first: f64,
-    /// The time between two, in seconds.
+    /// Seconds between two ticks.
     pub every: f64,
 }
 
 impl Ticks {
-    /// Ticks of which one is at this second.
+    /// Ticks of which one is at `second`, counted from the start of the phase.
     pub fn through(second: u32, every: f64) -> Self {
         Self { first: f64::from(second) % every, every }
     }
 
-    /// When a tick is, in seconds from the phase's start.
+    /// Time of a tick, in seconds from the start of the phase.
     pub fn at(self, tick: u32) -> f64 {
         self.first + f64::from(tick) * self.every
     }
 
-    /// The readings that lie wholly within a stretch: the first and the one after the last.
+    /// The readings that lie completely between two moments, in seconds from the start of the phase.
     pub fn within(self, from: f64, to: f64) -> std::ops::Range<u32> {
         let tick = |at: f64, round: fn(f64) -> f64| round((at - self.first) / self.every).max(0.0) as u32;
         let first = tick(from - 1e-6, f64::ceil) + 1;

@@ -1,35 +1,37 @@
+//! The intended starts of an open phase, from a rate that is piecewise linear in time.
+
 use std::time::Duration;
 
 use crate::units::{Rate, TimeSpan};
 
 /// The intended starts of an open phase, as offsets from its start.
 ///
-/// The rate is piecewise linear in time, so the number of arrivals up to a moment is piecewise quadratic, and a number is
-/// reached at the moment found by inverting it. Arrivals at the numbers 0, 1, 2 … are evenly spaced where the rate is
-/// constant; at numbers whose gaps are independent and exponential with mean 1 they are a Poisson process of that rate
-/// (by the change of time, Çinlar 1975).
+/// The rate is piecewise linear in time, so the number of arrivals up to a moment is piecewise quadratic. Inverting
+/// it gives the moment at which a number is reached. The numbers 0, 1, 2 … give arrivals that are evenly spaced where
+/// the rate is constant. Numbers whose gaps are independent and exponential with mean 1 give a Poisson process of
+/// that rate (by the change of time, Çinlar 1975).
 #[derive(Debug, Clone)]
 pub struct Arrivals {
     segments: Vec<RateSegment>,
-    /// How many there are, or are expected.
+    /// The expected number of arrivals in the phase.
     expected: f64,
 }
 
-/// A stretch in which the rate changes linearly.
+/// A part of the phase in which the rate changes linearly.
 #[derive(Debug, Clone, Copy)]
 struct RateSegment {
     /// Seconds from the phase's start.
     start: f64,
     length: f64,
-    /// Per second, at the start and at the end.
+    /// Arrivals per second, at the start and at the end.
     from: f64,
     to: f64,
-    /// Arrivals before this piece.
+    /// The number of arrivals before this segment.
     before: f64,
 }
 
 impl Arrivals {
-    /// A rate that changes evenly from the phase's start to its end, and over the ramp rises from nothing to that.
+    /// A rate that changes linearly from the phase's start to its end. Over the ramp it rises from zero to that line.
     pub fn new((from, to): (Rate, Rate), ramp: TimeSpan, duration: TimeSpan) -> Self {
         let ramp = ramp.duration().min(duration.duration());
         let steady = duration.duration() - ramp;
@@ -45,20 +47,20 @@ impl Arrivals {
             if length > 0.0 {
                 segments.push(RateSegment { start, length, from, to, before: expected });
             }
-            // Divided last, so that a whole number of arrivals per day stays one.
+            // Divided last, so that a whole number of arrivals per day stays whole.
             expected += (from + to) * length / 2.0;
         }
         Self { segments, expected }
     }
 
-    /// How many arrivals an evenly spaced phase has; of others about so many are expected.
+    /// The number of arrivals of an evenly spaced phase; with random spacing the expected number, rounded.
     pub fn total(&self) -> u64 {
         whole_arrivals(self.expected)
     }
 
-    /// When so many arrivals are reached; `None` after the phase.
+    /// The moment at which the number of arrivals reaches `number`; `None` after the phase.
     pub fn at(&self, number: f64) -> Option<Duration> {
-        // A number may be off by a rounding error.
+        // The number may be off by a rounding error.
         if number >= self.expected - 1e-6 {
             return None;
         }
@@ -66,13 +68,14 @@ impl Arrivals {
         Some(Duration::from_secs_f64(self.segments[index].time_at(number)))
     }
 
-    /// How many evenly spaced arrivals come before a moment: just those whose [`at`](Self::at) does.
+    /// The number of evenly spaced arrivals before a moment: exactly those whose [`at`](Self::at) is earlier.
     pub fn count_before(&self, moment: Duration) -> u64 {
         let before = |number: u64| self.at(number as f64).is_some_and(|at| at < moment);
         let segment = self.segments.iter().rev().find(|segment| segment.start <= moment.as_secs_f64());
         let mut count = segment
             .map_or(0, |segment| whole_arrivals(segment.before + segment.count_until(moment.as_secs_f64())));
-        // At the edge rounding decides, and it is to decide as it does for the arrivals themselves.
+        // At the edge rounding decides. It must decide as it does for the arrivals themselves, so `at` corrects the
+        // count.
         while count > 0 && !before(count - 1) {
             count -= 1;
         }
@@ -82,7 +85,8 @@ impl Arrivals {
         count
     }
 
-    /// The intended starts, with gaps between their numbers as given: 1 for even spacing.
+    /// The intended starts. `first` is the first number, and `gap` gives the distance to the next: 1 for even
+    /// spacing.
     pub fn spaced(self, first: f64, mut gap: impl FnMut() -> f64) -> impl Iterator<Item = Duration> {
         let mut number = first;
         std::iter::from_fn(move || {
@@ -94,20 +98,21 @@ impl Arrivals {
 }
 
 impl RateSegment {
-    /// How many arrivals of the piece have come at a moment.
+    /// The number of arrivals of this segment up to a moment.
     fn count_until(&self, moment: f64) -> f64 {
         let within = (moment - self.start).clamp(0.0, self.length);
         (self.from + (self.to - self.from) * within / (2.0 * self.length)) * within
     }
 
-    /// The moment at which so many arrivals are reached; solves `from·t + (to − from)·t²/(2·length) = n`.
+    /// The moment at which the number of arrivals reaches `number`. Solves `from·t + (to − from)·t²/(2·length) = n`
+    /// for the time t and the number n since the start of the segment.
     fn time_at(&self, number: f64) -> f64 {
         let wanted = number - self.before;
         let slope = (self.to - self.from) / self.length;
         let within = if slope == 0.0 {
             wanted / self.from
         } else {
-            // In this form of the root nothing cancels for a small slope.
+            // This form of the root avoids cancellation for a small slope.
             let root = (self.from * self.from + 2.0 * slope * wanted).max(0.0).sqrt();
             let sum = self.from + root;
             if sum == 0.0 { 0.0 } else { 2.0 * wanted / sum }
@@ -116,7 +121,7 @@ impl RateSegment {
     }
 }
 
-/// How many whole arrivals k = 0, 1, 2 … lie below a number that may be off by a rounding error.
+/// How many of the arrivals k = 0, 1, 2 … lie below a number that may be off by a rounding error.
 fn whole_arrivals(number: f64) -> u64 {
     (number - 1e-6).ceil().max(0.0) as u64
 }

@@ -1,7 +1,9 @@
-/// Deals 0, 1, 2 … to shares by weight, so that at any point each has what is due to it.
+//! Deals users and arrivals to shares by weight, without randomness.
+
+/// Deals the numbers 0, 1, 2 … to shares by weight, so that at any point each share has its due.
 ///
 /// This is Tijdeman's algorithm ("The chairman assignment problem", Discrete Mathematics 32, 1980): after any number
-/// of deals no share is off its exact part by 1 or more. What was dealt never changes when more is dealt.
+/// of deals no share is off its exact part by 1 or more. Dealing more numbers never changes the earlier ones.
 #[derive(Debug, Clone)]
 pub struct Dealer {
     parts: Vec<f64>,
@@ -10,13 +12,13 @@ pub struct Dealer {
 }
 
 impl Dealer {
-    /// Deals by these weights; at least one must be above 0, and none below.
+    /// Deals by these weights. At least one must be positive, and none may be negative.
     pub fn new(weights: &[f64]) -> Self {
         let sum: f64 = weights.iter().sum();
         Self { parts: weights.iter().map(|w| w / sum).collect(), dealt: vec![0; weights.len()], count: 0 }
     }
 
-    /// Which share gets the next number.
+    /// Returns the share that gets the next number.
     pub fn deal_next(&mut self) -> usize {
         self.count += 1;
         let shares = self.parts.iter().filter(|part| **part > 0.0).count();
@@ -24,7 +26,7 @@ impl Dealer {
         let due = |i: usize| self.parts[i] * self.count as f64 - self.dealt[i] as f64;
         let deadline = |i: usize| (self.dealt[i] as f64 + 1.0 - slack) / self.parts[i];
         let eligible = (0..self.parts.len()).filter(|i| self.parts[*i] > 0.0 && due(*i) >= slack - 1e-9);
-        // Rounding may leave no one eligible; then the one most overdue is.
+        // Rounding may leave no share eligible; then the most overdue one gets the number.
         let chosen = eligible
             .min_by(|a, b| deadline(*a).total_cmp(&deadline(*b)))
             .or_else(|| (0..self.parts.len()).max_by(|a, b| due(*a).total_cmp(&due(*b))))
@@ -34,7 +36,7 @@ impl Dealer {
     }
 }
 
-/// The shares of the first `count` numbers.
+/// Deals the first `count` numbers and returns the share of each.
 pub fn deal(weights: &[f64], count: u32) -> Vec<usize> {
     let mut dealer = Dealer::new(weights);
     (0..count).map(|_| dealer.deal_next()).collect()

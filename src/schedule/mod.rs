@@ -1,4 +1,5 @@
-//! When tasks start and who carries them: pure sequences, no clock, no randomness, the same on every worker.
+//! Intended starts and their assignment to users: pure sequences without a clock or randomness, the same on every
+//! worker.
 
 mod arrivals;
 mod dealing;

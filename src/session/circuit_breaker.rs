@@ -1,22 +1,25 @@
+//! The circuit breaker: ends a run whose target fails most requests.
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// So long more than half of all requests must have failed, in either half of it: one bad moment is not enough.
+/// The span, in seconds, in which more than half of all requests must have failed. Both halves of it must fail on
+/// their own, because one bad moment is not enough.
 const SPAN_S: u64 = 60;
-/// Of fewer requests in that time nothing is said.
+/// The fewest requests in the span that can trip the breaker, half of them in each half.
 const MIN_REQUESTS: u64 = 10;
 
-/// The circuit breaker: a target that fails more than half of all requests for a minute is not worth loading any longer.
+/// Trips when the target has failed more than half of all requests for a minute: more load would show nothing new.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker {
-    /// When the first request ended, in seconds.
+    /// The second in which the first request ended.
     since: Option<u64>,
-    /// By second: requests that ended in it, and those of them that failed.
+    /// Per second: the second, the requests that ended in it, and those of them that failed.
     seconds: VecDeque<(u64, u64, u64)>,
 }
 
 impl CircuitBreaker {
-    /// Takes up requests that have ended by now; says why the run should end, if it should.
+    /// Adds requests that have ended by `now`. Returns why the run should end, if it should.
     pub fn take(&mut self, now: Duration, ended: u64, failed: u64) -> Option<String> {
         let second = now.as_secs();
         if ended > 0 {
@@ -39,8 +42,8 @@ impl CircuitBreaker {
         (long_enough && fails(&early) && fails(&late)).then(|| {
             let (ended, failed) = sums(&[early, late].concat());
             format!(
-                "{failed} of the {ended} requests of the last {SPAN_S} s failed or were dropped, more than half of them in \
-                 either half of this time"
+                "{failed} of {ended} requests failed or were dropped in the last {SPAN_S} s, more than half in each \
+                 half of that time; check the target, or set `breaker = false` in `[gate]`"
             )
         })
     }
@@ -54,7 +57,7 @@ fn sums(seconds: &[&(u64, u64, u64)]) -> (u64, u64) {
 mod tests {
     use super::*;
 
-    /// When it falls, with so many requests a second of which some fail.
+    /// The second at which it trips, with `ended` requests per second of which `failed` fail.
     fn trips_at(ended: u64, failed: impl Fn(u64) -> u64) -> Option<u64> {
         let mut breaker = CircuitBreaker::default();
         (0..200).find(|second| breaker.take(Duration::from_secs(*second), ended, failed(*second)).is_some())
@@ -74,7 +77,7 @@ mod tests {
         };
         assert_eq!(failing(70, 100), None);
         assert_eq!(failing(70, 130), Some(115));
-        // A bad moment after a quiet minute.
+        // One bad moment after a quiet minute is not enough.
         assert_eq!(trips_at(0, |_| 0), None);
         let mut breaker = CircuitBreaker::default();
         assert_eq!(breaker.take(Duration::ZERO, 10, 0), None);

@@ -1,4 +1,4 @@
-//! The one loop: events are folded into the ledger and shown to observers, until the run has ended.
+//! The event loop of a run: folds events into the ledger and passes them to observers until the run has ended.
 
 mod circuit_breaker;
 
@@ -14,43 +14,43 @@ use crate::measure::ledger::Ledger;
 use crate::measure::summary::PhaseRun;
 use crate::measure::window::Batch;
 
-/// Faults that can be asked for, to show what comes of them.
+/// Faults that a test can inject, to check how the runner reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failpoint {
-    /// One success is lost on its way to the ledger.
+    /// One success is lost before it reaches the ledger.
     LoseASample,
     /// The session panics.
     Panic,
 }
 
-/// Looks at the generator's own use of the machine: passed in, so that no clock is read here.
+/// The generator's own resource usage. It is passed in, so that the session reads no clock.
 pub trait SelfUsage {
-    /// Processor time used so far.
+    /// CPU time used so far.
     fn cpu(&self) -> Duration;
-    /// Time passed so far.
+    /// Wall-clock time passed so far.
     fn wall(&self) -> Duration;
-    /// The most memory had so far, in bytes.
+    /// Peak memory so far, in bytes.
     fn peak_memory(&self) -> u64;
-    /// What happened to the machine since this was asked last.
+    /// Events of the machine since the last call, such as suspends and clock steps.
     fn machine(&self) -> MachineVitals;
 }
 
-/// Follows a run.
+/// Consumes the events of a run.
 pub struct Session<'s> {
-    /// Where windows are folded.
+    /// The ledger into which windows are folded.
     pub ledger: Ledger,
-    /// Who sees every event.
+    /// Called with every event.
     pub observers: Vec<&'s mut dyn Observer>,
-    /// The generator's own use of the machine.
+    /// The source of the generator's own resource usage.
     pub self_usage: &'s dyn SelfUsage,
-    /// A fault to be shown.
+    /// The fault to inject, if any.
     pub failpoint: Option<Failpoint>,
-    /// The phases seen so far.
+    /// The phases that have started so far.
     pub phases: Vec<PhaseRun>,
 }
 
 impl Session<'_> {
-    /// Takes events until there are no more.
+    /// Processes events until there are no more.
     pub async fn follow(&mut self, events: &mut UnboundedReceiver<RunEvent>) {
         while let Some(event) = events.recv().await {
             self.take(event);
@@ -64,7 +64,7 @@ impl Session<'_> {
         match &mut event {
             RunEvent::PhaseStarted { phase, at } => {
                 self.ledger.begin(phase.0, *at);
-                // What happened between two phases is no one's.
+                // The machine's vitals between two phases belong to neither.
                 let _ = self.self_usage.machine();
                 self.phases.push(PhaseRun {
                     phase: *phase,
@@ -75,7 +75,7 @@ impl Session<'_> {
                 });
             }
             RunEvent::Recorded { batch, .. } => {
-                // Once a second is enough.
+                // The machine is sampled once a second, with the batches of the first worker.
                 if batch.worker == 0 {
                     add_machine(batch, &self.self_usage.machine());
                 }
@@ -98,7 +98,7 @@ impl Session<'_> {
     }
 
     fn fail(&mut self, failpoint: Failpoint, batch: &mut Batch) {
-        assert!(failpoint != Failpoint::Panic, "asked to fail");
+        assert!(failpoint != Failpoint::Panic, "the failpoint `panic` was set; run without `--failpoint`");
         let cells = batch.windows.values_mut().flat_map(|window| window.cells.values_mut());
         if let Some(cell) = cells.into_iter().find(|cell| cell.succeeded > 0) {
             cell.succeeded -= 1;
@@ -107,7 +107,7 @@ impl Session<'_> {
     }
 }
 
-/// Adds what happened to the machine to the second in which a worker's first look at itself began.
+/// Adds the machine's vitals to the first window that holds a CPU sample of the worker.
 fn add_machine(batch: &mut Batch, machine: &MachineVitals) {
     let sampled = batch
         .windows

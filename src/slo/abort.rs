@@ -1,4 +1,4 @@
-//! Whether a breach is proven while the run goes on, by tests that stay valid however often one looks.
+//! Ends a run early when a breach is proven, by sequential tests that stay valid under repeated checks.
 
 use crate::measure::summary::{Evidence, Summary};
 use crate::plan::model::{Gate, PhaseId};
@@ -7,39 +7,39 @@ use crate::slo::judge::readings;
 use crate::slo::objective::{Objective, Statistic};
 use crate::statistics::SequentialTest;
 
-/// The design effect is an estimate itself, so nothing is proven before so many judged seconds.
+/// The design effect is itself an estimate, so no breach is proven before this many judged seconds.
 const MIN_JUDGED_S: u64 = 300;
-/// Looks are so many judged seconds apart at least.
+/// The minimum time between two checks, in judged seconds.
 const LOOK_INTERVAL_S: u64 = 10;
 
-/// The objectives that end a run, and when they were looked at.
+/// The objectives that may end the run, with their past checks.
 #[derive(Debug)]
 pub struct AbortCheck<'o> {
     objectives: &'o [Objective],
     gate: &'o Gate,
     test: SequentialTest,
-    /// By objective: how often it was looked at, and at which judged second the last time.
+    /// By objective: the number of checks and the judged second of the last one.
     looks: Vec<(u64, u64)>,
 }
 
-/// A breach that is proven.
+/// A proven breach.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Abort {
-    /// The objective's place.
+    /// The index of the objective.
     pub objective: usize,
-    /// What the data supported, in words.
+    /// The proof, as a sentence.
     pub why: String,
 }
 
 impl<'o> AbortCheck<'o> {
-    /// Looks at those of these objectives that are gated and say `abort`.
+    /// Prepares the check of the gated objectives with `abort = true`.
     pub fn new(objectives: &'o [Objective], gate: &'o Gate) -> Self {
         let gated = objectives.iter().filter(|objective| objective.gated_limit(gate.tier).is_some()).count();
         let test = SequentialTest { alpha: gate.alpha, objectives: gated };
         Self { objectives, gate, test, looks: vec![(0, 0); objectives.len()] }
     }
 
-    /// Looks at the objectives of a phase that goes on; returns the first whose breach is proven.
+    /// Checks the objectives of a running phase; returns the first with a proven breach.
     pub fn check(&mut self, phase: PhaseId, summary: &Summary) -> Option<Abort> {
         let of_phase =
             |index: &usize| self.objectives[*index].phase == phase && self.objectives[*index].abort;
@@ -55,16 +55,16 @@ impl<'o> AbortCheck<'o> {
         let (tier, limit) = objective.gated_limit(self.gate.tier)?;
         if let Statistic::Resource(resource) = objective.statistic {
             let phase = &summary.phases[objective.phase.index()];
-            let certain = readings::certain_breach(objective, resource, phase, (limit, self.gate.alpha))?;
+            let certain = readings::certain_breach(objective, resource, phase, limit, self.gate.alpha)?;
             let tier = tier.as_str();
-            return Some(format!("it is certain that `{}` is beyond its {tier}: {certain}", objective.name));
+            return Some(format!("`{}` is certain to exceed its {tier}: {certain}", objective.name));
         }
         let (_, indicator) = objective.indicators.iter().find(|(watched, _)| *watched == tier)?;
         let evidence = &summary.evidence[*indicator];
         let seconds = seconds(evidence);
         let decision_rule = DecisionRule::of(objective, limit, evidence);
         let (looks, last) = &mut self.looks[index];
-        // What is certain need not wait.
+        // A certain breach need not wait.
         if decision_rule.shares_risk() {
             if seconds < MIN_JUDGED_S || seconds < *last + LOOK_INTERVAL_S {
                 return None;
@@ -74,7 +74,7 @@ impl<'o> AbortCheck<'o> {
         let number = *looks;
         self.proof(&decision_rule, number).map(|proof| {
             format!(
-                "after {seconds} judged seconds it was proven that `{}` is {} its {}: {proof}",
+                "`{}` is proven {} its {} after {seconds} judged seconds: {proof}",
                 objective.name,
                 if objective.statistic.unit() == "/s" { "below" } else { "beyond" },
                 if objective.statistic.unit() == "/s" && tier.as_str() == "maximum" {
@@ -86,15 +86,15 @@ impl<'o> AbortCheck<'o> {
         })
     }
 
-    /// What proves a breach, in words; `None` where nothing does.
+    /// The proof of a breach, as a clause; `None` if it is not proven.
     fn proof(&self, decision_rule: &DecisionRule, look: u64) -> Option<String> {
         match *decision_rule {
             DecisionRule::Proportion { broken, allowed, .. } => {
                 let factor = self.test.bayes_factor(&broken, allowed);
                 factor.proves().then(|| {
                     format!(
-                        "{:.0} of {:.0} count against it, which is {:.2} % where {:.2} % may; they tell as much as {:.0} \
-                         independent ones, and the evidence for a breach is {} to 1 where {:.0} to 1 is needed",
+                        "{:.0} of {:.0} count against it ({:.2} %, and at most {:.2} % may); the effective sample size \
+                         is {:.0}; the evidence for a breach is {} to 1, and {:.0} to 1 is needed",
                         broken.counted,
                         broken.cases,
                         100.0 * broken.counted / broken.cases,
@@ -105,13 +105,14 @@ impl<'o> AbortCheck<'o> {
                     )
                 })
             }
-            DecisionRule::NoneAllowed { cases, counted, .. } => (counted > 0.0)
-                .then(|| format!("{counted:.0} of {cases:.0} count against it, where none may")),
+            DecisionRule::NoneAllowed { cases, counted, .. } => {
+                (counted > 0.0).then(|| format!("{counted:.0} of {cases:.0} count against it, and none may"))
+            }
             DecisionRule::Observed { .. } | DecisionRule::Change { .. } => None,
             DecisionRule::Mean { .. } => {
                 let (risk, allowed) = (decision_rule.risk_of_breach(), self.test.risk_at_look(look));
                 (risk <= allowed).then(|| {
-                    format!("at look {look} the risk of being wrong was {risk:.1e}, where {allowed:.1e} may be taken")
+                    format!("at check {look} the risk of error is {risk:.1e}, and at most {allowed:.1e} is allowed")
                 })
             }
         }
@@ -122,7 +123,7 @@ fn odds(odds: f64) -> String {
     if odds < 1e6 { format!("{odds:.0}") } else { "over a million".to_owned() }
 }
 
-/// The whole judged seconds that were counted so far.
+/// The number of whole judged seconds so far.
 fn seconds(evidence: &Evidence) -> u64 {
     evidence.kept.levels().first().map_or(0, |level| level.blocks)
 }
@@ -159,7 +160,7 @@ mod tests {
         }
     }
 
-    /// When a run is ended in which n and k of each second are the same.
+    /// The second at which a run with the same n and k in each second is ended.
     fn ended(objective: Objective, n: f64, k: f64) -> Option<u32> {
         let (gate, objectives) = (gate(), [objective]);
         let mut aborts = AbortCheck::new(&objectives, &gate);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_breach_ends_the_run_after_five_minutes_and_one_that_needs_no_proof_at_once() {
+    fn a_proof_needs_five_minutes_but_a_certain_breach_none() {
         assert_eq!(ended(objective(Statistic::Quantile(0.95), true), 10.0, 2.0), Some(300));
         assert_eq!(ended(objective(Statistic::Throughput, true), 1.0, 5.0), Some(300));
         assert_eq!(ended(objective(Statistic::Max, true), 10.0, 1.0), Some(1));
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_ten_seconds_apart() {
+    fn checks_are_ten_seconds_apart() {
         let (gate, objectives) = (gate(), [objective(Statistic::Quantile(0.95), true)]);
         let mut aborts = AbortCheck::new(&objectives, &gate);
         let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };

@@ -1,3 +1,5 @@
+//! Compiles threshold files against a plan: selects, checks and expands objectives, and collects their indicators.
+
 use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
@@ -10,17 +12,17 @@ use crate::slo::definition::{ObjectiveDefinition, Selector, read_definitions};
 use crate::slo::document::ThresholdsDocument;
 use crate::slo::objective::{EveryInterval, Objective};
 
-/// The objectives of a plan and what has to be counted for them.
+/// The objectives of a plan and the indicators that they need.
 #[derive(Debug, Default)]
 pub struct Objectives {
-    /// Each in each phase in which it applies.
+    /// One entry for each objective and phase in which it applies.
     pub all: Vec<Objective>,
-    /// What has to be counted.
+    /// The distinct indicators of all objectives.
     pub indicators: Vec<Indicator>,
 }
 
 impl Objectives {
-    /// Shortens the windows of objectives with the phases of a rehearsal, each by its factor.
+    /// Shortens the intervals of objectives for a rehearsal, each by the factor of its phase.
     pub fn shrink(&mut self, factor: impl Fn(PhaseId) -> f64) {
         let shorter = |every: u32, phase| (f64::from(every) * factor(phase)).round().max(1.0) as u32;
         for objective in &mut self.all {
@@ -38,7 +40,7 @@ impl Objectives {
     }
 }
 
-/// Reads threshold files and checks them against a plan, of which at least the names must be known.
+/// Reads threshold files and checks them against a plan. Without a complete plan, only its names are checked.
 pub fn load(
     files: &[ThresholdsFile],
     names: &Names,
@@ -72,15 +74,15 @@ pub fn load(
         && plan.gate.tier != GateTier::Nothing
         && !problems.has_errors()
     {
-        let message = format!("`{}` has no gated objective: nothing would be judged", plan.path);
-        let help = "name threshold files with `thresholds = […]`, or say `tier = \"none\"` under `[gate]`";
+        let message = format!("`{}` has no gated objective, so the run would judge nothing", plan.path);
+        let help = "list threshold files with `thresholds = […]`, or set `tier = \"none\"` under `[gate]`";
         problems.report(Diagnostic::new(Code::NoObjectives, message).help(help));
     }
     add_watches(&mut objectives, plan);
     objectives
 }
 
-/// What a plan takes of the objectives of a file.
+/// The objectives of a file that the plan uses.
 fn take(
     mut definitions: Vec<ObjectiveDefinition>,
     file: &ThresholdsFile,
@@ -89,16 +91,16 @@ fn take(
     let has_syntax_error = problems.has_syntax_error(file.file);
     for entry in file.only.iter().flatten() {
         let known = definitions.iter().map(|definition| definition.name.value.as_str());
-        // What is in a part of the file that could not be read is not unknown.
+        // The name may be in the part of the file that could not be read.
         if has_syntax_error || known.clone().any(|name| matches_glob(&entry.value, name)) {
             continue;
         }
         let listed = known.clone().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let message = format!("the file has no objective `{}`", entry.value);
         let diagnostic = Diagnostic::new(Code::UnknownObjective, message)
-            .at(entry.span, "names nothing")
+            .at(entry.span, "matches no objective")
             .suggest(&entry.value, known);
-        problems.report(diagnostic.help(format!("its objectives are {listed}")));
+        problems.report(diagnostic.help(format!("the objectives of the file are {listed}")));
     }
     let taken = |definition: &ObjectiveDefinition| {
         file.only
@@ -116,7 +118,7 @@ fn unique_names(definitions: &[ObjectiveDefinition], problems: &mut Problems) {
         if let Some(first) =
             known.insert((&definition.name.value, definition.statistic.kind()), definition.name.span)
         {
-            let message = format!("two objectives are called `{}`", definition.name.value);
+            let message = format!("two objectives are named `{}`", definition.name.value);
             let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
                 .at(definition.name.span, "again here")
                 .at(first, "first here");
@@ -154,8 +156,8 @@ fn check_selectors(definition: &ObjectiveDefinition, names: &Names, problems: &m
     }
 }
 
-/// A selector must match something; an entry of one that does need not, which is told.
-#[expect(clippy::too_many_arguments, reason = "what is selected, from what, and how to speak of it")]
+/// A list without any match is an error. In a list with a match, an entry without one is a warning.
+#[expect(clippy::too_many_arguments, reason = "the selector, the known names and the words of the message")]
 fn check_selector(
     list: &[Spanned<String>],
     known: &[String],
@@ -168,8 +170,8 @@ fn check_selector(
     let any = list.iter().any(matches);
     if list.is_empty() {
         let message = format!("`{}` selects no {kind}", objective.value);
-        let help = format!("name at least one {kind}; `\"*\"` is all of them");
-        problems.report(Diagnostic::new(code, message).at(objective.span, "of this objective").help(help));
+        let help = format!("name at least one {kind}; `\"*\"` selects all");
+        problems.report(Diagnostic::new(code, message).at(objective.span, "this objective").help(help));
     }
     for entry in list.iter().filter(|entry| !matches(entry)) {
         let label = match kind {
@@ -186,13 +188,13 @@ fn check_selector(
 }
 
 fn report_never_sampled(definition: &ObjectiveDefinition, problems: &mut Problems) {
-    let message = format!("`{}` can never see a sample", definition.name.value);
-    let label = "no phase it selects performs what it selects";
-    let help = "select operations or scenarios of these phases, or take the objective out";
+    let message = format!("`{}` can never have a sample", definition.name.value);
+    let label = "no selected phase has the selected operations or scenarios";
+    let help = "select operations or scenarios of these phases, or remove the objective";
     problems.report(Diagnostic::new(Code::NeverSampled, message).at(definition.name.span, label).help(help));
 }
 
-/// The objective in each phase in which it applies.
+/// The compiled objectives of a definition, one for each phase in which it applies.
 fn expand(definition: &ObjectiveDefinition, plan: &Plan) -> Vec<Objective> {
     let phases = plan.phases.iter().enumerate().filter(|(_, phase)| match &definition.phases {
         Some(list) => list.iter().any(|entry| matches_glob(&entry.value, &phase.name)),
@@ -246,7 +248,7 @@ fn definition_host(definition: &ObjectiveDefinition, plan: &Plan) -> Option<(Hos
     Some((plan.monitor.as_ref()?.host(&host.value)?, host.value.clone()))
 }
 
-/// What is read of a host needs a host that is looked at, and a source that can give it.
+/// An objective on host readings needs a host under `[monitor]` and a source that provides the metric.
 fn check_host(definition: &ObjectiveDefinition, plan: &Plan, problems: &mut Problems) {
     let (Selector::Host(host, metric_span), Some(metric)) =
         (&definition.selector, definition.statistic.metric())
@@ -258,8 +260,8 @@ fn check_host(definition: &ObjectiveDefinition, plan: &Plan, problems: &mut Prob
     let Some(found) = hosts().find(|known| known.name == host.value) else {
         let at = if host.is_written() { host.span } else { definition.name.span };
         let diagnostic =
-            Diagnostic::new(Code::UnknownHost, format!("the plan looks at no host `{}`", host.value));
-        let diagnostic = diagnostic.at(at, "for this objective").suggest(&host.value, names());
+            Diagnostic::new(Code::UnknownHost, format!("no host named `{}` in `[monitor]`", host.value));
+        let diagnostic = diagnostic.at(at, "needed by this objective").suggest(&host.value, names());
         let help = match names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ").as_str() {
             "" => format!(
                 "add `[monitor]` to the plan, with `hosts = {{ {} = \"local\" }}` or another source",
@@ -270,14 +272,15 @@ fn check_host(definition: &ObjectiveDefinition, plan: &Plan, problems: &mut Prob
         return problems.report(diagnostic.help(help));
     };
     if !found.source.provides(metric) {
-        let message = format!("`{}` cannot be had from {}", metric.as_str(), found.source.description());
+        let message = format!("`{}` is not available from {}", metric.as_str(), found.source.description());
         let given = Metric::ALL.iter().filter(|(_, metric)| found.source.provides(*metric));
         let given = given.map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        let mut diagnostic = Diagnostic::new(Code::MetricUnavailable, message).at(*metric_span, "not given");
+        let mut diagnostic =
+            Diagnostic::new(Code::MetricUnavailable, message).at(*metric_span, "not available");
         if let Some(span) = found.span {
             diagnostic = diagnostic.at(span, format!("the source of `{}`", found.name));
         }
-        problems.report(diagnostic.help(format!("it gives {given}")));
+        problems.report(diagnostic.help(format!("this source provides {given}")));
     }
 }
 
@@ -297,7 +300,7 @@ fn add_watches(objectives: &mut Objectives, plan: &Plan) {
     }
 }
 
-/// Whether a name matches a pattern in which `*` stands for any text.
+/// Whether a name matches a pattern, in which `*` matches any text.
 pub(super) fn matches_glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

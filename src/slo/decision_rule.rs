@@ -1,54 +1,55 @@
+//! The rules that decide a limit: share, maximum, observed value, change and mean.
+
 use crate::measure::indicator::Counts;
 use crate::measure::summary::{Evidence, Trials};
 use crate::slo::objective::{EveryInterval, Objective, Statistic};
 use crate::statistics::{Allowed, BatchMeans, Proportion, Side};
 
-/// What was counted against one limit, and how it is decided.
+/// The evidence for one limit and the rule that decides it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::slo) enum DecisionRule {
-    /// A share of the cases may count.
+    /// At most a share of the cases may be bad.
     Proportion {
-        /// With failures without a time among those that count.
+        /// For proving that the limit is kept: failures without a response time count as bad.
         kept: Proportion,
-        /// Without them.
+        /// For proving a breach: without these failures.
         broken: Proportion,
-        /// The share that may.
+        /// The allowed share, from 0 to 1.
         allowed: f64,
     },
-    /// No case may count, which needs no proof: it is seen.
+    /// No case may be bad. This needs no proof because every case is observed.
     NoneAllowed {
-        /// Cases.
         cases: f64,
-        /// Of these, the ones that count.
+        /// The bad cases.
         counted: f64,
-        /// Those that may count: failures without a time.
+        /// The cases that may be bad: failures without a response time.
         doubted: f64,
     },
-    /// What was seen is within the limit or is not.
+    /// The observed value is compared with the limit.
     Observed {
-        /// Readings.
+        /// The number of readings.
         cases: f64,
-        /// `None` where that cannot be said.
+        /// Whether the value is within the limit; `None` if there is no value.
         within: Option<bool>,
     },
-    /// A change whose interval has to be on one side of the limit.
+    /// The confidence interval of a change must be on one side of the limit.
     Change {
-        /// Low, estimate and high; `None` where it is not known.
+        /// Lower end, estimate and upper end; `None` if there is not enough data.
         change: Option<[f64; 3]>,
-        /// In the same unit.
+        /// In the unit of the change.
         limit: f64,
-        /// Readings or requests.
+        /// The number of readings or requests.
         cases: f64,
     },
-    /// A mean has to be on one side of the limit.
+    /// A mean must be on one side of the limit.
     Mean {
-        /// With failures without a time at the timeout.
+        /// For proving that the limit is kept: failures without a response time count with the timeout.
         kept: Option<BatchMeans>,
-        /// Without them.
+        /// For proving a breach: without these failures.
         broken: Option<BatchMeans>,
-        /// The good side.
+        /// The good side of the limit.
         side: Side,
-        /// In the means' own unit.
+        /// In the unit of the means.
         limit: f64,
     },
 }
@@ -71,7 +72,7 @@ impl DecisionRule {
             Statistic::Max => Self::NoneAllowed { cases: n - untimed, counted: k, doubted: untimed },
             Statistic::Mean => mean(Side::AtMost, limit * 1000.0),
             Statistic::Throughput => mean(Side::AtLeast, limit),
-            // These have no evidence of this kind.
+            // These are not decided by indicators.
             Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => {
                 Self::Observed { cases: 0.0, within: None }
             }
@@ -83,12 +84,12 @@ impl DecisionRule {
         Self::Proportion {
             kept: Proportion::of(n, k + untimed, &evidence.kept),
             broken: Proportion::of(n - untimed, k, &evidence.broken),
-            // 1 − 0.95 is not 0.05 but for a rounding.
+            // 1 − 0.95 is 0.05 only after rounding.
             allowed: (allowed * 1e9).round() / 1e9,
         }
     }
 
-    /// Every window is one case.
+    /// The rule of intervals: every interval is one case.
     pub(in crate::slo) fn of_trials(windows: EveryInterval, trials: &Trials) -> Self {
         let (judged, missed, doubted) = (trials.judged as f64, trials.missed as f64, trials.doubted as f64);
         match windows.allow {
@@ -101,7 +102,7 @@ impl DecisionRule {
         }
     }
 
-    /// Whether it is proven that the limit is kept.
+    /// Whether it is proven at risk `alpha` that the limit is kept.
     pub(in crate::slo) fn is_kept(&self, alpha: f64) -> bool {
         match *self {
             Self::Proportion { kept, allowed, .. } => kept.is_within(Allowed { share: allowed, alpha }),
@@ -112,30 +113,30 @@ impl DecisionRule {
         }
     }
 
-    /// What α is compared with to prove that the limit is broken; 0 is certain, 1 is no proof at all.
+    /// The p-value of a breach, which is proven if it is at most α. 0 is certainty; 1 is no proof.
     pub(in crate::slo) fn risk_of_breach(&self) -> f64 {
         match *self {
             Self::Proportion { broken, allowed, .. } => broken.breach_p_value(allowed),
             Self::NoneAllowed { counted, .. } => f64::from(u8::from(counted == 0.0)),
             Self::Observed { within, .. } => f64::from(u8::from(within != Some(false))),
-            // Its interval was made for the gate's risk already.
+            // The interval was computed at the gate's risk.
             Self::Change { change, limit, .. } => {
                 f64::from(u8::from(!change.is_some_and(|[low, ..]| low > limit)))
             }
             Self::Mean { broken, side, limit, .. } => broken.map_or(1.0, |mean| match side {
-                // A mean at the limit itself keeps it.
+                // A mean exactly at the limit keeps it.
                 _ if mean.standard_error <= 0.0 && mean.risk(side, limit) == 0.0 => 1.0,
                 side => mean.risk(side.other(), limit),
             }),
         }
     }
 
-    /// Whether it shares its risk with others: what is seen needs no proof and takes no risk.
+    /// Whether the decision shares α with other objectives. An observed value needs no proof and takes no risk.
     pub(in crate::slo) fn shares_risk(&self) -> bool {
         matches!(self, Self::Proportion { .. } | Self::Mean { .. })
     }
 
-    /// Whether what was observed is within the limit; `None` where that cannot be said.
+    /// Whether the observed value is within the limit; `None` if it is unknown.
     pub(in crate::slo) fn holds(&self) -> Option<bool> {
         match *self {
             Self::Proportion { broken, allowed, .. } => {
@@ -149,7 +150,7 @@ impl DecisionRule {
         }
     }
 
-    /// How many cases there are: requests, windows, batches or readings.
+    /// The number of cases: requests, intervals, batches or readings.
     pub(in crate::slo) fn cases(&self) -> f64 {
         match *self {
             Self::Proportion { broken, .. } => broken.cases,
@@ -160,7 +161,7 @@ impl DecisionRule {
         }
     }
 
-    /// How many independent cases, or batches, the decision rests on.
+    /// The effective sample size: independent cases, or batches.
     pub(in crate::slo) fn effective(&self) -> Option<f64> {
         match *self {
             Self::Proportion { kept, .. } => Some(kept.effective()),

@@ -1,4 +1,4 @@
-//! Objectives as they were written: their limits, statistics and windows, checked for themselves.
+//! Objective definitions: written objectives whose limits, statistics and intervals are checked, independent of a plan.
 
 mod readings;
 
@@ -10,7 +10,7 @@ use crate::slo::document::{
 use crate::slo::objective::{EveryInterval, Statistic, Tiers};
 use crate::units::{Share, TimeSpan};
 
-/// An objective as it was written, its limits and selectors checked.
+/// A written objective with checked limits and statistic, not yet matched with the phases of a plan.
 pub(super) struct ObjectiveDefinition {
     pub(super) name: Spanned<String>,
     pub(super) statistic: Statistic,
@@ -25,7 +25,8 @@ pub(super) struct ObjectiveDefinition {
 impl ObjectiveDefinition {
     fn new(
         common: CommonKeys,
-        (statistic, tiers): (Statistic, Tiers),
+        statistic: Statistic,
+        tiers: Tiers,
         selector: Selector,
         problems: &mut Problems,
     ) -> Option<Self> {
@@ -43,39 +44,39 @@ impl ObjectiveDefinition {
     }
 }
 
-/// What an objective applies to.
+/// The operations, scenarios or host that an objective applies to.
 pub(super) enum Selector {
     Operations(Vec<Spanned<String>>),
     Scenarios(Vec<Spanned<String>>),
-    /// A host, and where its metric was written.
+    /// A host, and the place of the metric.
     Host(Spanned<String>, Span),
 }
 
-/// The windows that are judged each, where `every` says so.
+/// The intervals of `every` and `allow`; `None` without `every`.
 fn windows(
     every: Option<&Spanned<TimeSpan>>,
     allow: Option<&Spanned<Share>>,
     problems: &mut Problems,
 ) -> Option<EveryInterval> {
     let Some(every) = every else {
-        // Where `every` could not be read, its default is there.
+        // If `every` could not be read, `allow` has its default.
         if let Some(allow) = allow.filter(|allow| allow.is_written()) {
             let diagnostic =
                 Diagnostic::new(Code::ExactlyOne, "`allow` needs `every`").at(allow.span, "here");
-            problems.report(diagnostic.help("say how long the windows are: `every = \"1m\"`"));
+            problems.report(diagnostic.help("add the length of the intervals, such as `every = \"1m\"`"));
         }
         return None;
     };
     let seconds = every.value.seconds();
     if seconds < 1.0 || seconds.fract() != 0.0 || seconds > 366.0 * 86_400.0 {
-        let message = format!("windows cannot have `{}`", every.value);
+        let message = format!("`every` must be whole seconds from 1s to 366d, not `{}`", every.value);
         let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(every.span, "here");
-        problems.report(diagnostic.help("write whole seconds: \"1s\" or longer"));
+        problems.report(diagnostic.help("write whole seconds, such as `\"30s\"` or `\"1m\"`"));
     }
     Some(EveryInterval { every: seconds as u32, allow: allow?.value.fraction() })
 }
 
-/// The objectives of a file.
+/// Checks the objectives of a file and appends them to `definitions`.
 pub(super) fn read_definitions(
     document: ThresholdsDocument,
     definitions: &mut Vec<ObjectiveDefinition>,
@@ -104,7 +105,8 @@ fn response_time_definition(
     let limits = written([target, acceptable, maximum], |limit| limit.seconds() * 1000.0);
     ObjectiveDefinition::new(
         common,
-        (statistic, tiers(statistic, &limits, problems)?),
+        statistic,
+        tiers(statistic, &limits, problems)?,
         Selector::Operations(operations?.value),
         problems,
     )
@@ -117,8 +119,14 @@ fn throughput_definition(
     let common = document.common();
     let ThroughputDocument { scenarios, target, acceptable, minimum, .. } = document;
     let limits = written([target, acceptable, minimum], |limit| limit.per_second());
-    let judged = (Statistic::Throughput, tiers(Statistic::Throughput, &limits, problems)?);
-    ObjectiveDefinition::new(common, judged, Selector::Scenarios(scenarios?.value), problems)
+    let tiers = tiers(Statistic::Throughput, &limits, problems)?;
+    ObjectiveDefinition::new(
+        common,
+        Statistic::Throughput,
+        tiers,
+        Selector::Scenarios(scenarios?.value),
+        problems,
+    )
 }
 
 fn error_rate_definition(
@@ -128,11 +136,17 @@ fn error_rate_definition(
     let common = document.common();
     let ErrorRateDocument { operations, target, acceptable, maximum, .. } = document;
     let limits = written([target, acceptable, maximum], |limit| limit.percent());
-    let judged = (Statistic::ErrorRate, tiers(Statistic::ErrorRate, &limits, problems)?);
-    ObjectiveDefinition::new(common, judged, Selector::Operations(operations?.value), problems)
+    let tiers = tiers(Statistic::ErrorRate, &limits, problems)?;
+    ObjectiveDefinition::new(
+        common,
+        Statistic::ErrorRate,
+        tiers,
+        Selector::Operations(operations?.value),
+        problems,
+    )
 }
 
-/// Limits as numbers, in the unit in which they are judged.
+/// The limits as numbers in the unit of the statistic.
 fn written<T>(limits: [Option<Spanned<T>>; 3], number: impl Fn(&T) -> f64) -> [Option<Spanned<f64>>; 3] {
     limits.map(|limit| limit.map(|limit| Spanned::new(number(&limit.value), limit.span)))
 }
@@ -154,7 +168,7 @@ fn read_statistic(written: &Spanned<String>, problems: &mut Problems) -> Option<
     read
 }
 
-/// The limits, best first, checked to be above zero and in order.
+/// The tiers, after checking that the limits are above 0 and in order.
 fn tiers(
     statistic: Statistic,
     written: &[Option<Spanned<f64>>; 3],
@@ -169,9 +183,9 @@ fn tiers(
     for (name, limit) in names.into_iter().zip(written) {
         let Some(limit) = limit else { continue };
         if limit.value <= 0.0 {
-            let message = format!("`{name}` cannot be 0");
+            let message = format!("`{name}` must be above 0");
             let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(limit.span, "here");
-            problems.report(diagnostic.help("a limit is above 0"));
+            problems.report(diagnostic.help("write a limit above 0"));
             in_order = false;
         }
         if let Some((before, first)) = stricter
@@ -185,7 +199,7 @@ fn tiers(
             let diagnostic = Diagnostic::new(Code::Tiers, message)
                 .at(limit.span, format!("stricter than `{before}`"))
                 .at(first.span, format!("`{before}` is here"));
-            problems.report(diagnostic.help(format!("the order is {order}")));
+            problems.report(diagnostic.help(format!("the limits must be in the order {order}")));
             in_order = false;
         }
         stricter = Some((name, limit));

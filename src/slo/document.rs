@@ -1,4 +1,4 @@
-//! Threshold files as they were written. Only `slo` sees these.
+//! The tables of threshold files as written. Only `slo` uses them.
 
 mod limit;
 
@@ -15,7 +15,7 @@ const STATISTIC_RULE: TableRule = TableRule::Matches(
 const READINGS_STATISTIC_RULE: TableRule =
     TableRule::Matches("statistic", r"^(?:mean|max|p(?:[5-8][0-9]|9[0-8])(?:\.[0-9]*)?|p99(?:\.0*)?)$");
 
-/// What every objective has that is judged over a phase or over its windows.
+/// The keys of every objective that is judged over a phase or over intervals.
 pub(super) struct CommonKeys {
     pub(super) name: Option<Spanned<String>>,
     pub(super) phases: Option<Spanned<Vec<Spanned<String>>>>,
@@ -25,7 +25,7 @@ pub(super) struct CommonKeys {
     pub(super) abort: Option<Spanned<bool>>,
 }
 
-/// Declares the table of such an objective: the keys of its own, before those that all have, and its rules.
+/// Declares the table of such an objective: its own keys, the common keys and its rules.
 macro_rules! objective {
     ($(#[doc = $about:literal])+ struct $name:ident {
         $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $absent:ident $( ($how:literal) )? )? ,)*
@@ -34,25 +34,25 @@ macro_rules! objective {
         document! {
             $(#[doc = $about])+
             pub(super) struct $name ("a table") {
-                /// The objective's name.
+                /// Name of the objective, unique within its kind.
                 name: String = required,
                 $( $(#[doc = $doc])+ $field: $kind $( = $absent $( ($how) )? )?, )*
-                /// Only in these phases.
+                /// Judge only these phases.
                 phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
-                /// Whether it is judged.
+                /// Whether the objective is judged; `false` only reports it.
                 gate: bool = default(true),
-                /// Judge each window of this length.
+                /// Judge each interval of this length.
                 every: TimeSpan,
-                /// The share of the windows that may miss; none without it.
+                /// Maximum share of intervals that may miss; by default none.
                 allow: Share = default("0%") with every,
-                /// End the run as soon as it is proven that this is missed.
+                /// End the run as soon as it is proven that the objective is missed.
                 abort: bool = default(false),
                 rules [ TableRule::Needs("allow", "every"), $( $rule ),+ ]
             }
         }
 
         impl $name {
-            /// Takes out what all have.
+            /// Takes the common keys out.
             pub(super) fn common(&mut self) -> CommonKeys {
                 CommonKeys {
                     name: self.name.take(),
@@ -68,108 +68,108 @@ macro_rules! objective {
 }
 
 document! {
-    /// A file of objectives.
+    /// A threshold file: objectives by kind.
     pub(super) struct ThresholdsDocument ("a table") {
-        /// How long requests may take.
+        /// Limits on response times.
         response_time: Vec<Spanned<ResponseTimeDocument>>,
-        /// How many must succeed per time.
+        /// Minimum rates of successful requests.
         throughput: Vec<Spanned<ThroughputDocument>>,
-        /// Which share may fail.
+        /// Limits on the share of failed requests.
         error_rate: Vec<Spanned<ErrorRateDocument>>,
-        /// What hosts may use of their resources.
+        /// Limits on the resource usage of hosts.
         resource: Vec<Spanned<ResourceDocument>>,
-        /// How much may change over a phase.
+        /// Limits on growth over a phase.
         drift: Vec<Spanned<DriftDocument>>,
         reserved { recovery }
     }
 }
 
 objective! {
-    /// How long requests may take.
+    /// A limit on response times.
     struct ResponseTimeDocument {
-        /// Names or globs of operations, pooled.
+        /// Names or globs of operations; their requests are pooled.
         operations: Vec<Spanned<String>> = required,
-        /// `p50` to `p99.9`, `mean` or `max`; by default `p95`.
+        /// Statistic that is compared with the limits: `p50` to `p99.9`, `mean` or `max`; by default `p95`.
         statistic: String = default("p95"),
-        /// Good.
+        /// Limit of the best tier.
         target: TimeSpan,
-        /// Good enough.
+        /// Limit of the middle tier.
         acceptable: TimeSpan,
-        /// The limit.
+        /// Last limit.
         maximum: TimeSpan = required,
         rules [STATISTIC_RULE, TableRule::NotEmpty(&["operations", "phases"])]
     }
 }
 
 objective! {
-    /// How many requests must succeed per time.
+    /// A minimum rate of successful requests.
     struct ThroughputDocument {
-        /// Names or globs of scenarios.
+        /// Names or globs of scenarios; each phase is judged separately.
         scenarios: Vec<Spanned<String>> = required,
-        /// Good.
+        /// Limit of the best tier.
         target: Rate,
-        /// Good enough.
+        /// Limit of the middle tier.
         acceptable: Rate,
-        /// The limit.
+        /// Last limit.
         minimum: Rate = required,
         rules [TableRule::NotEmpty(&["scenarios", "phases"])]
     }
 }
 
 objective! {
-    /// Which share of the requests may fail.
+    /// A limit on the share of failed requests.
     struct ErrorRateDocument {
-        /// Names or globs of operations, pooled.
+        /// Names or globs of operations; their requests are pooled.
         operations: Vec<Spanned<String>> = required,
-        /// Good.
+        /// Limit of the best tier.
         target: Share,
-        /// Good enough.
+        /// Limit of the middle tier.
         acceptable: Share,
-        /// The limit.
+        /// Last limit.
         maximum: Share = required,
         rules [TableRule::NotEmpty(&["operations", "phases"])]
     }
 }
 
 objective! {
-    /// What a host may use of one of its resources; its windows have whole minutes.
+    /// A limit on the usage of a resource of a host; `every` is in whole minutes.
     struct ResourceDocument {
-        /// What is measured.
+        /// Metric that is limited.
         metric: Metric = required,
-        /// The host, as `[monitor]` names it.
+        /// Name of the host under `[monitor]`.
         host: String = default("target"),
-        /// `mean` or `max` of the readings, or `p50` to `p99` of their means over 60 s.
+        /// Statistic of the readings: `mean`, `max`, or `p50` to `p99` of their means over 60 s.
         statistic: String = default("mean"),
-        /// Good.
+        /// Limit of the best tier.
         target: ResourceLimit,
-        /// Good enough.
+        /// Limit of the middle tier.
         acceptable: ResourceLimit,
-        /// The limit.
+        /// Last limit.
         maximum: ResourceLimit = required,
         rules [READINGS_STATISTIC_RULE, TableRule::NotEmpty(&["phases"])]
     }
 }
 
 document! {
-    /// How much something may change over a phase.
+    /// A limit on the growth of a value over a phase.
     pub(super) struct DriftDocument ("a table") {
-        /// The objective's name.
+        /// Name of the objective.
         name: String = required,
-        /// What may not grow.
+        /// Metric whose growth is limited.
         metric: DriftMetric = required,
-        /// The host, as `[monitor]` names it; not for `response_time`.
+        /// Name of the host under `[monitor]`; not for `response_time`.
         host: String = otherwise("`target`") with max_growth,
-        /// For `response_time` names or globs of operations, pooled.
+        /// For `response_time`: names or globs of operations; their requests are pooled.
         operations: Vec<Spanned<String>>,
-        /// By how much of what it is in the beginning it may grow over the phase.
+        /// Maximum growth over the phase, in percent of the level at its beginning.
         max_growth: Share,
-        /// For `response_time` the largest ratio of the mean in the last tenth of the phase to that in the first.
+        /// For `response_time`: maximum ratio of the mean in the last tenth of the phase to that in the first tenth.
         max_ratio: f64,
-        /// A shorter phase decides nothing.
+        /// Shortest judged period that can decide.
         min_length: TimeSpan = default("4h"),
-        /// Only in these phases.
+        /// Judge only these phases.
         phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
-        /// Whether it is judged.
+        /// Whether the objective is judged; `false` only reports it.
         gate: bool = default(true),
         rules [
             TableRule::ExactlyOne(&[&["max_growth"], &["max_ratio", "operations"]]),

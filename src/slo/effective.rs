@@ -1,10 +1,12 @@
+//! The effective values of threshold files.
+
 use crate::diagnostic::Problems;
 use crate::document::{EffectiveValue, EffectiveValues, Fields, FromNode, Node, Origin, Value, parse};
 use crate::plan::ThresholdsFile;
 use crate::slo::compile::matches_glob;
 use crate::slo::document::ThresholdsDocument;
 
-/// Every key of the objectives that a plan takes that has a value in effect.
+/// The effective values of all objectives that a plan uses.
 pub fn effective_values(files: &[ThresholdsFile], problems: &mut Problems) -> Vec<EffectiveValue> {
     let of_file = |file: &ThresholdsFile| {
         let mut root = parse(file.file, problems);
@@ -12,7 +14,7 @@ pub fn effective_values(files: &[ThresholdsFile], problems: &mut Problems) -> Ve
         let mut values = EffectiveValues::default();
         ThresholdsDocument::explain(&root, &mut values);
         let mut found = values.found();
-        // What the plan says of the file as a whole stands above what the file says.
+        // The plan's `gate` for the whole file overrides the file's own.
         for gate in found.iter_mut().filter(|value| !file.gated && value.key.ends_with(".gate")) {
             (gate.value, gate.origin) = ("false".to_owned(), Origin::Written(file.span));
         }
@@ -21,7 +23,7 @@ pub fn effective_values(files: &[ThresholdsFile], problems: &mut Problems) -> Ve
     files.iter().flat_map(of_file).collect()
 }
 
-/// Leaves out the objectives that the plan does not take.
+/// Removes the objectives that the plan's `only` does not select.
 fn keep_taken(root: &mut Node, file: &ThresholdsFile) {
     let (Value::Table(entries), Some(only)) = (&mut root.value, &file.only) else { return };
     for (_, kind) in entries {

@@ -1,4 +1,4 @@
-//! From what was counted to a verdict on each objective.
+//! The verdict on each objective, from the summary of a run.
 
 mod drift;
 mod explain;
@@ -17,7 +17,7 @@ use crate::slo::judge::requests::Requests;
 use crate::slo::objective::{Objective, Statistic, Tier};
 use crate::statistics::holm;
 
-/// What became of one objective.
+/// The verdict on one objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Within the gate's limit.
@@ -26,14 +26,13 @@ pub enum Verdict {
     Missed,
     /// The data cannot decide it.
     Inconclusive,
-    /// There was nothing to judge.
+    /// The judged period has no data for it.
     NoData,
-    /// A rehearsal that is too short for it.
+    /// The rehearsal was too short for it.
     NotAssessed,
 }
 
 impl Verdict {
-    /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Met => "met",
@@ -45,90 +44,90 @@ impl Verdict {
     }
 }
 
-/// An objective, judged.
+/// The verdict on an objective, with the numbers and the sentence that explain it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// What was observed, in the statistic's unit; `None` without data.
+    /// The observed value, in the statistic's unit; `None` without data.
     pub observed: Option<f64>,
-    /// Between these the true value is, each end at the gate's confidence; `None` where one end is unknown.
+    /// The confidence interval, each end at the gate's confidence; `None` if an end is unknown.
     pub interval: Option<[f64; 2]>,
-    /// How many requests that is based on.
+    /// The number of requests or readings behind the observed value.
     pub samples: u64,
-    /// How many independent ones would tell as much; for means and throughput, how many batches there are, and with
-    /// `every` how many windows.
+    /// The effective sample size: independent samples with the same information. For means and throughput the number of
+    /// batches; with `every` the number of intervals.
     pub effective_samples: Option<f64>,
-    /// The best tier that is proven; `None` where none is.
+    /// The best proven tier; `None` if none is proven.
     pub tier: Option<Tier>,
-    /// Whether it is proven that even the last limit is exceeded.
+    /// Whether a breach of even the last limit is proven.
     pub beyond_all: bool,
     /// The verdict at the gate's tier.
     pub verdict: Verdict,
-    /// Whether it counts.
+    /// Whether it counts for the verdict of the run.
     pub gated: bool,
-    /// Why, in one sentence for people.
+    /// The explanation, in one sentence.
     pub why: String,
+    /// The reason alone, the last part of the explanation.
+    pub reason: String,
 }
 
 /// Whether the plan ran as written or shrunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunLength {
-    /// As written.
     Full,
-    /// Shrunk: what is too short to decide is not assessed.
+    /// A rehearsal: an objective that is too short to decide is not assessed.
     Rehearsed,
 }
 
-/// On which terms objectives are judged.
+/// The policy by which objectives are judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'t> {
     /// Tier, confidence and kind of decision.
     pub gate: &'t Gate,
-    /// Whether the plan was shrunk.
+    /// Whether the run is a rehearsal.
     pub length: RunLength,
-    /// By phase: why its numbers may be the generator's doing, where they may.
+    /// By phase: the reason why the load generator may have influenced its numbers, if there is one.
     pub invalid: &'t [Option<String>],
-    /// By phase: how long its users take to come round, in seconds. Before, its throughput is not yet the one that they
-    /// make, and proves nothing.
+    /// By phase: the cycle of its users, in seconds. A judged period shorter than one cycle does not decide throughput.
     pub cycle_seconds: &'t [f64],
-    /// The objective whose breach was proven while the run went on, and ended it.
+    /// The objective whose proven breach ended the run.
     pub aborted: Option<usize>,
 }
 
-/// An objective with what was found for it.
+/// An objective with its data and decision rules.
 struct ObjectiveCase<'c> {
     objective: &'c Objective,
     phase: &'c PhaseSummary,
     data: CaseData<'c>,
     /// By tier, best first.
     decision_rules: Vec<(Tier, f64, DecisionRule)>,
-    /// The place of the gate's tier among them.
+    /// The index of the gate's tier in `decision_rules`.
     at_gate: usize,
     gated: bool,
     invalid: Option<&'c str>,
-    /// Why it decides nothing, whatever it comes to.
+    /// The reason why the data cannot decide, if there is one.
     not_assessable: Option<String>,
     aborted: bool,
 }
 
-/// What an objective looks at.
+/// The data of an objective.
 enum CaseData<'c> {
     Requests(Requests<'c>),
     Readings(Readings<'c>),
     Drift(Drift<'c>),
 }
 
-/// Judges every objective: exact counts decide, not histograms.
+/// Judges every objective. Exact counts decide, not histograms.
 ///
-/// The result has one entry per objective, in their order; those of phases that were not run are `None`.
+/// The result has one entry per objective, in their order; `None` if its phase was not run.
 pub fn judge(objectives: &[Objective], summary: &Summary, policy: Policy<'_>) -> Vec<Option<Judgement>> {
     let cases: Vec<Option<ObjectiveCase<'_>>> =
-        (0..objectives.len()).map(|index| ObjectiveCase::of((index, objectives), summary, policy)).collect();
+        (0..objectives.len()).map(|index| ObjectiveCase::of(index, objectives, summary, policy)).collect();
     let proven = breaches(&cases, policy.gate.alpha);
     cases.iter().zip(proven).map(|(case, proven)| Some(case.as_ref()?.judge(proven, policy))).collect()
 }
 
-/// Whether each objective's breach at the gate's tier is proven. One false alarm would condemn the run, so those that are
-/// gated share α.
+/// Whether each objective's breach at the gate's tier is proven. One false alarm would fail the run, so the gated
+/// objectives share α (Holm).
 fn breaches(cases: &[Option<ObjectiveCase<'_>>], alpha: f64) -> Vec<bool> {
     let shares = |case: &ObjectiveCase<'_>| {
         case.gated && case.invalid.is_none() && case.has_data() && case.decision_rule().shares_risk()
@@ -147,9 +146,15 @@ fn breaches(cases: &[Option<ObjectiveCase<'_>>], alpha: f64) -> Vec<bool> {
 }
 
 impl<'c> ObjectiveCase<'c> {
-    /// The objective at a place; `None` where its phase was not run.
+    /// The limits of all tiers.
+    fn limits(&self) -> Vec<f64> {
+        self.decision_rules.iter().map(|(_, limit, _)| *limit).collect()
+    }
+
+    /// The case of the objective at an index; `None` if its phase was not run.
     fn of(
-        (index, objectives): (usize, &'c [Objective]),
+        index: usize,
+        objectives: &'c [Objective],
         summary: &'c Summary,
         policy: Policy<'c>,
     ) -> Option<Self> {
@@ -213,10 +218,11 @@ impl<'c> ObjectiveCase<'c> {
         };
         let proven = policy.gate.decision == Decision::Proven;
         let interval = self.interval(alpha).filter(|_| has_data && proven);
-        let why = explain::explain(self, &explain::Conclusion { verdict, best, observed, interval, policy });
+        let explain::Explanation { why, reason } =
+            explain::explain(self, &explain::Conclusion { verdict, best, observed, interval, policy });
         let (verdict, why) = match policy.length {
             RunLength::Rehearsed if self.is_too_short(verdict, policy) => {
-                (Verdict::NotAssessed, format!("a rehearsal does not decide it: {why}"))
+                (Verdict::NotAssessed, format!("not decided in a rehearsal: {why}"))
             }
             _ => (verdict, why),
         };
@@ -230,10 +236,11 @@ impl<'c> ObjectiveCase<'c> {
             verdict,
             gated: self.gated,
             why,
+            reason,
         }
     }
 
-    /// Whether a rehearsal cannot assess it. What was only observed needs as many samples as a proof.
+    /// Whether a rehearsal cannot assess it. An observed decision needs as many samples as a proof.
     fn is_too_short(&self, verdict: Verdict, policy: Policy<'_>) -> bool {
         let min_cases = explain::min_cases(self.decision_rule(), policy.gate.alpha).unwrap_or(0);
         let few =
@@ -241,7 +248,7 @@ impl<'c> ObjectiveCase<'c> {
         few || matches!(verdict, Verdict::NoData | Verdict::Inconclusive)
     }
 
-    /// Whether what was observed is within the limit of a tier.
+    /// Whether the observed value is within the limit of a tier; `None` if it is unknown.
     fn within(&self, index: usize, observed: Option<f64>) -> Option<bool> {
         let (_, limit, decision_rule) = &self.decision_rules[index];
         match self.objective.statistic {
@@ -260,7 +267,7 @@ impl<'c> ObjectiveCase<'c> {
         }
     }
 
-    /// The requests or readings that it is based on.
+    /// The number of requests or readings.
     fn samples(&self) -> u64 {
         match &self.data {
             CaseData::Requests(requests) => requests.samples(),
@@ -269,7 +276,7 @@ impl<'c> ObjectiveCase<'c> {
         }
     }
 
-    /// What was observed, for showing, in the statistic's unit.
+    /// The observed value for reports, in the statistic's unit.
     fn observed(&self) -> Option<f64> {
         match (&self.data, self.objective.statistic) {
             (CaseData::Requests(requests), _) => requests.observed(),
@@ -279,7 +286,7 @@ impl<'c> ObjectiveCase<'c> {
         }
     }
 
-    /// Between which values the true one is, each end at risk α.
+    /// The confidence interval, each end at risk α.
     fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
         match &self.data {
             CaseData::Requests(requests) => requests.interval(alpha),
@@ -288,7 +295,7 @@ impl<'c> ObjectiveCase<'c> {
         }
     }
 
-    /// How many independent cases the decision rests on.
+    /// The effective sample size of the decision.
     fn effective(&self) -> Option<f64> {
         match &self.data {
             CaseData::Drift(drift) => drift.windows,
@@ -315,13 +322,13 @@ impl<'c> CaseData<'c> {
                 Self::Drift(Drift::of_times(evidence, phase, alpha))
             }
             (_, evidence) => {
-                let evidence = evidence.expect("every tier of what is counted is watched");
+                let evidence = evidence.expect("each tier of a counted objective has an indicator");
                 Self::Requests(Requests { objective, phase, evidence })
             }
         }
     }
 
-    /// How one of the limits is decided; `evidence` is what was counted against it.
+    /// The decision rule of one limit; `evidence` is that of its indicator.
     fn decision_rule(&self, objective: &Objective, limit: f64, evidence: Option<&Evidence>) -> DecisionRule {
         match (self, objective.statistic, evidence) {
             (Self::Drift(drift), ..) => drift.decision_rule(limit),
@@ -333,7 +340,7 @@ impl<'c> CaseData<'c> {
         }
     }
 
-    /// Why it decides nothing, whatever it comes to.
+    /// The reason why the data cannot decide, if there is one.
     fn not_assessable(
         &self,
         objective: &Objective,

@@ -1,5 +1,5 @@
-//! Objectives and how they are judged: threshold documents become [`Objective`](objective::Objective)s, and
-//! [`judge`](judge::judge) makes of them and a summary a judgement. Pure: neither network nor clock.
+//! Objectives and their verdicts: threshold files become [`Objective`](objective::Objective)s, and
+//! [`judge`](judge::judge) compares them with the summary of a run. Pure: neither network nor clock.
 
 pub mod abort;
 mod compile;

@@ -1,4 +1,4 @@
-//! What is expected of the target, in one phase.
+//! The compiled objective: a limit on a statistic of one phase, with its tiers.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,130 +10,117 @@ use crate::plan::model::{HostId, OperationId, PhaseId};
 use crate::resources::metric::Metric;
 use crate::statistics::{Allowed, min_samples};
 
-/// An objective in a phase in which it applies.
+/// An objective in one phase. The threshold file's objective becomes one of these for each phase in which it applies.
 #[derive(Debug, Clone)]
 pub struct Objective {
-    /// Its name, as the threshold file has it.
+    /// The name in the threshold file.
     pub name: String,
-    /// The phase.
     pub phase: PhaseId,
-    /// The operations of this phase that it pools; for throughput all of them, for what is read of a host none.
+    /// The pooled operations of this phase; for throughput all of them, for host readings none.
     pub operations: Vec<OperationId>,
-    /// For throughput the scenario.
+    /// The scenario of a throughput objective.
     pub scenario: Option<String>,
-    /// For what is read of a host, the host and its name.
+    /// For host readings, the host and its name.
     pub host: Option<(HostId, String)>,
-    /// What is looked at.
     pub statistic: Statistic,
     /// The limits, in the statistic's unit.
     pub tiers: Tiers,
-    /// Whether it counts for the verdict.
+    /// Whether the objective counts for the verdict of the run.
     pub gated: bool,
-    /// The windows that are judged instead of the whole, where there are any.
+    /// The intervals that are judged instead of the whole judged period, if `every` is set.
     pub windows: Option<EveryInterval>,
-    /// Whether the run ends as soon as it is proven to be missed.
+    /// Whether the run ends as soon as a breach is proven.
     pub abort: bool,
-    /// Where its name was written.
+    /// The place of its name.
     pub span: Span,
-    /// The watch of each tier's limit, among all watches.
+    /// For each tier, the index of its limit's indicator among all indicators.
     pub indicators: Vec<(Tier, usize)>,
 }
 
-/// Each window of a length is judged, and some may miss.
+/// Intervals that are judged one by one, and the share of them that may miss.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EveryInterval {
-    /// Their length in seconds.
+    /// The length of an interval in seconds.
     pub every: u32,
-    /// The share of them that may miss.
+    /// The share of the intervals that may miss, from 0 to 1.
     pub allow: f64,
 }
 
-/// What of the samples is compared with the limits.
+/// The number that is compared with the limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Statistic {
-    /// The response time that this part of the requests does not exceed, in ms.
+    /// The response time that this share of the requests does not exceed, in ms.
     Quantile(f64),
     /// The mean response time, in ms.
     Mean,
     /// The longest response time, in ms.
     Max,
-    /// Successful completions per second.
+    /// Successful requests of tasks per second.
     Throughput,
     /// The share of requests that failed, in percent.
     ErrorRate,
-    /// What a host uses of a resource, in the metric's unit.
+    /// The usage of a resource of a host, in the metric's unit.
     Resource(Resource),
-    /// How much a metric of a host grows over the phase, in percent of what it is in the beginning.
+    /// The growth of a metric of a host over the phase, in percent of its level at the beginning.
     Growth(Growth),
-    /// The mean response time in the last tenth of the phase, as a multiple of that in the first.
+    /// The mean response time in the last tenth of the phase, divided by that in the first tenth.
     Slowdown {
-        /// In seconds: a shorter phase decides nothing.
+        /// In seconds; a shorter judged period is not enough to decide.
         min_length: f64,
     },
 }
 
-/// Which of the readings of a host are compared with the limits.
+/// A metric of a host and the aggregation of its readings that is compared with the limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Resource {
-    /// What was measured.
     pub metric: Metric,
-    /// What of the readings.
     pub of: Aggregation,
 }
 
-/// One number for many readings.
+/// The aggregation of many readings into one number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aggregation {
-    /// Their mean.
     Mean,
-    /// The highest.
     Max,
-    /// What this part of their means over 60 s does not exceed.
+    /// The value that this share of the readings' means over 60 s does not exceed.
     Quantile(f64),
 }
 
-/// What of a host may grow only so much.
+/// A metric of a host whose growth is limited.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Growth {
-    /// What was measured.
     pub metric: Metric,
-    /// In seconds: a shorter phase decides nothing.
+    /// In seconds; a shorter judged period is not enough to decide.
     pub min_length: f64,
 }
 
-/// How good something is.
+/// A tier of limits, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// The best.
     Target,
-    /// Good enough.
     Acceptable,
-    /// At the limit; for throughput the minimum.
+    /// For throughput the minimum.
     Maximum,
 }
 
-/// The limits of an objective, best first. Only the last is always there.
+/// The limits of an objective, best first. Only the last one is required.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tiers {
-    /// The best.
     pub target: Option<f64>,
-    /// Good enough.
     pub acceptable: Option<f64>,
-    /// The limit; for throughput the minimum.
+    /// The limit of the tier maximum; for throughput the minimum.
     pub last: f64,
 }
 
-/// Which side of a limit is the good one.
+/// A limit and its good side.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bound {
-    /// At most this.
     AtMost(f64),
-    /// At least this.
     AtLeast(f64),
 }
 
 impl Bound {
-    /// Whether a value is on the good side.
+    /// Whether a value is at the limit or on its good side.
     pub fn holds(self, value: f64) -> bool {
         match self {
             Self::AtMost(limit) => value <= limit,
@@ -141,7 +128,7 @@ impl Bound {
         }
     }
 
-    /// Whether another limit is at least as loose.
+    /// Whether another limit is at least as loose as this one.
     pub fn allows(self, looser: f64) -> bool {
         match self {
             Self::AtMost(limit) => looser >= limit,
@@ -151,14 +138,14 @@ impl Bound {
 }
 
 impl Tiers {
-    /// The limits that there are, best first.
+    /// The present limits with their tiers, best first.
     pub fn all(&self) -> impl Iterator<Item = (Tier, f64)> {
         let target = self.target.map(|limit| (Tier::Target, limit));
         let acceptable = self.acceptable.map(|limit| (Tier::Acceptable, limit));
         [target, acceptable, Some((Tier::Maximum, self.last))].into_iter().flatten()
     }
 
-    /// The tier at which an objective is judged: the gate's, or the next looser one that it has.
+    /// The tier at which an objective is judged: the gate's tier, or the next looser one that has a limit.
     pub fn at_gate(&self, gate: GateTier) -> Option<(Tier, f64)> {
         let wanted = match gate {
             GateTier::Target => Tier::Target,
@@ -171,7 +158,6 @@ impl Tiers {
 }
 
 impl Tier {
-    /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Target => "target",
@@ -182,7 +168,7 @@ impl Tier {
 }
 
 impl Statistic {
-    /// A limit and which side of it is the good one.
+    /// The limit with its good side.
     pub fn bound(self, limit: f64) -> Bound {
         match self {
             Self::Throughput => Bound::AtLeast(limit),
@@ -190,7 +176,7 @@ impl Statistic {
         }
     }
 
-    /// The unit of its values.
+    /// The unit of its values, as reports have it.
     pub fn unit(self) -> &'static str {
         match self {
             Self::Quantile(_) | Self::Mean | Self::Max => "ms",
@@ -212,8 +198,8 @@ impl Statistic {
         }
     }
 
-    /// What has to be counted to decide about a limit, and when that is within it; `failure` is the time at which failures
-    /// enter a mean. `None` for what is read of a host.
+    /// The indicator and the rule of its intervals that decide a limit. `failure` is the time at which failures enter a
+    /// mean. `None` for host readings.
     pub fn counted(self, limit: f64, failure: Duration) -> Option<(IndicatorKind, IntervalRule)> {
         let slower = || IndicatorKind::Slower(Duration::from_nanos((limit * 1e6).round() as u64));
         Some(match self {
@@ -222,13 +208,13 @@ impl Statistic {
             Self::Mean => (IndicatorKind::Time(failure), IntervalRule::Mean(limit * 1000.0)),
             Self::Throughput => (IndicatorKind::Completed, IntervalRule::Throughput(limit)),
             Self::ErrorRate => (IndicatorKind::Failed, IntervalRule::Share(limit / 100.0)),
-            // Its limit is none of a time: it only needs the times.
+            // Only the times are needed: the limit is a ratio.
             Self::Slowdown { .. } => (IndicatorKind::Time(failure), IntervalRule::Mean(f64::INFINITY)),
             Self::Resource(_) | Self::Growth(_) => return None,
         })
     }
 
-    /// What is measured of a host, where that is what it looks at.
+    /// The metric of a host, for host readings.
     pub fn metric(self) -> Option<Metric> {
         match self {
             Self::Resource(Resource { metric, .. }) | Self::Growth(Growth { metric, .. }) => Some(metric),
@@ -236,7 +222,7 @@ impl Statistic {
         }
     }
 
-    /// The shortest phase that decides it, in seconds, where it says so.
+    /// The shortest judged period that decides a drift objective, in seconds.
     pub fn min_length(self) -> Option<f64> {
         match self {
             Self::Growth(Growth { min_length, .. }) | Self::Slowdown { min_length } => Some(min_length),
@@ -244,7 +230,8 @@ impl Statistic {
         }
     }
 
-    /// The fewest samples that can prove a share with this risk, if none of them exceeds it.
+    /// The smallest number of samples that can prove a share at risk `alpha`, if none of them exceeds the limit. `None`
+    /// for statistics that are not shares.
     pub fn min_samples(self, limit: f64, alpha: f64) -> Option<u64> {
         let share = match self {
             Self::Quantile(part) => 1.0 - part,
@@ -273,12 +260,12 @@ impl fmt::Display for Statistic {
 }
 
 impl Objective {
-    /// The tier and limit that decide at a gate; `None` where the objective is not gated.
+    /// The tier and limit that decide at a gate; `None` if the objective is not gated.
     pub fn gated_limit(&self, gate: GateTier) -> Option<(Tier, f64)> {
         self.tiers.at_gate(gate).filter(|_| self.gated)
     }
 
-    /// What has to be counted to decide about one of its limits; `None` where nothing is counted for it.
+    /// The indicator that decides one of its limits; `None` for host readings.
     pub fn indicator(&self, limit: f64, failure: Duration) -> Option<Indicator> {
         let (kind, rule) = self.statistic.counted(limit, failure)?;
         Some(Indicator {

@@ -1,11 +1,11 @@
-//! The JSON Schema of the files that objectives stand in.
+//! The JSON Schema of threshold files.
 
 use serde_json::Value;
 
 use crate::document::schema_of;
 use crate::slo::document::ThresholdsDocument;
 
-/// Of threshold files.
+/// The schema of threshold files.
 pub fn thresholds() -> Value {
     schema_of::<ThresholdsDocument>("Thresholds of runner")
 }

@@ -1,8 +1,10 @@
+//! The scripted behaviour of the stand-in: delays, faults and freezes.
+
 use std::time::Duration;
 
-/// What the stand-in does beside answering; shares are from 0 to 1 and are held to that.
+/// The delays and faults of the stand-in. Shares are clamped to 0 to 1.
 ///
-/// Chance follows the seed: the same requests in the same order meet the same fate.
+/// Randomness follows the seed: the same requests in the same order get the same faults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
     pub(super) delay: Duration,
@@ -46,72 +48,72 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
-    /// Answers as fast as it can, without a fault.
+    /// Responds as fast as it can, without a fault.
     pub fn steady() -> Self {
         Self::default()
     }
 
-    /// Added to every answer but those to unknown paths; timers tick in milliseconds and round up.
+    /// Delays every response except those to unknown paths. Timers tick in milliseconds and round up.
     pub fn delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
-    /// Uniform from nothing to this, on top of the delay.
+    /// Adds a random time to the delay, uniform from zero to this.
     pub fn jitter(self, jitter: Duration) -> Self {
         Self { jitter, ..self }
     }
 
-    /// That share of answers is a 500.
+    /// Responds with a 500 to this share of requests.
     pub fn error_share(self, share: f64) -> Self {
         Self { error_share: share.clamp(0.0, 1.0), ..self }
     }
 
-    /// The whole service freezes for `lasting` once in every `every`, first one `every` after its start.
+    /// Freezes the whole service for `lasting` once in every `every`, for the first time one `every` after its start.
     ///
-    /// A freeze as long as its period never thaws. One of no length, or no period, is none.
+    /// A freeze as long as its period never ends. With a length or a period of zero there is no freeze.
     pub fn stall(self, every: Duration, lasting: Duration) -> Self {
         let none = every.is_zero() || lasting.is_zero();
         Self { stall: (!none).then_some(Stall { every, lasting }), ..self }
     }
 
-    /// It listens, and answers 503 to everything for that long after its start.
+    /// Listens, but responds with a 503 to every request for this long after its start.
     pub fn slow_start(self, lasting: Duration) -> Self {
         Self { slow_start: lasting, ..self }
     }
 
-    /// There is no index for that long after the start: searches are answered with 503.
+    /// Has no index for this long after its start: searches get a 503.
     pub fn index_absent(self, lasting: Duration) -> Self {
         Self { index_absent: lasting, ..self }
     }
 
-    /// `GET /health/detailed` blocks the whole process for that long, every other request waits.
+    /// `GET /health/detailed` blocks the whole service for this long: every other request waits.
     pub fn blocking_health(self, lasting: Duration) -> Self {
         Self { blocking_health: lasting, ..self }
     }
 
-    /// How long a manual sync runs in the background, 2 s by default; searches meanwhile take twice as long.
+    /// How long a manual sync runs in the background, 2 s by default. Searches take twice as long during a sync.
     ///
-    /// Asking again meanwhile starts no second one.
+    /// A request for a sync during a sync does not start a second one.
     pub fn sync_lasting(self, lasting: Duration) -> Self {
         Self { sync_lasting: lasting, ..self }
     }
 
-    /// Bytes kept per request until the stand-in stops; their pages are touched.
+    /// Keeps this many bytes per request until the stand-in stops. Their pages are touched, so they are resident.
     pub fn leak(self, bytes: usize) -> Self {
         Self { leak: bytes, ..self }
     }
 
-    /// A thread burns that share of one core.
+    /// Burns this share of one core, on a thread of its own.
     pub fn burn_cpu(self, share: f64) -> Self {
         Self { burn_cpu: share.clamp(0.0, 1.0), ..self }
     }
 
-    /// That share of answers carries `Connection: close`.
+    /// Sends `Connection: close` with this share of responses.
     pub fn close_share(self, share: f64) -> Self {
         Self { close_share: share.clamp(0.0, 1.0), ..self }
     }
 
-    /// What the cases and all chance are made of.
+    /// The seed of the cases and of all random faults.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }

@@ -1,10 +1,10 @@
-//! The built-in target: the KMS case-search service as it looks from outside, with scripted behaviour.
+//! The built-in target: the KMS case-search service as its clients see it, with scripted faults.
 //!
-//! It really searches, so `top_k`, the query and the load change its times; [`Behaviour`] says what goes
-//! wrong on top, and [`Standin`] serves it on a thread of its own.
+//! It really searches, so `top_k`, the query and the load change its times. [`Behaviour`] scripts the faults, and
+//! [`StandIn`] serves it on a thread of its own.
 //!
-//! All requests are served by one thread, as in the service it stands in for: a search holds up whoever comes
-//! next, and a freeze is that very thread being held, so that no connection can slip past it.
+//! One thread serves all requests, as in the service that it replaces. A search therefore delays the requests behind
+//! it, and a freeze holds this thread, so that no connection escapes it.
 
 mod behaviour;
 mod kms;

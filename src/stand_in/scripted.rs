@@ -1,3 +1,5 @@
+//! The service behind its scripted delays and faults.
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +21,7 @@ use crate::stand_in::shutdown::Shutdown;
 const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_COUNTED_PATHS: usize = 10_000;
 
-/// The service with its scripted behaviour around it.
+/// The service, wrapped in its scripted behaviour.
 #[derive(Debug)]
 pub(super) struct Scripted {
     behaviour: Behaviour,
@@ -30,7 +32,7 @@ pub(super) struct Scripted {
     shutdown: Arc<Shutdown>,
 }
 
-/// What chance says about one request.
+/// The random faults of one request.
 struct DrawnFaults {
     jitter: Duration,
     fails: bool,
@@ -50,7 +52,7 @@ impl Scripted {
         }
     }
 
-    /// When it started, which is what all of the script counts from.
+    /// When the service started; the times of the script count from here.
     pub(super) fn started(&self) -> Instant {
         self.started
     }
@@ -59,7 +61,7 @@ impl Scripted {
         &self.received
     }
 
-    /// Answers one request; never fails, for whatever the request is there is an answer.
+    /// Responds to one request. Never fails, because every request gets a response.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<ServiceResponse, Infallible> {
         self.received.count(&request);
         let faults = self.draw();
@@ -72,7 +74,7 @@ impl Scripted {
 
     async fn play(&self, request: Request<Incoming>, faults: &DrawnFaults) -> ServiceResponse {
         let (head, body) = request.into_parts();
-        // Read before anything is decided, so that a refusal leaves the connection usable.
+        // The body is read before anything is decided, so that a refusal leaves the connection usable.
         let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return detail(StatusCode::BAD_REQUEST, "There was an error parsing the body"),
@@ -102,7 +104,7 @@ impl Scripted {
             return detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
         }
         if endpoint == ServiceEndpoint::HealthDetailed {
-            // The serving thread itself is held: the real check samples the CPU without yielding.
+            // Blocks the serving thread itself, because the real check samples the CPU without yielding.
             self.shutdown.hold(self.behaviour.blocking_health);
         }
         self.kms.answer(endpoint, request)
@@ -115,7 +117,7 @@ impl Scripted {
         }
     }
 
-    /// Always draws all of it: a share that is turned up must not move the others' draws.
+    /// Always draws all values, because a change of one share must not move the draws of the others.
     fn draw(&self) -> DrawnFaults {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let [jitter, fails, closes]: [f64; 3] = rng.random();
@@ -127,7 +129,7 @@ impl Scripted {
     }
 }
 
-/// How many requests came, in all and of each method and path.
+/// How many requests were received, in total and by method and path.
 #[derive(Debug, Default)]
 pub(super) struct ReceivedCounts {
     all: AtomicU64,
@@ -138,7 +140,7 @@ impl ReceivedCounts {
     fn count(&self, request: &Request<Incoming>) {
         let key = format!("{} {}", request.method(), request.uri().path());
         let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-        // Bounded, so that a soak over ever new paths does not grow what a test of leaks looks at.
+        // Bounded, so that a soak test over ever new paths does not grow the memory that a leak test measures.
         if each.len() < MAX_COUNTED_PATHS || each.contains_key(&key) {
             *each.entry(key).or_default() += 1;
         }

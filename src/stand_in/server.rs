@@ -1,3 +1,5 @@
+//! The server of the stand-in: its thread, its listener and its freezes.
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use crate::stand_in::behaviour::{Behaviour, Stall};
 use crate::stand_in::scripted::Scripted;
 use crate::stand_in::shutdown::Shutdown;
 
-// Connections that wait to be accepted: during a freeze all users may be among them.
+// The most connections that wait to be accepted. During a freeze all users may be among them.
 const LISTEN_BACKLOG: u32 = 4096;
 const BURN_PERIOD: Duration = Duration::from_millis(20);
 
@@ -28,7 +30,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Listens on 127.0.0.1 at this port, 0 for any free one, and serves on a thread of its own.
+    /// Listens on 127.0.0.1 at `port`, or at any free port if it is 0, and serves on a thread of its own.
     pub fn start(port: u16, behaviour: Behaviour) -> io::Result<Self> {
         let shutdown = Arc::new(Shutdown::default());
         let (stall, burn) = (behaviour.stall, behaviour.burn_cpu);
@@ -36,9 +38,11 @@ impl StandIn {
         let (address_sender, listening) = mpsc::channel();
         let server = Server { port, stall, scripted: Arc::clone(&scripted), shutdown: Arc::clone(&shutdown) };
         let thread = spawn("standin", move || server.run(&address_sender))?;
-        // The runtime lives and dies on that thread: a caller's own one forbids both where it runs.
-        let address =
-            listening.recv().unwrap_or_else(|_| Err(io::Error::other("the serving thread is gone")))?;
+        // The runtime is created and dropped on that thread, because a caller's runtime forbids both on its own
+        // thread.
+        let address = listening
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the serving thread ended before it listened")))?;
         let mut stand_in = Self { address, scripted, shutdown, threads: vec![thread] };
         if burn > 0.0 {
             let shutdown = Arc::clone(&stand_in.shutdown);
@@ -47,29 +51,30 @@ impl StandIn {
         Ok(stand_in)
     }
 
-    /// Where it listens, as `http://127.0.0.1:8008`.
+    /// The URL of the stand-in, such as `http://127.0.0.1:8008`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Requests whose head was read, of all endpoints, unknown paths included.
+    /// The number of requests whose head was read, including those to unknown paths.
     pub fn received(&self) -> u64 {
         self.scripted.received().all()
     }
 
-    /// Requests whose head was read, of one method and path without its query: `"POST /search"`.
+    /// The number of requests whose head was read, for a method and a path such as `"POST /search"`, without the
+    /// query.
     ///
-    /// The first 10 000 methods and paths are counted each; others count in [`Self::received`] alone.
+    /// Only the first 10 000 pairs of method and path have a count of their own; [`Self::received`] counts all
+    /// requests.
     pub fn received_of(&self, method_and_path: &str) -> u64 {
         self.scripted.received().of(method_and_path)
     }
 
-    /// Closes every connection and waits for its threads to end.
+    /// Closes every connection and waits until its threads have ended.
     pub fn stop(self) {
         drop(self);
     }
@@ -79,13 +84,13 @@ impl Drop for StandIn {
     fn drop(&mut self) {
         self.shutdown.request_stop();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has said so; nothing is left to do here.
+            // A thread that panicked has printed its message; nothing is left to do here.
             let _ = thread.join();
         }
     }
 }
 
-/// What the serving thread works with.
+/// The state of the serving thread.
 struct Server {
     port: u16,
     stall: Option<Stall>,
@@ -94,7 +99,7 @@ struct Server {
 }
 
 impl Server {
-    /// Says where it listens, or why not, and serves until the wish to stop; dropping the runtime then closes
+    /// Sends its address, or why it cannot listen, and serves until the shutdown. Dropping the runtime then closes
     /// every connection.
     fn run(&self, address_sender: &Sender<io::Result<SocketAddr>>) {
         let prepared =
@@ -102,7 +107,7 @@ impl Server {
                 let listener = runtime.block_on(async { listen(self.port) })?;
                 Ok((listener.local_addr()?, runtime, listener))
             });
-        // Whoever started this waits for the word, so it is always heard.
+        // `StandIn::start` waits for this message, so the send succeeds.
         match prepared {
             Ok((address, runtime, listener)) => {
                 let _ = address_sender.send(Ok(address));
@@ -142,23 +147,23 @@ async fn accept(listener: TcpListener, scripted: &Arc<Scripted>) {
             Ok((stream, _)) => {
                 tokio::spawn(connection(stream, Arc::clone(scripted)));
             }
-            // Out of descriptors, or the client left already: trying again at once would spin.
+            // No descriptors are left, or the client has already gone: an immediate retry would spin.
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
 }
 
 async fn connection(stream: TcpStream, scripted: Arc<Scripted>) {
-    // A connection that is gone before its first request is none.
+    // A connection that breaks before its first request is ignored.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let service = service_fn(|request| scripted.answer(request));
-    // How a connection ends is the client's affair: a load test cuts many.
+    // An error at the end of a connection is ignored, because a load test cuts many connections.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Holds the serving thread, and with it everything, once in every period.
+/// Blocks the serving thread, and so every connection, once in every period.
 async fn freeze(stall: Stall, started: Instant, shutdown: Arc<Shutdown>) {
     let mut begin = started + stall.every;
     loop {

@@ -49,11 +49,11 @@ impl Client {
         self.sender.ready().await?;
         let (head, body) = self.sender.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        let body = serde_json::from_slice(&body).expect("every answer is JSON");
+        let body = serde_json::from_slice(&body).expect("every response is JSON");
         Ok(Seen { status: head.status.as_u16(), headers: head.headers, body })
     }
 
-    /// `"POST /search"`, with a body unless it is null.
+    /// Sends the request of a line such as `"POST /search"`, with a body unless it is null.
     async fn ask(&mut self, line: &str, body: Value) -> Seen {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.try_send(request(line, body)).await.unwrap()
@@ -69,7 +69,7 @@ impl Client {
         self.try_send(request).await.unwrap()
     }
 
-    /// Asks until the answer is as wanted; an answer that never comes fails.
+    /// Repeats a request until its response is as wanted; panics after 30 s.
     async fn ask_until(&mut self, line: &str, body: Value, wanted: impl Fn(&Seen) -> bool) {
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(30) {
@@ -78,7 +78,7 @@ impl Client {
             }
             tokio::time::sleep(ms(5)).await;
         }
-        panic!("`{line}` was never answered as wanted");
+        panic!("`{line}` had no wanted response within 30 s");
     }
 }
 

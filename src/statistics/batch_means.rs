@@ -1,11 +1,13 @@
+//! Means with a standard error by the method of batch means.
+
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::measure::blocks::{BlockLevel, BlockSums};
 
-/// Below so many blocks longer ones are not considered.
-const MIN_BATCHES: u64 = 16;
-/// With fewer blocks of a second nothing is said.
-const MIN_JUDGED_SECONDS: u64 = 4;
+/// Longer blocks are used only if there are at least this many of them.
+pub const MIN_BATCHES: u64 = 16;
+/// With fewer blocks of one second there is no standard error.
+pub const MIN_JUDGED_SECONDS: u64 = 4;
 
 /// A mean with its standard error, by batch means.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,11 +16,11 @@ pub struct BatchMeans {
     pub mean: f64,
     /// s/√B.
     pub standard_error: f64,
-    /// B: how many batches that is from.
+    /// B: the number of batches.
     pub batches: u64,
 }
 
-/// Which side of a limit a mean is to be proven on.
+/// The side of a limit on which a mean is to be proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// At most the limit.
@@ -28,7 +30,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The other one.
+    /// The opposite side.
     pub fn other(self) -> Self {
         match self {
             Self::AtMost => Self::AtLeast,
@@ -38,12 +40,12 @@ impl Side {
 }
 
 impl BatchMeans {
-    /// The batch means of the block length that makes the standard error the largest, among those with at least 16 blocks;
-    /// under 16 s blocks of a second, at least 4. `None` where there are fewer. A block without a case has no mean and is
-    /// none.
+    /// Batch means with the block length of the largest standard error, among the lengths with at least 16
+    /// blocks; under 16 s, blocks of one second, at least 4. `None` if there are fewer. A block without a
+    /// case has no mean and does not count.
     ///
-    /// Batches need not have the same number of cases: the mean is the ratio Σk/Σn and its variance
-    /// `B/(B−1) · Σ(k_b − mean·n_b)² / (Σn)²`, which is s²/B where they do.
+    /// Batches may differ in their number of cases: the mean is the ratio Σk/Σn with the variance
+    /// `B/(B−1) · Σ(k_b − mean·n_b)² / (Σn)²`. For equal batches this is s²/B.
     pub fn of(blocks: &BlockSums) -> Option<Self> {
         let seconds = blocks.levels().first()?.blocks;
         let (lengths, fewest) = if seconds < MIN_BATCHES {
@@ -54,8 +56,8 @@ impl BatchMeans {
         Self::with_largest_error(&blocks.levels()[..lengths], fewest)
     }
 
-    /// The batch means of the block length that makes the standard error the largest, among those with so many blocks with a
-    /// case, 2 at least.
+    /// Batch means with the block length of the largest standard error, among the lengths with at least
+    /// `fewest` blocks with a case. `fewest` is at least 2.
     pub(super) fn with_largest_error(levels: &[BlockLevel], fewest: u64) -> Option<Self> {
         let enough = levels.iter().filter(|level| level.filled >= fewest);
         enough.map(Self::of_level).max_by(|a, b| a.standard_error.total_cmp(&b.standard_error))
@@ -64,14 +66,15 @@ impl BatchMeans {
     fn of_level(level: &BlockLevel) -> Self {
         let blocks = level.filled as f64;
         let mean = level.k / level.n;
-        // Of equal batches nothing is left but a rounding, which may be below 0.
+        // Equal batches leave only a rounding error, which may be negative.
         let squares = (level.kk - 2.0 * mean * level.kn + mean * mean * level.nn).max(0.0);
         let squares = if squares <= 1e-12 * level.kk { 0.0 } else { squares };
         let standard_error = (blocks / (blocks - 1.0) * squares).sqrt() / level.n;
         Self { mean, standard_error, batches: level.filled }
     }
 
-    /// The probability of a mean so far on a side of a limit, if the true one were on the other: what α is compared with.
+    /// The p-value of a mean on this side of the limit: the probability of the observed mean if the true one
+    /// were on the other side. To compare with α.
     pub fn risk(&self, side: Side, limit: f64) -> f64 {
         let (beyond, at) = match side {
             Side::AtMost => (limit - self.mean, self.mean <= limit),
@@ -83,7 +86,7 @@ impl BatchMeans {
         self.student().sf(beyond / self.standard_error)
     }
 
-    /// The mean is at least the first and at most the second, each at risk α.
+    /// The confidence interval of the mean. The true mean is beyond each end with risk α.
     pub fn interval(&self, alpha: f64) -> (f64, f64) {
         let half = match self.standard_error {
             standard_error if standard_error > 0.0 => {
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn three_seconds_say_nothing() {
+    fn three_seconds_are_too_few() {
         assert_eq!(BatchMeans::of(&blocks(&[1.0, 2.0, 3.0])), None);
         assert_eq!(BatchMeans::of(&BlockSums::default()), None);
     }

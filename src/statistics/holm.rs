@@ -1,5 +1,8 @@
-/// Which of several hypotheses can be rejected so that the risk of rejecting any true one is at most α, by Holm's step-down
-/// procedure (1979): the smallest p against α/m, the next one against α/(m−1) and so on, until one fails.
+//! Holm's procedure: decisions on several hypotheses at one risk.
+
+/// The hypotheses that can be rejected so that the risk of rejecting any true one is at most α, by Holm's
+/// step-down procedure (1979). The smallest p-value is compared with α/m, the next one with α/(m−1) and so
+/// on, until one fails.
 pub fn holm(risks: &[f64], alpha: f64) -> Vec<bool> {
     let mut order: Vec<usize> = (0..risks.len()).collect();
     order.sort_by(|a, b| risks[*a].total_cmp(&risks[*b]));

@@ -1,7 +1,7 @@
-//! What counts can prove, and at which risk: shares with bursts taken into account, means by batches, growth in the course of
-//! a run, several decisions at once, and a decision that may be looked at while a run goes on.
+//! Statistics for decisions at a risk α: proportions with a design effect, batch means, trends, several
+//! decisions at once, and sequential tests.
 //!
-//! α is the risk of a wrong decision, 1 − confidence. Every number that decides is a probability to be compared with it.
+//! α is the risk of a wrong decision, 1 − confidence. A decision compares a probability with α.
 
 mod batch_means;
 mod holm;
@@ -9,15 +9,15 @@ mod proportion;
 mod sequential_test;
 mod theil_sen;
 
-pub use batch_means::{BatchMeans, Side};
+pub use batch_means::{BatchMeans, MIN_BATCHES, MIN_JUDGED_SECONDS, Side};
 pub use holm::holm;
-pub use proportion::{Allowed, Proportion, min_samples};
+pub use proportion::{Allowed, BURSTY_DESIGN_EFFECT, Proportion, min_samples};
 pub use sequential_test::{BayesFactor, SequentialTest};
-pub use theil_sen::{MeanRatio, Trend, mean_ratio, trend};
+pub use theil_sen::{MIN_RATIO_BATCHES, MeanRatio, TREND_WINDOWS, Trend, mean_ratio, trend};
 
 use statrs::function::beta::ln_beta;
 
-/// Iₓ(a, b), the regularised incomplete beta function, also where one of a and b is 0 and it is a step.
+/// Iₓ(a, b), the regularised incomplete beta function. If a or b is 0, it is a step function.
 fn beta(x: f64, a: f64, b: f64) -> f64 {
     match (a > 0.0, b > 0.0) {
         (true, true) => incomplete_beta(x.clamp(0.0, 1.0), (a, b), ln_beta(a, b)).clamp(0.0, 1.0),
@@ -27,8 +27,8 @@ fn beta(x: f64, a: f64, b: f64) -> f64 {
     }
 }
 
-/// Iₓ(a, b) of positive a and b by its continued fraction (DLMF 8.17.22), on the side on which that converges quickly: after
-/// some times the square root of the larger of them.
+/// Iₓ(a, b) for positive a and b, by its continued fraction (DLMF 8.17.22). Of the two equivalent forms it
+/// takes the one that converges in a small multiple of √max(a, b) terms.
 fn incomplete_beta(x: f64, (a, b): (f64, f64), ln_beta: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return x;
@@ -41,9 +41,10 @@ fn incomplete_beta(x: f64, (a, b): (f64, f64), ln_beta: f64) -> f64 {
     }
 }
 
-/// The fraction, evaluated from the front by the method of Lentz as modified by Thompson and Barnett (1986).
+/// The continued fraction, evaluated from the front by Lentz's method as modified by Thompson and Barnett
+/// (1986).
 fn beta_fraction(x: f64, a: f64, b: f64) -> f64 {
-    /// Enough for more samples than a run can have; what is left out then is less than what is known of them.
+    /// Enough for more samples than a run can have. The truncation error is then below their uncertainty.
     const MAX_TERMS: u32 = 200_000;
     const TOLERANCE: f64 = 1e-14;
     let not_zero = |value: f64| if value.abs() < f64::MIN_POSITIVE { f64::MIN_POSITIVE } else { value };
@@ -69,8 +70,8 @@ fn beta_fraction(x: f64, a: f64, b: f64) -> f64 {
     fraction
 }
 
-/// The x at which Iₓ(a, b) is p, for positive a and b: Newton's method, kept between bounds that every step narrows, so that
-/// it ends whatever the numbers are.
+/// The x with Iₓ(a, b) = p, for positive a and b. Newton's method between bounds that every step narrows, so
+/// that it terminates for all inputs.
 fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
     const MAX_STEPS: usize = 200;
     const TOLERANCE: f64 = 1e-12;
@@ -101,12 +102,12 @@ mod tests {
         for n in [1.0, 7.5, 300.0, 86_400.0, 8e6, 7.9e8, 1e10] {
             for proportion in [0.0, 1e-9, 1e-7, 0.0004, 0.01, 0.05, 0.3, 0.5, 0.95, 1.0] {
                 for p in [0.0001, 0.004, 0.05, 0.5, 0.95, 0.9996] {
-                    // As limits of the share of k in n have them.
+                    // The parameters of the confidence limits of k in n.
                     let k = n * proportion;
                     for (a, b) in [(k, n - k + 1.0), (k + 1.0, n - k)] {
                         if a > 0.0 && b > 0.0 {
                             let x = beta_quantile(p, a, b);
-                            // Of less than one case in a hundred blocks the quantile is below every number there is.
+                            // If k is far below 1, the quantile is too close to 0 to compare.
                             let (below, above) = (beta(x * (1.0 - 1e-9), a, b), beta(x * (1.0 + 1e-9), a, b));
                             let found = below - 1e-6 < p && p < above + 1e-6 || x < 1e-60;
                             assert!(found, "{p} is not between I({x}; {a}, {b}) = {below} and {above}");

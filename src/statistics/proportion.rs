@@ -1,23 +1,27 @@
+//! Proportions with a design effect: K bad cases of N, where bad cases come in bursts.
+
 use crate::measure::blocks::{BlockLevel, BlockSums};
 use crate::statistics::{beta, beta_quantile};
 
-/// Below so many blocks nothing is said about how blocks differ.
+/// Fewer blocks give no estimate of their variance.
 const MIN_BLOCKS: u64 = 16;
-/// Spells are short enough if half as many blocks tell hardly more of them.
+/// The length of bursts is resolved if blocks of this number show nearly the same design effect as half as
+/// many blocks of twice the length.
 const BURST_MIN_BLOCKS: u64 = 32;
-/// How much more those may tell.
+/// The largest factor between the two design effects.
 const BURST_MAX_GROWTH: f64 = 1.5;
-/// Under so many judged seconds the design effect is not estimated.
+/// With fewer judged seconds the design effect is not estimated.
 const DESIGN_EFFECT_MIN_SECONDS: u64 = 4;
-/// What it is taken for then.
+/// The design effect that is assumed then.
 const DEFAULT_DESIGN_EFFECT: f64 = 2.0;
-/// The 90 % point of the normal distribution: how far a design effect may be underestimated.
+/// The 90 % quantile of the normal distribution: the bound on the underestimation of a design effect.
 const NORMAL_QUANTILE_90: f64 = 1.28;
-/// Above this design effect a pass needs so many slow requests that were allowed.
-const BURSTY_DESIGN_EFFECT: f64 = 1.5;
+/// Above this design effect a pass requires that the limit allows at least `BURSTY_MIN_ALLOWED` effective bad
+/// cases.
+pub const BURSTY_DESIGN_EFFECT: f64 = 1.5;
 const BURSTY_MIN_ALLOWED: f64 = 10.0;
 
-/// The share that a limit allows, from 0 to 1, and the risk that may be taken.
+/// The share of bad cases that a limit allows, from 0 to 1, and the risk of a wrong decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowed {
     /// q₀: 0.05 for a p95.
@@ -26,24 +30,25 @@ pub struct Allowed {
     pub alpha: f64,
 }
 
-/// K of N cases that count, with what bursts leave of them.
+/// K bad cases of N, with the design effect of bursts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Proportion {
     /// N: cases.
     pub cases: f64,
-    /// K: of these, the ones that count.
+    /// K: bad cases.
     pub counted: f64,
-    /// D*: so many dependent cases are worth one independent case; 1 or more.
+    /// D*: the number of dependent cases that carry as much information as one independent case; at least 1.
     pub design_effect: f64,
-    /// Whether bursts are shorter than what was seen can resolve.
+    /// Whether the judged time is long enough to show the length of bursts.
     pub bursts_resolved: bool,
 }
 
 impl Proportion {
-    /// K of N, and how they spread over the judged seconds.
+    /// K of N, with the design effect of their distribution over the judged seconds.
     ///
-    /// The design effect of block means, `D = V / (q̂(1−q̂)/N)` with `V = B/(B−1) · Σ(k_b − q̂n_b)²/N²`, is the largest over
-    /// block lengths of 1, 2, 4 … seconds with at least 16 blocks, inflated for its own uncertainty.
+    /// The design effect of block means is `D = V / (q̂(1−q̂)/N)` with `V = B/(B−1) · Σ(k_b − q̂n_b)²/N²`.
+    /// The largest D over block lengths of 1, 2, 4 … seconds with at least 16 blocks is taken and inflated
+    /// for its own uncertainty.
     pub fn of(cases: f64, counted: f64, blocks: &BlockSums) -> Self {
         let certain = counted <= 0.0 || counted >= cases;
         let (design_effect, bursts_resolved) =
@@ -70,7 +75,7 @@ impl Proportion {
         Self { cases, counted, design_effect: 1.0, bursts_resolved: true }
     }
 
-    /// N* = N/D*: how many independent cases would tell as much.
+    /// N* = N/D*: the effective sample size.
     pub fn effective(&self) -> f64 {
         self.cases / self.design_effect
     }
@@ -79,14 +84,14 @@ impl Proportion {
         self.counted / self.design_effect
     }
 
-    /// Whether it is proven that at most the allowed share counts: Clopper–Pearson with effective counts (Korn and Graubard
-    /// 1998), and enough seen to speak of bursts.
+    /// Whether the share is proven to be at most the allowed one: by Clopper–Pearson with effective counts
+    /// (Korn and Graubard 1998), and with enough data to resolve bursts.
     pub fn is_within(&self, allowed: Allowed) -> bool {
         self.pass_p_value(allowed.share) <= allowed.alpha
             && (self.counted <= 0.0 || self.resolves_bursts(allowed.share))
     }
 
-    /// The probability of so few that count, or fewer, if more than the allowed share did.
+    /// The p-value of a pass: the probability of K or fewer bad cases if the true share were above `share`.
     fn pass_p_value(&self, share: f64) -> f64 {
         let (n, k) = (self.effective(), self.effective_counted());
         match self.cases {
@@ -96,14 +101,14 @@ impl Proportion {
         }
     }
 
-    /// Whether enough was seen to speak of bursts.
+    /// Whether there is enough data to resolve bursts at this allowed share.
     pub fn resolves_bursts(&self, share: f64) -> bool {
         self.bursts_resolved
             && (self.design_effect <= BURSTY_DESIGN_EFFECT || self.effective() * share >= BURSTY_MIN_ALLOWED)
     }
 
-    /// The probability of so many that count, or more, if no more than the allowed share did: what α is compared with to
-    /// prove that the limit is exceeded.
+    /// The p-value of a breach: the probability of K or more bad cases if the true share were at most
+    /// `share`. To compare with α.
     pub fn breach_p_value(&self, share: f64) -> f64 {
         let (n, k) = (self.effective(), self.effective_counted());
         match self.counted {
@@ -113,7 +118,8 @@ impl Proportion {
         }
     }
 
-    /// The share that counts, from 0 to 1: at least the first and at most the second, each at risk α.
+    /// The confidence interval of the share of bad cases, from 0 to 1. The true share is beyond each end with
+    /// risk α.
     pub fn interval(&self, alpha: f64) -> (f64, f64) {
         let (n, k) = (self.effective(), self.effective_counted());
         let low = if k > 0.0 { beta_quantile(alpha, k, n - k + 1.0) } else { 0.0 };
@@ -121,8 +127,9 @@ impl Proportion {
         (low, high)
     }
 
-    /// The ranks, from 0 to 1, between which the true quantile of a part lies, each end at risk α, by order statistics of
-    /// N* cases; `None` above where even the largest of them is no upper bound.
+    /// The confidence interval of the rank, from 0 to 1, of the true quantile of `part`, by order statistics
+    /// of N* cases. Each end has risk α. The upper end is `None` if not even the largest case is an upper
+    /// bound.
     pub fn ranks(&self, part: f64, alpha: f64) -> (f64, Option<f64>) {
         let n = self.effective();
         let below = part * n;
@@ -132,7 +139,8 @@ impl Proportion {
     }
 }
 
-/// The largest design effect over block lengths with at least so many blocks, and how many blocks it is from; at least 1.
+/// The largest design effect over block lengths with at least `fewest` blocks, and its number of blocks. The
+/// design effect is at least 1.
 fn largest_design_effect(blocks: &BlockSums, share: f64, fewest: u64) -> (f64, u64) {
     let enough = blocks.levels().iter().filter(|level| level.blocks >= fewest.max(2) && level.n > 0.0);
     let effects = enough.map(|level| (of_level(level, share), level.blocks));
@@ -145,10 +153,11 @@ fn of_level(level: &BlockLevel, share: f64) -> f64 {
     blocks / (blocks - 1.0) * squares / (level.n * share * (1.0 - share))
 }
 
-/// The fewest cases that prove a share if none of them counts: the least n with `(1 − q₀)ⁿ ≤ α`; `None` where none do.
+/// The fewest cases that prove a share if none of them is bad: the least n with `(1 − q₀)ⁿ ≤ α`. `None` if
+/// there is no such n.
 pub fn min_samples(allowed: Allowed) -> Option<u64> {
     let Allowed { share, alpha } = allowed;
-    // 2 995 is the answer for 0.1 %, and not one more because of a rounding.
+    // For 0.1 % the exact result is 2 995, which a rounding error must not increase.
     let fewest = (alpha.ln() / (-share).ln_1p() - 1e-9).ceil();
     (share > 0.0 && share < 1.0).then_some(fewest as u64)
 }
@@ -178,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_counts_that_pass_and_the_first_that_breach_are_the_known_ones() {
+    fn the_last_passing_and_first_breaching_counts_are_known_ones() {
         for (allowed, n, passes, breaches) in
             [(P95, 500.0, 16.0, 34.0), (P95, 5000.0, 224.0, 277.0), (P99, 5000.0, 38.0, 63.0)]
         {
@@ -196,7 +205,7 @@ mod tests {
         assert!(within(10.0, 10.0, all) && !beyond(10.0, 10.0, all));
     }
 
-    /// Blocks of one second with 10 cases each; in every tenth second all count.
+    /// Blocks of one second with 10 cases each. In every tenth second all of them are bad.
     fn spells(seconds: u32) -> BlockSums {
         let mut blocks = BlockSums::default();
         (0..seconds).for_each(|second| blocks.push(10.0, if second % 10 == 0 { 10.0 } else { 0.0 }));
@@ -206,19 +215,19 @@ mod tests {
     #[test]
     fn cases_that_count_together_are_worth_less() {
         let share = Proportion::of(10_000.0, 1000.0, &spells(1000));
-        // Ten cases that always agree are worth one.
+        // Ten cases that always agree carry the information of one.
         assert!((10.0..11.0).contains(&share.design_effect), "{share:?}");
         assert!((900.0..1000.0).contains(&share.effective()), "{share:?}");
     }
 
     #[test]
-    fn under_four_seconds_two_cases_are_worth_one_and_none_that_count_are_never_doubted() {
+    fn short_runs_assume_a_design_effect_of_two_if_cases_differ() {
         assert_eq!(Proportion::of(30.0, 10.0, &spells(3)).design_effect, 2.0);
         assert_eq!(Proportion::of(30.0, 0.0, &spells(3)).design_effect, 1.0);
         assert_eq!(Proportion::of(30.0, 30.0, &spells(3)).design_effect, 1.0);
     }
 
-    /// Two spells of 30 s in 256 s, each with half of its 10 cases a second slow.
+    /// Two slow spells of 30 s in 256 s, with half of their 10 cases per second slow.
     #[test]
     fn a_spell_that_is_long_for_the_run_is_no_pass() {
         let mut blocks = BlockSums::default();

@@ -1,39 +1,42 @@
+//! A sequential test: proves a breach while a run goes on, at a bounded total risk.
+
 use statrs::function::beta::ln_beta;
 
 use crate::statistics::Proportion;
 
-/// How many cases the prior of the mixture is worth.
+/// The weight of the mixture's prior, in cases.
 const PRIOR_CASES: f64 = 20.0;
 
-/// A proof that is valid however often it is looked for: the probability that it is ever found, if the limit is kept, is at
-/// most α/M.
+/// A test that stays valid however often it is repeated: if the limit is kept, the probability that it ever
+/// proves a breach is at most α/M.
 #[derive(Debug, Clone, Copy)]
 pub struct SequentialTest {
     /// α.
     pub alpha: f64,
-    /// M: how many objectives share α.
+    /// M: the number of objectives that share α.
     pub objectives: usize,
 }
 
-/// Whether a limit is proven to be exceeded.
+/// The evidence that a limit is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BayesFactor {
-    /// ln of the Bayes factor against the limit: of the mixture over the one share that is allowed.
+    /// ln of the Bayes factor against the limit: of the mixture over the allowed share q₀.
     pub ln_factor: f64,
-    /// What it has to reach: ln(M/α).
+    /// The least `ln_factor` that proves a breach: ln(M/α).
     pub ln_needed: f64,
 }
 
 impl BayesFactor {
-    /// Whether it is reached.
+    /// Whether a breach is proven.
     pub fn proves(self) -> bool {
         self.ln_factor >= self.ln_needed
     }
 }
 
 impl SequentialTest {
-    /// Looks at K of N: a beta-binomial mixture with the prior Beta(20q₀, 20(1−q₀)) against q₀, which by Ville's inequality
-    /// exceeds M/α with probability α/M at most (Robbins 1970).
+    /// The Bayes factor of K in N: a beta-binomial mixture with the prior Beta(20q₀, 20(1−q₀)) against q₀. By
+    /// Ville's inequality it exceeds M/α with a probability of at most α/M if the limit is kept (Robbins
+    /// 1970).
     pub fn bayes_factor(self, counts: &Proportion, share: f64) -> BayesFactor {
         let (n, k) = (counts.effective(), counts.counted / counts.design_effect);
         let ln_needed = (self.objectives.max(1) as f64 / self.alpha).ln();
@@ -45,8 +48,8 @@ impl SequentialTest {
         BayesFactor { ln_factor: mixture - k * share.ln() - (n - k) * (-share).ln_1p(), ln_needed }
     }
 
-    /// The risk that a test at a fixed moment may take at the look of this number, from 1, so that all looks together take
-    /// α/M: α/M · 1/(j(j+1)), which sums to α/M.
+    /// The risk that a test of fixed time may take at look j, counted from 1: `α/M · 1/(j(j+1))`. The sum over
+    /// all looks is α/M.
     pub fn risk_at_look(self, number: u64) -> f64 {
         let number = number.max(1) as f64;
         self.alpha / self.objectives.max(1) as f64 / (number * (number + 1.0))
@@ -63,7 +66,7 @@ mod tests {
         let bayes_factor = |n, k| alone.bayes_factor(&Proportion::independent(n, k), 0.05).proves();
         assert!(!bayes_factor(1000.0, 50.0) && !bayes_factor(1000.0, 20.0) && !bayes_factor(0.0, 0.0));
         assert!(bayes_factor(1000.0, 100.0) && bayes_factor(20.0, 20.0));
-        // Among twelve more is needed.
+        // With twelve objectives more evidence is needed.
         let among = SequentialTest { alpha: 0.05, objectives: 12 };
         let ln_factor = alone.bayes_factor(&Proportion::independent(210.0, 21.0), 0.05);
         assert!(

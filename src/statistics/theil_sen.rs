@@ -1,46 +1,50 @@
+//! Drift: the Theil–Sen trend of a resource, and the growth of a mean response time.
+
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use crate::measure::blocks::BlockSums;
 use crate::statistics::BatchMeans;
 
-/// How many windows the judged time is cut into: 32, and 24 where one of those has no point.
+/// The number of segments of the judged time: 32, or 24 if one of the 32 has no point.
 ///
-/// Simulated with 24, 32, 40 and 48: the more there are, the more is decided where minima are independent, hardly any more
-/// where they are not, and less where a saw-tooth is longer than a window, whose minimum is then no trough.
-const TREND_WINDOWS: [usize; 2] = [32, 24];
-/// The part of the judged time at its beginning that is left out: caches fill and pools grow.
+/// Simulated with 24, 32, 40 and 48: more segments decide more if their minima are independent, and hardly
+/// more if they are not. They decide less if a saw-tooth is longer than a segment, whose minimum is then no
+/// trough.
+pub const TREND_WINDOWS: [usize; 2] = [32, 24];
+/// The share of the judged time that is left out at its start, because caches fill and pools grow.
 const SKIPPED_SHARE: f64 = 0.1;
-/// With fewer stretches on a side nothing is said about a ratio.
-const MIN_RATIO_BATCHES: u64 = 8;
+/// With fewer slices on a side there is no decision about a ratio.
+pub const MIN_RATIO_BATCHES: u64 = 8;
 
-/// How a quantity that is read now and then grows: the trend of the minima of windows.
+/// The growth of a quantity over time: the trend of the minima of segments.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trend {
-    /// Growth in a second: at least, as estimated, and at most, each end at risk α.
+    /// Growth per second: lower bound, estimate and upper bound. Each bound has risk α.
     pub per_second: [f64; 3],
-    /// What the fitted line has at the beginning of the span.
+    /// The value of the fitted line at the start of the span.
     pub level: f64,
-    /// How many windows there were.
+    /// The number of segments.
     pub windows: usize,
 }
 
 /// The growth of a quantity that should not grow.
 ///
-/// Points are (seconds since the phase's start, value), in order of time, at whatever distances; the span is the judged time,
-/// in the same seconds. Its first tenth is left out, and of each of 32 equal windows of the rest, or of 24, the minimum
-/// counts, at the time when it was read: what a garbage collector leaves, and not what it had not yet collected. `None` if
-/// even of 24 one has no point.
+/// Points are (seconds since the phase's start, value), in order of time and at any distances. The span is
+/// the judged time, in the same seconds. Its first tenth is left out. The rest is cut into 32 equal segments,
+/// or into 24, and the minimum of each counts, at its own time. Minima show the memory that remains after
+/// garbage collection. `None` if one of the 24 segments has no point.
 ///
-/// The slope is the median of the slopes between all pairs (Theil 1950) with Sen's interval (1968). As neighbouring minima
-/// may depend on each other, the interval is stretched by what that does to Kendall's S (Hamed and Rao 1998).
+/// The slope is the median of the slopes between all pairs (Theil 1950) with Sen's interval (1968).
+/// Neighbouring minima may depend on each other, so the interval is stretched by the effect of this on
+/// Kendall's S (Hamed and Rao 1998).
 pub fn trend(points: &[(f64, f64)], span: (f64, f64), alpha: f64) -> Option<Trend> {
     let (from, to) = span;
     let judged = (from + SKIPPED_SHARE * (to - from), to);
     let window_minima =
         TREND_WINDOWS.into_iter().find_map(|windows| window_minima(points, judged, windows))?;
     let [low, slope, high] = theil_sen_interval(&window_minima, alpha);
-    // Stretched, and not taken from ranks further out: the steepest slopes are those between neighbours, which tell much of
-    // the noise and little of the trend.
+    // The interval is stretched, not taken from ranks further out: the steepest slopes are those between
+    // neighbours, which show much of the noise and little of the trend.
     let stretch = variance_inflation(&window_minima, slope).sqrt();
     let per_second = [slope - stretch * (slope - low), slope, slope + stretch * (high - slope)];
     let level = median(window_minima.iter().map(|(time, value)| value - slope * (time - from)).collect());
@@ -48,8 +52,8 @@ pub fn trend(points: &[(f64, f64)], span: (f64, f64), alpha: f64) -> Option<Tren
 }
 
 impl Trend {
-    /// Growth in so many seconds in percent of the level: at least, as estimated, and at most. Of a level of 0 any growth is
-    /// infinite.
+    /// Growth over a time in percent of the level: lower bound, estimate and upper bound. From a level of 0
+    /// any growth is infinite.
     pub fn over(&self, seconds: f64) -> [f64; 3] {
         self.per_second.map(|slope| match slope * seconds {
             0.0 => 0.0,
@@ -58,8 +62,8 @@ impl Trend {
         })
     }
 
-    /// The seconds in which the value of now reaches the capacity: soonest, as estimated, and latest, which may be never.
-    /// `None` if it does not grow.
+    /// The seconds until the value `now` reaches the capacity: soonest, estimated and latest, which may be
+    /// infinite. `None` if the estimate does not grow.
     pub fn full_in(&self, now: f64, capacity: f64) -> Option<[f64; 3]> {
         let left = (capacity - now).max(0.0);
         let [low, slope, high] = self.per_second;
@@ -68,8 +72,8 @@ impl Trend {
     }
 }
 
-/// The least point of each of so many windows, with its own time: at the windows' centres instead, values that come in
-/// coarse steps would give slopes in coarse steps, and the true one would lie between them.
+/// The minimum of each segment, at its own time; `None` if a segment has no point. At the centres of the
+/// segments, values in coarse steps would have slopes in coarse steps, with the true slope between them.
 fn window_minima(points: &[(f64, f64)], (from, to): (f64, f64), windows: usize) -> Option<Vec<(f64, f64)>> {
     let mut least: Vec<Option<(f64, f64)>> = vec![None; windows];
     for point in points.iter().filter(|(time, _)| (from..=to).contains(time)) {
@@ -82,8 +86,9 @@ fn window_minima(points: &[(f64, f64)], (from, to): (f64, f64), windows: usize) 
     least.into_iter().collect()
 }
 
-/// Sen's interval and Theil's estimate of the slope through points of different times: with N slopes between pairs and
-/// `C = z(1−α)·√V(S)` the one of rank ⌊(N−C)/2⌋, the median, and the one of that rank from above.
+/// Sen's interval and Theil's estimate of the slope through points at different times. With N slopes between
+/// pairs and `C = z(1−α)·√V(S)`: the slope of rank ⌊(N−C)/2⌋ from below, the median, and the slope of that
+/// rank from above.
 fn theil_sen_interval(points: &[(f64, f64)], alpha: f64) -> [f64; 3] {
     let later = |index: usize| points[index + 1..].iter();
     let mut slopes: Vec<f64> = (0..points.len())
@@ -97,7 +102,8 @@ fn theil_sen_interval(points: &[(f64, f64)], alpha: f64) -> [f64; 3] {
     [slopes[rank - 1], median_of_sorted(&slopes), slopes[slopes.len() - rank]]
 }
 
-/// The variance of Kendall's S without a trend: `(n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18`, where t values are the same.
+/// The variance of Kendall's S without a trend: `(n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18`, where t is the size
+/// of each group of equal values.
 fn variance_of_s(points: &[(f64, f64)]) -> f64 {
     let of = |n: usize| n as f64 * (n as f64 - 1.0) * (2.0 * n as f64 + 5.0);
     let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
@@ -106,18 +112,20 @@ fn variance_of_s(points: &[(f64, f64)]) -> f64 {
     (of(points.len()) - ties) / 18.0
 }
 
-/// How many times larger the variance of S is because neighbours depend on each other, from 1:
-/// `1 + 2/(n(n−1)(n−2)) · Σ (n−i)(n−i−1)(n−i−2)·ρᵢ` over the lags i (Hamed and Rao 1998), with ρᵢ of the ranks of what the
-/// line leaves.
+/// The factor, at least 1, by which the dependence of neighbours increases the variance of S:
+/// `1 + 2/(n(n−1)(n−2)) · Σ (n−i)(n−i−1)(n−i−2)·ρᵢ` over the lags i (Hamed and Rao 1998). ρᵢ is the
+/// autocorrelation of the ranks of the residuals.
 ///
-/// Theirs are estimated lag by lag, and the significant ones taken. Of so few minima hardly any is significant: with their
-/// sum readings of a minute with an autocorrelation of 0.99, over three days, were still called a leak about twice as often
-/// as α says. Here ρᵢ = ρⁱ, with ρ from the first lag, so that a slow wave counts in full; and ρ is freed of its bias,
-/// −(2+4ρ)/n beside a trend (van Giersbergen 2005).
+/// Hamed and Rao estimate each lag and take the significant ones. With so few minima, hardly any lag is
+/// significant: in simulations over three days, minute readings with an autocorrelation of 0.99 were still
+/// called a leak about twice as often as α allows. Here ρᵢ = ρⁱ with ρ from the first lag, so that a slow
+/// wave counts in full. The bias of ρ, −(2+4ρ)/n in the presence of a trend, is removed (van Giersbergen
+/// 2005).
 fn variance_inflation(points: &[(f64, f64)], slope: f64) -> f64 {
     let left: Vec<f64> = points.iter().map(|(time, value)| value - slope * time).collect();
     let n = left.len() as f64;
-    // Twice the rank, from the middle. Ranks, because one window like no other would hide how the others depend.
+    // Twice the rank, counted from the middle. With ranks, one outlier cannot hide the dependence of the
+    // others.
     let below = |value: f64| left.iter().map(|other| f64::from(u8::from(*other < value))).sum::<f64>();
     let above = |value: f64| left.iter().map(|other| f64::from(u8::from(*other > value))).sum::<f64>();
     let ranks: Vec<f64> = left.iter().map(|value| below(*value) - above(*value)).collect();
@@ -142,23 +150,23 @@ fn median_of_sorted(values: &[f64]) -> f64 {
     if values.len().is_multiple_of(2) { f64::midpoint(values[half - 1], values[half]) } else { values[half] }
 }
 
-/// How many times as large the mean of last requests is as that of first ones.
+/// The ratio of the mean of the last requests to the mean of the first ones.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeanRatio {
-    /// At least, at risk α.
+    /// Lower bound, at risk α.
     pub low: f64,
-    /// As estimated.
     pub estimate: f64,
-    /// At most, at risk α.
+    /// Upper bound, at risk α.
     pub high: f64,
 }
 
-/// The mean response time of the last tenth of a run against that of the first.
+/// The mean response time of the last tenth of a run, divided by that of the first tenth.
 ///
-/// Each side is its stretches of equal length, one after the other: (requests, sum of their times). Each mean is by batches
-/// of the length that makes its standard error the largest, with 8 at least. The interval is that of the logarithm of the
-/// ratio, whose variance is the sum of `(error/mean)²` (delta method), with Student's distribution and the degrees of freedom
-/// of Welch (1947). `None` if a side has fewer than 8 stretches with a request, or no time has passed in any.
+/// Each side is a list of slices of equal length, in order: (requests, sum of their times). Each mean is by
+/// at least 8 batches, of the length with the largest standard error. The interval is that of the logarithm
+/// of the ratio: its variance is the sum of `(error/mean)²` (delta method), with Student's distribution and
+/// the degrees of freedom of Welch (1947). `None` if a side has fewer than 8 slices with a request, or a sum
+/// of 0.
 pub fn mean_ratio(first: &[(f64, f64)], last: &[(f64, f64)], alpha: f64) -> Option<MeanRatio> {
     let (first, last) = (batches(first)?, batches(last)?);
     let variances = [first, last].map(|side| (side.standard_error / side.mean).powi(2));
@@ -167,7 +175,7 @@ pub fn mean_ratio(first: &[(f64, f64)], last: &[(f64, f64)], alpha: f64) -> Opti
     let variance = variances[0] + variances[1];
     let factor = if variance > 0.0 {
         let freedom = variance.powi(2) / (parts[0] + parts[1]);
-        let student = StudentsT::new(0.0, 1.0, freedom).expect("each side has 7 degrees of freedom at least");
+        let student = StudentsT::new(0.0, 1.0, freedom).expect("each side has at least 7 degrees of freedom");
         (student.inverse_cdf(1.0 - alpha) * variance.sqrt()).exp()
     } else {
         1.0
@@ -188,7 +196,7 @@ mod tests {
 
     const SPAN: (f64, f64) = (0.0, 1000.0);
 
-    /// A reading a second of a quantity.
+    /// One reading per second of a quantity.
     fn readings(value: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
         (0..=1000).map(f64::from).map(|time| (time, value(time))).collect()
     }
@@ -230,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn from_nothing_any_growth_is_infinite() {
+    fn from_a_level_of_zero_any_growth_is_infinite() {
         let trend = Trend { per_second: [-1.0, 0.0, 0.5], level: 0.0, windows: 32 };
         assert_eq!(trend.over(10.0), [f64::NEG_INFINITY, 0.0, f64::INFINITY]);
     }
@@ -241,9 +249,9 @@ mod tests {
         assert_eq!(trend.full_in(40.0, 100.0), Some([30.0, 60.0, f64::INFINITY]));
     }
 
-    /// The data of Sen (1968), whose own list of slopes has mistakes. The tests of the package `deming` of R, which has it
-    /// right, give 4 and [26/7, 35/8] for a confidence of 93 % on both sides together; so do the 21 slopes, sorted by hand:
-    /// 1, 5/2, 11/3, 26/7 … 35/8, 5, 5, 6, with V(S) = 7·6·19/18 and ⌊(21 − 1.812·6.658)/2⌋ = 4.
+    /// The data of Sen (1968), whose own list of slopes has mistakes. The tests of the R package `deming`,
+    /// which has it right, give 4 and [26/7, 35/8] at a two-sided confidence of 93 %. The 21 slopes sorted by
+    /// hand agree: 1, 5/2, 11/3, 26/7 … 35/8, 5, 5, 6, with V(S) = 7·6·19/18 and ⌊(21 − 1.812·6.658)/2⌋ = 4.
     #[test]
     fn the_interval_is_sens() {
         let sens =
@@ -255,7 +263,7 @@ mod tests {
     fn ties_make_the_variance_of_s_smaller() {
         let values = |values: [f64; 5]| values.map(|value| (0.0, value));
         assert_eq!(variance_of_s(&values([1.0, 2.0, 3.0, 4.0, 5.0])), 5.0 * 4.0 * 15.0 / 18.0);
-        // A pair and a group of three: less 2·1·9 and 3·2·11.
+        // A pair and a group of three reduce it by 2·1·9 and 3·2·11.
         assert_eq!(variance_of_s(&values([1.0, 4.0, 4.0, 1.0, 4.0])), (300.0 - 18.0 - 66.0) / 18.0);
         assert_eq!(variance_of_s(&values([1.0; 5])), 0.0);
     }
@@ -275,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_widens_the_windows_and_a_long_one_gives_no_trend() {
+    fn a_gap_widens_the_segments_and_a_long_gap_gives_no_trend() {
         let mut holed = readings(|time| time);
         holed.retain(|(time, _)| !(380.0..420.0).contains(time));
         assert_eq!(trend(&holed, SPAN, 0.05).unwrap().windows, 24);
@@ -292,19 +300,20 @@ mod tests {
         assert!(variance_inflation(&windows(2.0), 0.0) > 4.0);
         assert_eq!(variance_inflation(&windows(0.3), 0.0), 1.0);
         assert_eq!(variance_inflation(&windows(f64::INFINITY), 0.0), 1.0);
-        // The most there is: 1 + (n−3)/2.
+        // The maximum: 1 + (n−3)/2.
         let line: Vec<(f64, f64)> = (0..24).map(|at| (f64::from(at), f64::from(at))).collect();
         assert!((variance_inflation(&line, 0.0) - 11.5).abs() < 1e-9);
     }
 
-    /// Stretches of 10 requests whose times sum up to these.
+    /// Slices of 10 requests with these sums of times.
     fn stretches(sums: &[f64]) -> Vec<(f64, f64)> {
         sums.iter().map(|sum| (10.0, *sum)).collect()
     }
 
     #[test]
     fn the_interval_of_a_ratio_is_welchs() {
-        // Means 10 and 11; s² = 8/7·100 of the sums of both, so errors of √(1/7) each, and 14 degrees of freedom at most.
+        // The means are 10 and 11. The sums of each side have s² = 8/7·100, so each error is √(1/7), and
+        // there are at most 14 degrees of freedom.
         let first = stretches(&[90.0, 110.0, 90.0, 110.0, 90.0, 110.0, 90.0, 110.0]);
         let last = stretches(&[100.0, 120.0, 100.0, 120.0, 100.0, 120.0, 100.0, 120.0]);
         let MeanRatio { low, estimate, high } = mean_ratio(&first, &last, 0.05).unwrap();

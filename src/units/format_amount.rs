@@ -1,22 +1,44 @@
-use crate::units::{Size, format_number};
+//! Values with their unit: rounded, exact, or with the digits that tell a value from a limit.
 
-/// A value with its unit, in as many digits as people read: `ms`, `%`, `/s`, `B`, `B/s`; of any other unit nothing is
-/// said.
+use crate::units::format_number::{format_against, format_exact, format_number};
+use crate::units::{Size, size};
+
+/// A value with its unit, rounded for people. The known units are `ms`, `%`, `/s`, `B` and `B/s`; any other is omitted.
 pub fn format_amount(value: f64, unit: &str) -> String {
-    let size = |value: f64| Size::of_bytes(value.abs().round() as u64).to_string();
+    with_unit(value, unit, format_number, |bytes| Size::of_bytes(bytes).to_string())
+}
+
+/// A limit with its unit, as the plan has it.
+pub fn format_limit(limit: f64, unit: &str) -> String {
+    with_unit(limit, unit, format_exact, size::exact)
+}
+
+/// A value with its unit that is compared with limits of the same unit: it is shown as equal to one only if it is.
+pub fn format_amount_against(value: f64, limits: &[f64], unit: &str) -> String {
+    let sized = |bytes: u64| {
+        let short = Size::of_bytes(bytes).to_string();
+        let limits = limits.iter().map(|limit| limit.abs().round() as u64);
+        let mut others = limits.filter(|limit| *limit != bytes).map(size::exact);
+        if others.any(|limit| limit == short) { size::exact(bytes) } else { short }
+    };
+    with_unit(value, unit, |value| format_against(value, limits), sized)
+}
+
+fn with_unit(value: f64, unit: &str, number: impl Fn(f64) -> String, size: impl Fn(u64) -> String) -> String {
     let sign = if value < 0.0 { "−" } else { "" };
+    let bytes = value.abs().round() as u64;
     match unit {
-        "ms" | "%" => format!("{} {unit}", format_number(value)),
-        "/s" => format!("{}/s", format_number(value)),
-        "B" => format!("{sign}{}", size(value)),
-        "B/s" => format!("{sign}{}/s", size(value)),
-        _ => format_number(value),
+        "ms" | "%" => format!("{} {unit}", number(value)),
+        "/s" => format!("{}/s", number(value)),
+        "B" => format!("{sign}{}", size(bytes)),
+        "B/s" => format!("{sign}{}/s", size(bytes)),
+        _ => number(value),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::format_amount;
+    use super::*;
 
     #[test]
     fn a_value_is_formatted_in_its_unit() {
@@ -30,5 +52,20 @@ mod tests {
         ];
         let formatted = formatted.map(|(value, unit)| format_amount(value, unit));
         assert_eq!(formatted, ["187 ms", "97.3 %", "1.4GiB", "2MiB/s", "12", "−2KiB"]);
+    }
+
+    #[test]
+    fn a_limit_keeps_its_digits_and_sizes_their_unit() {
+        let formatted = [(82.95, "/s"), (1.5e9, "B"), (1_572_864.0, "B"), (1025.0, "B/s"), (200.0, "ms")];
+        let formatted = formatted.map(|(limit, unit)| format_limit(limit, unit));
+        assert_eq!(formatted, ["82.95/s", "1.5GB", "1.5MiB", "1025B/s", "200 ms"]);
+    }
+
+    #[test]
+    fn a_size_is_never_shown_as_a_limit_that_it_is_not() {
+        let mib = f64::from(1 << 20);
+        assert_eq!(format_amount_against(mib + 1.0, &[mib], "B"), "1048577B");
+        assert_eq!(format_amount_against(mib, &[mib], "B"), "1MiB");
+        assert_eq!(format_amount_against(0.1004, &[0.1], "%"), "0.1004 %");
     }
 }

@@ -1,7 +1,6 @@
-//! Numbers as people write them: `"8h"`, `"25/s"`, `"0.5%"`, `"1MiB"`.
+//! Quantities with their units, as plans write them: `"8h"`, `"25/s"`, `"0.5%"`, `"1MiB"`.
 //!
-//! Each is a newtype that can only hold a sensible value; `FromStr` reads it, `Display` writes it back
-//! in the shortest form that reads to the same value.
+//! Each is a newtype that holds only valid values. `FromStr` parses it; `Display` writes it in a short form.
 
 mod format_amount;
 mod format_number;
@@ -12,19 +11,19 @@ mod time_span;
 
 use std::fmt;
 
-pub use format_amount::format_amount;
-pub use format_number::format_number;
+pub use format_amount::{format_amount, format_amount_against, format_limit};
+pub use format_number::{format_against, format_exact, format_number};
 pub use rate::Rate;
 pub use share::Share;
 pub use size::Size;
 pub use time_span::TimeSpan;
 
-/// Why a text is not a quantity, and the form it should have.
+/// The reason why a text is not a quantity, and the expected form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitError {
-    /// What is wrong, lower case, no full stop.
+    /// The mistake; lower case, no full stop.
     pub problem: String,
-    /// What to write instead.
+    /// The expected form.
     pub help: &'static str,
 }
 
@@ -36,7 +35,7 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
-/// Splits `"250ms"` into its number and what follows.
+/// Splits `"250ms"` into its number and the rest.
 ///
 /// Only plain decimal notation is a number here: no sign, no exponent, no `inf`.
 fn split_number<'t>(text: &'t str, help: &'static str) -> Result<(f64, &'t str), UnitError> {

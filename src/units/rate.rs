@@ -1,11 +1,13 @@
+//! A rate: a count per second, minute, hour or day.
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::units::{UnitError, plain, split_number};
 
-/// So many per time: `"25/s"`, `"90/min"`, `"3000/day"`.
+/// A count per period: `"25/s"`, `"90/min"`, `"3000/day"`.
 ///
-/// Kept as written, count and period apart, so that `"3000/day"` over a day is 3000 and not 3000.0000000004.
+/// Count and period are stored separately, so that `"3000/day"` over a day is 3000 and not 3000.0000000004.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     count: f64,
@@ -34,17 +36,11 @@ impl Period {
 }
 
 impl Rate {
-    /// A rate of so many per second.
-    pub fn of_seconds(count: f64) -> Self {
-        Self { count, period: Period::Second }
-    }
-
-    /// How many per second.
     pub fn per_second(self) -> f64 {
         self.count / self.period.seconds()
     }
 
-    /// How many in so many seconds.
+    /// The count in this number of seconds.
     pub fn times(self, seconds: f64) -> f64 {
         self.count * seconds / self.period.seconds()
     }
@@ -56,7 +52,7 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let (count, rest) = split_number(text.trim(), HELP)?;
         let Some(period) = rest.strip_prefix('/') else {
-            return Err(UnitError { problem: format!("`{text}` does not say per what"), help: HELP });
+            return Err(UnitError { problem: format!("`{text}` has no period"), help: HELP });
         };
         let period = match period.trim() {
             "s" | "sec" | "second" => Period::Second,
@@ -64,11 +60,14 @@ impl FromStr for Rate {
             "h" | "hour" => Period::Hour,
             "d" | "day" => Period::Day,
             other => {
-                return Err(UnitError { problem: format!("`{other}` is no unit of a rate"), help: HELP });
+                return Err(UnitError { problem: format!("`{other}` is not a period"), help: HELP });
             }
         };
         if count > 1e9 {
-            return Err(UnitError { problem: format!("`{text}` is more than a rate can be"), help: HELP });
+            return Err(UnitError {
+                problem: format!("`{text}` is above the largest count, 1000000000"),
+                help: HELP,
+            });
         }
         Ok(Self { count, period })
     }

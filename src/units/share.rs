@@ -1,16 +1,18 @@
+//! A share of a whole, written in percent.
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::units::{UnitError, plain, split_number};
 
-/// A part of a whole, from 0 to 1; written in percent: `"0.5%"`.
+/// A fraction from 0 to 1, written in percent: `"0.5%"`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Share(f64);
 
 const HELP: &str = "write a share in percent, from 0 to 100: \"0.5%\", \"5%\"";
 
 impl Share {
-    /// A computed part of a whole, rounded so that it reads as a person would write it.
+    /// A computed fraction, rounded to 8 decimals so that it prints without floating-point noise.
     pub fn of_fraction(fraction: f64) -> Self {
         Self((fraction.clamp(0.0, 1.0) * 1e8).round() / 1e8)
     }
@@ -36,7 +38,7 @@ impl FromStr for Share {
             return Err(UnitError { problem: format!("`{text}` has no `%`"), help: HELP });
         }
         if percent > 100.0 {
-            return Err(UnitError { problem: format!("`{text}` is more than the whole"), help: HELP });
+            return Err(UnitError { problem: format!("`{text}` is above 100%"), help: HELP });
         }
         Ok(Self(percent / 100.0))
     }

@@ -1,3 +1,5 @@
+//! A number of bytes, written with a decimal or binary unit.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,12 +21,10 @@ const UNITS: [(&str, u64); 7] = [
 ];
 
 impl Size {
-    /// A size of so many bytes.
     pub fn of_bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// In bytes.
     pub fn bytes(self) -> u64 {
         self.0
     }
@@ -36,11 +36,11 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let (number, unit) = split_number(text.trim(), HELP)?;
         let Some((_, bytes)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(UnitError { problem: format!("`{text}` has no unit of size"), help: HELP });
+            return Err(UnitError { problem: format!("`{text}` has no known unit of size"), help: HELP });
         };
         let bytes = number * *bytes as f64;
         if bytes > 1e15 {
-            return Err(UnitError { problem: format!("`{text}` is larger than a size can be"), help: HELP });
+            return Err(UnitError { problem: format!("`{text}` is larger than 1000000GB"), help: HELP });
         }
         Ok(Self(bytes.round() as u64))
     }
@@ -51,9 +51,19 @@ impl fmt::Display for Size {
         let binary = UNITS.iter().take(3).find(|(_, bytes)| self.0 >= *bytes);
         let (name, bytes) = binary.unwrap_or(&("B", 1));
         let value = self.0 as f64 / *bytes as f64;
-        // Rounded for people: no one wants six digits of a MiB.
+        // Rounded for people: one decimal is enough.
         write!(f, "{}{name}", plain((value * 10.0).round() / 10.0))
     }
+}
+
+/// A number of bytes in the largest unit that gives it back with at most two decimals.
+pub(super) fn exact(bytes: u64) -> String {
+    let fits = |unit: &(&str, u64)| {
+        let hundredths = bytes as f64 / unit.1 as f64 * 100.0;
+        (100.0..1e6).contains(&hundredths) && (hundredths - hundredths.round()).abs() < 1e-6
+    };
+    let (name, unit) = UNITS.iter().copied().find(|unit| fits(unit)).unwrap_or(("B", 1));
+    format!("{}{name}", plain(bytes as f64 / unit as f64))
 }
 
 #[cfg(test)]

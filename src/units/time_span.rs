@@ -1,3 +1,5 @@
+//! A length of time, written with its units.
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -22,22 +24,19 @@ const UNITS: [(&str, f64); 8] = [
 ];
 
 impl TimeSpan {
-    /// The same length as the standard library has it.
     pub fn duration(self) -> Duration {
         self.0
     }
 
-    /// In seconds.
     pub fn seconds(self) -> f64 {
         self.0.as_secs_f64()
     }
 
-    /// In whole microseconds, the unit in which times are counted.
+    /// Whole microseconds, the unit in which times are counted.
     pub fn micros(self) -> u64 {
         u64::try_from(self.0.as_micros()).expect("3660 days in microseconds fit into 64 bits")
     }
 
-    /// Whether it is no time at all.
     pub fn is_zero(self) -> bool {
         self.0.is_zero()
     }
@@ -65,7 +64,7 @@ impl FromStr for TimeSpan {
                 break;
             }
         }
-        // Rounded to the nanosecond: 0.1 + 0.2 of anything must not show its last bit.
+        // Rounded to the nanosecond, so that 0.1 + 0.2 shows no floating-point noise.
         let nanos = (seconds * 1e9).round();
         if nanos > MAX_TIME_SPAN.as_nanos() as f64 {
             return Err(UnitError { problem: format!("`{text}` is longer than 3660 days"), help: HELP });
@@ -81,7 +80,7 @@ fn unit_seconds(text: &str, unit: &str) -> Result<f64, UnitError> {
     let known = UNITS.iter().find(|(name, _)| *name == unit);
     known
         .map(|(_, seconds)| *seconds)
-        .ok_or_else(|| UnitError { problem: format!("`{unit}` is no unit of time"), help: HELP })
+        .ok_or_else(|| UnitError { problem: format!("`{unit}` is not a unit of time"), help: HELP })
 }
 
 impl fmt::Display for TimeSpan {

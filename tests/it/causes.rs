@@ -1,12 +1,11 @@
-//! A phase that misses is told what the data show of the reason: the built-in target behaves like the real service, and
-//! the guide's own peak is sent to it.
+//! Causes of a miss: the shipped plan `peak` runs against the stand-in, whose detailed health check blocks it.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-/// The built-in target with these options, as a process; killed when dropped.
+/// The stand-in as a process with these options; killed when dropped.
 struct StandIn(Child, String);
 
 impl StandIn {
@@ -23,14 +22,14 @@ impl StandIn {
 
 impl Drop for StandIn {
     fn drop(&mut self) {
-        // It may have ended already; there is nothing left to do then.
+        // The process may have ended already; then there is nothing to do.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// The shipped plan `peak`, in short, against a stand-in with these options; its phase in the report, and the terminal's
-/// report with its lines joined.
+/// Rehearses the shipped plan `peak` against a stand-in with these options. Returns its phase of the report, and the
+/// report on the terminal with its lines joined.
 fn peak(options: &str, users: u32, length: &str) -> (Value, String) {
     let target = StandIn::start(options);
     let folder = tempfile::tempdir().unwrap();
@@ -51,15 +50,15 @@ fn causes(phase: &Value) -> Vec<String> {
 }
 
 #[test]
-fn that_the_detailed_health_check_freezes_the_others_is_told_of_the_guides_peak() {
-    // The real one blocks for a second. Shorter ones make as many silences in less time, of fewer users at first.
+fn the_freezing_operation_is_named_as_the_cause() {
+    // The real service blocks for a second. Shorter freezes give the same number of freezes in less time.
     let services = [("--blocking-health=300ms", 80), ("--blocking-health=100ms", 200)];
     let runs = services.map(|(options, users)| std::thread::spawn(move || peak(options, users, "15s")));
     for (phase, text) in runs.map(|run| run.join().unwrap()) {
         let causes = causes(&phase);
-        assert!(text.contains("likely cause: `health-detailed` freezes the others: "), "{text}");
+        assert!(text.contains("likely cause: `health-detailed` freezes the other operations: "), "{text}");
         assert!(
-            causes.iter().any(|cause| cause.starts_with("`health-detailed` freezes the others: ")),
+            causes.iter().any(|cause| cause.starts_with("`health-detailed` freezes the other operations: ")),
             "{phase:#}"
         );
         for innocent in ["search", "manual-sync", "scheduler-jobs"] {
@@ -70,7 +69,7 @@ fn that_the_detailed_health_check_freezes_the_others_is_told_of_the_guides_peak(
 }
 
 #[test]
-fn nobody_is_accused_where_all_are_slow_or_nothing_is_missed() {
+fn no_cause_is_named_where_every_operation_is_slow() {
     let (phase, text) = peak("--delay 300ms --jitter 600ms", 60, "6s");
     assert!(text.contains("Single search, missed"), "{text}");
     assert_eq!(causes(&phase), Vec::<String>::new());

@@ -1,11 +1,11 @@
-//! What `runner check` tells of a run before there is one.
+//! `runner check`: the forecast, the feasibility of objectives and the effective values of a plan.
 
 use runner_test_support::phases::{closed, open};
 use runner_test_support::ran::{count, named, number};
 use runner_test_support::target::Target;
 use serde_json::Value;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
 const TASKS: &str = r#"
     [[users.any.tasks]]
@@ -53,7 +53,7 @@ fn json(check: Runner) -> Value {
 }
 
 #[test]
-fn each_objective_is_told_its_samples_and_whether_they_decide_it() {
+fn check_reports_samples_and_decidability_per_objective() {
     let told = json(plan());
     let objectives = &told["phases"][0]["objectives"];
     let of = |name: &str| {
@@ -69,11 +69,11 @@ fn each_objective_is_told_its_samples_and_whether_they_decide_it() {
     assert_eq!(told["diagnostics"][0]["code"], "W003");
     let said = plan().check().exits(0);
     let row = said.stdout.lines().find(|line| line.contains("Minutes")).unwrap();
-    assert!(row.contains("30 windows") && row.contains("29 windows") && row.ends_with("just"), "{row}");
+    assert!(row.contains("30 intervals") && row.contains("29 intervals") && row.ends_with("just"), "{row}");
 }
 
 #[test]
-fn the_confidence_of_the_gate_says_how_many_are_needed() {
+fn the_gate_confidence_sets_the_samples_needed() {
     let told = json(plan().with("--set gate.confidence=90%"));
     let needed = |name: &str| count(&named(&told["phases"][0]["objectives"], name)["needed"]);
     assert_eq!((needed("Fast"), needed("Rare"), needed("Minutes")), (45, 230, 22));
@@ -85,7 +85,7 @@ fn the_confidence_of_the_gate_says_how_many_are_needed() {
 }
 
 #[test]
-fn what_a_run_comes_to_is_told() {
+fn check_reports_requests_duration_disk_and_memory() {
     let told = json(plan());
     assert_eq!((count(&told["requests"]), number(&told["peak_per_s"])), (3000, 10.0));
     assert_eq!(number(&told["duration_s"]), 300.0);
@@ -104,7 +104,7 @@ fn what_a_run_comes_to_is_told() {
 }
 
 #[test]
-fn what_depends_on_the_target_is_not_made_up() {
+fn check_gives_no_forecast_that_depends_on_the_target() {
     let told = json(Runner::plan(&(closed(5, "5m") + TASKS)).objectives(OBJECTIVES));
     assert!(told["requests"].is_null() && told["disk"]["needed_bytes"].is_null(), "{told:#}");
     let rare = named(&told["phases"][0]["objectives"], "Rare");
@@ -112,7 +112,7 @@ fn what_depends_on_the_target_is_not_made_up() {
 }
 
 #[test]
-fn a_run_begins_with_the_same_outlook() {
+fn a_run_starts_with_the_forecast_of_check() {
     let target = Target::fast();
     let run = Runner::plan(&(open(5, "500ms", "10/s") + TASKS)).against(&target).run().exits(0);
     for part in ["ends at", "of disk (", "of memory"] {
@@ -121,7 +121,7 @@ fn a_run_begins_with_the_same_outlook() {
 }
 
 #[test]
-fn more_connections_than_there_can_be_are_refused_before_the_run() {
+fn more_users_than_possible_connections_are_refused() {
     let plan = || Runner::plan(&(open(900_000, "5s", "10/s") + TASKS));
     for refused in [plan().check().exits(2), plan().run().exits(2)] {
         assert!(refused.stderr.contains("error[P023]"), "{}", refused.stderr);
@@ -130,17 +130,17 @@ fn more_connections_than_there_can_be_are_refused_before_the_run() {
 }
 
 #[test]
-fn a_rehearsal_is_refused_for_what_the_plan_itself_can_never_prove() {
+fn a_rehearsal_of_an_unprovable_plan_is_refused() {
     let target = Target::fast();
     let short = Runner::plan(&(open(5, "2s", "10/s") + TASKS)).against(&target).objectives(OBJECTIVES);
     short.with("--rehearse 2s").run().exits(2);
-    // What the rehearsal alone is too short for is not assessed.
+    // Objectives that only the rehearsal is too short for are not assessed.
     let run = plan().against(&target).with("--rehearse 2s").run();
     assert!(run.code == 0 || run.code == 3, "{}", run.stderr);
     assert!(!run.stderr.contains("P033"), "{}", run.stderr);
 }
 
-/// A closed phase and an open one, of users who name the environment and a secret.
+/// A closed and an open phase of users that use environment variables and a secret.
 const EXPLAINED: &str = r#"
     [[phases]]
     name = "a"
@@ -166,7 +166,7 @@ const EXPLAINED: &str = r#"
     words = ["a", "b"]
 "#;
 
-/// Keys of it: value, source, the source's name, file.
+/// Keys of `EXPLAINED`, each with value, source, name of the source, and file.
 const IN_EFFECT: [(&str, &str); 22] = [
     ("name", "p | file | - | plans/p.toml"),
     ("seed", "9 | command-line | --seed | -"),
@@ -205,7 +205,7 @@ fn explained() -> Runner {
 }
 
 #[test]
-fn every_value_in_effect_is_told_with_where_it_comes_from() {
+fn explain_shows_the_source_of_every_effective_value() {
     let told = json(explained());
     let values = told["in_effect"].as_array().unwrap();
     let find = |key: &str| values.iter().find(|value| value["key"] == key);
@@ -220,7 +220,7 @@ fn every_value_in_effect_is_told_with_where_it_comes_from() {
 }
 
 #[test]
-fn what_is_in_effect_can_be_read_in_eighty_columns() {
+fn explain_fits_in_eighty_columns() {
     let said = explained().check().exits(0).stdout;
     for line in [
         "target.timeout = 30s                                                     default",
@@ -237,7 +237,7 @@ fn what_is_in_effect_can_be_read_in_eighty_columns() {
 }
 
 #[test]
-fn what_the_command_line_says_stands_above_the_files() {
+fn the_command_line_overrides_the_files() {
     let entries = "[{ file = \"../thresholds/t.toml\", only = [\"Fast\", \"Enough\"], gate = false },
                     { file = \"../thresholds/t.toml\", only = [\"Rare\"] }]";
     let second =
@@ -266,10 +266,10 @@ fn what_the_command_line_says_stands_above_the_files() {
 }
 
 #[test]
-fn what_a_run_needs_is_about_what_it_takes() {
+fn forecast_disk_and_memory_match_a_real_run() {
     let plan = || Runner::plan(&(open(20, "3s", "100/s") + TASKS));
     let told = json(plan());
-    // A megabyte is for the reports.
+    // The forecast includes a megabyte for the reports.
     let disk = number(&told["disk"]["needed_bytes"]) - 1e6;
     let run = plan().against(&Target::fast()).run().exits(0);
     let journal = run.file(runner::journal::FILE_NAME).unwrap().metadata().unwrap().len() as f64;
@@ -280,14 +280,14 @@ fn what_a_run_needs_is_about_what_it_takes() {
 }
 
 #[test]
-fn stages_are_instead_of_users_and_duration_and_without_arrivals() {
+fn stages_exclude_users_duration_and_arrivals() {
     let stages = "stages = [{ users = 2, hold = \"1s\" }]\n";
     Runner::plan(&(closed(2, "1s") + stages + TASKS)).check().exits(2);
     Runner::plan(&(open(2, "1s", "1/s") + stages + TASKS)).check().exits(2);
 }
 
 #[test]
-fn a_name_that_the_threshold_file_does_not_have_is_refused() {
+fn an_unknown_objective_name_in_only_is_refused() {
     let target = Target::fast();
     let entries = "[{ file = \"../thresholds/t.toml\", only = [\"Fsat\"] }]";
     let plan = || plan().thresholds(entries).against(&target);

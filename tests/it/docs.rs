@@ -1,10 +1,10 @@
-//! What the documentation says is so.
+//! The documentation of diagnostic codes.
 
 use runner::diagnostic::Code;
 
 #[test]
-fn the_table_of_diagnostics_lists_every_code_with_its_meaning_and_an_example() {
-    let page = std::fs::read_to_string("docs/diagnostics.md").unwrap();
+fn every_diagnostic_code_is_documented_with_an_example() {
+    let page = std::fs::read_to_string("docs/reference/diagnostics.md").unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")).skip(1);
     let rows: Vec<Vec<&str>> = rows.map(|row| row.splitn(3, " | ").map(str::trim).collect()).collect();
     let documented: Vec<(&str, &str)> = rows.iter().map(|row| (row[0], row[1])).collect();

@@ -1,10 +1,10 @@
-//! The exit code is the verdict.
+//! Exit codes of the real program.
 
 use std::time::Duration;
 
 use runner_test_support::target::{Answer, Target, closed_port};
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
 const GET: &str = r#"
     [[phases]]
@@ -21,7 +21,7 @@ const FAST: &str =
     "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\ntarget = \"200us\"\nmaximum = \"500ms\"";
 
 #[test]
-fn objectives_that_are_met_are_0() {
+fn met_objectives_exit_0() {
     let run = Runner::plan(GET).against(&Target::fast()).objectives(FAST).run().exits(0);
     assert_eq!((&run.report()["verdict"], &run.report()["exit_code"]), (&"passed".into(), &0.into()));
     assert_eq!(run.objective("Fast")["verdict"], "met");
@@ -29,7 +29,7 @@ fn objectives_that_are_met_are_0() {
 }
 
 #[test]
-fn a_target_slower_than_its_limit_is_1() {
+fn a_target_slower_than_its_limit_exits_1() {
     let target = Target::always(Answer::Late(200, Duration::from_millis(30)));
     let limit = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"20ms\"";
     let run = Runner::plan(GET).against(&target).objectives(limit).run().exits(1);
@@ -38,7 +38,7 @@ fn a_target_slower_than_its_limit_is_1() {
 }
 
 #[test]
-fn whatever_cannot_be_run_is_2_and_sends_nothing() {
+fn an_invalid_plan_or_command_exits_2_without_a_request() {
     let target = Target::fast();
     let run = |plan: &str, arguments: &str| Runner::plan(plan).against(&target).with(arguments).run();
     let misspelt = run(&GET.replace("duration", "duraton"), "").exits(2);
@@ -55,7 +55,7 @@ fn whatever_cannot_be_run_is_2_and_sends_nothing() {
 }
 
 #[test]
-fn a_target_that_does_not_get_ready_is_5_and_sees_no_load() {
+fn a_target_that_never_gets_ready_exits_5_without_load() {
     let target = Target::always(Answer::Status(503));
     let run = Runner::plan(GET)
         .against(&target)
@@ -70,7 +70,7 @@ fn a_target_that_does_not_get_ready_is_5_and_sees_no_load() {
 }
 
 #[test]
-fn a_target_that_is_not_there_is_5() {
+fn an_unreachable_target_exits_5() {
     let nowhere = format!("http://127.0.0.1:{}", closed_port());
     let run = Runner::plan(GET).at(&nowhere).target("ready_within = \"300ms\"").run().exits(5);
     assert_eq!(run.report()["verdict"], "unavailable");
@@ -84,7 +84,7 @@ fn a_target_that_gets_ready_in_time_is_loaded() {
 }
 
 #[test]
-fn a_panic_is_70() {
+fn a_panic_exits_70() {
     let run = Runner::plan(GET).against(&Target::fast()).with("--failpoint panic").run().exits(70);
-    assert!(run.stderr.contains("a fault of the runner itself"), "{}", run.stderr);
+    assert!(run.stderr.contains("internal error of the runner"), "{}", run.stderr);
 }

@@ -1,11 +1,11 @@
-//! Every way in which a request can fail is counted under its own name.
+//! Failures that need TCP: reset, cut and refused connections, each counted under its own name.
 
 use runner_test_support::ran::{assert_adds_up, count, failed_as, named, number};
 use runner_test_support::target::{Answer, Target};
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
-/// Two users that ask for a second, ten times a second.
+/// Two users that send requests for a second with a wait of 20 ms.
 const PLAN: &str = r#"
     [[phases]]
     name = "a"
@@ -19,7 +19,7 @@ const PLAN: &str = r#"
     request = "GET /"
 "#;
 
-/// All requests of a run fail in this one way, and have no time.
+/// Asserts that all requests of a run fail with this kind and have no response time.
 fn assert_all_fail(answer: Answer, kind: &str) {
     let target = Target::always(answer);
     let run = Runner::plan(PLAN).against(&target).run().exits(0);
@@ -34,13 +34,13 @@ fn assert_all_fail(answer: Answer, kind: &str) {
 }
 
 #[test]
-fn a_connection_that_is_reset_is_told_from_one_that_ends() {
+fn a_reset_and_an_early_end_are_different_failures() {
     assert_all_fail(Answer::Reset, "reset");
     assert_all_fail(Answer::CutOff, "eof");
 }
 
 #[test]
-fn a_target_that_goes_away_refuses_connections() {
+fn requests_to_a_stopped_target_are_refused() {
     let target = Target::fast();
     let running = Runner::plan(PLAN).against(&target).start();
     target.wait_for(10);

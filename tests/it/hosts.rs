@@ -1,10 +1,10 @@
-//! Hosts that hang, and hosts that are not those that are meant.
+//! Hosts that hang, and a process that listens on another port than the target.
 
 use std::process::Command;
 
 use runner_test_support::target::Target;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
 const PHASE: &str = "[[phases]]\nname = \"a\"\nduration = \"3s\"\nusers = 2\nmix = { any = 1 }\n\
                      [users.any]\nwait = \"100ms\"\n[[users.any.tasks]]\nrequest = \"GET /\"\n";
@@ -15,7 +15,7 @@ fn plan(hosts: &str) -> Runner {
     Runner::plan(&format!("[monitor]\nevery = \"1s\"\n[monitor.hosts]\n{hosts}\n{PHASE}"))
 }
 
-/// A plan with a host that is looked for in a file that nobody ever writes to, so that whoever reads it hangs.
+/// A plan with a host whose process ID file is a named pipe without a writer, so that reading it blocks.
 fn with_one_that_hangs(gate: &str) -> Runner {
     let plan =
         plan("stuck = { process = \"file pipe/pid\" }\nwell = \"local\"").file("plans/pipe/README", "");
@@ -25,7 +25,7 @@ fn with_one_that_hangs(gate: &str) -> Runner {
 }
 
 #[test]
-fn a_host_that_hangs_keeps_no_run_from_ending_and_no_other_host_from_being_read() {
+fn a_host_that_hangs_delays_neither_the_run_nor_other_hosts() {
     let target = Target::fast();
     let run = with_one_that_hangs("false").against(&target).run().exits(0);
     let hosts = run.report()["resources"].as_array().cloned().unwrap_or_default();
@@ -40,7 +40,7 @@ fn a_host_that_hangs_keeps_no_run_from_ending_and_no_other_host_from_being_read(
 }
 
 #[test]
-fn a_host_that_hangs_and_is_judged_is_found_before_any_load() {
+fn a_judged_host_that_hangs_ends_the_run_before_any_load() {
     let target = Target::fast();
     let run = with_one_that_hangs("true").against(&target).with("--set phases.a.duration=6s").run().exits(5);
     assert!(run.stderr.contains("host `stuck`") && run.stderr.contains("no answer within"), "{}", run.stderr);
@@ -48,7 +48,7 @@ fn a_host_that_hangs_and_is_judged_is_found_before_any_load() {
 }
 
 #[test]
-fn a_process_at_another_port_than_the_load_goes_to_is_warned_of() {
+fn a_process_on_another_port_than_the_load_gives_a_warning() {
     let target = Target::fast();
     let checked = plan("target = { process = \"port 9\" }").against(&target).check().exits(0);
     assert!(checked.stderr.contains("W006") && checked.stderr.contains("port 9"), "{}", checked.stderr);

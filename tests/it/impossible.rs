@@ -1,10 +1,10 @@
-//! A plan that can never meet its objective is refused, with the ways out.
+//! Feasibility: a plan that can never meet an objective is refused, with changes that make it possible.
 
 use runner_test_support::target::Target;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
-/// A closed phase and the throughput that it must reach.
+/// A closed phase with a minimum throughput.
 fn plan(users: u32, wait: &str, minimum: &str) -> Runner {
     let objective =
         format!("[[throughput]]\nname = \"Steady\"\nscenarios = [\"a\"]\nminimum = \"{minimum}\"");
@@ -27,23 +27,23 @@ fn assert_refused(plan: impl Fn() -> Runner, ways_out: [&str; 4]) {
 }
 
 #[test]
-fn fifty_users_that_wait_half_a_minute_cannot_make_ten_requests_a_second() {
+fn fifty_users_with_a_long_wait_cannot_reach_ten_per_second() {
     assert_refused(
         || plan(50, r#"["30s", "40s"]"#, "10/s"),
-        ["at most 1.43/s", "350 users", "a mean wait of 5.0 s", "or 7 requests a task"],
+        ["at most 1.43/s", "350 users", "a mean wait of 5.0 s", "or 7 requests per task"],
     );
 }
 
 #[test]
-fn two_hundred_users_that_wait_some_seconds_cannot_make_fifty_requests_a_second() {
+fn two_hundred_users_with_waits_cannot_reach_fifty_per_second() {
     assert_refused(
         || plan(200, r#"["3s", "8s"]"#, "50/s"),
-        ["at most 36.4/s", "275 users", "a mean wait of 4.0 s", "or 1.38 requests a task"],
+        ["at most 36.4/s", "275 users", "a mean wait of 4.0 s", "or 1.38 requests per task"],
     );
 }
 
 #[test]
-fn what_the_ways_out_say_is_enough() {
+fn every_suggested_change_makes_the_objective_reachable() {
     let target = Target::fast();
     plan(350, r#"["30s", "40s"]"#, "10/s").against(&target).check().exits(0);
     plan(50, r#""5s""#, "10/s").against(&target).check().exits(0);

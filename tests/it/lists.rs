@@ -1,19 +1,19 @@
-//! Lists from files: which row a task takes, and what of it reaches the target.
+//! Lists from files: unknown columns, and files outside the plan's folders.
 
 use runner_test_support::phases::open;
 use runner_test_support::target::{Received, Target};
 use serde_json::json;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
-/// Quoted fields with commas, quotes and a line break; the last row has an empty one.
+/// Quoted fields with commas, quotes and a line break; the last row has an empty field.
 const CSV: &str = "name,note,quoted\r\n\
     a,plain,\"x, y\"\r\n\
     b,\"line one\nline two\",\"say \"\"hi\"\"\"\r\n\
     c,ünï,7\r\n\
     d, spaced ,\"\"\r\n\
     e,,last\r\n";
-/// Its rows.
+/// The rows of `CSV`.
 const ROWS: [[&str; 3]; 5] = [
     ["a", "plain", "x, y"],
     ["b", "line one\nline two", "say \"hi\""],
@@ -28,7 +28,7 @@ const TASK: &str = r#"
     json = { user = "${user()}", row = ["${rows.name}", "${rows.note}", "${rows.quoted}"], text = "${rows.name}: ${rows.quoted}" }
 "#;
 
-/// A request of `TASK` has this row in all its places.
+/// Asserts that a request of `TASK` has this row in all its places.
 #[track_caller]
 fn assert_row(received: &Received, number: usize) {
     let row = ROWS[number % ROWS.len()];
@@ -38,7 +38,7 @@ fn assert_row(received: &Received, number: usize) {
 }
 
 #[test]
-fn a_column_that_no_row_has_is_refused() {
+fn a_column_missing_from_every_row_is_refused() {
     let plan = open(1, "1s", "1/s") + &TASK.replace("rows.quoted", "rows.qouted");
     let plan = format!("{plan}\n[lists]\nrows = {{ file = \"rows.csv\" }}");
     let said = Runner::plan(&plan).file("plans/rows.csv", CSV).check().exits(2).stderr;
@@ -46,7 +46,7 @@ fn a_column_that_no_row_has_is_refused() {
 }
 
 #[test]
-fn a_file_outside_of_the_plans_surroundings_is_read_only_where_that_is_allowed() {
+fn a_list_file_outside_needs_allow_outside() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("rows.csv"), CSV).unwrap();
     let folder = outside.path().file_name().unwrap().to_str().unwrap();

@@ -1,4 +1,4 @@
-//! `runner monitor`: what it shows, keeps and serves, and how it ends.
+//! `runner monitor`: its output, its file, its metrics page and its exit codes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
-/// A monitor that looks once a second; killed when dropped.
+/// A monitor with one reading a second; killed when dropped.
 struct Monitor {
     folder: TempDir,
     child: Child,
@@ -30,7 +30,7 @@ impl Monitor {
         Self::of_process(arguments, None)
     }
 
-    /// The same, with `--process`.
+    /// Starts a monitor with `--process`.
     fn of_process(arguments: &str, process: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = command(arguments, folder.path());
@@ -48,7 +48,7 @@ impl Monitor {
         line
     }
 
-    /// Waits until so many readings were shown, under a header of two lines.
+    /// Waits for this number of readings under a header of two lines; returns them.
     fn shows(&mut self, readings: usize) -> Vec<String> {
         let header = [self.line(), self.line()];
         assert!(header[1].starts_with("time "), "{header:?}");
@@ -59,7 +59,7 @@ impl Monitor {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for its end: the exit code, and what it still said on stdout and on stderr.
+    /// Waits for the end; returns the exit code and the rest of stdout and stderr.
     fn end(&mut self) -> (Option<i32>, String, String) {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.stdout.read_to_string(&mut stdout).unwrap();
@@ -78,7 +78,7 @@ impl Monitor {
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        // It may have ended already; there is nothing left to do then.
+        // The process may have ended already; then there is nothing to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -90,7 +90,7 @@ fn readings(path: &Path) -> Vec<Value> {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}:\n{text}"))
 }
 
-/// The exit code and stderr of one that ends at once.
+/// The exit code and stderr of a monitor that is refused.
 fn refused(arguments: &str, folder: &Path) -> (Option<i32>, String) {
     let output = command(arguments, folder).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
@@ -119,7 +119,7 @@ const FIELDS: [&str; 18] = [
 ];
 
 #[test]
-fn killed_at_any_moment_it_leaves_a_file_with_all_that_it_showed() {
+fn a_killed_monitor_leaves_every_shown_reading_in_its_file() {
     let mut monitor = Monitor::start("--out m.json");
     monitor.shows(5);
     monitor.signal(Signal::KILL);
@@ -138,7 +138,7 @@ fn killed_at_any_moment_it_leaves_a_file_with_all_that_it_showed() {
 }
 
 #[test]
-fn totals_begin_with_the_monitor_and_never_go_back() {
+fn totals_start_at_zero_and_never_decrease() {
     let mut monitor = Monitor::start("--out m.json");
     monitor.shows(1);
     let written = 8 << 20;
@@ -156,7 +156,7 @@ fn totals_begin_with_the_monitor_and_never_go_back() {
 }
 
 #[test]
-fn interrupted_it_sums_up_and_has_kept_every_reading() {
+fn an_interrupted_monitor_keeps_readings_and_summarises() {
     let own = format!("pid {}", std::process::id());
     for signal in [Signal::INT, Signal::TERM] {
         let mut monitor = Monitor::of_process("--out m.json", Some(&own));
@@ -178,7 +178,7 @@ fn interrupted_it_sums_up_and_has_kept_every_reading() {
 }
 
 #[test]
-fn a_process_that_comes_later_is_null_until_then() {
+fn a_process_is_null_until_it_starts() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -189,7 +189,7 @@ fn a_process_that_comes_later_is_null_until_then() {
     monitor.signal(Signal::INT);
     let (code, _, stderr) = monitor.end();
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stderr.contains("it is looked for at each reading"), "{stderr}");
+    assert!(stderr.contains("each reading searches for it again"), "{stderr}");
     assert_eq!(stderr.matches("no process listens").count(), 1, "{stderr}");
     let readings = monitor.readings();
     assert!(readings[0]["process"].as_object().unwrap().values().all(Value::is_null), "{readings:?}");
@@ -200,7 +200,7 @@ fn a_process_that_comes_later_is_null_until_then() {
 }
 
 #[test]
-fn interrupted_before_the_first_reading_it_says_so() {
+fn an_interruption_before_the_first_reading_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command("--every 60s --quiet --out m.json --listen 127.0.0.1:0", folder.path());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -217,7 +217,7 @@ fn interrupted_before_the_first_reading_it_says_so() {
 }
 
 #[test]
-fn for_so_long_it_makes_so_many_readings_and_quietly_shows_the_summary_alone() {
+fn a_quiet_timed_monitor_shows_only_its_summary() {
     let mut monitor = Monitor::start("--for 2s --quiet --out m.json");
     let (code, stdout, stderr) = monitor.end();
     assert_eq!(code, Some(0), "{stderr}");
@@ -226,7 +226,7 @@ fn for_so_long_it_makes_so_many_readings_and_quietly_shows_the_summary_alone() {
 }
 
 #[test]
-fn a_file_that_is_there_is_not_overwritten() {
+fn an_existing_file_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("m.json"), "mine").unwrap();
     let (code, stderr) = refused("--out m.json", folder.path());
@@ -236,31 +236,31 @@ fn a_file_that_is_there_is_not_overwritten() {
 }
 
 #[test]
-fn what_cannot_be_done_is_refused_with_what_to_do() {
+fn invalid_arguments_are_refused_with_a_next_step() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = format!("--out m.json --listen {}", taken.local_addr().unwrap());
     let folder = tempfile::tempdir().unwrap();
     for (arguments, part) in [
-        ("--every 500ms", "from 1s to 60s"),
-        ("--every 2m", "from 1s to 60s"),
+        ("--every 500ms", "between 1s and 60s"),
+        ("--every 2m", "between 1s and 60s"),
         ("--every 10", "no unit"),
-        ("--for 5s", "make it longer"),
+        ("--for 5s", "use a longer `--for`"),
         ("--process port8008", "port 8008"),
         ("--listen 9101", "--listen"),
         ("--out no/such/folder.json", "no/such/folder.json"),
-        (&taken, "is taken: give `--listen` another port"),
+        (&taken, "is already in use; choose another port for `--listen`"),
     ] {
         let (code, stderr) = refused(arguments, folder.path());
         assert_eq!(code, Some(2), "{arguments}: {stderr}");
         assert!(stderr.contains(part), "{arguments}: {stderr}");
     }
-    assert!(!folder.path().join("m.json").exists(), "what never began has left no file");
+    assert!(!folder.path().join("m.json").exists(), "a refused monitor left a file");
 }
 
 #[test]
-fn a_disk_that_is_full_is_an_error_and_what_was_written_stays_whole() {
+fn a_full_disk_is_an_error_that_keeps_earlier_readings() {
     let folder = tempfile::tempdir().unwrap();
-    // A limit of a few hundred bytes for a file stands for a disk without more.
+    // A limit on the file size simulates a full disk.
     let monitor = "trap '' XFSZ; ulimit -f 2; exec \"$0\" monitor --every 1s --out m.json";
     let mut command = Command::new("sh");
     command.args(["-c", monitor, env!("CARGO_BIN_EXE_runner")]).current_dir(folder.path());
@@ -275,7 +275,7 @@ fn a_disk_that_is_full_is_an_error_and_what_was_written_stays_whole() {
 }
 
 #[test]
-fn a_disk_that_is_full_at_the_start_leaves_no_file_in_the_way_of_the_next() {
+fn a_disk_full_at_the_start_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let monitor = "trap '' XFSZ; ulimit -f 0; exec \"$0\" monitor --every 1s --out m.json";
     let mut command = Command::new("sh");
@@ -288,7 +288,7 @@ fn a_disk_that_is_full_at_the_start_leaves_no_file_in_the_way_of_the_next() {
 }
 
 #[test]
-fn a_file_that_is_removed_meanwhile_is_an_error() {
+fn a_file_removed_during_the_run_is_an_error() {
     let mut monitor = Monitor::start("--out m.json");
     monitor.shows(1);
     std::fs::remove_file(monitor.path("m.json")).unwrap();
@@ -299,21 +299,21 @@ fn a_file_that_is_removed_meanwhile_is_an_error() {
 }
 
 #[test]
-fn a_summary_that_is_all_there_is_and_cannot_be_written_is_an_error() {
+fn a_summary_that_cannot_be_written_is_an_error() {
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let quiet = "--quiet --every 1s --for 1s";
     let output = command(quiet, folder.path()).stdout(full()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(74), "{stderr}");
-    assert!(stderr.contains("could not write the summary to standard output, and nowhere else"), "{stderr}");
+    assert!(stderr.contains("could not write the summary to standard output: "), "{stderr}");
     let kept = command(&format!("{quiet} --out m.json"), folder.path()).stdout(full()).output().unwrap();
     assert_eq!(kept.status.code(), Some(0), "the readings are in the file");
     assert_eq!(readings(&folder.path().join("m.json")).len(), 1);
 }
 
 #[test]
-fn when_no_one_takes_the_readings_any_more_it_ends() {
+fn the_monitor_ends_when_its_output_is_closed() {
     let mut command = command("--every 1s", Path::new("."));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -324,7 +324,7 @@ fn when_no_one_takes_the_readings_any_more_it_ends() {
     assert!(stderr.contains("Broken pipe"), "{stderr}");
 }
 
-/// The answer to a request without a body: its head and its body.
+/// Sends a request without a body; returns the head and the body of the response.
 fn ask(address: &str, request: &str) -> (String, String) {
     use std::io::Write;
     let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -335,7 +335,7 @@ fn ask(address: &str, request: &str) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
-/// One that serves, and where.
+/// A monitor that serves metrics, and its address.
 fn serving() -> (Monitor, String) {
     let mut monitor = Monitor::start("--listen 127.0.0.1:0 --quiet");
     let mut line = String::new();
@@ -346,7 +346,7 @@ fn serving() -> (Monitor, String) {
 }
 
 #[test]
-fn its_page_is_one_that_a_prometheus_reads() {
+fn the_metrics_page_is_valid_for_prometheus() {
     let (_monitor, address) = serving();
     let (head, page) = ask(&address, "GET /metrics");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -380,7 +380,7 @@ fn its_page_is_one_that_a_prometheus_reads() {
 }
 
 #[test]
-fn a_run_elsewhere_judges_by_what_it_serves() {
+fn a_run_judges_by_the_metrics_of_a_monitor() {
     let (mut monitor, address) = serving();
     let target = Target::fast();
     let plan = format!(

@@ -1,10 +1,10 @@
-//! What the command line says.
+//! Options of the command line that concern streams and the target.
 
 use runner_test_support::ran::Ran;
 use runner_test_support::target::{Answer, Target};
 use serde_json::Value;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
 const PLAN: &str = r#"
     [[phases]]
@@ -31,7 +31,7 @@ fn run(arguments: &str, target: &Target) -> Ran {
 }
 
 #[test]
-fn the_load_can_be_sent_elsewhere() {
+fn the_target_option_overrides_the_url_of_the_plan() {
     let (plans, other) = (Target::fast(), Target::fast());
     let run = run(&format!("--phase a --target {}/base", other.url()), &plans).exits(0);
     assert_eq!((plans.count(), other.count_of("GET /base/")), (0, 60));
@@ -39,7 +39,7 @@ fn the_load_can_be_sent_elsewhere() {
 }
 
 #[test]
-fn quiet_says_nothing_on_stderr_and_verbose_tells_of_connections() {
+fn quiet_silences_stderr_and_verbose_shows_connections() {
     let target =
         Target::scripted(|number, _| if number == 30 { Answer::Closing } else { Answer::Status(200) });
     assert_eq!(run("--phase a --quiet", &target).exits(0).stderr, "");
@@ -53,7 +53,7 @@ fn quiet_says_nothing_on_stderr_and_verbose_tells_of_connections() {
 }
 
 #[test]
-fn where_stderr_is_no_terminal_nothing_is_coloured_or_moves() {
+fn output_without_a_terminal_has_no_control_characters() {
     let target = Target::always(Answer::Status(500));
     for (name, value) in [("TERM", "xterm-256color"), ("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")] {
         let plan = |plan: &str| Runner::plan(plan).against(&target).variable(name, value);
@@ -70,7 +70,7 @@ fn where_stderr_is_no_terminal_nothing_is_coloured_or_moves() {
 }
 
 #[test]
-fn json_on_stdout_is_one_document_for_a_run_and_for_a_refusal() {
+fn json_output_is_one_document_even_for_a_refusal() {
     let target = Target::fast();
     let finished = run("--phase a --format json", &target).exits(0);
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! Processor time of a known duty cycle, by every source, and by mpstat and pidstat beside them.
+//! Processor time of a process with a known duty cycle, from every source and compared with mpstat and pidstat.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -14,14 +14,14 @@ use runner::resources::snapshot::Snapshot;
 use runner::resources::source::{DeviceFilter, ProcessSelector, Source};
 use serde_json::Value;
 
-use crate::resources_peers::{Peer, endpoint, say, wait_for};
+use crate::support::peers::{Peer, endpoint, say, wait_for};
 
-/// Points that two ways of measuring may be apart.
+/// The largest allowed difference of two measurements, in percentage points.
 const APART: f64 = 2.0;
-/// Seconds over which is measured.
+/// Length of a measurement in seconds.
 const LENGTH: &str = "6";
-/// Busy for a share of each while, by its own clock, so that neighbours do not change the share: what it could not have at
-/// once it makes up for. Whiles are of uneven length, for the kernel counts the machine's time by ticks of its own.
+/// A Python program that is busy for a share of each period, by its own processor time: it makes up for time that other
+/// processes took. Periods differ in length, because the kernel samples the machine's time at a fixed tick.
 const BUSY: &str = "
 import os, random, sys, time
 share = float(sys.argv[1])
@@ -41,17 +41,17 @@ while True:
     print(time.monotonic(), time.process_time(), flush=True)
 ";
 
-/// A process with a known duty cycle, on one core; it is killed when dropped.
+/// A process with a known duty cycle on one core; killed when dropped.
 struct Busy {
     child: Child,
-    /// What it said last: its time, and the processor time that it had used.
+    /// Its last output: its clock and the processor time used so far, both in seconds.
     said: Arc<Mutex<(f64, f64)>>,
-    /// Where it is moved to; that can be removed only after the process has ended.
+    /// Its control group, which can be removed only after the process has ended.
     group: Option<Group>,
 }
 
 impl Busy {
-    /// Returns once it has begun.
+    /// Returns after the first output of the process.
     fn start(share: f64) -> Self {
         let mut child = Command::new("python3")
             .args(["-c", BUSY, &share.to_string(), &first_core().to_string()])
@@ -70,14 +70,14 @@ impl Busy {
         let last = Arc::clone(&said);
         std::thread::spawn(move || {
             for line in lines {
-                *last.lock().expect("no one panics") = numbers(line);
+                *last.lock().expect("the lock is not poisoned") = numbers(line);
             }
         });
         Self { child, said, group: None }
     }
 
     fn said(&self) -> (f64, f64) {
-        *self.said.lock().expect("no one panics")
+        *self.said.lock().expect("the lock is not poisoned")
     }
 }
 
@@ -88,15 +88,15 @@ impl Drop for Busy {
     }
 }
 
-/// A control group of its own for one process; it is removed when dropped.
+/// A control group for one process; removed when dropped.
 struct Group {
     folder: PathBuf,
-    /// Below the root of all groups.
+    /// Path below the root of all groups.
     path: String,
 }
 
 impl Group {
-    /// Why there is none, where this machine does not let us.
+    /// Moves a process to a new group. The error is the reason why this machine does not permit that.
     fn with(pid: u32) -> Result<Self, String> {
         let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
         let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists());
@@ -127,18 +127,18 @@ pub(crate) fn first_core() -> u32 {
     first.and_then(|first| first.parse().ok()).expect("it may use a core")
 }
 
-/// The cores of this machine.
+/// The number of cores of this machine.
 fn cores() -> f64 {
     let stat = std::fs::read_to_string("/proc/stat").expect("this is Linux");
     stat.lines().filter(|line| line.starts_with("cpu")).count() as f64 - 1.0
 }
 
-/// What a process has used, in seconds of processor time.
+/// Processor time of a process, in seconds.
 #[derive(Clone, Copy)]
 struct Used {
     began: u64,
     own: f64,
-    /// That of its children that have ended, and of theirs.
+    /// Processor time of ended children, and of their ended children.
     ended: f64,
 }
 
@@ -155,12 +155,12 @@ impl Used {
     }
 }
 
-/// Seconds of processor time that a process has used.
+/// Processor time that a process has used, in seconds.
 pub(crate) fn processor_time(pid: u32) -> f64 {
     Used::read(pid).expect("it runs").own
 }
 
-/// All processes, by their numbers.
+/// All processes by process ID.
 struct Everyone(BTreeMap<u32, Used>);
 
 impl Everyone {
@@ -170,13 +170,13 @@ impl Everyone {
         Self(pids.filter_map(|pid| Some((pid, Used::read(pid)?))).collect())
     }
 
-    /// The same process, if it is here.
+    /// The same process in this snapshot; `None` if it has ended or its ID was reused.
     fn same(&self, pid: u32, other: &Used) -> Option<&Used> {
         self.0.get(&pid).filter(|here| here.began == other.began)
     }
 
-    /// Seconds of processor time since then, at least. What ended counts by whoever waited for it, less what it had used
-    /// before; where nobody here waited (its parent is outside, or does not wait), what it used is told nowhere.
+    /// A lower bound of the processor time used since `earlier`, in seconds. The time of an ended process is in that of
+    /// the parent that waited for it, less the time it had used before. Without such a parent its time is lost.
     fn at_least_since(&self, earlier: &Self) -> f64 {
         let (mut own, mut ended) = (0.0, 0.0);
         for (pid, now) in &self.0 {
@@ -189,7 +189,7 @@ impl Everyone {
     }
 }
 
-/// A tool of sysstat that measures once, and tells at its end.
+/// A tool of sysstat that makes one measurement and prints it at its end.
 fn sysstat(tool: &str, arguments: &[&str]) -> Child {
     Command::new(tool)
         .args(arguments)
@@ -207,7 +207,7 @@ fn output(tool: Child) -> String {
     String::from_utf8(output.stdout).expect("it is text")
 }
 
-/// What mpstat calls neither idle nor waiting for a disk.
+/// The share of time that mpstat counts as neither `idle` nor `iowait`, in percent.
 fn of_mpstat(text: &str) -> f64 {
     let told: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let load = &told["sysstat"]["hosts"][0]["statistics"][0]["cpu-load"][0];
@@ -215,7 +215,7 @@ fn of_mpstat(text: &str) -> f64 {
     100.0 - share("idle") - share("iowait")
 }
 
-/// The column `%CPU` of pidstat, which is of one core.
+/// The column `%CPU` of pidstat, in percent of one core.
 fn of_pidstat(text: &str) -> f64 {
     let mut lines = text.lines().skip_while(|line| !line.starts_with('#'));
     let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
@@ -224,7 +224,7 @@ fn of_pidstat(text: &str) -> f64 {
     value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no %CPU: {text}"))
 }
 
-/// Sources side by side, by name.
+/// Probes of several sources by name, read together.
 struct Looking(Vec<(&'static str, Probe)>);
 
 impl Looking {
@@ -237,12 +237,12 @@ impl Looking {
     }
 }
 
-/// What everyone says of a process that is busy for this share of one core.
+/// Asserts that all sources agree about a process that is busy for this share of one core.
 fn assert_measured(share: f64, exporter: &Peer) {
     let mut busy = Busy::start(share);
     let pid = busy.child.id();
     busy.group =
-        Group::with(pid).inspect_err(|why| say(&format!("no control group is looked at: {why}"))).ok();
+        Group::with(pid).inspect_err(|why| say(&format!("the control group is not measured: {why}"))).ok();
     let mut sources = vec![
         ("local", Source::Local(DeviceFilter::default())),
         ("process", Source::Process(ProcessSelector::Pid(pid))),
@@ -280,18 +280,18 @@ fn assert_measured(share: f64, exporter: &Peer) {
             "{share}: {what} says {found:.2} %, where {wanted:.2} % are right"
         );
     };
-    // Where others leave it no time, and it may not go before them, it is busy for less, and has counted for how much.
+    // Without real-time priority, other processes can take its core. Then it is busy for less, and counts that itself.
     assert!(counted <= share * 100.0 + APART && counted > share * 50.0, "{share}: busy for {counted} %");
     if counted > share * 100.0 - 0.5 {
         near("process where it had its time", process, share * 100.0);
     }
     near("process", process, counted);
-    near("process beside pidstat", process, pidstat);
+    near("process against pidstat", process, pidstat);
     if busy.group.is_some() {
         near("cgroup", cgroup, counted / cores);
     }
-    near("local beside mpstat", local, mpstat);
-    near("node_exporter beside mpstat", exporter, mpstat);
+    near("local against mpstat", local, mpstat);
+    near("node_exporter against mpstat", exporter, mpstat);
     assert!(
         local.is_some_and(|local| local >= least - APART),
         "{share}: {local:?} % of the machine, where its processes used {least} % at least"
@@ -299,16 +299,16 @@ fn assert_measured(share: f64, exporter: &Peer) {
 }
 
 #[test]
-fn a_known_duty_cycle_is_measured_within_two_points_by_every_source() {
+fn a_known_duty_cycle_is_measured_within_two_points() {
     let exporter = Peer::node_exporter(&[]);
     for share in [0.25, 0.5, 0.75] {
         assert_measured(share, &exporter);
     }
 }
 
-/// One that waited for another, one that nobody waited for, and one that has only begun.
+/// Process 1 waited for process 2, no process waited for process 3, and process 4 has just started.
 #[test]
-fn what_all_processes_used_is_never_less_than_what_those_that_remain_did() {
+fn cpu_time_of_all_processes_counts_ended_ones_as_a_minimum() {
     let used = |own, ended| Used { began: 1, own, ended };
     let then = |unseen| Everyone(BTreeMap::from([(1, used(1.0, 0.0)), (2, used(3.0, 5.0)), (3, unseen)]));
     let now = Everyone(BTreeMap::from([(1, used(1.5, 8.25)), (4, used(0.25, 0.0))]));

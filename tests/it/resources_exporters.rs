@@ -1,4 +1,4 @@
-//! Hosts that a real node_exporter and a real Prometheus tell of, while a run is judged by them.
+//! Runs that are judged by a real node_exporter and a real Prometheus.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,15 +11,15 @@ use runner_test_support::ran::{Ran, number};
 use runner_test_support::target::{Target, closed_port};
 use serde_json::Value;
 
-use crate::certificates::{Authority, Validity};
-use crate::resources_peers::{Peer, believed, say};
-use crate::runner::Runner;
+use crate::support::certificates::{Authority, Validity};
+use crate::support::peers::{Peer, believed, say};
+use crate::support::runner::Runner;
 
-/// What an idle share of processor time comes to as `cpu`, over so many of a Prometheus' seconds that two are in them.
+/// `cpu` as a query: the share of time that is not idle. A range of 4 s holds at least two samples.
 const CPU: &str = "100 * (1 - avg(rate(node_cpu_seconds_total{mode='idle'}[4s])))";
 const MEMORY: &str = "100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)";
 const DISK_IO: &str = "100 * max(rate(node_disk_io_time_seconds_total[4s]))";
-/// A machine never has less of these than this.
+/// Limits that every machine exceeds.
 const NOTHING: [(&str, &str); 6] = [
     ("cpu", "0.01%"),
     ("memory", "0.01%"),
@@ -28,7 +28,7 @@ const NOTHING: [(&str, &str); 6] = [
     ("disk_write", "1KiB/s"),
     ("open_files", "1"),
 ];
-/// Nor more of these than this.
+/// Limits that no machine exceeds.
 const ALL: [(&str, &str); 5] = [
     ("cpu", "100%"),
     ("memory", "100%"),
@@ -37,7 +37,7 @@ const ALL: [(&str, &str); 5] = [
     ("disk_pressure", "100%"),
 ];
 
-/// A phase of this length with twenty requests a second.
+/// An open phase of this length with 20 requests a second.
 fn plan(duration: &str, hosts: &str) -> Runner {
     Runner::plan(&format!(
         "[monitor]\nevery = \"1s\"\n[monitor.hosts]\n{hosts}\n\
@@ -47,7 +47,7 @@ fn plan(duration: &str, hosts: &str) -> Runner {
 }
 
 fn resource(host: &str, metric: &str, maximum: &str) -> String {
-    // A number is written without quotes.
+    // A plain number is written without quotes.
     let limit = if maximum.parse::<f64>().is_ok() { maximum.to_owned() } else { format!("\"{maximum}\"") };
     format!(
         "[[resource]]\nname = \"{host} {metric} {maximum}\"\nmetric = \"{metric}\"\nhost = \"{host}\"\n\
@@ -55,7 +55,7 @@ fn resource(host: &str, metric: &str, maximum: &str) -> String {
     )
 }
 
-/// Writes to a disk until told to stop.
+/// Writes to a disk until `stop` is set.
 fn keep_writing(stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
@@ -64,7 +64,7 @@ fn keep_writing(stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
             let mut file = File::create(folder.path().join("written")).unwrap();
             file.write_all(&[7; 1 << 16]).unwrap();
             file.sync_all().unwrap();
-            // It is the load that is meant: some of the disk's time, not all of it.
+            // The pause keeps the disk busy for a part of the time only.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     })
@@ -78,7 +78,7 @@ fn assert_verdict(run: &Ran, name: &str, verdict: &str) -> Value {
 }
 
 #[test]
-fn a_node_exporter_and_a_prometheus_are_judged_like_the_kernel_itself() {
+fn exporter_and_prometheus_agree_with_the_kernel() {
     let exporter = Peer::node_exporter(&[]);
     let prometheus = Peer::prometheus(&exporter);
     let queries = [("cpu", CPU), ("memory", MEMORY), ("disk_io", DISK_IO)];
@@ -116,7 +116,7 @@ fn a_node_exporter_and_a_prometheus_are_judged_like_the_kernel_itself() {
     let seen = |host: &str, metric: &str, limit: &str| {
         number(&run.objective(&format!("{host} {metric} {limit}"))["observed"])
     };
-    // All three speak of one machine at the same time; what a Prometheus says is a few seconds old.
+    // All three sources measure the same machine at the same time; data of Prometheus are a few seconds old.
     for (metric, limit, apart) in [("memory", "100%", 1.0), ("cpu", "100%", 3.0), ("disk_used", "100%", 0.1)]
     {
         let [local, exporter] = ["target", "machine"].map(|host| seen(host, metric, limit));
@@ -128,7 +128,7 @@ fn a_node_exporter_and_a_prometheus_are_judged_like_the_kernel_itself() {
     say(&format!("cpu {told:?}, memory {local} {prometheus}"));
 }
 
-/// The two ends of the first hole that a sentence tells, and why.
+/// The two ends of the first gap in a sentence, and its reason.
 fn hole(why: &str) -> (Timestamp, Timestamp, String) {
     let rest = why.split("no data ").nth(1).unwrap_or_else(|| panic!("no hole: {why}"));
     let (clock, rest) = rest.split_once(" UTC (").unwrap_or_else(|| panic!("no reason: {why}"));
@@ -138,21 +138,21 @@ fn hole(why: &str) -> (Timestamp, Timestamp, String) {
     (at(from), at(to), rest.split(')').next().unwrap().to_owned())
 }
 
-/// Seconds from one moment to another, over midnight as well.
+/// Seconds from one time of day to another, also across midnight.
 fn between(from: Timestamp, to: Timestamp) -> f64 {
     let seconds = to.duration_since(from).as_secs_f64();
     if seconds < -43_200.0 { seconds + 86_400.0 } else { seconds }
 }
 
-/// When exporters were killed, and when one was back.
+/// A finished run, with the times at which exporters were killed and one was started again.
 struct Killed {
     at: Timestamp,
     back_at: Timestamp,
     run: Ran,
 }
 
-/// A run of 20 s whose hosts are this machine, an exporter that is killed, one that comes back after 5 s, and the first one
-/// by a Prometheus.
+/// A run of 20 s with four hosts: this machine, an exporter that is killed, an exporter that is started again after 5
+/// s, and Prometheus, which scrapes the first exporter.
 fn run_with_killed_exporters() -> Killed {
     let (mut gone, mut back) = (Peer::node_exporter(&[]), Peer::node_exporter(&[]));
     let prometheus = Peer::prometheus(&gone);
@@ -169,7 +169,7 @@ fn run_with_killed_exporters() -> Killed {
     let fast = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"2s\"\n";
     let target = Target::fast();
     let running = plan("20s", &hosts).against(&target).objectives(&(of_hosts + fast)).start();
-    // Twenty requests are a second: halfway between two looks, so that none is under way.
+    // At 20 requests a second, request 170 lies halfway between two readings, so that none is in flight.
     target.wait_for(170);
     let at = Timestamp::now();
     gone.kill();
@@ -181,7 +181,7 @@ fn run_with_killed_exporters() -> Killed {
 }
 
 #[test]
-fn an_exporter_that_is_killed_leaves_a_hole_that_decides_nothing_and_the_rest_is_judged() {
+fn a_killed_exporter_leaves_a_gap_that_decides_nothing() {
     let last = Cell::new(None);
     let run = believed(|| {
         let Killed { at, back_at, run } = run_with_killed_exporters();
@@ -195,11 +195,11 @@ fn an_exporter_that_is_killed_leaves_a_hole_that_decides_nothing_and_the_rest_is
         let objective = assert_verdict(&run, &format!("{host} memory 100%"), "inconclusive");
         let why = objective["why"].as_str().unwrap();
         say(&format!("{host}: killed at {killed}, returned at {returned}: {why}"));
-        assert!(why.contains("of 20 readings are missing, so this says nothing"), "{why}");
+        assert!(why.contains("of 20 readings are missing, too incomplete to decide"), "{why}");
         let (from, to, reason) = hole(why);
         let told = if host == "watched" { "the query gives no series" } else { "connection refused" };
         assert_eq!(reason, told, "{why}");
-        // A hole begins with the last look that came to something, and its seconds are rounded down.
+        // A gap starts at the last successful reading, and its times are rounded down to seconds.
         let (before, after) = (between(from, killed), between(returned, to));
         assert!((-2.5..2.5).contains(&before), "{before} s before {killed}: {why}");
         match host {
@@ -217,7 +217,7 @@ fn an_exporter_that_is_killed_leaves_a_hole_that_decides_nothing_and_the_rest_is
 }
 
 #[test]
-fn the_kernel_here_is_not_taken_for_that_of_a_target_elsewhere() {
+fn local_sources_are_refused_for_a_remote_target() {
     for source in ["\"local\"", "{ process = \"pid 1\" }"] {
         let refused = || {
             let plan = plan("12s", &format!("target = {source}")).at("http://192.0.2.1:8008");
@@ -230,7 +230,7 @@ fn the_kernel_here_is_not_taken_for_that_of_a_target_elsewhere() {
     }
 }
 
-/// What is said by a run that must not begin, because of this host's metric.
+/// Asserts that a run does not start because a metric of this host is missing; returns its stderr.
 fn unavailable(host: &str, metric: &str) -> String {
     let target = Target::fast();
     let run = plan("12s", &format!("machine = {host}"))
@@ -240,25 +240,25 @@ fn unavailable(host: &str, metric: &str) -> String {
         .run()
         .exits(5);
     assert_eq!(target.whats(), ["GET /ready"]);
-    assert!(!run.stdout.contains("nothing to pass"), "there is, but it was not tried:\n{}", run.stdout);
+    assert!(!run.stdout.contains("the run cannot pass"), "there is, but it was not tried:\n{}", run.stdout);
     run.stderr
 }
 
 #[test]
-fn without_an_exporter_that_is_judged_no_load_is_sent() {
+fn an_unreachable_judged_exporter_prevents_the_load() {
     let url = format!("http://127.0.0.1:{}/metrics", closed_port());
     let said = unavailable(&format!("\"{url}\""), "cpu");
     assert!(said.contains(&format!("host `machine` (node_exporter at {url}): connection refused")), "{said}");
 }
 
 #[test]
-fn an_exporter_over_tls_is_asked_once_its_issuer_is_trusted() {
-    let authority = Authority::new("nobody knows it");
+fn a_tls_exporter_is_read_once_its_issuer_is_trusted() {
+    let authority = Authority::new("untrusted");
     let exporter = Peer::secure_node_exporter(&authority.server("127.0.0.1", Validity::Current));
     let url = exporter.metrics().replacen("http:", "https:", 1);
     let said = unavailable(&format!("\"{url}\""), "cpu");
     assert!(
-        said.contains("this machine does not trust who issued its certificate: SSL_CERT_FILE may name"),
+        said.contains("this machine does not trust the issuer of its certificate; name a file"),
         "{said}"
     );
     let target = Target::fast();
@@ -273,18 +273,18 @@ fn an_exporter_over_tls_is_asked_once_its_issuer_is_trusted() {
 }
 
 #[test]
-fn a_judged_metric_that_an_exporter_lacks_is_named_with_its_collector_before_any_load() {
+fn a_missing_metric_names_its_collector_before_any_load() {
     let exporter = Peer::node_exporter(&["--no-collector.pressure"]);
     let said = unavailable(&format!("\"{}\"", exporter.metrics()), "disk_pressure");
     assert!(
-        said.contains("host `machine` gives no `disk_pressure`, which `machine disk_pressure 90%` judges"),
+        said.contains("host `machine` has no `disk_pressure`, which `machine disk_pressure 90%` needs"),
         "{said}"
     );
-    assert!(said.contains("(`--collector.pressure`)"), "{said}");
+    assert!(said.contains("enable `--collector.pressure`"), "{said}");
 }
 
 #[test]
-fn two_series_where_one_is_needed_are_named_before_any_load() {
+fn a_query_with_two_series_is_refused_before_any_load() {
     let exporter = Peer::node_exporter(&[]);
     let prometheus = Peer::prometheus(&exporter);
     prometheus.wait_until_it_gives("count(up) == 2");
@@ -292,7 +292,7 @@ fn two_series_where_one_is_needed_are_named_before_any_load() {
         &format!("{{ prometheus = \"{}\", query = {{ cpu = \"up\" }} }}", prometheus.url()),
         "cpu",
     );
-    assert!(said.contains("host `machine` gives no `cpu`, which `machine cpu 90%` judges"), "{said}");
-    assert!(said.contains("the query gives 2 series and not one: "), "{said}");
+    assert!(said.contains("host `machine` has no `cpu`, which `machine cpu 90%` needs"), "{said}");
+    assert!(said.contains("the query gives 2 series instead of one: "), "{said}");
     assert!(said.contains("job=\"node\"") && said.contains("job=\"itself\""), "{said}");
 }

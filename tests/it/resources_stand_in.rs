@@ -1,4 +1,4 @@
-//! What a target's process uses and keeps, judged while it is loaded: the stand-in, told to burn and to leak.
+//! Resources of the target's process: the stand-in burns processor time or leaks memory, and the run judges it.
 
 use std::cell::Cell;
 use std::io::{BufRead, BufReader};
@@ -9,10 +9,10 @@ use runner_test_support::ran::{Ran, count, named, number};
 use serde_json::Value;
 
 use crate::resources_cpu::{first_core, processor_time};
-use crate::resources_peers::{believed, say};
-use crate::runner::Runner;
+use crate::support::peers::{believed, say};
+use crate::support::runner::Runner;
 
-/// A stand-in that the run does not know of, on one core; it is killed when dropped.
+/// A stand-in that the test starts itself, on one core; killed when dropped.
 struct StandIn {
     child: Child,
     port: u16,
@@ -34,7 +34,7 @@ impl StandIn {
         Self { child, port }
     }
 
-    /// A plan that loads it, forty requests a second, and whose hosts these are, `PORT` being its own.
+    /// A plan that sends it 40 requests a second; `PORT` in `hosts` is replaced by its port.
     fn plan(&self, duration: &str, hosts: &str) -> Runner {
         plan(duration, &hosts.replace("PORT", &self.port.to_string()))
             .at(&format!("http://127.0.0.1:{}", self.port))
@@ -64,7 +64,7 @@ fn host(run: &Ran, name: &str) -> Value {
 }
 
 #[test]
-fn a_target_that_burns_its_core_is_missed_by_name_and_figure() {
+fn a_busy_target_misses_its_cpu_limit_by_the_right_figure() {
     let objective =
         "[[resource]]\nname = \"Processor\"\nmetric = \"cpu\"\ntarget = \"10%\"\nmaximum = \"25%\"\n";
     let stand_in = StandIn::start("--burn-cpu 100%");
@@ -72,7 +72,7 @@ fn a_target_that_burns_its_core_is_missed_by_name_and_figure() {
     let run = believed(|| {
         let plan = stand_in.plan("10s", "target = { process = \"port PORT\" }").objectives(objective);
         let mut running = plan.start();
-        running.hear("a: 10s begins");
+        running.hear("a: started, planned for 10s");
         let (begin, before) = (Instant::now(), processor_time(stand_in.child.id()));
         running.hear("report: ");
         let used = processor_time(stand_in.child.id()) - before;
@@ -84,7 +84,7 @@ fn a_target_that_burns_its_core_is_missed_by_name_and_figure() {
     let (why, observed) = (objective["why"].as_str().unwrap(), number(&objective["observed"]));
     say(&format!("{used} % of its core by its own count: {why}"));
     assert!((observed - used).abs() < 4.0, "{observed} %, and {used} % by its own count");
-    assert!(why.starts_with("mean cpu of `target` is ") && why.contains("it may be 25 %"), "{why}");
+    assert!(why.starts_with("mean cpu of `target` is ") && why.contains("the limit is 25 %"), "{why}");
     assert!(why.contains(&format!("is {} %", short(observed))), "{observed}: {why}");
     let shown =
         |told: &str| assert!(unwrapped(&run.stdout).contains(told), "{told}, but not in\n{}", run.stdout);
@@ -96,19 +96,19 @@ fn a_target_that_burns_its_core_is_missed_by_name_and_figure() {
     assert_eq!(shared["limit"] == "target", observed >= 90.0, "{told}");
 }
 
-/// A text without its line breaks.
+/// Joins the lines of a text.
 fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// As sentences show a number of two digits.
+/// Formats a number with two digits as sentences of the report do.
 fn short(value: f64) -> String {
     let shown = format!("{value:.1}");
     shown.strip_suffix(".0").unwrap_or(&shown).to_owned()
 }
 
 #[test]
-fn a_leak_is_proven_within_a_minute_and_none_is_where_nothing_leaks() {
+fn a_leak_is_proven_only_where_the_target_leaks() {
     let leak = "[[drift]]\nname = \"Leak\"\nmetric = \"process_memory\"\nmax_growth = \"20%\"\nmin_length = \"40s\"\n";
     let loaded = |behaviour: &'static str| {
         std::thread::spawn(move || {
@@ -134,7 +134,7 @@ fn a_leak_is_proven_within_a_minute_and_none_is_where_nothing_leaks() {
 }
 
 #[test]
-fn with_the_stand_in_hosts_are_read_where_it_is_and_that_is_told() {
+fn hosts_of_the_stand_in_are_read_locally_with_a_notice() {
     let hosts = "target = \"http://desk.invalid:9100/metrics\"\nservice = { process = \"file desk.pid\" }\n\
                  here = \"local\"";
     let objectives = "[[resource]]\nname = \"Processor\"\nmetric = \"cpu\"\nmaximum = \"100%\"\n\
@@ -145,7 +145,7 @@ fn with_the_stand_in_hosts_are_read_where_it_is_and_that_is_told() {
         .with("--stand-in")
         .run()
         .exits(0);
-    let told = "`target`, `service` are looked at on this machine, not where the plan says";
+    let told = "`target`, `service` are read on this machine, not from the source in the plan";
     assert!(run.stderr.contains(told), "{}", run.stderr);
     assert!(run.report()["notices"].to_string().contains(told), "{:#}", run.report()["notices"]);
     assert_eq!(host(&run, "target")["source"], "this machine");

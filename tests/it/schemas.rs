@@ -1,5 +1,5 @@
-//! The schemas that editors read: those of the code, and named by every file that is shipped.
-//! `UPDATE_EXPECTED=1` writes them anew. That they are right is checked by `tests/schemas/validate.py`.
+//! JSON Schemas for editors: the shipped schemas equal those of the code, and every shipped file names its schema.
+//! `UPDATE_EXPECTED=1` updates them. `tests/schemas/validate.py` checks their content.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ const SCHEMAS: [(&str, &str); 3] = [
     ("users", "plans/users.schema.json"),
     ("thresholds", "thresholds/thresholds.schema.json"),
 ];
-/// The folders of shipped files, and what their first line names.
+/// The folders of shipped files, and the schema in their first lines.
 const SHIPPED: [(&str, &str); 3] = [
     ("plans", "plan.schema.json"),
     ("plans/users", "../users.schema.json"),
@@ -27,7 +27,7 @@ fn toml_files(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_shipped_schemas_are_what_the_command_prints() {
+fn shipped_schemas_equal_the_output_of_the_command() {
     for (kind, path) in SCHEMAS {
         let ran = Command::new(env!("CARGO_BIN_EXE_runner")).args(["schema", kind]).output().unwrap();
         assert!(ran.status.success() && ran.stderr.is_empty(), "{ran:?}");
@@ -36,12 +36,12 @@ fn the_shipped_schemas_are_what_the_command_prints() {
             std::fs::write(path, &printed).unwrap();
         }
         let shipped = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(printed == shipped, "{path} is out of date: `UPDATE_EXPECTED=1` writes it anew");
+        assert!(printed == shipped, "{path} is out of date: run with `UPDATE_EXPECTED=1` to update it");
     }
 }
 
 #[test]
-fn every_shipped_file_names_the_schema_of_its_kind_in_its_first_line() {
+fn every_shipped_file_names_its_schema_in_the_first_line() {
     for (folder, schema) in SHIPPED {
         assert!(Path::new(folder).join(schema).is_file(), "{folder}: {schema}");
         for path in toml_files(folder) {
@@ -51,7 +51,7 @@ fn every_shipped_file_names_the_schema_of_its_kind_in_its_first_line() {
     }
 }
 
-/// Every right text is read and every wrong one is refused.
+/// Asserts that every right text parses and every wrong one is refused.
 fn assert_reads<Q: FromStr<Err = UnitError>>(right: &[Spanned<String>], wrong: &[Spanned<String>]) {
     for text in right {
         assert!(text.value.parse::<Q>().is_ok(), "`{}` is refused", text.value);
@@ -62,7 +62,7 @@ fn assert_reads<Q: FromStr<Err = UnitError>>(right: &[Spanned<String>], wrong: &
 }
 
 #[test]
-fn quantities_are_what_the_patterns_of_the_schemas_are_checked_against() {
+fn quantities_parse_as_the_schema_patterns_expect() {
     let path = "tests/schemas/quantities.toml";
     let mut problems = Problems::default();
     let file = problems.add_source(path, std::fs::read_to_string(path).unwrap());

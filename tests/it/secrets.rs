@@ -1,4 +1,4 @@
-//! A secret reaches the target and nothing else.
+//! Secrets reach the target, and no stream or file of a run.
 
 use std::fs;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::path::Path;
 use runner_test_support::ran::Ran;
 use runner_test_support::target::{Answer, Target};
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
-/// What every escape leaves as it is, so that no form of the secret can hide.
+/// The part of the secret that no escape changes; it finds the secret in every form.
 const CORE: &str = "correcthorse";
-/// Characters that are escaped in JSON and in a path.
+/// Has characters that are escaped in JSON and in a path.
 const SECRET: &str = "pa\"ss\\correcthorse/w o%rd&?#ü";
 
 const PLAN: &str = r#"
@@ -27,7 +27,7 @@ const PLAN: &str = r#"
 "#;
 const FAILED: &str = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"6%\"";
 
-/// No stream and no file of a run, but the plan itself, shows the secret.
+/// Asserts that no stream and no file of a run shows the secret.
 fn assert_hidden(run: &Ran) {
     assert!(!run.stdout.contains(CORE), "{}", run.stdout);
     assert!(!run.stderr.contains(CORE), "{}", run.stderr);
@@ -49,7 +49,7 @@ fn assert_hidden_below(folder: &Path) {
 }
 
 #[test]
-fn a_secret_reaches_the_target_and_no_stream_and_no_file() {
+fn a_secret_reaches_the_target_but_no_stream_or_file() {
     let target = Target::scripted(|number, _| match number % 4 {
         0 => Answer::Status(500),
         1 => Answer::Reset,
@@ -87,11 +87,11 @@ fn a_secret_is_hidden_in_json_too() {
 #[test]
 fn diagnostics_of_a_broken_plan_do_not_show_a_secret() {
     let broken = [
-        // A key that does not exist, beside the secret.
+        // An unknown key next to the secret.
         PLAN.replace("json =", "jsn ="),
-        // A hole that does not exist, in the same text.
+        // An unknown hole in the same text.
         PLAN.replace("a ${secret:TOKEN} b", "a ${secret:TOKEN} ${nothing()} b"),
-        // A header that cannot be sent with it.
+        // An invalid header name with the secret as its value.
         PLAN.replace("authorization = \"Bearer", "\"no header\" = \"Bearer"),
         PLAN.replace("POST /in/", "POST in/"),
     ];
@@ -106,7 +106,7 @@ fn diagnostics_of_a_broken_plan_do_not_show_a_secret() {
 }
 
 #[test]
-fn a_secret_in_the_targets_url_is_hidden_however_the_url_writes_it() {
+fn a_secret_in_the_target_url_is_hidden_in_every_encoding() {
     let target = Target::fast();
     let url = format!("{}/${{secret:BASE}}", target.url());
     let base = "pa\"ss correcthorse";
@@ -126,7 +126,7 @@ fn a_secret_is_hidden_when_the_target_does_not_get_ready() {
 }
 
 #[test]
-fn a_secret_that_begins_another_one_does_not_lay_its_end_bare() {
+fn a_secret_that_starts_with_another_is_hidden_entirely() {
     let target = Target::always(Answer::Status(503));
     let ready = "headers = { x-first = \"${secret:FIRST}\" }\nready = \"GET /${secret:TOKEN}\"\nready_within = \"300ms\"";
     let plan = PLAN.replace("${secret:TOKEN}", "none");
@@ -141,7 +141,7 @@ fn a_secret_that_begins_another_one_does_not_lay_its_end_bare() {
 }
 
 #[test]
-fn a_secret_that_an_exporter_sends_back_is_shown_nowhere() {
+fn a_secret_echoed_by_an_exporter_is_hidden() {
     let target = Target::fast();
     let exporter = Target::scripted(|_, request| {
         let header = request.header("authorization").unwrap_or_default();
@@ -164,5 +164,5 @@ fn a_secret_that_an_exporter_sends_back_is_shown_nowhere() {
     assert!(exporter.received().iter().any(|it| it.header("authorization").is_some()));
     assert_hidden(&run);
     let told = run.report()["resources"].to_string();
-    assert!(told.contains("***"), "what it said is told, without the secret: {told}");
+    assert!(told.contains("***"), "the redacted text is missing: {told}");
 }

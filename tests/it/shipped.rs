@@ -1,4 +1,4 @@
-//! The plans and thresholds that come with the product: without a mistake, and exactly the loads and limits meant.
+//! The shipped plans and thresholds: valid, and with the intended loads and limits.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use runner::resources::metric::Metric;
 use runner::slo::objective::{Aggregation, Resource, Statistic};
 use runner::units::TimeSpan;
 
-use crate::answer::Answer;
+use crate::support::answer::Answer;
 
 fn shipped(name: &str) -> (Plan, Answer) {
     let mut answer = Answer::of_file(&Path::new("plans").join(name));
@@ -25,7 +25,7 @@ fn class<'p>(plan: &'p Plan, name: &str) -> &'p UserClass {
     plan.classes.iter().find(|class| class.name == name).unwrap()
 }
 
-/// A class as people say it: its wait, and per task its weight and operations.
+/// A user class in short: its wait, and per task its weight and operations.
 fn said(plan: &Plan, name: &str) -> String {
     let class = class(plan, name);
     let steps = |steps: &Vec<Request>| {
@@ -45,7 +45,7 @@ fn said(plan: &Plan, name: &str) -> String {
     format!("{wait}: {}", tasks.join(", "))
 }
 
-/// A phase as people say it.
+/// A phase in short: name, scenario, duration, users, ramp, load and mix.
 fn said_phase(plan: &Plan, phase: &Phase) -> String {
     let mix =
         phase.mix.iter().map(|(class, weight)| format!("{} {weight}", plan.classes[class.index()].name));
@@ -58,13 +58,13 @@ fn said_phase(plan: &Plan, phase: &Phase) -> String {
     format!("{name} ({scenario}): {duration}, {users} users in {}, {load}, {mix}", phase.ramp())
 }
 
-/// The only phase of a plan, as people say it.
+/// The only phase of a plan, in short.
 fn said_only_phase(plan: &Plan) -> String {
     let [phase] = plan.phases.as_slice() else { panic!("{} phases", plan.phases.len()) };
     said_phase(plan, phase)
 }
 
-/// The objectives that decide, and in brackets those that are only shown.
+/// The names of the objectives; those that are not gated are in brackets.
 fn said_objectives(answer: &Answer) -> String {
     let said = answer.objectives.all.iter().map(|objective| match objective.gated {
         true => objective.name.clone(),
@@ -87,7 +87,7 @@ fn every_shipped_plan_loads_without_a_warning() {
 }
 
 #[test]
-fn every_shipped_plan_can_prove_each_of_its_limits_in_full_length() {
+fn every_shipped_plan_can_prove_each_of_its_limits() {
     for path in toml_files("plans") {
         let answer = Answer::of_file(&path);
         let plan = answer.plan.unwrap();
@@ -96,14 +96,14 @@ fn every_shipped_plan_can_prove_each_of_its_limits_in_full_length() {
             let phase = objective.phase.index();
             let sample_size = forecasts[phase].sample_size(objective, &plan.phases[phase], &plan.gate);
             let (expected, fewest) = (sample_size.expected.unwrap(), sample_size.needed.unwrap_or(1) as f64);
-            // The target may be slow a few times.
+            // The margin permits a few slow requests.
             assert!(expected >= 1.5 * fewest, "{}: {}: {expected}", path.display(), objective.name);
         }
     }
 }
 
 #[test]
-fn the_readme_tells_of_every_shipped_plan() {
+fn the_readme_lists_every_shipped_plan() {
     let readme = std::fs::read_to_string("README.md").unwrap();
     let (_, section) = readme.split_once("\n## Plans that come with it\n").unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -144,7 +144,7 @@ fn the_daily_plan_is_fourteen_hours_in_three_phases() {
 }
 
 #[test]
-fn the_users_of_the_daily_plan_wait_and_choose_as_meant() {
+fn the_daily_plan_has_the_intended_user_classes() {
     let (plan, _) = shipped("daily.toml");
     for (class, meant) in [
         ("steady", "30s to 40s: 1 manual-sync, 8 search, 2 health|sync-status|stats"),
@@ -158,10 +158,10 @@ fn the_users_of_the_daily_plan_wait_and_choose_as_meant() {
 }
 
 #[test]
-fn four_of_five_requests_of_the_evening_are_searches() {
+fn four_of_five_evening_requests_are_searches() {
     let (plan, _) = shipped("daily.toml");
     let evening = &plan.phases[2];
-    // Arrivals are dealt by weight / mean wait.
+    // Arrivals are dealt in proportion to weight / mean wait.
     let dealt = |(id, weight): &(runner::plan::model::ClassId, f64)| {
         let class = &plan.classes[id.index()];
         (class, weight / class.wait.mean())
@@ -177,7 +177,7 @@ fn four_of_five_requests_of_the_evening_are_searches() {
 }
 
 #[test]
-fn the_daily_plan_is_judged_by_the_limits_meant() {
+fn the_daily_plan_is_judged_by_the_intended_limits() {
     let (plan, answer) = shipped("daily.toml");
     let limits = |name: &str| {
         let of_name = answer.objectives.all.iter().filter(|objective| objective.name == name);
@@ -213,7 +213,7 @@ fn the_daily_plan_is_judged_by_the_limits_meant() {
 }
 
 #[test]
-fn the_smoke_plan_can_prove_all_its_limits_with_twice_the_samples_in_under_a_minute() {
+fn the_smoke_plan_proves_all_limits_in_under_a_minute() {
     let (plan, answer) = shipped("smoke.toml");
     let [phase] = plan.phases.as_slice() else { panic!("{} phases", plan.phases.len()) };
     let Load::Open(arrivals) = phase.load else { panic!("closed") };
@@ -239,7 +239,7 @@ fn the_smoke_plan_can_prove_all_its_limits_with_twice_the_samples_in_under_a_min
 }
 
 #[test]
-fn the_steady_plan_is_a_day_of_fifty_users_who_are_in_no_hurry() {
+fn the_steady_plan_is_a_day_of_fifty_users() {
     let (plan, answer) = shipped("steady.toml");
     assert_eq!(said_only_phase(&plan), "steady (steady-state): 24h, 50 users in 10s, closed, steady 1");
     assert_eq!(said(&plan, "steady"), "30s to 40s: 1 manual-sync, 8 search, 2 health|sync-status|stats");
@@ -250,7 +250,7 @@ fn the_steady_plan_is_a_day_of_fifty_users_who_are_in_no_hurry() {
 }
 
 #[test]
-fn the_peak_plan_is_two_hours_of_two_hundred_users_in_a_hurry() {
+fn the_peak_plan_is_two_hours_of_two_hundred_users() {
     let (plan, answer) = shipped("peak.toml");
     assert_eq!(said_only_phase(&plan), "peak (peak-load): 2h, 200 users in 10s, closed, peak 1");
     assert_eq!(said(&plan, "peak"), "3s to 8s: 3 search, 2 health-detailed, 1 manual-sync, 1 scheduler-jobs");
@@ -261,7 +261,7 @@ fn the_peak_plan_is_two_hours_of_two_hundred_users_in_a_hurry() {
 }
 
 #[test]
-fn the_soaks_are_the_same_users_for_three_days_and_for_a_week() {
+fn both_soak_plans_have_the_same_users() {
     for (file, phase) in [
         ("soak.toml", "soak (soak): 72h, 25 users in 12.5s, closed, soak 1"),
         ("weekly-soak.toml", "soak (soak): 168h, 25 users in 12.5s, closed, soak 1"),
@@ -295,7 +295,7 @@ fn the_mixed_plan_is_four_hours_of_three_kinds_of_users() {
 }
 
 #[test]
-fn a_throughput_that_waiting_users_cannot_make_is_shown_and_not_judged() {
+fn an_unreachable_throughput_is_shown_and_not_judged() {
     for (file, most) in [("steady.toml", 1.43), ("peak.toml", 36.4), ("mixed.toml", 2.08)] {
         let (plan, answer) = shipped(file);
         let offered = runner::forecast::forecast(&plan)[0].per_second.unwrap();
@@ -324,7 +324,7 @@ fn the_geographic_plan_has_users_at_three_distances() {
 }
 
 #[test]
-fn the_monitored_plan_does_nothing_but_search() {
+fn the_monitored_plan_only_searches() {
     let (plan, answer) = shipped("monitored.toml");
     assert_eq!(said_only_phase(&plan), "monitored (monitored): 1h, 50 users in 5s, closed, watched 1");
     assert_eq!(said(&plan, "watched"), "1s to 3s: 1 search");
@@ -332,7 +332,7 @@ fn the_monitored_plan_does_nothing_but_search() {
 }
 
 #[test]
-fn the_search_heavy_plan_is_judged_by_a_throughput_that_it_offers() {
+fn the_search_heavy_plan_can_reach_its_throughput_target() {
     let (plan, answer) = shipped("search-heavy.toml");
     assert_eq!(said_only_phase(&plan), "search-heavy (search-heavy): 1h, 100 users in 10s, 60/s, searcher 1");
     assert_eq!(said(&plan, "searcher"), "no wait: 9 search, 1 health");
@@ -354,7 +354,7 @@ fn the_tickets_plan_is_three_thousand_tickets_in_a_day() {
 }
 
 #[test]
-fn the_debug_plan_is_one_user_who_searches_and_is_not_judged() {
+fn the_debug_plan_is_one_user_without_objectives() {
     let (plan, answer) = shipped("debug.toml");
     assert_eq!(said_only_phase(&plan), "debug (debug): 10s, 1 users in 0s, closed, curious 1");
     assert_eq!(said(&plan, "curious"), "1s to 1s: 1 search");

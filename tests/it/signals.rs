@@ -1,4 +1,4 @@
-//! A run that is told to stop drains, reports, and says that it was interrupted.
+//! Signals: an interrupted run drains, writes its report and ends with the verdict `interrupted`.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use runner_test_support::ran::{assert_adds_up, count, number};
 use runner_test_support::target::{Answer, Target};
 use rustix::process::Signal;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
-/// A minute of 50/s for two users.
+/// Two phases of a minute with two users; phase `a` has 50 arrivals a second.
 const BUSY: &str = r#"
     [[phases]]
     name = "a"
@@ -28,7 +28,7 @@ const BUSY: &str = r#"
 const SLOW: Answer = Answer::Late(200, Duration::from_millis(100));
 
 #[test]
-fn told_by_sigint_waiting_arrivals_are_dropped_and_what_is_under_way_drains() {
+fn sigint_drops_waiting_arrivals_and_drains_the_rest() {
     let target = Target::always(SLOW);
     let running = Runner::plan(BUSY).against(&target).start();
     target.wait_for(30);
@@ -44,7 +44,7 @@ fn told_by_sigint_waiting_arrivals_are_dropped_and_what_is_under_way_drains() {
 }
 
 #[test]
-fn told_by_sigterm_it_ends_the_same_way() {
+fn sigterm_ends_a_run_like_sigint() {
     let target = Target::always(SLOW);
     let running = Runner::plan(BUSY).against(&target).with("--phase b").start();
     target.wait_for(10);
@@ -57,12 +57,12 @@ fn told_by_sigterm_it_ends_the_same_way() {
 }
 
 #[test]
-fn told_twice_it_leaves_at_once() {
+fn a_second_signal_exits_at_once() {
     let target = Target::always(Answer::Never);
     let mut running = Runner::plan(BUSY).against(&target).start();
     target.wait_for(2);
     running.signal(Signal::INT);
-    running.hear("once more to leave at once");
+    running.hear("interrupt again to exit at once");
     let told = Instant::now();
     running.signal(Signal::INT);
     running.end().exits(130);
@@ -70,7 +70,7 @@ fn told_twice_it_leaves_at_once() {
 }
 
 #[test]
-fn told_while_the_target_is_not_ready_it_reports_too() {
+fn a_signal_during_the_readiness_check_still_reports() {
     let target = Target::always(Answer::Status(503));
     let running = Runner::plan(BUSY).against(&target).target("ready = \"GET /health\"").start();
     target.wait_for(1);
@@ -81,17 +81,18 @@ fn told_while_the_target_is_not_ready_it_reports_too() {
 }
 
 #[test]
-fn a_breach_stays_one_when_the_run_is_interrupted() {
-    let target = Target::always(SLOW);
-    let limit = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"20ms\"";
-    let running = Runner::plan(BUSY).against(&target).objectives(limit).start();
+fn an_interrupted_run_keeps_its_breach() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(300)));
+    let limit = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"200ms\"";
+    let enough = "--set phases.a.users=20";
+    let running = Runner::plan(BUSY).against(&target).objectives(limit).with(enough).start();
     target.wait_for(30);
     running.signal(Signal::INT);
     assert_eq!(running.end().exits(1).report()["verdict"], "breached");
 }
 
 #[test]
-fn an_interrupted_user_says_all_of_its_goodbye_and_one_whose_start_was_cut_short_says_none() {
+fn an_interrupted_user_runs_on_stop_only_after_its_start() {
     let target = Target::scripted(|_, received| match received.what.as_str() {
         "POST /slow" => Answer::Late(200, Duration::from_secs(1)),
         _ => Answer::Status(200),
@@ -122,7 +123,7 @@ fn an_interrupted_user_says_all_of_its_goodbye_and_one_whose_start_was_cut_short
 }
 
 #[test]
-fn who_stops_a_run_does_not_breach_it() {
+fn an_interruption_adds_no_errors() {
     let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
     let fast = "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nstatistic = \"p95\"\nmaximum = \"200ms\"";
     let objectives = format!("{failed}\n{fast}");
@@ -134,13 +135,13 @@ fn who_stops_a_run_does_not_breach_it() {
     target.wait_for(12);
     running.signal(Signal::INT);
     let run = running.end();
-    // What waited when the run was stopped had waited for longer than 200 ms, and is no error.
+    // Arrivals that waited at the interruption had waited for more than 200 ms, and are not errors.
     let run = run.exits(1);
     assert!(count(&run.phase("a")["dropped"]) > 20, "{:#}", run.phase("a"));
     assert_eq!(
         (&run.objective("Fast")["verdict"], number(&run.objective("Failed")["observed"])),
         (&"missed".into(), 0.0)
     );
-    assert!(run.stdout.contains("still waited for a user when the run was ended"), "{}", run.stdout);
-    assert!(!run.stdout.contains("were never sent"), "{}", run.stdout);
+    assert!(run.stdout.contains("still waiting for a user when the run ended"), "{}", run.stdout);
+    assert!(!run.stdout.contains("because no user was idle"), "{}", run.stdout);
 }

@@ -1,4 +1,4 @@
-//! The stand-in that `--stand-in` starts is a process of its own, and never outlives the run.
+//! `--stand-in` starts the stand-in as a separate process, which ends with the run.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use runner_test_support::ran::{assert_adds_up, count};
 use rustix::process::Signal;
 
-use crate::runner::{Runner, Running};
+use crate::support::runner::{Runner, Running};
 
 const PLAN: &str = r#"
     [[phases]]
@@ -21,7 +21,7 @@ const PLAN: &str = r#"
     request = "GET /health"
 "#;
 
-/// A run against the stand-in, and an idle connection to it.
+/// Starts a run against the stand-in; returns it and an idle connection to the stand-in.
 fn start(duration: &str) -> (Running, TcpStream) {
     let mut running = Runner::plan(&PLAN.replace("DURATION", duration)).with("--stand-in").start();
     let line = running.hear("target http://127.0.0.1:");
@@ -30,10 +30,10 @@ fn start(duration: &str) -> (Running, TcpStream) {
     (running, stream)
 }
 
-/// Waits until the other side has ended, and shows that no one listens there any more.
+/// Waits until the other side has ended, and asserts that no process listens there any more.
 ///
-/// A process that ends closes its sockets one after the other: a connection that its listener still took is waited
-/// for like the first, and one that is served fails the test.
+/// A process that ends closes its sockets one after another. A connection that its listener still accepted is waited
+/// for like the first one, and a connection that is served fails the test.
 fn assert_gone(stream: TcpStream) {
     let address = stream.peer_addr().unwrap();
     assert_ended(stream);
@@ -53,7 +53,7 @@ fn is_reset(error: &std::io::Error) -> bool {
 }
 
 #[test]
-fn it_is_loaded_and_ends_with_the_run() {
+fn the_stand_in_ends_with_the_run() {
     let (running, stream) = start("1s");
     let run = running.end().exits(0);
     assert_gone(stream);
@@ -63,7 +63,7 @@ fn it_is_loaded_and_ends_with_the_run() {
 }
 
 #[test]
-fn it_dies_with_a_run_that_is_killed() {
+fn the_stand_in_ends_with_a_killed_run() {
     let (running, stream) = start("60s");
     running.signal(Signal::KILL);
     assert_gone(stream);
@@ -71,9 +71,9 @@ fn it_dies_with_a_run_that_is_killed() {
 }
 
 #[test]
-fn it_dies_with_a_run_that_leaves_at_once() {
+fn the_stand_in_ends_with_a_run_that_exits_at_once() {
     let (mut running, stream) = start("60s");
-    running.hear("a: 1m begins");
+    running.hear("a: started, planned for 1m");
     running.signal(Signal::INT);
     running.hear("stopping");
     running.signal(Signal::INT);

@@ -1,12 +1,12 @@
-//! Steps are made in order, and what an answer brought is put into the requests after it.
+//! Steps against the stand-in: captured values are used by later requests.
 
 use runner_test_support::phases::closed;
 use runner_test_support::ran::{assert_sums, count, named};
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
 #[test]
-fn the_stand_in_is_logged_into_searched_and_asked_for_the_first_hit() {
+fn steps_log_in_search_and_fetch_the_first_hit() {
     let plan = closed(4, "1s")
         + r#"
         [users.any]

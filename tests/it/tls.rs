@@ -1,25 +1,25 @@
-//! TLS and HTTP/2, against a real nginx.
+//! TLS and HTTP/2 against nginx.
 
 use std::collections::BTreeSet;
 
 use runner_test_support::phases::{closed, open};
 use runner_test_support::ran::{Ran, assert_adds_up, count};
 
-use crate::certificates::{Authority, Identity, Validity};
-use crate::nginx::{Access, Nginx};
-use crate::runner::Runner;
+use crate::support::certificates::{Authority, Identity, Validity};
+use crate::support::nginx::{Access, Nginx};
+use crate::support::runner::Runner;
 
 const GET: &str =
     "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\nexpect = { contains = \"ok\" }\n";
-/// A name that this machine does not have.
+/// A name that is not one of this machine.
 const ELSEWHERE: &str = "kms.internal";
 
-/// A plan for a server over TLS whose certificate is of this authority, with keys of `tls` and of the target.
+/// A plan for a server over TLS with further keys of `tls` and of the target; this authority is in `ca.pem`.
 fn plan(nginx: &Nginx, authority: &Authority, tls: &str, target: &str) -> Runner {
     of(&open(4, "1s", "100/s"), nginx, authority, tls, target)
 }
 
-/// The same with this phase.
+/// The plan of [`plan`] with this phase.
 fn of(phase: &str, nginx: &Nginx, authority: &Authority, tls: &str, target: &str) -> Runner {
     let keys = format!("ready = \"GET /ready\"\nready_within = \"300ms\"\ntls = {{ {tls} }}\n{target}");
     Runner::plan(&(phase.to_owned() + GET))
@@ -34,7 +34,7 @@ fn here(authority: &Authority) -> Identity {
     authority.server("127.0.0.1", Validity::Current)
 }
 
-/// What nginx has in its log of the load, all of it over this version of HTTP, is what the report counts.
+/// Asserts that the log of nginx has exactly the requests of the report, all over this version of HTTP; returns them.
 fn assert_same_counts(run: &Ran, log: &[Access], http: &str) -> Vec<Access> {
     let phase = run.phase("a");
     assert_adds_up(&phase);
@@ -46,17 +46,17 @@ fn assert_same_counts(run: &Ran, log: &[Access], http: &str) -> Vec<Access> {
 }
 
 #[test]
-fn a_target_of_a_private_authority_is_reached_with_http_1_1() {
+fn a_private_authority_is_trusted_over_http_1_1() {
     let authority = Authority::new("private");
     let nginx = Nginx::tls(&here(&authority), "http2", "", &[]);
     let run = plan(&nginx, &authority, TRUSTING, "").run().exits(0);
-    // HTTP/1.1 though the server would speak HTTP/2.
+    // HTTP/1.1 is used although the server offers HTTP/2.
     let load = assert_same_counts(&run, &nginx.log(), "HTTP/1.1");
     assert!(load.iter().all(|access| access.tls == "TLSv1.3"), "{:?}", load[0]);
 }
 
 #[test]
-fn a_target_of_a_private_authority_is_reached_with_http_2_by_alpn_over_a_connection_per_user() {
+fn http_2_over_alpn_uses_one_connection_per_user() {
     let authority = Authority::new("private");
     let nginx = Nginx::tls(&here(&authority), "http2", "", &[]);
     let run = plan(&nginx, &authority, TRUSTING, "http = \"2\"").run().exits(0);
@@ -67,7 +67,7 @@ fn a_target_of_a_private_authority_is_reached_with_http_2_by_alpn_over_a_connect
 }
 
 #[test]
-fn without_tls_http_2_is_spoken_by_prior_knowledge() {
+fn http_2_without_tls_uses_prior_knowledge() {
     let nginx = Nginx::plain("http2");
     let run = Runner::plan(&(closed(4, "1s") + "[users.any]\nwait = \"10ms\"\n" + GET))
         .at(&format!("http://127.0.0.1:{}", nginx.port()))
@@ -81,11 +81,11 @@ fn without_tls_http_2_is_spoken_by_prior_knowledge() {
 }
 
 #[test]
-fn a_connection_that_the_server_ends_after_some_requests_is_replaced_and_nothing_fails() {
+fn a_connection_closed_by_the_server_is_replaced() {
     let authority = Authority::new("private");
     for (http, spoken) in [("1.1", "HTTP/1.1"), ("2", "HTTP/2.0")] {
         let nginx = Nginx::tls(&here(&authority), "http2", "keepalive_requests 20;", &[]);
-        // Users who do not wait: there is no pause in which the end would be seen.
+        // Users without a wait have no pause in which they could notice the closed connection.
         let version = format!("http = \"{http}\"");
         let run = of(&closed(4, "1s"), &nginx, &authority, TRUSTING, &version).run().exits(0);
         let load = assert_same_counts(&run, &nginx.log(), spoken);
@@ -95,7 +95,7 @@ fn a_connection_that_the_server_ends_after_some_requests_is_replaced_and_nothing
 }
 
 #[test]
-fn an_older_tls_is_spoken_where_the_target_knows_no_other() {
+fn tls_1_2_is_used_where_the_target_requires_it() {
     let authority = Authority::new("private");
     let nginx = Nginx::tls(&here(&authority), "", "ssl_protocols TLSv1.2;", &[]);
     let run = plan(&nginx, &authority, TRUSTING, "").run().exits(0);
@@ -103,7 +103,7 @@ fn an_older_tls_is_spoken_where_the_target_knows_no_other() {
     assert!(load.iter().all(|access| access.tls == "TLSv1.2"), "{:?}", load[0]);
 }
 
-/// The target never gets ready, because of TLS and, in words, of this; nothing was asked of it.
+/// Asserts that the target does not get ready, that the message names TLS and this reason, and that no request arrived.
 fn assert_unavailable(runner: Runner, nginx: Nginx, why: &str) {
     let run = runner.run().exits(5);
     let said = run.stderr.to_lowercase();
@@ -112,31 +112,31 @@ fn assert_unavailable(runner: Runner, nginx: Nginx, why: &str) {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_refused_and_said_to_have() {
+fn an_expired_certificate_is_refused_with_the_reason() {
     let authority = Authority::new("private");
     let nginx = Nginx::tls(&authority.server("127.0.0.1", Validity::Expired), "", "", &[]);
     assert_unavailable(plan(&nginx, &authority, TRUSTING, ""), nginx, "expired");
 }
 
 #[test]
-fn a_certificate_for_another_host_is_refused_and_said_to_be() {
+fn a_certificate_for_another_host_is_refused_with_the_reason() {
     let authority = Authority::new("private");
     let nginx = Nginx::tls(&authority.server(ELSEWHERE, Validity::Current), "", "", &[]);
     assert_unavailable(plan(&nginx, &authority, TRUSTING, ""), nginx, "not valid for name");
 }
 
 #[test]
-fn a_certificate_of_an_authority_that_is_not_trusted_is_refused() {
+fn a_certificate_of_an_untrusted_authority_is_refused() {
     let (authority, other) = (Authority::new("private"), Authority::new("other"));
     let nginx = Nginx::tls(&here(&authority), "", "", &[]);
     assert_unavailable(plan(&nginx, &other, TRUSTING, ""), nginx, "issuer");
-    // The system's authorities do not know it either.
+    // The trust store of the system does not have the authority either.
     let nginx = Nginx::tls(&here(&authority), "", "", &[]);
     assert_unavailable(plan(&nginx, &authority, "", ""), nginx, "issuer");
 }
 
 #[test]
-fn a_certificate_for_another_host_passes_where_the_plan_names_that_host() {
+fn server_name_allows_a_certificate_for_another_host() {
     let authority = Authority::new("private");
     let nginx = Nginx::tls(&authority.server(ELSEWHERE, Validity::Current), "", "", &[]);
     let named = format!("{TRUSTING}, server_name = \"{ELSEWHERE}\"");
@@ -146,7 +146,7 @@ fn a_certificate_for_another_host_passes_where_the_plan_names_that_host() {
 }
 
 #[test]
-fn any_certificate_passes_where_the_plan_says_so_which_is_said_loudly() {
+fn insecure_accepts_any_certificate_with_a_notice() {
     let authority = Authority::new("private");
     for identity in
         [authority.server("127.0.0.1", Validity::Expired), authority.server(ELSEWHERE, Validity::Current)]
@@ -162,7 +162,7 @@ fn any_certificate_passes_where_the_plan_says_so_which_is_said_loudly() {
 }
 
 #[test]
-fn a_target_that_wants_to_know_its_clients_gets_the_plans_certificate() {
+fn a_client_certificate_is_sent_where_the_target_requires_it() {
     let authority = Authority::new("private");
     let client = authority.client("load");
     let knowing = || {
@@ -180,7 +180,7 @@ fn a_target_that_wants_to_know_its_clients_gets_the_plans_certificate() {
         let load = assert_same_counts(&run, &nginx.log(), spoken);
         assert!(load.iter().all(|access| access.client == "SUCCESS"), "{:?}", load[0]);
     }
-    // Without one it is told so, with a status of its own.
+    // Without a client certificate nginx responds with status 400.
     let nginx = knowing();
     let run = plan(&nginx, &authority, TRUSTING, "").run().exits(5);
     assert!(run.stderr.contains("400"), "{}", run.stderr);
@@ -188,7 +188,7 @@ fn a_target_that_wants_to_know_its_clients_gets_the_plans_certificate() {
 }
 
 #[test]
-fn files_that_hold_no_certificate_or_no_key_are_refused_before_anything_is_sent() {
+fn unusable_certificate_files_are_refused_before_any_request() {
     let authority = Authority::new("private");
     let client = authority.client("load");
     let other = authority.client("other");

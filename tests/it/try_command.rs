@@ -1,10 +1,10 @@
-//! `runner try`: each task once, with everything that went over the wire to read.
+//! `runner try`: each task once, with its requests and responses in full.
 
 use runner_test_support::phases::closed;
 use runner_test_support::target::{Answer, Target};
 use serde_json::json;
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
 const USERS: &str = r#"
     [users.any]
@@ -32,7 +32,7 @@ fn plan() -> Runner {
     Runner::plan(&(closed(50, "8h") + USERS)).variable("KEY", SECRET)
 }
 
-/// Answers each of these tasks; the one of this name with this status.
+/// A target for these tasks; it answers the request `odd` with this status.
 fn target(odd: &'static str, status: u16) -> Target {
     Target::scripted(move |_, received| match received.what.as_str() {
         what if what == odd => Answer::Status(status),
@@ -50,7 +50,7 @@ fn sorted(target: &Target) -> Vec<String> {
 }
 
 #[test]
-fn every_task_with_all_its_choices_and_steps_is_made_once_and_shown() {
+fn every_choice_and_step_is_tried_once_and_shown() {
     let target = target("", 200);
     let run = plan().against(&target).attempt().exits(0);
     let search = format!("POST /search?k={SECRET}");
@@ -61,7 +61,7 @@ fn every_task_with_all_its_choices_and_steps_is_made_once_and_shown() {
     let headers = ["x-team: support", "x-token: issued-token", "content-type: application/json"];
     let bodies = ["\"top_k\":7", "the-answer-of-y", "case 1"];
     for part in requests.iter().chain(&headers).chain(&bodies) {
-        // However JSON is laid out.
+        // JSON may have a space after a colon or not.
         let found = shown.contains(part) || shown.replace(": ", ":").contains(&part.replace(": ", ":"));
         assert!(found, "no `{part}` in\n{shown}");
     }
@@ -70,7 +70,7 @@ fn every_task_with_all_its_choices_and_steps_is_made_once_and_shown() {
 }
 
 #[test]
-fn one_that_fails_is_told_and_ends_with_1_after_all_others_were_made() {
+fn a_failed_request_exits_1_after_all_others_were_tried() {
     let target = target("GET /x", 404);
     let run = plan().against(&target).attempt().exits(1);
     assert_eq!(target.count(), 7);
@@ -78,11 +78,11 @@ fn one_that_fails_is_told_and_ends_with_1_after_all_others_were_made() {
 }
 
 #[test]
-fn of_one_operation_only_the_tasks_that_hold_it_are_made() {
+fn one_operation_tries_only_the_tasks_that_hold_it() {
     let made = |operation: &str| {
         let target = target("", 200);
         plan().against(&target).with(&format!("--operation {operation}")).attempt().exits(0);
-        // Whether a user has to log in first is not the matter here.
+        // The login before a task is not under test here.
         sorted(&target).into_iter().filter(|what| what != "POST /login").collect::<Vec<_>>()
     };
     assert_eq!(made("search"), [format!("POST /search?k={SECRET}")]);
@@ -90,7 +90,7 @@ fn of_one_operation_only_the_tasks_that_hold_it_are_made() {
 }
 
 #[test]
-fn an_operation_that_the_plan_does_not_have_is_refused() {
+fn an_unknown_operation_is_refused() {
     let target = target("", 200);
     let run = plan().against(&target).with("--operation serach").attempt().exits(2);
     assert_eq!(target.count(), 0);
@@ -107,7 +107,7 @@ fn a_mistake_in_the_plan_is_refused_as_for_a_run() {
 }
 
 #[test]
-fn a_request_that_cannot_be_made_for_want_of_a_captured_value_is_told_and_ends_with_1() {
+fn a_missing_captured_value_fails_its_request_and_exits_1() {
     let target = Target::scripted(|_, _| Answer::json(&json!({ "id": 1 })));
     let plan = closed(1, "8h")
         + r#"
@@ -125,13 +125,13 @@ fn a_request_that_cannot_be_made_for_want_of_a_captured_value_is_told_and_ends_w
 }
 
 #[test]
-fn a_target_that_is_not_there_ends_with_1() {
+fn an_unreachable_target_exits_1() {
     let run = plan().at(&format!("http://{}", runner_test_support::target::closed_port())).attempt().exits(1);
     assert!(run.stdout.contains("FAILED"), "{}", run.stdout);
 }
 
 #[test]
-fn a_secret_is_hidden_in_every_form_and_document_also_where_the_target_gives_it_back() {
+fn an_echoed_secret_is_hidden_in_every_form_and_format() {
     const ODD: &str = "pa\"ss w/1\nnextrow";
     let target = Target::scripted(|_, received| {
         Answer::json(

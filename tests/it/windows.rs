@@ -1,4 +1,4 @@
-//! The windows on disk, folded anew, give the numbers of the report.
+//! The journal: its windows and readings, folded again, give the numbers of the report.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use runner::slo::objective::Objective;
 use runner_test_support::ran::{Ran, count, named, number};
 use runner_test_support::target::{Answer, Target};
 
-use crate::runner::Runner;
+use crate::support::runner::Runner;
 
 const PLAN: &str = r#"
     [[phases]]
@@ -52,7 +52,7 @@ const OBJECTIVES: &str = r#"
     minimum = "1/s"
 "#;
 
-/// Reads a run's windows back and folds them.
+/// Reads the journal of a run and folds its windows and readings.
 fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Plan) {
     let mut problems = Problems::default();
     let environment = Environment { read: &|path| std::fs::read(path), variable: &|_| None };
@@ -91,12 +91,12 @@ fn assert_times(times: &DenseHistogram, reported: &serde_json::Value) {
 }
 
 fn assert_ms(folded: f64, reported: &serde_json::Value) {
-    // To the nearest microsecond; one and a half can be either.
+    // The report rounds to the nearest microsecond; halves can go either way.
     assert!((folded - number(reported)).abs() < 0.000_501, "{folded} ms, reported as {reported}");
 }
 
 #[test]
-fn windows_read_from_disk_and_folded_are_the_report() {
+fn windows_folded_from_the_journal_equal_the_report() {
     let slow = Answer::Late(200, std::time::Duration::from_millis(12));
     let target = Target::scripted(move |number, _| match number % 10 {
         0 => Answer::Status(500),
@@ -151,7 +151,7 @@ fn windows_read_from_disk_and_folded_are_the_report() {
 }
 
 #[test]
-fn readings_judged_anew_give_the_same_verdicts_and_reasons() {
+fn readings_judged_from_the_journal_give_the_same_verdicts() {
     let target = Target::fast();
     let monitored = "[monitor]\nevery = \"1s\"\nhosts = { target = \"local\" }\n";
     let phase = "[[phases]]\nname = \"closed\"\nduration = \"8s\"\nwarmup = \"1s\"\nusers = 2\nmix = { any = 1 }\n\
@@ -185,7 +185,7 @@ fn readings_judged_anew_give_the_same_verdicts_and_reasons() {
 }
 
 #[test]
-fn a_run_that_was_killed_leaves_the_windows_until_then() {
+fn a_killed_run_leaves_the_windows_until_then() {
     let target = Target::fast();
     let plan = PLAN.replace("2500ms", "60s");
     let running = Runner::plan(&plan)

@@ -1,9 +1,9 @@
-//! Every folder of `tests/wrong-plans` is a plan that is refused and the answer that a user gets.
-//! `UPDATE_EXPECTED=1` writes the answers anew.
+//! Every folder of `tests/wrong-plans` holds a plan that is refused and the expected answer.
+//! `UPDATE_EXPECTED=1` updates the answers.
 
 use std::path::{Path, PathBuf};
 
-use crate::answer::Answer;
+use crate::support::answer::Answer;
 
 const FOLDER: &str = "tests/wrong-plans";
 
@@ -14,7 +14,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-/// What is wrong with the answer to a wrong plan.
+/// The differences between the answer to a wrong plan and the expected one.
 fn check(case: &Path) -> Vec<String> {
     let answer = Answer::of_file(&case.join("plan.toml"));
     let expected = case.join("expected.txt");
@@ -30,7 +30,7 @@ fn check(case: &Path) -> Vec<String> {
 }
 
 #[test]
-fn every_wrong_plan_is_refused_at_once_with_what_is_wrong_where_and_what_to_do() {
+fn every_wrong_plan_is_refused_with_the_expected_answer() {
     let cases = cases();
     assert!(cases.len() >= 28, "only {} wrong plans", cases.len());
     let wrong: Vec<String> = cases
@@ -41,7 +41,7 @@ fn every_wrong_plan_is_refused_at_once_with_what_is_wrong_where_and_what_to_do()
 }
 
 #[test]
-fn all_mistakes_of_all_files_are_told_in_one_answer() {
+fn all_mistakes_of_all_files_are_reported_together() {
     let answer = Answer::of_file(&Path::new(FOLDER).join("many-mistakes-in-many-files/plan.toml"));
     let problems = answer.problems.all();
     let mut files: Vec<&str> = problems

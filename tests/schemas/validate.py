@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Holds the schemas to the files that they are for, with a validator that is not ours.
+"""Checks the JSON Schemas with an independent validator.
 
-Every file that is shipped, and every file under `tests/schemas/right`, must be valid by the schema that its first line
-names, and every file under `tests/schemas/wrong` must be refused, at the place that its second line names and nowhere
-else. The files under `right` use every key there is. The patterns of quantities tell what
-`tests/schemas/quantities.toml` says. Needs Python 3.11 and the package `jsonschema`; run it anywhere.
+Every shipped file and every file under `tests/schemas/right` must be valid by the schema in its first line. Every file
+under `tests/schemas/wrong` must be refused at the place in its second line and at no other place. The files under `right`
+must use every key. The patterns of quantities must accept and refuse the texts of `tests/schemas/quantities.toml`.
+Needs Python 3.11 and the package `jsonschema`; runs in any folder.
 """
 
 import json
@@ -31,7 +31,7 @@ passed, failed = 0, 0
 
 
 def check(name, problems):
-    """Counts a check, and prints it where it failed."""
+    """Counts a check, and prints it if it failed."""
     global passed, failed
     if problems:
         failed += 1
@@ -47,7 +47,7 @@ def read(path):
 
 
 def named_schema(path):
-    """The schema that the first line of a file names."""
+    """Loads the schema that the first line of a file names."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     found = re.fullmatch(r"#:schema (\S+)", first)
     if found is None:
@@ -56,7 +56,7 @@ def named_schema(path):
 
 
 def errors(path):
-    """What is wrong with a file: places and messages."""
+    """Returns place and message of every error of a file."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     found = Draft202012Validator(named_schema(path)).iter_errors(document)
     return [("".join(f"/{part}" for part in error.absolute_path), error.message) for error in found]
@@ -70,7 +70,7 @@ def right(path):
 
 
 def wrong(path):
-    """Every error is at the place that the second line names, and there is one at least."""
+    """Checks that a file has an error, and errors only at the place in its second line."""
     second = path.read_text(encoding="utf-8").split("\n")[1]
     said = re.fullmatch(r"# at (\S+|the top): .+", second)
     if said is None:
@@ -85,7 +85,7 @@ def wrong(path):
 
 
 def keys_used(schema, node, value, used):
-    """Notes which keys of which tables a valid value has."""
+    """Adds table and key of every key of a valid value to `used`."""
     if "$ref" in node:
         name = node["$ref"].removeprefix("#/$defs/")
         node = schema["$defs"][name]
@@ -97,7 +97,7 @@ def keys_used(schema, node, value, used):
             keys_used(schema, inner, item, used)
     for item in value if isinstance(value, list) and "items" in node else []:
         keys_used(schema, node["items"], item, used)
-    # Of several forms only one is a table and only one an array.
+    # At most one of several forms is a table, and at most one an array.
     kind = {dict: "$ref", list: "items"}.get(type(value))
     for form in node.get("anyOf", []):
         if kind in form:
@@ -105,7 +105,7 @@ def keys_used(schema, node, value, used):
 
 
 def unused_keys(name):
-    """The keys of a schema that the right file for it does not use."""
+    """Returns the keys of a schema that its file under `right` does not use."""
     schema, used = read(name), set()
     path = HERE / "right" / Path(name).name.replace(".schema.json", ".toml")
     keys_used(schema, schema, tomllib.loads(path.read_text(encoding="utf-8")), used)
@@ -140,7 +140,7 @@ def check_files():
 
 def check_coverage():
     plan, users, thresholds = (unused_keys(schema) for schema in SCHEMAS)
-    # A plan can hold the tables of a file with users; that one uses all their keys is enough.
+    # A plan may contain the tables of a users file; it is enough that the users file uses all their keys.
     tables_of_users = set(read(SCHEMAS[1])["$defs"])
     plan = [key for key in plan if key.partition(".")[0] not in tables_of_users]
     check("every key is in a right file", plan + users + thresholds)
@@ -150,7 +150,7 @@ def check_coverage():
 
 def main():
     check_schemas()
-    # By what is no schema, nothing can be validated.
+    # An invalid schema cannot validate files.
     if not failed:
         check_files()
         check_coverage()

@@ -1,4 +1,4 @@
-//! Whatever a hole brings, and however a body is written, the target reads what was meant.
+//! Bodies and paths: the value of a hole is escaped for its place, in every form of a body.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::runner::Runner;
 
-/// The same texts as TOML has them and as they are meant.
+/// Texts with special characters, as TOML writes them; `ODD` has the same texts.
 const LISTED: &str = r#"
     [lists]
     odd = ["say \"hi\" \\ bye", "tab\tline\nreturn\r", "\u0001\u001f\u007f", "ü 漢 😀 \u2028", "a/b?c#d&e=f+g%20;", "${literal", ""]
@@ -25,7 +25,7 @@ const ODD: [&str; 7] = [
     "",
 ];
 
-/// What a hundred of these tasks send.
+/// The requests of 100 tasks of this kind.
 fn sent(task: &str) -> Vec<Received> {
     sent_with(Runner::plan(&(open(2, "1s", "100/s") + LISTED + "[[users.any.tasks]]\n" + task)))
 }
@@ -37,7 +37,7 @@ fn sent_with(runner: Runner) -> Vec<Received> {
     target.received()
 }
 
-/// All of the odd texts were drawn, and nothing else.
+/// Asserts that all odd texts were drawn, and no other text.
 fn assert_odd(drawn: impl Iterator<Item = String>) {
     assert_eq!(drawn.collect::<BTreeSet<_>>(), ODD.map(str::to_owned).into());
 }
@@ -62,7 +62,7 @@ fn text_in_json_is_escaped_and_a_hole_alone_has_its_own_type() {
 }
 
 #[test]
-fn text_in_a_path_is_percent_encoded_and_what_the_plan_says_is_kept() {
+fn text_in_a_path_is_percent_encoded_only_in_holes() {
     let sent = sent(r#"request = "GET /in/${pick(odd)}/x%20y/é?q=${pick(odd)}&fix=a+b""#);
     let taken = |received: &Received| {
         let rest = received.what.strip_prefix("GET /in/").unwrap();
@@ -100,7 +100,7 @@ fn a_form_is_form_encoded() {
 }
 
 #[test]
-fn a_body_of_text_is_sent_as_it_is_written() {
+fn a_text_body_is_sent_as_written() {
     let sent = sent(
         r#"request = "PUT /"
         body = "{\"n\": ${int(7, 7)}}\n<${pick(odd)}> ü $${int(7, 7)}""#,
@@ -114,13 +114,13 @@ fn a_body_of_text_is_sent_as_it_is_written() {
     assert_odd(sent.iter().map(|received| drawn(&received.body)));
 }
 
-/// Every byte there is, and what would be a hole were it text.
+/// Every byte value, and text that would be a hole in a template.
 fn every_byte() -> Vec<u8> {
     (0..=255).chain(*b"${int(1, 9)} ${nothing()}").collect()
 }
 
 #[test]
-fn a_body_of_a_file_is_its_bytes() {
+fn a_file_body_is_sent_byte_for_byte() {
     let plan = |headers: &str| {
         let task = "[[users.any.tasks]]\nrequest = \"POST /\"\nbody_file = \"files/bytes.bin\"\n";
         let plan = open(2, "1s", "100/s") + task + headers;
@@ -135,7 +135,7 @@ fn a_body_of_a_file_is_its_bytes() {
 }
 
 #[test]
-fn a_content_type_of_the_plan_wins_over_the_bodys_own() {
+fn a_content_type_of_the_plan_replaces_that_of_the_body() {
     for body in ["json = { a = 1 }", "body = \"text\"", "form = { a = \"b\" }"] {
         let own = "headers = { Content-Type = \"application/vnd.own\" }";
         for received in sent(&format!("request = \"POST /\"\n{own}\n{body}")) {
@@ -145,14 +145,14 @@ fn a_content_type_of_the_plan_wins_over_the_bodys_own() {
 }
 
 #[test]
-fn without_a_body_there_is_neither_a_body_nor_a_type_of_one() {
+fn a_request_without_a_body_has_no_content_type() {
     for received in sent("request = \"GET /\"") {
         assert_eq!((received.header("content-type"), received.body.as_str()), (None, ""));
     }
 }
 
 #[test]
-fn names_in_a_body_may_have_holes_and_the_targets_content_type_wins_over_the_bodys_own() {
+fn names_in_a_json_body_may_have_holes() {
     let task = r#"request = "POST /a"
         json = { "k${int(7, 7)}" = 1 }"#;
     let plan = closed(1, "1s") + "[users.any]\nwait = \"1h\"\n[[users.any.tasks]]\n" + task;

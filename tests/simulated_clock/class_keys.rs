@@ -1,4 +1,4 @@
-//! What a user class says about all its requests: headers, and how far away its users are.
+//! Keys of a user class that apply to all its requests: headers and network latency.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use runner_test_support::target::{Answer, Target};
 use super::runner::Runner;
 
 #[test]
-fn headers_of_a_request_win_over_its_classs_and_those_over_the_targets() {
+fn request_headers_override_class_and_target_headers() {
     let plan = open(2, "1s", "20/s")
         + r#"
         [users.any]
@@ -27,14 +27,14 @@ fn headers_of_a_request_win_over_its_classs_and_those_over_the_targets() {
         assert_eq!(sent, ["target", "class", "request"]);
         assert!(["u0", "u1"].contains(&received.header("x-user").unwrap()));
     }
-    // Who is not far away waits for nothing but the answer.
+    // Without network latency, a user waits for exactly the response time.
     let operation = &run.phase("a")["operations"][0];
     assert_eq!(operation["user_ms"], operation["response_ms"]);
 }
 
 const USERS: u32 = 8;
 
-/// Users 150 to 300 ms away from a target that answers after 20 ms.
+/// Users with a network latency of 150 to 300 ms, and a target that answers after 20 ms.
 fn far_away() -> (Ran, Target) {
     let target = Target::always(Answer::Late(200, Duration::from_millis(20)));
     let plan = closed(USERS, "3s")
@@ -49,7 +49,7 @@ fn far_away() -> (Ran, Target) {
     (run, target)
 }
 
-/// The median of what the target itself took, in ms.
+/// The median time that the target took, in ms.
 fn own_median(target: &Target) -> f64 {
     let received = target.received();
     let mut took: Vec<f64> =
@@ -59,7 +59,7 @@ fn own_median(target: &Target) -> f64 {
 }
 
 #[test]
-fn network_latency_is_in_the_users_times_and_not_in_the_response_times() {
+fn network_latency_counts_in_user_times_only() {
     let (run, target) = far_away();
     let phase = run.phase("a");
     let operation = named(&phase["operations"], "get");
@@ -70,21 +70,21 @@ fn network_latency_is_in_the_users_times_and_not_in_the_response_times() {
         assert!((170.0..350.0).contains(&number(&user[key])), "{user}");
     }
     assert!(number(&operation["service_ms"]["p50"]) < 25.0, "{operation:#}");
-    // Whoever reads the terminal sees both, too.
+    // The report on the terminal shows the latency too.
     let mut shown = run.stdout.lines().skip_while(|line| !line.contains("with network latency")).skip(2);
     let shown = shown.next().unwrap_or_else(|| panic!("no latency in\n{}", run.stdout));
     assert!(shown.contains("get") && shown.contains(&number(&user["max"]).round().to_string()), "{shown}");
 }
 
 #[test]
-fn a_user_keeps_its_network_latency_and_others_have_another() {
+fn each_user_keeps_its_own_network_latency() {
     let (_, target) = far_away();
     let received = target.received();
     let mut means = Vec::new();
     for user in 0..USERS {
         let mine: Vec<_> = received.iter().filter(|it| it.what == format!("GET /{user}")).collect();
         assert!((8..=18).contains(&mine.len()), "{} requests of user {user}", mine.len());
-        // From its last answer to its next request there is nothing but the latency.
+        // Without a wait, the gap between a response and the next request is the latency alone.
         let gaps: Vec<f64> = mine
             .windows(2)
             .map(|pair| (pair[1].at - pair[0].answered.unwrap()).as_secs_f64() * 1000.0)
@@ -99,7 +99,7 @@ fn a_user_keeps_its_network_latency_and_others_have_another() {
 }
 
 #[test]
-fn each_step_is_as_far_away_and_one_latency_may_be_given_for_all() {
+fn one_latency_applies_to_every_step() {
     let target = Target::fast();
     let plan = closed(2, "1s")
         + r#"
@@ -116,7 +116,7 @@ fn each_step_is_as_far_away_and_one_latency_may_be_given_for_all() {
 }
 
 #[test]
-fn a_constant_header_of_a_request_wins_over_one_that_its_class_draws() {
+fn a_request_header_overrides_a_drawn_class_header() {
     let target = Target::fast();
     let plan = closed(1, "1s")
         + r#"

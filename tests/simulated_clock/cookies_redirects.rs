@@ -1,4 +1,4 @@
-//! Cookies belong to a user, and redirects are followed only where the plan says so.
+//! Cookies of a user, and redirects with `follow_redirects`.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use runner_test_support::target::{Answer, Received, Target};
 
 use super::runner::Runner;
 
-/// The cookies that came with a request.
+/// The cookies of a request.
 fn cookies(received: &Received) -> BTreeMap<String, String> {
     let pairs = received.header("cookie").into_iter().flat_map(|value| value.split("; "));
     pairs.map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
-/// Gives each user a cookie for everywhere and one for `/deep`, and takes the first away at `/out`.
+/// A target that sets a cookie for `/` and one for `/deep` per user, and deletes the first one at `/out`.
 fn giving() -> Target {
     Target::scripted(|_, received| {
         let (_, user) = received.what.split_once("?u=").unwrap();
@@ -30,7 +30,7 @@ fn giving() -> Target {
     })
 }
 
-/// Three users go through all of it, again and again.
+/// The requests of three users who repeat a task with all paths of `giving`.
 fn visited(class: &str) -> Vec<Received> {
     let plan = open(3, "1s", "40/s")
         + &format!(
@@ -55,7 +55,7 @@ fn visited(class: &str) -> Vec<Received> {
 }
 
 #[test]
-fn a_user_that_keeps_cookies_sends_its_own_where_they_belong() {
+fn a_user_with_cookies_sends_each_where_it_belongs() {
     for received in visited("cookies = true") {
         let (what, user) = received.what.split_once("?u=").unwrap();
         let sid = ("sid", format!("s{user}"));
@@ -70,13 +70,13 @@ fn a_user_that_keeps_cookies_sends_its_own_where_they_belong() {
 }
 
 #[test]
-fn a_user_that_keeps_none_sends_none() {
+fn a_user_without_cookies_sends_none() {
     for class in ["", "cookies = false"] {
         assert!(visited(class).iter().all(|received| received.header("cookie").is_none()));
     }
 }
 
-/// Ten tasks that are one request, against a target with its keys in the plan.
+/// Runs ten tasks of one request, with these keys of the target.
 fn ten(target: &Target, keys: &str, request: &str) -> Ran {
     let plan = open(2, "1s", "10/s")
         + "[users.any]\ncookies = true\nheaders = { x-team = \"support\" }\n[[users.any.tasks]]\noperation = \"visit\"\n"
@@ -91,7 +91,7 @@ fn ten(target: &Target, keys: &str, request: &str) -> Ran {
 
 const FOLLOWING: &str = "follow_redirects = 3";
 
-/// `/first` leads to `/second`, in words relative to it, and that to `/third`, by a whole URL.
+/// Redirects `/first` to `/second` by a relative path, and `/second` to `/third` by a full URL.
 fn chain() -> Target {
     Target::scripted(|_, received| match received.what.as_str() {
         "GET /first?q=1" => Answer::redirect(302, "second"),
@@ -113,14 +113,14 @@ fn each_hop_is_a_request_of_the_same_operation() {
 }
 
 #[test]
-fn without_the_key_a_redirect_is_a_success_and_not_followed() {
+fn redirects_are_not_followed_by_default() {
     let target = chain();
     let run = ten(&target, "", "request = \"GET /first?q=1\"");
     assert_eq!((target.count_of("GET /first?q=1"), target.count()), (10, 10));
     assert_eq!(count(&run.phase("a")["errors"]), 0);
 }
 
-/// Posts to a target that redirects with this status; what comes to the other place.
+/// Posts to a target that redirects with this status; returns the redirected requests.
 fn posted(status: u16) -> Vec<Received> {
     let target = Target::scripted(move |_, received| match received.what.as_str() {
         "POST /here" => Answer::redirect(status, "/there"),
@@ -132,7 +132,7 @@ fn posted(status: u16) -> Vec<Received> {
 }
 
 #[test]
-fn a_post_that_is_sent_on_with_302_or_303_becomes_a_get_without_a_body() {
+fn a_post_redirected_by_302_or_303_becomes_a_get() {
     for received in [posted(302), posted(303)].concat() {
         assert_eq!((received.what.as_str(), received.body.as_str()), ("GET /there", ""));
         assert_eq!(received.header("content-type"), None);
@@ -140,7 +140,7 @@ fn a_post_that_is_sent_on_with_302_or_303_becomes_a_get_without_a_body() {
 }
 
 #[test]
-fn a_post_that_is_sent_on_with_307_or_308_stays_as_it_is() {
+fn a_post_redirected_by_307_or_308_stays_a_post() {
     for received in [posted(307), posted(308)].concat() {
         assert_eq!((received.what.as_str(), received.body.as_str()), ("POST /there", "{\"n\":1}"));
         assert_eq!(received.header("content-type"), Some("application/json"));
@@ -148,7 +148,7 @@ fn a_post_that_is_sent_on_with_307_or_308_stays_as_it_is() {
 }
 
 #[test]
-fn a_cookie_that_comes_with_a_redirect_goes_along() {
+fn a_cookie_set_by_a_redirect_is_sent_to_the_next_hop() {
     let target = Target::scripted(|_, received| match received.what.as_str() {
         "GET /login" => {
             let headers = "location: /home\r\nset-cookie: sid=1; Path=/\r\n".to_owned();
@@ -174,10 +174,10 @@ fn a_redirect_to_another_origin_is_blocked() {
 }
 
 #[test]
-fn a_redirect_too_many_is_blocked() {
+fn redirects_beyond_the_limit_are_blocked() {
     let target = Target::always(Answer::redirect(302, "/loop"));
     let phase = ten(&target, FOLLOWING, "request = \"GET /loop\"").phase("a");
-    // The request itself and three hops; the last one would lead to a fourth.
+    // One request and three hops; the fourth hop is blocked.
     assert_eq!(
         (target.count(), count(&phase["errors"]), failed_as(&phase, "blocked")),
         (40, 10, 10),
@@ -186,7 +186,7 @@ fn a_redirect_too_many_is_blocked() {
 }
 
 #[test]
-fn a_user_that_was_sent_home_comes_back_without_its_cookies() {
+fn a_user_that_leaves_and_returns_has_lost_its_cookies() {
     let cookie = "set-cookie: k=v\r\n".to_owned();
     let target = Target::scripted(move |number, _| match number {
         0 => Answer::Full { status: 200, headers: cookie.clone(), body: String::new() },
@@ -204,6 +204,6 @@ fn a_user_that_was_sent_home_comes_back_without_its_cookies() {
     "#;
     Runner::plan(plan).against(&target).run().exits(0);
     let sent: Vec<bool> = target.received().iter().map(|it| it.header("cookie").is_some()).collect();
-    // The first life has its cookie from the second request on; in the second life there is none.
+    // The user has a cookie from its second request on, and none after it has left and returned.
     assert!(sent.len() >= 6 && !sent[0] && sent[1] && !sent[sent.len() - 1], "{sent:?}");
 }

@@ -1,4 +1,4 @@
-//! The target saw exactly the requests that the report counts, in the shares that the plan asks for.
+//! Counts: the report counts exactly the requests that arrived, in the shares of the plan.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use super::runner::Runner;
 
 const CLASSES: [(&str, f64); 3] = [("steady", 0.7), ("peak", 0.2), ("mixed", 0.1)];
 
-/// One phase of three classes at 70/20/10, each with tasks at 1/8/2, the last of them one of three.
+/// One phase of three classes at 70/20/10, each with tasks at 1/8/2; the last task has three choices.
 ///
-/// Operations keep their default name, which is the method and path that the target sees.
+/// Operations keep their default name, the method and path that the target receives.
 fn plan(phase: &str) -> String {
     let users = CLASSES.map(|(class, _)| {
         format!(
@@ -35,13 +35,13 @@ fn plan(phase: &str) -> String {
     phase + &users.concat()
 }
 
-/// Every hundredth answer closes its connection.
+/// A target that closes the connection with every hundredth response.
 fn closing() -> Target {
     Target::scripted(|number, _| if number % 100 == 99 { Answer::Closing } else { Answer::Status(200) })
 }
 
 #[test]
-fn users_that_never_wait_send_what_the_report_counts() {
+fn the_report_counts_every_request_of_users_without_a_wait() {
     for seed in 1..=3 {
         let target = closing();
         let run = Runner::plan(&plan("duration = \"3s\"\nusers = 20"))
@@ -62,7 +62,7 @@ fn users_that_never_wait_send_what_the_report_counts() {
 }
 
 #[test]
-fn arrivals_send_what_the_report_counts() {
+fn the_report_counts_every_request_of_arrivals() {
     for seed in 4..=6 {
         let target = closing();
         let run = Runner::plan(&plan("duration = \"8s\"\nusers = 100\narrivals = \"2500/s\""))
@@ -74,7 +74,7 @@ fn arrivals_send_what_the_report_counts() {
         let arrivals = &run.phase("load")["arrivals"];
         assert_eq!((count(&arrivals["scheduled"]), count(&arrivals["dropped"])), (20_000, 0));
         for (class, share) in CLASSES {
-            // Arrivals are dealt, not drawn.
+            // Arrivals are dealt to classes, not drawn at random, so the counts are exact.
             assert_eq!(of_class(&target.received(), class) as f64, 20_000.0 * share);
         }
         assert_shares_of_tasks(&target);
@@ -100,7 +100,7 @@ fn of_class(received: &[Received], class: &str) -> usize {
     received.iter().filter(|received| received.what.contains(class)).count()
 }
 
-/// Within each class the tasks have their shares, to five standard deviations.
+/// Asserts that the tasks of each class have their shares, within five standard deviations.
 fn assert_shares_of_tasks(target: &Target) {
     let received = target.received();
     for (class, _) in CLASSES {
@@ -122,7 +122,7 @@ fn searches(target: &Target) -> Vec<(String, Value)> {
     searches.map(|search| (search.what, serde_json::from_str(&search.body).unwrap())).collect()
 }
 
-/// Every number from 5 to 15 was drawn and nothing else, and sent as a number.
+/// Asserts that every integer from 5 to 15 was sent as a number, and no other.
 fn assert_top_k(searches: &[(String, Value)]) {
     let seen: BTreeSet<usize> = searches.iter().map(|(_, body)| count(&body["top_k"])).collect();
     assert_eq!(seen, (5..=15).collect());

@@ -1,4 +1,6 @@
-//! The exit code is the verdict.
+//! Exit codes that follow from verdicts and from files that cannot be written.
+
+use std::time::Duration;
 
 use runner_test_support::ran::count;
 use runner_test_support::target::{Answer, Target};
@@ -20,7 +22,7 @@ const FAST: &str =
     "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\ntarget = \"200us\"\nmaximum = \"500ms\"";
 
 #[test]
-fn an_objective_that_saw_no_request_is_3() {
+fn an_objective_without_requests_exits_3() {
     let rare = "[[users.any.tasks]]\nweight = 0.000001\noperation = \"rare\"\nrequest = \"GET /rare\"";
     let objective = "[[response_time]]\nname = \"Rare\"\noperations = [\"rare\"]\nmaximum = \"500ms\"";
     let target = Target::fast();
@@ -38,7 +40,7 @@ fn an_objective_that_saw_no_request_is_3() {
 }
 
 #[test]
-fn response_times_of_nothing_but_failures_are_3() {
+fn response_times_of_failures_alone_exit_3() {
     let run = Runner::plan(GET).against(&Target::always(Answer::Status(500))).objectives(FAST).run().exits(3);
     let objective = run.objective("Fast");
     assert_eq!(objective["verdict"], "no data");
@@ -46,7 +48,7 @@ fn response_times_of_nothing_but_failures_are_3() {
 }
 
 #[test]
-fn a_lost_sample_is_70_even_where_everything_else_is_well() {
+fn a_lost_sample_exits_70_even_where_all_objectives_are_met() {
     let target = Target::fast();
     let run =
         Runner::plan(GET).against(&target).objectives(FAST).with("--failpoint lose-a-sample").run().exits(70);
@@ -58,7 +60,7 @@ fn a_lost_sample_is_70_even_where_everything_else_is_well() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_74_and_is_still_shown() {
+fn an_unwritable_report_exits_74_and_is_still_shown() {
     let target = Target::fast();
     let run = Runner::plan(GET).against(&target).objectives(FAST).with("--out /dev/null/x").run().exits(74);
     assert!(run.stdout.contains("1 of 1 gated objectives met"), "{}", run.stdout);
@@ -67,7 +69,7 @@ fn a_report_that_cannot_be_written_is_74_and_is_still_shown() {
 }
 
 #[test]
-fn a_breach_is_1_even_where_the_report_cannot_be_written() {
+fn a_breach_exits_1_even_with_an_unwritable_report() {
     let target = Target::always(Answer::Status(500));
     let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
     Runner::plan(GET)
@@ -76,4 +78,73 @@ fn a_breach_is_1_even_where_the_report_cannot_be_written() {
         .with("--out /dev/null/x --set gate.decision=observed")
         .run()
         .exits(1);
+}
+
+/// The lines from the verdict on.
+fn end_of_report(stdout: &str) -> Vec<&str> {
+    stdout.lines().skip_while(|line| !line.starts_with("verdict: ")).collect()
+}
+
+#[test]
+fn the_report_ends_with_each_objective_that_was_not_met() {
+    let target = Target::scripted(|number, _| match number {
+        50 => Answer::Status(500),
+        _ => Answer::Late(200, Duration::from_millis(30)),
+    });
+    let limit = |name: &str, keys: &str| {
+        format!("[[response_time]]\nname = \"{name}\"\noperations = [\"get\"]\n{keys}\n")
+    };
+    let objectives = limit("Fast", "maximum = \"20ms\"")
+        + &limit("Fast enough", "maximum = \"500ms\"")
+        + &limit("Shown", "maximum = \"1ms\"\ngate = false")
+        + "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"0.99%\"\n";
+    let run = Runner::plan(GET)
+        .against(&target)
+        .objectives(&objectives)
+        .with("--set gate.decision=observed")
+        .run()
+        .exits(1);
+    let end = end_of_report(&run.stdout);
+    assert!(end.len() <= 9, "{end:#?}");
+    assert!(
+        run.stdout.contains("verdict: breached (1 of 3 gated objectives met at tier maximum; observed,"),
+        "{end:#?}"
+    );
+    let lines = &end[end.len() - 2..];
+    assert!(lines[0].starts_with("  missed: a · Fast: p95 30"), "{end:#?}");
+    assert!(lines[0].contains(", maximum 20 ms: beyond maximum"), "{end:#?}");
+    // One of a hundred is more than 0.99 %, and is shown as more.
+    assert!(lines[1].starts_with("  missed: a · Failed: 1 %, maximum 0.99 %: beyond maximum"), "{end:#?}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{end:#?}");
+}
+
+#[test]
+fn a_value_is_stored_and_shown_with_the_digits_that_tell_it_from_its_limit() {
+    let target = Target::scripted(|number, _| Answer::Status(if number == 200 { 500 } else { 200 }));
+    let plan = GET.replace("duration = \"1s\"", "duration = \"12s\"").replace("100/s", "83/s");
+    let objectives = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"0.1%\"\n\
+                      [[throughput]]\nname = \"Rate\"\nscenarios = [\"a\"]\nminimum = \"82.95/s\"\n";
+    let run = Runner::plan(&plan)
+        .against(&target)
+        .objectives(objectives)
+        .with("--set gate.decision=observed")
+        .run()
+        .exits(1);
+    let failed = run.objective("Failed");
+    assert_eq!(
+        (failed["observed"].as_f64(), failed["limits"]["maximum"].as_f64()),
+        (Some(100.0 / 996.0), Some(0.1))
+    );
+    assert!(run.stdout.contains("Failed: 0.1004 %, maximum 0.1 %"), "{}", run.stdout);
+    assert!(
+        failed["why"].as_str().unwrap().starts_with("error rate is 0.1004 %; 0.1 % of 996 requests"),
+        "{failed:#}"
+    );
+    let rate = run.objective("Rate");
+    assert_eq!(rate["limits"]["minimum"].as_f64(), Some(82.95));
+    assert!(
+        run.stdout.contains("82.95") && rate["why"].as_str().unwrap().contains("82.95/s"),
+        "{}",
+        run.stdout
+    );
 }

@@ -1,4 +1,4 @@
-//! An answer that is not the expected one has failed, and is counted as what is wrong with it.
+//! `expect`: a response that differs is a failure of the matching kind.
 
 use runner_test_support::phases::open;
 use runner_test_support::ran::{Ran, assert_adds_up, count, failed_as, named};
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::runner::Runner;
 
-/// Sixty requests that expect this, the answers in turn; as many of each.
+/// Runs 60 requests with this `expect` against responses in turn; returns the run and the number of each response.
 fn run(expect: &str, answers: Vec<Answer>) -> (Ran, usize) {
     let each = 60 / answers.len();
     assert_eq!(each * answers.len(), 60);
@@ -22,7 +22,7 @@ fn run(expect: &str, answers: Vec<Answer>) -> (Ran, usize) {
     (run, each)
 }
 
-/// Of these answers the first is a success, and all others are failures of one kind.
+/// Asserts that the first of these responses succeeds and that all others fail with this kind.
 fn assert_others_fail(expect: &str, answers: Vec<Answer>, kind: &str) {
     let others = answers.len() - 1;
     let (run, each) = run(expect, answers);
@@ -39,7 +39,7 @@ fn assert_others_fail(expect: &str, answers: Vec<Answer>, kind: &str) {
 }
 
 #[test]
-fn a_status_that_is_not_expected_is_a_failure() {
+fn an_unexpected_status_is_a_failure() {
     assert_others_fail("{ status = [201] }", [201, 200, 204].map(Answer::Status).into(), "unexpected");
     assert_others_fail("{ status = [200, 302] }", [200, 404].map(Answer::Status).into(), "status 4xx");
     let (run, _) = run("{ status = [200, 302] }", [200, 302].map(Answer::Status).into());
@@ -47,7 +47,7 @@ fn a_status_that_is_not_expected_is_a_failure() {
 }
 
 #[test]
-fn what_stands_in_the_json_must_be_the_expected() {
+fn json_values_must_equal_the_expected_ones() {
     let answers = [
         json!({ "total": 3, "deep": [{ "a/b": "x" }], "more": null }),
         json!({ "total": 4, "deep": [{ "a/b": "x" }] }),
@@ -61,7 +61,7 @@ fn what_stands_in_the_json_must_be_the_expected() {
 }
 
 #[test]
-fn the_example_says_what_was_expected_and_what_was_found() {
+fn the_example_names_the_pointer_and_the_found_value() {
     let (run, _) = run(r#"{ json = { "/total" = 3 } }"#, vec![Answer::json(&json!({ "total": 4711 }))]);
     let example = run.phase("a")["errors_by_kind"][0]["example"].as_str().unwrap().to_owned();
     assert!(example.contains("/total") && example.contains("4711"), "{example}");
@@ -80,7 +80,7 @@ fn a_body_may_have_the_allowed_size_and_no_byte_more() {
 }
 
 #[test]
-fn of_several_expectations_all_must_be_met() {
+fn all_expectations_must_be_met() {
     let found = |total: u32, text: &str| Answer::json(&json!({ "total": total, "text": text }));
     let answers = vec![
         found(3, "results"),

@@ -1,4 +1,4 @@
-//! Every way in which a request can fail is counted under its own name.
+//! Failures: each kind is counted under its own name.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use runner_test_support::target::{Answer, Target};
 
 use super::runner::Runner;
 
-/// Two users that ask for a second, ten times a second.
+/// Two users that send requests for a second with a wait of 20 ms.
 const PLAN: &str = r#"
     [[phases]]
     name = "a"
@@ -21,7 +21,7 @@ const PLAN: &str = r#"
     request = "GET /"
 "#;
 
-/// All requests of a run fail in this one way, and have no time.
+/// Asserts that all requests of a run fail with this kind and have no response time.
 fn assert_all_fail(answer: Answer, kind: &str) {
     let target = Target::always(answer);
     let run = Runner::plan(PLAN).against(&target).run().exits(0);
@@ -36,17 +36,17 @@ fn assert_all_fail(answer: Answer, kind: &str) {
 }
 
 #[test]
-fn a_fast_500_is_a_status() {
+fn a_500_fails_as_status_5xx() {
     assert_all_fail(Answer::Status(500), "status 5xx");
 }
 
 #[test]
-fn a_404_is_a_status() {
+fn a_404_fails_as_status_4xx() {
     assert_all_fail(Answer::Status(404), "status 4xx");
 }
 
 #[test]
-fn a_404_that_is_expected_is_a_success_and_a_200_is_not() {
+fn an_expected_404_succeeds_and_a_200_fails() {
     let expecting = format!("{PLAN}\nexpect = {{ status = [404] }}");
     let target = Target::scripted(|number, _| Answer::Status(if number % 2 == 0 { 404 } else { 200 }));
     let phase = Runner::plan(&expecting).against(&target).run().exits(0).phase("a");
@@ -59,14 +59,14 @@ fn a_404_that_is_expected_is_a_success_and_a_200_is_not() {
 }
 
 #[test]
-fn an_answer_that_never_comes_is_a_timeout_at_the_limit() {
+fn a_missing_response_times_out_at_the_limit() {
     let target = Target::always(Answer::Never);
     let run = Runner::plan(PLAN).against(&target).target("timeout = \"300ms\"").logging().run().exits(0);
     let phase = run.phase("a");
     assert_adds_up(&phase);
     assert!(target.count() >= 4);
     assert_eq!(failed_as(&phase, "timeout"), target.count());
-    // Timeouts enter the times at what had elapsed.
+    // A timeout counts in the times with its elapsed time.
     let service = &named(&phase["operations"], "get")["service_ms"];
     assert!((295.0..600.0).contains(&number(&service["p50"])), "{service}");
     for logged in run.log() {

@@ -1,4 +1,4 @@
-//! Ramp and warm-up are counted and not judged.
+//! The judged period: requests of ramp and warm-up are counted and not judged.
 
 use runner_test_support::ran::{Logged, Ran, assert_adds_up, count, number};
 use runner_test_support::target::{Answer, Target};
@@ -25,7 +25,7 @@ const OBJECTIVES: &str = r#"
     minimum = "1/s"
 "#;
 
-/// A phase of 4.5 s: ramp 1.5 s and warm-up 1 s, so that seconds 3 and 4 are judged.
+/// Runs a phase of 4.5 s with a ramp of 1.5 s and a warm-up of 1 s, so that the time from second 3 on is judged.
 fn run(load: &str) -> (Ran, Target) {
     let plan = format!(
         r#"
@@ -46,7 +46,7 @@ fn run(load: &str) -> (Ran, Target) {
         request = "GET /other"
         "#
     );
-    // Failures come early alone: were ramp or warm-up judged, they would breach.
+    // Failures occur only in ramp and warm-up, and would breach if these were judged.
     let target = Target::scripted(|number, _| Answer::Status(if number < 20 { 500 } else { 200 }));
     let run = Runner::plan(&plan)
         .against(&target)
@@ -81,26 +81,26 @@ fn assert_judged_from_second_three(run: &Ran, target: &Target) {
 }
 
 #[test]
-fn of_a_closed_phase_the_seconds_after_ramp_and_warm_up_are_judged() {
+fn a_closed_phase_is_judged_after_ramp_and_warm_up() {
     let (run, target) = run("[users.any]\nwait = \"25ms\"");
     assert_judged_from_second_three(&run, &target);
-    // Users start one after another over the ramp.
+    // The ramp starts users one after another.
     let early = run.log().iter().filter(|logged| logged.intended_ms < 250.0).count();
     let later = run.log().iter().filter(|logged| (1500.0..1750.0).contains(&logged.intended_ms)).count();
     assert!(early * 2 < later, "{early} in the first quarter of a second, {later} in one after the ramp");
 }
 
 #[test]
-fn of_an_open_phase_the_seconds_after_ramp_and_warm_up_are_judged() {
+fn an_open_phase_is_judged_after_ramp_and_warm_up() {
     let (run, target) = run("arrivals = \"100/s\"");
     assert_judged_from_second_three(&run, &target);
-    // 75 over the ramp, which rises to the rate, and 300 after it.
+    // 75 arrivals in the ramp, in which the rate rises from zero, and 300 after it.
     assert_eq!(count(&run.phase("a")["arrivals"]["scheduled"]), 375);
     assert_eq!(count(&run.objective("Failed")["samples"]), 150);
 }
 
 #[test]
-fn what_was_slow_in_the_warm_up_does_not_breach() {
+fn slow_requests_in_the_warm_up_do_not_breach() {
     let plan = r#"
         [[phases]]
         name = "a"

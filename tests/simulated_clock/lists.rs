@@ -1,4 +1,4 @@
-//! Lists from files: which row a task takes, and what of it reaches the target.
+//! Lists from files: the row that a task takes, and the values that reach the target.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::runner::Runner;
 
-/// Quoted fields with commas, quotes and a line break; the last row has an empty one.
+/// Quoted fields with commas, quotes and a line break; the last row has an empty field.
 const CSV: &str = "name,note,quoted\r\n\
     a,plain,\"x, y\"\r\n\
     b,\"line one\nline two\",\"say \"\"hi\"\"\"\r\n\
@@ -22,7 +22,7 @@ const JSON_LINES: &str = r#"{"name": "a", "note": "plain", "quoted": "x, y"}
 {"name": "d", "note": " spaced ", "quoted": ""}
 {"name": "e", "note": "", "quoted": "last"}
 "#;
-/// The rows of both files: columns are text.
+/// The rows of both files; all columns are text.
 const ROWS: [[&str; 3]; 5] = [
     ["a", "plain", "x, y"],
     ["b", "line one\nline two", "say \"hi\""],
@@ -37,7 +37,7 @@ const TASK: &str = r#"
     json = { user = "${user()}", row = ["${rows.name}", "${rows.note}", "${rows.quoted}"], text = "${rows.name}: ${rows.quoted}" }
 "#;
 
-/// What a plan with both kinds of file sends, of each the requests in order.
+/// The requests of a plan with a CSV file and with a JSON Lines file, each in order.
 fn sent(plan: &str, arguments: &str) -> [Vec<Received>; 2] {
     [("rows.csv", CSV), ("rows.jsonl", JSON_LINES)].map(|(name, content)| {
         let target = Target::fast();
@@ -49,7 +49,7 @@ fn sent(plan: &str, arguments: &str) -> [Vec<Received>; 2] {
     })
 }
 
-/// A request of `TASK` has this row in all its places.
+/// Asserts that a request of `TASK` has this row in all its places.
 #[track_caller]
 fn assert_row(received: &Received, number: usize) {
     let row = ROWS[number % ROWS.len()];
@@ -67,7 +67,7 @@ fn an_arrival_takes_the_row_of_its_number() {
 }
 
 #[test]
-fn all_rows_are_taken_equally_often_whoever_is_idle() {
+fn arrivals_take_all_rows_equally_often() {
     for received in sent(&(open(20, "1s", "200/s") + TASK), "--workers 2") {
         let mut taken = HashMap::<String, usize>::new();
         received.into_iter().for_each(|received| *taken.entry(received.what).or_default() += 1);
@@ -77,7 +77,7 @@ fn all_rows_are_taken_equally_often_whoever_is_idle() {
 }
 
 #[test]
-fn a_user_takes_every_row_that_is_a_number_of_users_away_from_its_last() {
+fn each_of_n_users_takes_every_nth_row() {
     let plan = closed(3, "1s") + "[users.any]\nwait = \"20ms\"" + TASK;
     for received in sent(&plan, "--workers 2") {
         let mut tasks = [0; 3];
@@ -91,7 +91,7 @@ fn a_user_takes_every_row_that_is_a_number_of_users_away_from_its_last() {
 }
 
 #[test]
-fn all_steps_of_a_task_have_the_same_row_and_the_next_task_the_next() {
+fn all_steps_of_a_task_have_the_same_row() {
     let steps = r#"
         [[users.any.tasks]]
         steps = [

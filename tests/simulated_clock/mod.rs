@@ -1,8 +1,8 @@
-//! Runs on a simulated clock: whole plans, from the command line to report and exit code, against a target in memory and
-//! in the time that the computing takes. A part of the crate's own tests, for a clock that can be paused and a connection
-//! in memory are in no released binary.
+//! Runs on a simulated clock: whole plans, from the command line to report and exit code, against a target in memory. A
+//! run takes only its computing time. These are tests of the crate itself, because no released binary contains a clock
+//! that can be paused or a connection in memory.
 //!
-//! The clock stands still while there is something to do, and timers are kept to the millisecond.
+//! The clock advances only when no task can run. Timers have a resolution of one millisecond.
 
 mod runner;
 

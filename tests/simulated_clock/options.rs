@@ -1,4 +1,4 @@
-//! What the command line says.
+//! Options of the command line that change the load, the gate and the log of requests.
 
 use runner_test_support::ran::{Ran, count, number};
 use runner_test_support::target::Target;
@@ -30,7 +30,7 @@ fn run(arguments: &str, target: &Target) -> Ran {
 }
 
 #[test]
-fn a_value_of_the_plan_can_be_overridden() {
+fn set_overrides_a_value_of_the_plan() {
     let target = Target::fast();
     let run = run("--set phases.b.duration=1s --set phases.0.arrivals=90/s", &target).exits(0);
     assert_eq!((count(&run.phase("a")["requests"]), count(&run.phase("b")["requests"])), (90, 60));
@@ -48,7 +48,7 @@ fn one_phase_can_be_run_alone() {
 }
 
 #[test]
-fn the_gate_can_be_another() {
+fn gate_selects_the_tier_that_decides() {
     let target = Target::fast();
     for (gate, code, verdict) in [
         ("maximum", 0, "passed"),
@@ -62,7 +62,7 @@ fn the_gate_can_be_another() {
 }
 
 #[test]
-fn the_seed_is_recorded_and_told_and_drawn_where_none_is_given() {
+fn the_seed_is_reported_and_random_by_default() {
     let target = Target::fast();
     assert_eq!(run("--phase a --seed 42", &target).exits(0).report()["seed"], 42);
     let drawn = [run("--phase a", &target).exits(0), run("--phase a", &target).exits(0)].map(|run| {

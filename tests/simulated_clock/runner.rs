@@ -1,4 +1,6 @@
-//! A run in this process, by a clock that is advanced whenever nothing is left to do.
+//! A run in this process, on a clock that advances when no task can run.
+
+use std::time::Duration;
 
 use clap::Parser;
 use runner_test_support::ran::Ran;
@@ -6,6 +8,7 @@ use runner_test_support::setup::Setup;
 use runner_test_support::target::Target;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::Instant;
 
 use crate::app::arguments::Arguments;
 use crate::app::output::capture;
@@ -14,7 +17,7 @@ use crate::app::signals::Signals;
 use crate::engine::Dialer;
 use crate::exit::Ending;
 
-/// A command line about to be run.
+/// A command line to run.
 pub(super) struct Runner {
     setup: Setup,
     target: Option<Target>,
@@ -22,49 +25,50 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// A plan of these phases, users and lists, in TOML. Without objectives nothing is judged.
+    /// A plan of these phases, users and lists, in TOML. Without objectives the gate has the tier `none`.
     pub(super) fn plan(plan: &str) -> Self {
         Self { setup: Setup::new(plan), target: None, arguments: Vec::new() }
     }
 
-    /// The target that answers.
+    /// Sets the target; a run needs one.
     pub(super) fn against(self, target: &Target) -> Self {
         Self { target: Some(target.clone()), ..self }
     }
 
-    /// More keys of the plan's `[target]`.
+    /// Sets further keys of the plan's `[target]`.
     pub(super) fn target(self, keys: &str) -> Self {
         Self { setup: self.setup.target(keys), ..self }
     }
 
-    /// The content of the threshold file.
+    /// Sets the content of the threshold file.
     pub(super) fn objectives(self, objectives: &str) -> Self {
         Self { setup: self.setup.objectives(objectives), ..self }
     }
 
-    /// The plan's `thresholds`, where it is more than the threshold file alone.
+    /// Sets the plan's `thresholds`, if it is more than the threshold file alone.
     pub(super) fn thresholds(self, entries: &str) -> Self {
         Self { setup: self.setup.thresholds(entries), ..self }
     }
 
-    /// A file next to plan and thresholds, such as `plans/rows.csv`.
+    /// Adds a file, with its path below the folder, such as `plans/rows.csv`.
     pub(super) fn file(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         Self { setup: self.setup.file(name, bytes), ..self }
     }
 
-    /// More arguments, separated by spaces.
+    /// Adds arguments, separated by spaces.
     pub(super) fn with(mut self, arguments: &str) -> Self {
         self.arguments.extend(arguments.split_whitespace().map(str::to_owned));
         self
     }
 
     /// Logs every request.
-    pub(super) fn logging(self) -> Self {
-        let log = self.setup.folder().join("requests.jsonl");
-        self.with(&format!("--log-requests {}", log.display()))
+    pub(super) fn logging(mut self) -> Self {
+        let log = self.setup.folder().join("requests.jsonl").display().to_string();
+        self.arguments.extend(["--log-requests".to_owned(), log]);
+        self
     }
 
-    /// `runner PLAN` to its end. Names of files on the command line are relative to this package.
+    /// Runs `runner PLAN` to its end. Paths on the command line are relative to the folder of this package.
     pub(super) fn run(self) -> Ran {
         let Self { setup, target, arguments } = self;
         let target = target.expect("a simulated run needs a target");
@@ -74,23 +78,26 @@ impl Runner {
             words.extend(["--out".to_owned(), folder.path().join("reports").display().to_string()]);
         }
         words.extend(arguments);
-        let (code, written) = capture::while_doing(|| simulate(&words, &target));
-        Ran { folder, code: i32::from(code), stdout: written.stdout, stderr: written.stderr }
+        let ((ending, took), written) = capture::while_doing(|| simulate(&words, &target));
+        Ran { folder, code: ending.code().into(), stdout: written.stdout, stderr: written.stderr, took }
     }
 }
 
-/// Runs a command line; returns its exit code.
-fn simulate(words: &[String], target: &Target) -> u8 {
+/// Runs a command line; returns the ending, and the simulated time that it took.
+fn simulate(words: &[String], target: &Target) -> (Ending, Duration) {
     let arguments = Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).run;
-    let Ok((ready, length)) = ready(&arguments) else { return Ending::Refused.code() };
+    let (ready, length) = match ready(&arguments) {
+        Ok(ready) => ready,
+        Err(ending) => return (ending, Duration::ZERO),
+    };
     let runtime =
         Builder::new_current_thread().enable_all().start_paused(true).build_local(LocalOptions::default());
     let runtime = runtime.expect("a runtime can be made");
     let (connect, connections) = unbounded_channel();
     let run = Run { real_time: false, ..Run::prepare(&arguments, ready, length, Dialer::memory(connect)) };
-    let ending = runtime.block_on(async {
+    runtime.block_on(async {
+        let began = Instant::now();
         tokio::task::spawn_local(target.serve_in_memory(connections));
-        run.execute(Signals::none()).await
-    });
-    ending.code()
+        (run.execute(Signals::none()).await, began.elapsed())
+    })
 }

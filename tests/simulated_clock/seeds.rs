@@ -1,4 +1,4 @@
-//! What is drawn follows from the seed, whoever draws it.
+//! Seeds: random values depend on the seed and not on the number of workers.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,7 +16,7 @@ const DRAWN: &str = r#"
     json = { pick = "${pick(words)}", int = "${int(0, 1000000)}", float = "${float(0, 1)}", id = "${uuid()}", seq = "${seq()}" }
 "#;
 
-/// The bodies of an open phase.
+/// The bodies that an open phase sends, sorted.
 fn arrivals(arguments: &str) -> Vec<String> {
     let phase =
         "[[phases]]\nname = \"a\"\nduration = \"1s\"\nusers = 20\nmix = { any = 1 }\narrivals = \"800/s\"";
@@ -26,7 +26,7 @@ fn arrivals(arguments: &str) -> Vec<String> {
 }
 
 #[test]
-fn arrivals_of_one_seed_send_the_same_whatever_the_number_of_workers() {
+fn one_seed_gives_the_same_arrivals_on_any_worker_count() {
     let one = arrivals("--seed 7 --workers 1");
     assert_eq!(one.len(), 800);
     assert_eq!(one, arrivals("--seed 7 --workers 2"));
@@ -34,7 +34,7 @@ fn arrivals_of_one_seed_send_the_same_whatever_the_number_of_workers() {
     assert!(one.iter().all(|body| !other.contains(body)));
 }
 
-/// What each user of a closed phase sends, in order.
+/// The requests of each user of a closed phase, in order.
 fn users(arguments: &str) -> BTreeMap<usize, Vec<String>> {
     let plan = r#"
         [[phases]]
@@ -68,7 +68,7 @@ fn users(arguments: &str) -> BTreeMap<usize, Vec<String>> {
 }
 
 #[test]
-fn users_of_one_seed_send_the_same_one_after_another_whatever_the_number_of_workers() {
+fn one_seed_gives_the_same_users_on_any_worker_count() {
     let (one, two, other) =
         (users("--seed 7 --workers 1"), users("--seed 7 --workers 2"), users("--seed 8 --workers 2"));
     assert_eq!(one.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
@@ -81,7 +81,7 @@ fn users_of_one_seed_send_the_same_one_after_another_whatever_the_number_of_work
 }
 
 #[test]
-fn no_two_holes_of_a_run_get_the_same_sequence_number() {
+fn sequence_numbers_are_unique_within_a_run() {
     let plan = r#"
         [[phases]]
         name = "open"

@@ -1,4 +1,4 @@
-//! The load has the shape that the plan draws, second by second.
+//! The shape of the load: stages, ramps, changing rates and Poisson arrivals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use runner_test_support::target::Target;
 
 use super::runner::Runner;
 
-/// Users that show themselves every 100 ms.
+/// Users that send a request every 100 ms.
 const PACED: &str = r#"
     [users.any]
     wait = { pace = "100ms" }
@@ -18,7 +18,7 @@ const PACED: &str = r#"
 "#;
 const GET: &str = "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\n";
 
-/// When each user's requests came in, in seconds after the first of all.
+/// The arrival times of each user's requests, in seconds after the first request of all.
 fn shown(target: &Target) -> BTreeMap<usize, Vec<f64>> {
     let received = target.received();
     let mut users = BTreeMap::<usize, Vec<f64>>::new();
@@ -29,14 +29,14 @@ fn shown(target: &Target) -> BTreeMap<usize, Vec<f64>> {
     users
 }
 
-/// The users that showed themselves from one moment to before another.
+/// The users that sent a request in this range of time.
 fn alive(users: &BTreeMap<usize, Vec<f64>>, from: f64, to: f64) -> BTreeSet<usize> {
     let there = users.iter().filter(|(_, shown)| shown.iter().any(|at| (from..to).contains(at)));
     there.map(|(user, _)| *user).collect()
 }
 
 #[test]
-fn stages_bring_and_take_users_as_they_say_and_their_holds_are_judged() {
+fn stages_change_the_users_as_planned_and_holds_are_judged() {
     let plan = format!(
         "[[phases]]\nname = \"a\"\nmix = {{ any = 1 }}\nstages = [\
          {{ users = 2, hold = \"1s\" }}, {{ users = 8, over = \"2s\", hold = \"2s\" }}, \
@@ -49,13 +49,13 @@ fn stages_bring_and_take_users_as_they_say_and_their_holds_are_judged() {
     assert_eq!((count(&phase["requests"]), count(&phase["errors"])), (target.count(), 0));
     assert_eq!((number(&phase["planned_s"]), number(&phase["judged_s"])), (8.0, 5.0));
     let users = shown(&target);
-    // While a stage holds, exactly its users are there; the edges of a second are left out.
+    // In a hold exactly the users of the stage are active; the edges of a second are left out.
     for (second, expected) in [(0, 2), (3, 8), (4, 8), (6, 3), (7, 3)] {
         let second = f64::from(second);
         let there = alive(&users, second + 0.15, second + 0.95);
         assert_eq!(there, (0..expected).collect(), "in second {second}");
     }
-    // On the way there they come and leave evenly: so many at the middle of each quarter of a second.
+    // Between holds the number of users changes linearly; it is checked in the middle of each quarter of a second.
     for quarter in 0..8 {
         let at = 1.125 + 0.25 * f64::from(quarter);
         let expected = 2.0 + 3.0 * (at - 1.0);
@@ -71,7 +71,7 @@ fn stages_bring_and_take_users_as_they_say_and_their_holds_are_judged() {
 }
 
 #[test]
-fn users_are_started_at_their_rate() {
+fn users_start_at_the_spawn_rate() {
     let target = Target::fast();
     let run = Runner::plan(&(closed(8, "3s") + "spawn_rate = 4\n" + PACED)).against(&target).run().exits(0);
     assert_eq!(number(&run.phase("a")["judged_s"]), 1.0);
@@ -83,14 +83,14 @@ fn users_are_started_at_their_rate() {
     }
 }
 
-/// When the arrivals of a phase were intended, in seconds, in order.
+/// The intended starts of a phase in seconds, sorted.
 fn intended(run: &Ran) -> Vec<f64> {
     let mut intended: Vec<f64> = run.log().iter().map(|logged| logged.intended_ms / 1000.0).collect();
     intended.sort_unstable_by(f64::total_cmp);
     intended
 }
 
-/// How many there are in each second of a phase.
+/// The number of moments in each second of a phase.
 fn per_second(moments: &[f64], seconds: usize) -> Vec<usize> {
     let mut counts = vec![0; seconds];
     moments.iter().for_each(|at| counts[*at as usize] += 1);
@@ -98,7 +98,7 @@ fn per_second(moments: &[f64], seconds: usize) -> Vec<usize> {
 }
 
 #[test]
-fn arrivals_grow_or_shrink_evenly_from_the_first_rate_to_the_last() {
+fn arrival_rates_change_linearly_from_first_to_last() {
     for (from, to, counts) in [(10.0, 100.0, [25, 55, 85]), (100.0, 10.0, [85, 55, 25])] {
         let ramp = format!("arrivals = {{ from = \"{from}/s\", to = \"{to}/s\" }}\n");
         let target = Target::fast();
@@ -109,12 +109,12 @@ fn arrivals_grow_or_shrink_evenly_from_the_first_rate_to_the_last() {
         let intended = intended(&run);
         let seen = per_second(&intended, 3);
         assert!(seen.iter().zip(counts).all(|(seen, count)| seen.abs_diff(count) <= 1), "{seen:?}");
-        // So many arrivals have come until a moment: the area under the rate.
+        // The number of arrivals until a moment is the area under the rate.
         let until = |at: f64| from * at + (to - from) / 3.0 * at * at / 2.0;
         for (k, at) in intended.iter().enumerate() {
             assert!((until(*at) - k as f64).abs() < 0.01, "arrival {k} at {at} s");
         }
-        // And the target sees them then.
+        // The target receives them at these times.
         let received = target.received();
         let first = received[0].at;
         let until_second =
@@ -124,7 +124,7 @@ fn arrivals_grow_or_shrink_evenly_from_the_first_rate_to_the_last() {
     }
 }
 
-/// The intended starts of 200 arrivals per second at random.
+/// The intended starts of Poisson arrivals at 200/s.
 fn poisson(duration: &str, arguments: &str) -> Vec<f64> {
     let plan = open(50, duration, "200/s") + "spacing = \"poisson\"\n" + GET;
     let target = Target::fast();
@@ -137,7 +137,7 @@ fn poisson(duration: &str, arguments: &str) -> Vec<f64> {
 }
 
 #[test]
-fn arrivals_at_random_have_the_counts_and_gaps_of_a_poisson_process() {
+fn poisson_arrivals_have_poisson_counts_and_gaps() {
     let intended = poisson("60s", "--seed 1");
     let counts: Vec<f64> = per_second(&intended, 60).iter().map(|count| *count as f64).collect();
     let mean = counts.iter().sum::<f64>() / 60.0;
@@ -145,14 +145,14 @@ fn arrivals_at_random_have_the_counts_and_gaps_of_a_poisson_process() {
     // Three standard deviations of the mean; the variance of a Poisson count is its mean.
     assert!((mean - 200.0).abs() <= 5.5, "{mean} per second");
     assert!((0.6..=1.5).contains(&(variance / mean)), "variance {variance}, mean {mean}");
-    // Of exponential gaps 1/e are longer than their mean.
+    // A share of 1/e of exponential gaps is longer than their mean.
     let longer = intended.windows(2).filter(|pair| pair[1] - pair[0] > 0.005).count();
     let share = longer as f64 / intended.len() as f64;
     assert!((share - 0.368).abs() < 0.02, "{share} of the gaps are longer than their mean");
 }
 
 #[test]
-fn arrivals_at_random_are_the_same_for_a_seed_whatever_the_number_of_workers() {
+fn poisson_arrivals_depend_on_the_seed_and_not_on_workers() {
     let one = poisson("2s", "--seed 7 --workers 1");
     assert!((300..=500).contains(&one.len()), "{} arrivals", one.len());
     assert_eq!(one, poisson("2s", "--seed 7 --workers 2"));

@@ -1,4 +1,4 @@
-//! What a user does before its first task and when it leaves.
+//! `on_start` and `on_stop`: the requests of a user before its first task and when it leaves.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ const STARTING: &str = r#"
     request = "GET /task/${user()}"
 "#;
 
-/// A plan whose users wait for so long between two tasks.
+/// A plan whose users have this wait between two tasks.
 fn waiting(phase: &str, wait: &str) -> Runner {
     Runner::plan(&format!("{phase}[users.any]\nwait = \"{wait}\"\n{STARTING}")).logging()
 }
 
-/// What each of so many users sent, in order.
+/// The requests of each user, in order.
 fn by_user(target: &Target, users: u32) -> Vec<Vec<String>> {
     let of_user = |user: u32| {
         let whats = target.whats().into_iter();
@@ -34,7 +34,7 @@ fn requests(run: &Ran, operation: &str) -> usize {
     count(&named(&run.phase("a")["operations"], operation)["requests"])
 }
 
-/// Each user started first, stopped last, and did nothing but tasks in between; all of it is counted.
+/// Asserts that each of four users started first, stopped last and ran only tasks in between, and that all is counted.
 fn assert_started_and_stopped(run: &Ran, target: &Target) {
     for (user, sent) in by_user(target, 4).iter().enumerate() {
         assert_eq!(sent[0], format!("POST /start/{user}"));
@@ -48,7 +48,7 @@ fn assert_started_and_stopped(run: &Ran, target: &Target) {
     assert_eq!((requests(run, "start"), requests(run, "stop"), count(&phase["errors"])), (4, 4, 0));
 }
 
-/// Only tasks that were completed within the phase's one second are throughput.
+/// Asserts that throughput counts only the tasks that were completed within the phase of one second.
 fn assert_throughput_is_of_tasks(run: &Ran) {
     let log = run.log();
     let completed = log.iter().filter(|logged| logged.operation == "task" && logged.finished_ms < 1000.0);
@@ -59,7 +59,7 @@ fn assert_throughput_is_of_tasks(run: &Ran) {
 }
 
 #[test]
-fn users_of_a_closed_phase_start_once_before_their_tasks_and_stop_once_after_them() {
+fn users_of_a_closed_phase_start_and_stop_once() {
     let target = Target::fast();
     let run = waiting(&closed(4, "1s"), "20ms").against(&target).run().exits(0);
     assert_started_and_stopped(&run, &target);
@@ -68,7 +68,7 @@ fn users_of_a_closed_phase_start_once_before_their_tasks_and_stop_once_after_the
 }
 
 #[test]
-fn users_of_an_open_phase_start_once_before_their_tasks_and_stop_once_after_them() {
+fn users_of_an_open_phase_start_and_stop_once() {
     let target = Target::fast();
     let run = waiting(&open(4, "1s", "60/s"), "20ms").against(&target).run().exits(0);
     assert_started_and_stopped(&run, &target);
@@ -78,7 +78,7 @@ fn users_of_an_open_phase_start_once_before_their_tasks_and_stop_once_after_them
 }
 
 #[test]
-fn a_start_that_fails_is_made_again_after_the_wait_and_no_task_before() {
+fn a_failed_start_is_retried_after_the_wait() {
     let target = Target::counting(|before, received| match received.what.starts_with("POST /start") {
         true if before < 2 => Answer::Status(503),
         _ => Answer::Status(200),
@@ -103,7 +103,7 @@ fn a_start_that_fails_is_made_again_after_the_wait_and_no_task_before() {
 }
 
 #[test]
-fn where_there_is_no_wait_a_start_is_made_again_after_a_second() {
+fn without_a_wait_a_failed_start_is_retried_after_a_second() {
     let target = Target::counting(|before, received| match received.what.starts_with("POST /start") {
         true if before == 0 => Answer::Status(503),
         _ => Answer::Late(200, Duration::from_millis(10)),
@@ -121,7 +121,7 @@ fn where_there_is_no_wait_a_start_is_made_again_after_a_second() {
 }
 
 #[test]
-fn where_no_start_succeeds_no_task_is_done() {
+fn users_that_cannot_start_run_no_task() {
     let target = Target::scripted(|_, received| match received.what.starts_with("POST /start") {
         true => Answer::Status(401),
         false => Answer::Status(200),
@@ -136,7 +136,7 @@ fn where_no_start_succeeds_no_task_is_done() {
 }
 
 #[test]
-fn where_no_start_succeeds_arrivals_are_dropped() {
+fn arrivals_are_dropped_where_no_user_can_start() {
     let target = Target::always(Answer::Status(401));
     let run = waiting(&open(3, "1s", "20/s"), "100ms")
         .against(&target)
@@ -152,7 +152,7 @@ fn where_no_start_succeeds_arrivals_are_dropped() {
 }
 
 #[test]
-fn a_header_of_the_class_that_needs_a_captured_value_is_sent_from_then_on() {
+fn a_class_header_with_a_captured_value_is_sent_after_capture() {
     let target = Target::scripted(|_, received| match received.what.as_str() {
         "POST /login" => Answer::json(&serde_json::json!({ "token": "t-1" })),
         _ => Answer::Status(200),

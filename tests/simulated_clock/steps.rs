@@ -1,4 +1,4 @@
-//! Steps are made in order, and what an answer brought is put into the requests after it.
+//! Steps of a task: their order, and captured values in later requests.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const THREE: &str = r#"
 "#;
 
 #[test]
-fn steps_are_made_in_order_and_each_is_intended_at_the_end_of_the_one_before() {
+fn each_step_is_intended_at_the_end_of_the_previous_one() {
     let target = Target::always(Answer::Late(200, Duration::from_millis(20)));
     let plan = closed(1, "1s") + "[users.any]\nwait = \"10ms\"\n" + THREE;
     let run = Runner::plan(&plan).against(&target).logging().run().exits(0);
@@ -37,7 +37,7 @@ fn steps_are_made_in_order_and_each_is_intended_at_the_end_of_the_one_before() {
 }
 
 #[test]
-fn all_steps_of_an_arrival_are_made_though_the_phase_is_over() {
+fn an_arrival_completes_all_steps_after_the_phase_ends() {
     let target = Target::always(Answer::Late(200, Duration::from_millis(100)));
     let run = Runner::plan(&(open(40, "1s", "20/s") + THREE)).against(&target).run().exits(0);
     let phase = run.phase("a");
@@ -47,8 +47,8 @@ fn all_steps_of_an_arrival_are_made_though_the_phase_is_over() {
 }
 
 #[test]
-fn a_step_that_fails_ends_its_task() {
-    // Each second task fails at its second step.
+fn a_failed_step_ends_its_task() {
+    // Every second task fails at its second step.
     let target = Target::scripted(|number, _| Answer::Status(if number % 5 == 4 { 500 } else { 200 }));
     let run = Runner::plan(&(open(1, "1s", "20/s") + THREE)).against(&target).run().exits(0);
     let phase = run.phase("a");
@@ -61,11 +61,11 @@ fn a_step_that_fails_ends_its_task() {
     }
 }
 
-/// Text that is escaped differently wherever it may stand.
+/// A text that is escaped differently in each place.
 const ODD: &str = "a/b \"c\" ü&=+";
 
 #[test]
-fn what_was_captured_is_put_into_path_header_json_and_form() {
+fn captured_values_fill_paths_headers_json_and_forms() {
     let whole = json!({ "x": [1, null, true] });
     let answer = json!({ "deep": [{ "id": 17 }], "odd": ODD, "whole": whole });
     let target = Target::scripted(move |_, received| match received.what.as_str() {
@@ -100,7 +100,7 @@ fn what_was_captured_is_put_into_path_header_json_and_form() {
 }
 
 #[test]
-fn a_pointer_that_leads_nowhere_fails_its_request_and_whoever_needs_the_value_fails_unsent() {
+fn a_missing_capture_fails_its_request_and_its_dependents() {
     let target = Target::always(Answer::json(&json!({ "other": 1 })));
     let plan = open(1, "1s", "40/s")
         + r#"
@@ -115,14 +115,14 @@ fn a_pointer_that_leads_nowhere_fails_its_request_and_whoever_needs_the_value_fa
     let requests = |name: &str| count(&named(&phase["operations"], name)["requests"]);
     assert_eq!(requests("GET /give") + requests("GET /use/${token}"), 40);
     assert_eq!((count(&phase["requests"]), failed_as(&phase, "unexpected")), (40, 40), "{phase:#}");
-    // Without the value there is nothing that could be sent.
+    // A request without its value is not sent.
     assert_eq!(target.count(), requests("GET /give"));
     assert_eq!(target.count_of("GET /give"), target.count());
 }
 
 #[test]
-fn values_of_one_user_are_never_sent_by_another() {
-    // Who logs in gets a token with its own number; the answers come in another order than the questions.
+fn captured_values_are_never_sent_by_another_user() {
+    // A login returns a token with the number of its user. Responses arrive in another order than their requests.
     let target = Target::scripted(|number, received| {
         let user: u64 = received.header("x-user").unwrap().parse().unwrap();
         match received.what.as_str() {

@@ -1,4 +1,4 @@
-//! A plan takes a threshold file as a whole, in part, or to look at; and an objective may hold for each window.
+//! Entries of `thresholds`: a whole file, a selection, or objectives without a gate. Also objectives per interval.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use runner_test_support::target::{Answer, Target};
 use super::runner::Runner;
 
 const GET: &str = "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\n";
-/// One objective that no target meets, and one that this one meets.
+/// One objective that no target meets, and one that the target of these tests meets.
 const OBJECTIVES: &str = r#"
     [[response_time]]
     name = "Fast"
@@ -40,7 +40,7 @@ fn names(run: &Ran) -> Vec<String> {
 }
 
 #[test]
-fn of_a_file_only_the_named_objectives_are_taken() {
+fn only_selects_objectives_of_a_file() {
     let target = Target::fast();
     let run = |only: &str| {
         let entries = format!(
@@ -54,7 +54,7 @@ fn of_a_file_only_the_named_objectives_are_taken() {
 }
 
 #[test]
-fn objectives_of_a_file_that_is_not_gated_are_shown_and_do_not_decide() {
+fn objectives_without_a_gate_are_shown_and_do_not_decide() {
     let target = Target::fast();
     let entries = "[{ file = \"../thresholds/t.toml\", gate = false }, { file = \"../thresholds/others.toml\", gate = true }]";
     let run = taking(entries).against(&target).run().exits(0);
@@ -66,7 +66,7 @@ fn objectives_of_a_file_that_is_not_gated_are_shown_and_do_not_decide() {
 }
 
 #[test]
-fn as_many_windows_may_miss_as_are_allowed() {
+fn as_many_intervals_may_miss_as_are_allowed() {
     // Slow in the middle of the fourth of ten seconds.
     let slow = Answer::Late(200, Duration::from_millis(250));
     let target = Target::scripted(move |number, _| match number {
@@ -94,12 +94,12 @@ fn as_many_windows_may_miss_as_are_allowed() {
     assert_eq!(count(&run.phase("a")["requests"]), 200);
     let verdicts =
         ["Two", "One", "Half", "None", "Longer"].map(|name| run.objective(name)["verdict"].clone());
-    // Of the two windows of five seconds one misses too: 16 % of its requests are slow.
+    // One of the two intervals of five seconds misses too, because 16 % of its requests are slow.
     assert_eq!(verdicts, ["met", "met", "missed", "missed", "missed"]);
 }
 
 #[test]
-fn parts_of_a_file_are_taken_by_several_entries_each_in_its_way() {
+fn several_entries_may_select_parts_of_one_file() {
     let entries = r#"[{ file = "../thresholds/t.toml", only = ["Failed"] },
                       { file = "../thresholds/t.toml", only = ["Fast"], gate = false }]"#;
     let target = Target::fast();
@@ -108,5 +108,5 @@ fn parts_of_a_file_are_taken_by_several_entries_each_in_its_way() {
     assert_eq!((names(&run).len(), gated("Failed"), gated("Fast")), (2, true, false));
     let twice = entries.replace("\"Fast\"", "\"F*\"");
     let refused = taking(&twice).against(&target).run().exits(2);
-    assert!(refused.stderr.contains("two objectives are called `Failed`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("two objectives are named `Failed`"), "{}", refused.stderr);
 }

@@ -1,4 +1,4 @@
-//! Verdicts against a target whose delays are known exactly.
+//! Verdicts against a target with exactly known delays.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use runner_test_support::target::{Answer, Target};
 
 use super::runner::Runner;
 
-/// The share that a p95 allows.
+/// The share of slow requests that a p95 allows.
 const ALLOWED: f64 = 0.05;
 const P95: &str =
     "[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nstatistic = \"p95\"\nmaximum = \"200ms\"";
@@ -24,7 +24,7 @@ fn plan(duration: &str, arrivals: &str) -> Runner {
     ))
 }
 
-/// A target that answers a share of its requests slowly, each by chance.
+/// A target that answers each request slowly with this probability.
 fn slow_by_chance(share: f64, seed: u64) -> Target {
     Target::scripted(move |number, _| {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed << 32 | number as u64);
@@ -32,9 +32,9 @@ fn slow_by_chance(share: f64, seed: u64) -> Target {
     })
 }
 
-/// A target that is slow in spells of ten seconds on average, in which half of the requests are slow; `rate` come a second.
+/// A target with slow spells of ten seconds on average, in which half of the requests are slow, at `rate` requests/s.
 ///
-/// Of all such targets it is the first that is slow for as much of the time as it is meant to be, to a twentieth.
+/// It uses the first seed with which the spells take the intended share of the time, within 5 %.
 fn slow_in_spells(share: f64, rate: usize, seconds: usize) -> Target {
     let part = share / 0.5;
     let typical = |spells: &Vec<bool>| {
@@ -49,7 +49,7 @@ fn slow_in_spells(share: f64, rate: usize, seconds: usize) -> Target {
     })
 }
 
-/// For each second whether it is in a spell; they are this part of all, on average.
+/// Whether each second is in a spell; on average this part of all seconds is.
 fn spells(part: f64, seconds: usize, seed: u64) -> Vec<bool> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut in_spell = random.random::<f64>() < part;
@@ -81,28 +81,28 @@ fn of(codes: &[i32], code: i32) -> usize {
 }
 
 #[test]
-fn half_of_what_is_allowed_is_never_a_breach_and_mostly_a_pass() {
+fn half_the_allowed_share_never_breaches_and_mostly_passes() {
     let codes = codes(0.5 * ALLOWED);
     assert_eq!(of(&codes, 0) + of(&codes, 3), 20, "{codes:?}");
     assert!(of(&codes, 0) > 10, "{codes:?}");
 }
 
 #[test]
-fn exactly_what_is_allowed_is_mostly_inconclusive() {
+fn exactly_the_allowed_share_is_mostly_inconclusive() {
     let codes = codes(ALLOWED);
     assert!(of(&codes, 3) > 10, "{codes:?}");
     assert_eq!(of(&codes, 0) + of(&codes, 1) + of(&codes, 3), 20, "{codes:?}");
 }
 
 #[test]
-fn twice_what_is_allowed_is_never_a_pass_and_mostly_a_breach() {
+fn twice_the_allowed_share_never_passes_and_mostly_breaches() {
     let codes = codes(2.0 * ALLOWED);
     assert_eq!(of(&codes, 1) + of(&codes, 3), 20, "{codes:?}");
     assert!(of(&codes, 1) > 10, "{codes:?}");
 }
 
 #[test]
-fn in_spells_of_ten_seconds_a_long_run_is_decided_as_well() {
+fn a_long_run_with_slow_spells_gets_no_wrong_verdict() {
     for (times, allowed) in [(0.5, [0, 3]), (1.0, [3, 3]), (2.0, [1, 3])] {
         let target = slow_in_spells(times * ALLOWED, 20, 1000);
         let run = plan("1000s", "20/s").against(&target).objectives(P95).with("--workers 1").run();
@@ -125,11 +125,11 @@ fn quick_failures_do_not_make_a_fast_target() {
         (&"inconclusive".into(), &serde_json::Value::Null)
     );
     let why = objective["why"].as_str().unwrap();
-    assert!(why.contains("900 failed without a time"), "{why}");
+    assert!(why.contains("900 failed without a response time"), "{why}");
 }
 
 #[test]
-fn an_operation_that_could_have_run_and_was_never_reached_is_3() {
+fn an_operation_that_was_never_reached_exits_3() {
     let steps = "[[phases]]\nname = \"a\"\nduration = \"4s\"\nusers = 20\nmix = { any = 1 }\narrivals = \"50/s\"\n\
                  [[users.any.tasks]]\nsteps = [{ operation = \"first\", request = \"GET /a\" }, \
                  { operation = \"get\", request = \"GET /b\" }]";
@@ -141,7 +141,7 @@ fn an_operation_that_could_have_run_and_was_never_reached_is_3() {
 }
 
 #[test]
-fn users_that_cannot_start_are_3() {
+fn users_that_cannot_start_exit_3() {
     let plan = "[[phases]]\nname = \"a\"\nduration = \"4s\"\nusers = 20\nmix = { any = 1 }\n[users.any]\n\
                 wait = \"100ms\"\non_start = [{ request = \"POST /login\" }]\n\
                 [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"";
@@ -154,7 +154,7 @@ fn users_that_cannot_start_are_3() {
 }
 
 #[test]
-fn users_that_never_begin_make_no_throughput_of_zero() {
+fn throughput_of_users_that_cannot_start_has_no_data() {
     let plan = "[[phases]]\nname = \"a\"\nduration = \"4s\"\nusers = 20\nmix = { any = 1 }\n[users.any]\n\
                 wait = \"100ms\"\non_start = [{ request = \"POST /login\" }]\n\
                 [[users.any.tasks]]\nrequest = \"GET /\"";
@@ -165,7 +165,7 @@ fn users_that_never_begin_make_no_throughput_of_zero() {
 }
 
 #[test]
-fn what_is_only_observed_says_so_also_where_it_passes() {
+fn an_observed_pass_says_that_it_is_not_proven() {
     let target = Target::fast();
     let run = plan("2s", "20/s")
         .against(&target)
@@ -184,7 +184,7 @@ fn ended_early(run: &Ran) -> serde_json::Value {
 }
 
 #[test]
-fn what_needs_no_proof_ends_the_run_at_once_and_later_phases_too() {
+fn a_missed_maximum_aborts_the_run_at_once() {
     let later =
         "[[phases]]\nname = \"b\"\nduration = \"60s\"\nusers = 5\nmix = { any = 1 }\narrivals = \"10/s\"\n";
     let plan = format!(
@@ -206,7 +206,7 @@ fn what_needs_no_proof_ends_the_run_at_once_and_later_phases_too() {
 }
 
 #[test]
-fn a_broken_target_ends_the_run_after_300_judged_seconds_and_a_healthy_one_does_not() {
+fn only_a_broken_target_aborts_after_300_judged_seconds() {
     let [broken, healthy] = [2.0, 0.5].map(|times| {
         let target = slow_by_chance(times * ALLOWED, 3);
         plan("330s", "20/s").against(&target).objectives(ABORTING).with("--workers 1").run()
@@ -218,7 +218,7 @@ fn a_broken_target_ends_the_run_after_300_judged_seconds_and_a_healthy_one_does_
 }
 
 #[test]
-fn a_target_that_fails_most_requests_for_a_minute_trips_the_breaker() {
+fn a_minute_of_mostly_failures_trips_the_breaker() {
     let failing = Target::scripted(|number, _| Answer::Status(if number % 5 < 2 { 200 } else { 503 }));
     let run = plan("120s", "10/s").against(&failing).objectives(P95).run().exits(3);
     let ended = ended_early(&run);

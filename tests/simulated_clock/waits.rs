@@ -1,4 +1,4 @@
-//! Users wait as their class says, as the target sees it.
+//! Waits of a user class, measured at the target.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::runner::Runner;
 
-/// The moments at which each user's requests come in, for three users of a closed phase of three seconds.
+/// The arrival times of each user's requests, for three users of a closed phase of three seconds.
 fn arrivals(wait: &str, target: &Target) -> Vec<Vec<Instant>> {
     let plan = format!(
         "[[phases]]\nname = \"a\"\nduration = \"3s\"\nusers = 3\nmix = {{ any = 1 }}\n\
@@ -31,8 +31,8 @@ const fn ms(ms: u64) -> Duration {
 }
 
 #[test]
-fn a_constant_wait_follows_every_answer() {
-    // An answer takes 50 ms, so a user asks every 150 ms.
+fn a_constant_wait_follows_every_response() {
+    // A response takes 50 ms, so a user sends a request every 150 ms.
     let target = Target::always(Answer::Late(200, ms(50)));
     for user in arrivals(r#""100ms""#, &target) {
         assert!((10..=20).contains(&user.len()), "{} requests", user.len());
@@ -41,7 +41,7 @@ fn a_constant_wait_follows_every_answer() {
 }
 
 #[test]
-fn a_uniform_wait_lies_between_its_ends_and_reaches_for_both() {
+fn a_uniform_wait_covers_its_range() {
     let gaps: Vec<Duration> =
         arrivals(r#"["50ms", "150ms"]"#, &Target::fast()).iter().flat_map(|user| gaps(user)).collect();
     assert!(gaps.len() >= 45, "{} gaps", gaps.len());
@@ -51,10 +51,10 @@ fn a_uniform_wait_lies_between_its_ends_and_reaches_for_both() {
 
 #[test]
 fn a_pace_counts_from_start_to_start() {
-    // An answer takes 100 ms of the 200 ms.
+    // A response takes 100 ms of the 200 ms.
     let target = Target::always(Answer::Late(200, ms(100)));
     for user in arrivals(r#"{ pace = "200ms" }"#, &target) {
-        // With a wait of that length there would be 10; how late the first one was is the machine's affair.
+        // A wait of 200 ms after each response would give 10 requests.
         assert!((13..=15).contains(&user.len()), "{} requests", user.len());
         for (k, at) in user.iter().enumerate() {
             assert!(*at - user[0] + ms(50) >= ms(200) * k as u32, "request {k} of {:?}", gaps(&user));
@@ -63,8 +63,8 @@ fn a_pace_counts_from_start_to_start() {
 }
 
 #[test]
-fn a_pace_that_was_held_up_does_not_catch_up() {
-    // The first answer of each user takes 1 s, as long as five others.
+fn a_delayed_pace_does_not_catch_up() {
+    // The first response of each user takes 1 s, as long as five periods.
     let target = Target::scripted(
         |number, _| if number < 3 { Answer::Late(200, ms(1000)) } else { Answer::Status(200) },
     );

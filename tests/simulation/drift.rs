@@ -1,5 +1,5 @@
-//! Drift: readings of a quantity over three days, and response times at the beginning of a run and at its end, whose true
-//! growth is known. Readings are also judged by a straight line through all of them, as is usually done.
+//! Drift: simulated readings over three days, and response times at the start and the end of a run, with known growth.
+//! For comparison, readings are also judged by ordinary least squares.
 
 use std::f64::consts::TAU;
 
@@ -9,16 +9,16 @@ use runner::statistics::{MeanRatio, mean_ratio, trend};
 
 use crate::page::{ALPHA, exponential, percent, publish, runs, table};
 
-/// A reading a minute, for three days.
+/// One reading a minute for three days.
 const READINGS: u32 = 72 * 60;
 const MINUTE: f64 = 60.0;
 const LENGTH: f64 = READINGS as f64 * MINUTE;
-/// The growth over the whole length that is allowed, in percent.
+/// The allowed growth over the whole length, in percent.
 const ALLOWED: f64 = 5.0;
-/// The one-sided 5 % point of the normal distribution.
+/// The one-sided 5 % quantile of the standard normal distribution.
 const Z: f64 = 1.645;
 
-/// A series has thousands of readings, so there are not as many of them as of other runs.
+/// The number of series per row; smaller than that of other runs, because a series has thousands of readings.
 fn series() -> u32 {
     runs() / 4
 }
@@ -27,7 +27,7 @@ fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
     (2.0 * exponential(random)).sqrt() * (TAU * random.random::<f64>()).cos()
 }
 
-/// Noise that remembers: an autoregressive process of this coefficient from one value to the next, with mean 0.
+/// Autocorrelated noise: an autoregressive process of order 1 with this coefficient and mean 0.
 struct Noise {
     coefficient: f64,
     deviation: f64,
@@ -46,21 +46,20 @@ impl Noise {
     }
 }
 
-/// What a quantity does that does not grow; its level is 100.
+/// The behaviour of a quantity without growth, with a level of 100.
 #[derive(Clone, Copy)]
 enum Quantity {
     /// Noise with a coefficient and a deviation.
     Noise(f64, f64),
-    /// The same, told in whole steps of this size.
+    /// Noise that is rounded to multiples of this step.
     Steps(f64, f64, f64),
-    /// The same, with this many single readings, anywhere, that are 40 lower.
+    /// Noise in which this number of single readings are 40 lower.
     Dips(f64, f64, u32),
-    /// A saw-tooth with a period between these minutes, by its logarithm, and a height of 20 to 50, above a trough of 100
-    /// with noise.
+    /// A saw-tooth above noise, with a height of 20 to 50 and a log-uniform period between these minutes.
     Saw(f64, f64),
-    /// The same, but each tooth has its own height, and half of the period to one and a half as its length.
+    /// A saw-tooth in which each tooth has its own height, and a length of 0.5 to 1.5 periods.
     Uneven(f64, f64),
-    /// A wave with the period of a day and this height, and noise.
+    /// A sine wave with a period of a day and this amplitude, and noise.
     Day(f64),
 }
 
@@ -68,7 +67,7 @@ enum Quantity {
 struct Teeth {
     period: f64,
     uneven: bool,
-    /// How much of a tooth is over, from 0 to 1, and the length and height of this one.
+    /// The elapsed part of the current tooth, from 0 to 1; its length in minutes, and its height.
     over: f64,
     length: f64,
     height: f64,
@@ -98,7 +97,7 @@ impl Teeth {
     }
 }
 
-/// The readings of a quantity that grows by so many percent, all of it.
+/// The readings of a quantity that grows by this percentage over the whole length, as time in seconds and value.
 fn readings(quantity: Quantity, percent: f64, random: &mut Xoshiro256PlusPlus) -> Vec<(f64, f64)> {
     let (coefficient, deviation) = match quantity {
         Quantity::Noise(c, d) | Quantity::Steps(c, d, _) | Quantity::Dips(c, d, _) => (c, d),
@@ -126,8 +125,8 @@ fn readings(quantity: Quantity, percent: f64, random: &mut Xoshiro256PlusPlus) -
     (0..).map(f64::from).zip(values).map(|(minute, value)| (minute * MINUTE, value * grown(minute))).collect()
 }
 
-/// The growth over the whole length by least squares through all readings, as if they were independent, in percent: at
-/// least, at risk α.
+/// The lower bound of the growth over the whole length in percent, at risk α, by least squares through all readings as
+/// if they were independent.
 fn by_least_squares(readings: &[(f64, f64)]) -> f64 {
     let n = readings.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| readings.iter().map(of).sum::<f64>() / n;
@@ -140,7 +139,7 @@ fn by_least_squares(readings: &[(f64, f64)]) -> f64 {
     100.0 * (slope - Z * error) * LENGTH / (value - slope * time)
 }
 
-/// In which part of the series each of these came out.
+/// The share of series in which each of these results occurred.
 fn parts<const N: usize>(of: impl Fn(Xoshiro256PlusPlus) -> [bool; N], number: u64) -> [f64; N] {
     let mut counts = [0_u32; N];
     for series in 0..series() {
@@ -150,7 +149,7 @@ fn parts<const N: usize>(of: impl Fn(Xoshiro256PlusPlus) -> [bool; N], number: u
     counts.map(|count| f64::from(count) / f64::from(series()))
 }
 
-/// How often it is no leak, how often it is one, and how often the line by least squares grows, and is one.
+/// The shares of series judged as no leak and as a leak, and those in which least squares finds growth and a leak.
 fn judged(row: &Row, number: u64) -> [f64; 4] {
     let of = |mut random| {
         let readings = readings(row.quantity, row.percent, &mut random);
@@ -161,19 +160,19 @@ fn judged(row: &Row, number: u64) -> [f64; 4] {
     parts(of, number)
 }
 
-/// A row of the table: what is simulated, and what must come out.
+/// A row of the table: the simulated quantity and the permitted results.
 struct Row {
     label: &'static str,
     quantity: Quantity,
     percent: f64,
-    /// The fewest and the most leaks.
+    /// The smallest and the largest share of leaks.
     leaks: (f64, f64),
-    /// The most that stay.
+    /// The largest share judged as no leak.
     stays: f64,
 }
 
 fn rows() -> Vec<Row> {
-    // What a leak of 20 % is found in, at least.
+    // The number is the smallest share of series in which a leak of 20 % must be found.
     let kinds = [
         ("noise of 3 %, coefficient 0.9", Quantity::Noise(0.9, 3.0), 0.98),
         ("noise of 3 %, coefficient 0.99", Quantity::Noise(0.99, 3.0), 0.98),
@@ -192,7 +191,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn a_leak_is_as_rarely_missed_or_imagined_as_the_page_says() {
+fn drift_verdicts_are_wrong_as_rarely_as_documented() {
     let mut lines = Vec::new();
     for (number, row) in (300..).zip(rows()) {
         let [stays, leaks, line_grows, line_leaks] = judged(&row, number);
@@ -210,22 +209,22 @@ fn a_leak_is_as_rarely_missed_or_imagined_as_the_page_says() {
 /// Response times of the first and the last tenth of a run.
 struct RatioRow {
     label: &'static str,
-    /// How many stretches of 10 s a tenth has.
+    /// The number of segments of 10 s in a tenth.
     stretches: u32,
-    /// Requests in each, on average.
+    /// Requests per segment, on average.
     requests: f64,
-    /// The coefficient, from one stretch to the next, of the noise by whose exponential times are longer.
+    /// The autoregressive coefficient between segments of the noise whose exponential scales the times.
     spells: f64,
-    /// The most wrong verdicts at the limit, either way.
+    /// The largest share of wrong verdicts at the limit, in each direction.
     most: f64,
-    /// The fewest that are kept at a ratio of 1, and exceeded at 1.3.
+    /// The smallest share judged as kept at a ratio of 1, and as exceeded at 1.3.
     fewest: (f64, f64),
 }
 
 /// The limit of the ratio.
 const LIMIT: f64 = 1.10;
 
-/// Requests, and the sum of so many times of an exponential distribution, which of many is nearly normal.
+/// A number of requests and the sum of their exponential times; for many requests the sum is drawn as normal.
 fn requests(mean: f64, random: &mut Xoshiro256PlusPlus) -> (f64, f64) {
     if mean >= 100.0 {
         return (mean, (mean + mean.sqrt() * normal(random)).max(0.0));
@@ -249,7 +248,7 @@ fn stretches(row: &RatioRow, mean: f64, random: &mut Xoshiro256PlusPlus) -> Vec<
     (0..row.stretches).map(stretch).collect()
 }
 
-/// How often a ratio is kept, and how often it is exceeded.
+/// The shares of runs in which the ratio is judged as kept and as exceeded.
 fn ratios(row: &RatioRow, truth: f64, number: u64) -> [f64; 2] {
     let of = |mut random| {
         let first = stretches(row, 1.0, &mut random);
@@ -274,7 +273,7 @@ fn ratio_rows() -> [RatioRow; 5] {
 }
 
 #[test]
-fn slower_at_the_end_is_as_rarely_wrong_as_the_page_says() {
+fn ratio_verdicts_are_wrong_as_rarely_as_documented() {
     let mut lines = Vec::new();
     for (number, row) in (400..).step_by(3).zip(ratio_rows()) {
         let rates = [(0, 1.0), (1, LIMIT), (2, 1.3)].map(|(at, truth)| ratios(&row, truth, number + at));

@@ -1,8 +1,9 @@
-//! How often a verdict is wrong, found by simulation: the same samples are judged by proof and by comparing the observed
-//! percentile with the limit. Everything is seeded. The tables of `docs/verdict.md` are what this prints:
-//! `UPDATE_EXPECTED=1` writes them, `SIMULATED_RUNS=100000` simulates more runs and prints what comes out.
+//! Error rates of verdicts, by simulation: the same samples are judged by proof and by a comparison of the observed
+//! percentile with the limit. All runs are seeded. The tests compare their results with the tables of
+//! `docs/concepts/verdict.md`. `UPDATE_EXPECTED=1` updates these; `SIMULATED_RUNS=100000` simulates more runs and
+//! prints the tables.
 
-#![expect(clippy::unwrap_used, reason = "a page or a number that is not there has failed the test")]
+#![expect(clippy::unwrap_used, reason = "a missing page or number has failed the test")]
 #![expect(clippy::print_stdout, reason = "the tables of a larger simulation are for reading")]
 
 mod drift;
@@ -15,12 +16,12 @@ use runner::statistics::{Allowed, BatchMeans, Proportion, SequentialTest, Side, 
 
 use crate::page::{ALPHA, exponential, percent, publish, runs, table};
 
-/// Which samples of a run are slow; there is one each second.
+/// The process that decides which samples of a run are slow; there is one sample each second.
 #[derive(Clone, Copy)]
 enum Process {
-    /// Each with the same probability, whatever the others are.
+    /// Each sample is slow with this probability, independently of the others.
     Independent(f64),
-    /// In spells of 10 s on average half are slow, outside of them one in a hundred; this share is slow altogether.
+    /// In spells of 10 s on average half of the samples are slow, outside of them 1 %. This share is slow in total.
     Spells(f64),
 }
 
@@ -28,7 +29,7 @@ const INSIDE: f64 = 0.5;
 const OUTSIDE: f64 = 0.01;
 const SPELL: f64 = 10.0;
 
-/// A run under way.
+/// The samples of a simulated run.
 struct Samples {
     random: Xoshiro256PlusPlus,
     process: Process,
@@ -59,12 +60,12 @@ impl Samples {
     }
 }
 
-/// The share of the time that is in spells, so that altogether this share of the samples is slow.
+/// The share of time in spells with which this share of all samples is slow.
 fn in_spells(slow: f64) -> f64 {
     (slow - OUTSIDE) / (INSIDE - OUTSIDE)
 }
 
-/// Counts of a run, second by second.
+/// The counts of a run, second by second.
 #[derive(Default)]
 struct Counted {
     blocks: BlockSums,
@@ -85,7 +86,7 @@ impl Counted {
     }
 }
 
-/// How often each verdict came out.
+/// The share of runs with each verdict.
 #[derive(Default)]
 struct Rates {
     passes: f64,
@@ -93,7 +94,7 @@ struct Rates {
     plain_passes: f64,
 }
 
-/// Judges many runs of so many samples against a limit that allows a share.
+/// Judges `runs()` runs of this number of samples against a limit that allows this share of slow samples.
 fn judged(process: Process, samples: u32, allowed: f64, row: u64) -> Rates {
     let mut rates = Rates::default();
     let each = 1.0 / f64::from(runs());
@@ -110,13 +111,13 @@ fn judged(process: Process, samples: u32, allowed: f64, row: u64) -> Rates {
     rates
 }
 
-/// A row of the table: what is simulated, and what must come out.
+/// A row of the table: the simulated process and the permitted results.
 struct Row {
     label: &'static str,
     process: Process,
     samples: u32,
     allowed: f64,
-    /// The most passes, breaches; and the fewest.
+    /// The largest shares of passes and of breaches; `fewest` holds the smallest.
     most: (f64, f64),
     fewest: (f64, f64),
 }
@@ -154,7 +155,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn a_verdict_is_as_rarely_wrong_as_the_page_says() {
+fn percentile_verdicts_are_wrong_as_rarely_as_documented() {
     let mut lines = Vec::new();
     for (number, row) in (1..).zip(rows()) {
         let rates = judged(row.process, row.samples, row.allowed, number);
@@ -177,18 +178,18 @@ fn a_verdict_is_as_rarely_wrong_as_the_page_says() {
     publish("verdicts", &table(&head, lines));
 }
 
-/// A mean whose limit is exactly what is true.
+/// A mean whose limit equals the true value.
 struct MeanRow {
     label: &'static str,
     side: Side,
     seconds: u32,
-    /// Requests, and the sum of their times, or completions, in a second; their true ratio is 1.
+    /// The requests of a second and the sum of their times or completions; the true ratio is 1.
     second: Second,
-    /// The most passes, and breaches.
+    /// The largest shares of passes and of breaches.
     most: (f64, f64),
 }
 
-/// How many gaps of an exponential distribution begin in a second with this rate.
+/// The number of events of a Poisson process with this rate in a second.
 fn poisson(rate: f64, random: &mut Xoshiro256PlusPlus) -> f64 {
     let (mut time, mut count) = (exponential(random) / rate, 0.0);
     while time < 1.0 {
@@ -198,12 +199,12 @@ fn poisson(rate: f64, random: &mut Xoshiro256PlusPlus) -> f64 {
     count
 }
 
-/// So many requests with times of an exponential distribution.
+/// This number of requests, and the sum of their exponential times.
 fn times(n: u32, random: &mut Xoshiro256PlusPlus) -> (f64, f64) {
     (f64::from(n), (0..n).map(|_| exponential(random)).sum())
 }
 
-/// What a second of a run has.
+/// Draws the counts of one second of a run.
 type Second = fn(u32, &mut Xoshiro256PlusPlus) -> (f64, f64);
 
 fn mean_rows() -> Vec<MeanRow> {
@@ -236,7 +237,7 @@ fn mean_rows() -> Vec<MeanRow> {
 }
 
 #[test]
-fn means_and_throughput_are_as_rarely_wrong_as_the_page_says() {
+fn mean_verdicts_are_wrong_as_rarely_as_documented() {
     let mut lines = Vec::new();
     for (number, row) in (200..).zip(mean_rows()) {
         let (mut passes, mut breaches) = (0.0, 0.0);
@@ -262,7 +263,7 @@ fn means_and_throughput_are_as_rarely_wrong_as_the_page_says() {
 }
 
 #[test]
-fn the_counts_that_decide_are_those_of_the_page() {
+fn deciding_counts_equal_the_documented_ones() {
     let counts = [
         ("p95", 0.05, 500),
         ("p95", 0.05, 5000),
@@ -287,7 +288,8 @@ fn the_counts_that_decide_are_those_of_the_page() {
     publish("counts", &table(&head, lines));
 }
 
-/// When a run is ended: at which sample of at most so many, looking every so many from a first one on.
+/// The number of the sample at which a run is aborted. `looks` holds the first sample at which the test looks, and the
+/// interval between looks.
 fn aborted(process: Process, objectives: usize, looks: (u32, u32), seed: u64) -> Option<u32> {
     const SAMPLES: u32 = 5000;
     let test = SequentialTest { alpha: ALPHA, objectives };
@@ -300,7 +302,7 @@ fn aborted(process: Process, objectives: usize, looks: (u32, u32), seed: u64) ->
     })
 }
 
-/// The same for samples that are known to be independent, looked at each time.
+/// The same for independent samples and a look after each sample.
 fn aborted_at_once(slow: f64, objectives: usize, seed: u64) -> Option<u32> {
     const SAMPLES: u32 = 5000;
     let test = SequentialTest { alpha: ALPHA, objectives };
@@ -315,9 +317,9 @@ fn aborted_at_once(slow: f64, objectives: usize, seed: u64) -> Option<u32> {
 struct AbortRow {
     label: &'static str,
     run: fn(u64) -> Option<u32>,
-    /// The share of runs that may end early, at most and at least.
+    /// The largest and the smallest share of aborted runs.
     share: (f64, f64),
-    /// The median sample at which they do, at least and at most.
+    /// The smallest and the largest median sample of an abort.
     median: Option<(u32, u32)>,
 }
 
@@ -350,7 +352,7 @@ fn abort_rows() -> Vec<(&'static str, AbortRow)> {
 }
 
 #[test]
-fn a_run_is_ended_early_as_rarely_without_reason_as_the_page_says() {
+fn early_aborts_are_wrong_as_rarely_as_documented() {
     let mut lines = Vec::new();
     for (number, (looks, row)) in (100..).zip(abort_rows()) {
         let mut ended: Vec<u32> =

@@ -1,7 +1,7 @@
-//! The side-by-side benchmark's load, as users of the load tester Goose: what the plans beside it ask for.
+//! The load of the side-by-side benchmark as a Goose attack; it equals the plans in `benches/plans`.
 //!
-//! `BENCH_LOAD` is `get` or `post` (users without a wait) or `waiting` (30 to 40 seconds between two requests); the rest is
-//! Goose's own command line.
+//! `BENCH_LOAD` is `get` or `post` (users without a wait) or `waiting` (30 to 40 seconds between two requests). All
+//! other settings use Goose's own command line.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn get(user: &mut GooseUser) -> TransactionResult {
     Ok(())
 }
 
-/// A body with three values drawn anew, as in `plans/post.toml`.
+/// Posts a body with three random values, as `plans/post.toml` does.
 async fn post(user: &mut GooseUser) -> TransactionResult {
     let (query, top_k, number) = {
         let mut rng = rand::rng();

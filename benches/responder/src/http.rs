@@ -1,23 +1,23 @@
-//! Just enough of HTTP/1.1 to tell where a request ends.
+//! A minimal HTTP/1.1 parser that finds the end of a request.
 
 use memchr::memmem;
 
-/// The most bytes that a head may have.
+/// The largest size of a head, in bytes.
 pub(crate) const LONGEST_HEAD: usize = 16 * 1024;
 
-/// A request at the start of what was read.
+/// A request at the start of the bytes read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Its bytes, the empty line included.
+    /// Its bytes, including the empty line.
     pub(crate) length: usize,
     /// Bytes of the body that follows.
     pub(crate) body: usize,
     pub(crate) asks: Asks,
-    /// The connection ends with the answer.
+    /// Whether the connection closes after the response.
     pub(crate) last: bool,
 }
 
-/// What a request is for.
+/// The purpose of a request: load, or control by the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
     Answer,
@@ -26,7 +26,7 @@ pub(crate) enum Asks {
     Lag,
 }
 
-/// Why bytes are not a request.
+/// The reason why bytes are not a supported request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     TooLong,
@@ -34,13 +34,13 @@ pub(crate) enum Refused {
     Chunked,
 }
 
-/// The head that `bytes` begin with; `None` while its end has not come.
+/// Parses the head at the start of `bytes`; `None` while it is incomplete.
 pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>, Refused> {
     let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
         return if bytes.len() > LONGEST_HEAD { Err(Refused::TooLong) } else { Ok(None) };
     };
     let lines = &bytes[..end + 2];
-    // What GET and HEAD say of a body is not looked for: load generators send none, and it is the hot path.
+    // Body headers of GET and HEAD are ignored: load generators send no such bodies, and this is the hot path.
     let bodiless = lines.starts_with(b"GET ") || lines.starts_with(b"HEAD ");
     let mut head = Head { length: end + 4, body: 0, asks: asks(lines), last: closes(lines) };
     if !bodiless {
@@ -64,14 +64,14 @@ fn asks(lines: &[u8]) -> Asks {
     }
 }
 
-/// Whether it says `connection: close`.
+/// Whether the head has `connection: close`.
 fn closes(lines: &[u8]) -> bool {
-    // Few requests have the word at all, and a search for it is fast.
+    // A fast search excludes most requests, which do not contain the word at all.
     memmem::find(lines, b"lose\r\n").is_some()
         && value(lines, b"connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"))
 }
 
-/// The value of a header, `name` in small letters.
+/// The value of a header; `name` is in lower case.
 fn value<'a>(lines: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = lines;
     while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -96,7 +96,7 @@ mod tests {
     use super::{Asks, Head, LONGEST_HEAD, Refused, head};
 
     #[test]
-    fn a_head_is_there_once_its_empty_line_is() {
+    fn a_head_ends_with_its_empty_line() {
         let text = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         for end in 0..text.len() {
             assert_eq!(head(&text[..end]), Ok(None));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_as_long_as_its_header_says_however_that_is_spelt() {
+    fn the_body_length_is_read_from_any_spelling_of_its_header() {
         for header in ["Content-Length: 12", "content-length:12", "CONTENT-LENGTH:   12  "] {
             let text = format!("POST /x HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\nbody");
             let found = head(text.as_bytes()).expect("it is well-formed").expect("it is whole");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_known_end_is_refused() {
+    fn requests_of_unknown_length_are_refused() {
         let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(head(chunked), Err(Refused::Chunked));
         assert_eq!(head(b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"), Err(Refused::Length));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_path_is_the_benchmarks_own() {
+    fn only_exact_paths_are_control_requests() {
         let asks = |text: &[u8]| head(text).expect("it is well-formed").expect("it is whole").asks;
         assert_eq!(asks(b"GET /count HTTP/1.1\r\n\r\n"), Asks::Count);
         assert_eq!(asks(b"GET /countdown HTTP/1.1\r\n\r\n"), Asks::Answer);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_to_be_closed_is_told_from_one_that_names_it() {
+    fn only_the_connection_header_closes_a_connection() {
         let last = |text: &[u8]| head(text).expect("it is well-formed").expect("it is whole").last;
         assert!(last(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"));
         assert!(!last(b"GET / HTTP/1.1\r\nX-Word: close\r\n\r\n"));

@@ -1,24 +1,24 @@
-//! How late requests came that were to come at a constant rate, by the server's clock.
+//! Lateness of requests at a constant rate, measured by the server's clock.
 //!
-//! Nobody tells the server when a request was meant to come. Of a constant rate that is known but for one number: the
-//! i-th request was meant for `start + i / rate`. So request i, in the order of reading, was late by `t(i) − i / rate`
-//! less the smallest such difference: the request that was earliest against the grid is taken to be on time. That makes
-//! the figures a lower bound: what all requests have in common (the way through the kernel, the shortest lag of the
-//! generator) is not in them.
+//! The server does not know the intended time of a request. At a constant rate only one number is unknown: the i-th
+//! request is intended at `start + i / rate`. So request i, in the order of reading, is late by `t(i) − i / rate` less
+//! the smallest such difference: the request that is earliest against the grid counts as on time. The figures are
+//! therefore a lower bound: a delay common to all requests (the path through the kernel, the smallest lag of the
+//! generator) is not included.
 //!
-//! Requests of the first second are left out, for in it the generators connect. A request that was never sent moves all
-//! later ones to an earlier place of the grid, and a generator that falls behind is later from one to the next: both are
-//! seen as lateness, as they should be.
+//! Requests of the first second are left out, because generators connect in it. A request that was never sent moves all
+//! later ones to an earlier place of the grid, and a generator that falls behind is later with each request. Both count
+//! as lateness, as intended.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// The most requests that are kept: 64 MB, three minutes at 40 000 a second.
+/// The largest number of requests stored: 128 MB, three minutes at 40 000 requests/s.
 const MOST: usize = 8_000_000;
-/// The part at the start that is left out.
+/// The time at the start that is left out.
 const SKIPPED: Duration = Duration::from_secs(1);
 
-/// When requests came.
+/// The arrival times of requests.
 pub(crate) struct Lag {
     rate: f64,
     start: Instant,
@@ -36,14 +36,14 @@ impl Lag {
         self.stamps.clear();
     }
 
-    /// A request was read.
+    /// Records the time of a request that was read.
     pub(crate) fn stamp(&mut self) {
         if self.stamps.len() < MOST {
             self.stamps.push(self.start.elapsed());
         }
     }
 
-    /// As JSON, in microseconds.
+    /// The number of requests and quantiles of their lateness as JSON, in microseconds.
     pub(crate) fn told(&self) -> String {
         let first = self.stamps.first().copied().unwrap_or_default();
         let skipped = self.stamps.partition_point(|stamp| *stamp < first + SKIPPED);
@@ -57,7 +57,7 @@ impl Lag {
     }
 }
 
-/// How late each was, in microseconds, in rising order.
+/// The lateness of each request in microseconds, sorted.
 fn lateness(stamps: &[Duration], rate: f64) -> Vec<f64> {
     let meant = |index: usize| index as f64 / rate;
     let mut late: Vec<f64> =
@@ -67,7 +67,7 @@ fn lateness(stamps: &[Duration], rate: f64) -> Vec<f64> {
     late.iter().map(|one| one - earliest).collect()
 }
 
-/// The smallest value that at least this share do not exceed.
+/// The smallest value that at least this share of the values does not exceed.
 fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = (share * sorted.len() as f64).ceil().max(1.0) as usize;
     sorted.get(rank - 1).copied()
@@ -80,15 +80,15 @@ mod tests {
     use super::{lateness, quantile};
 
     #[test]
-    fn who_keeps_the_grid_is_not_late_wherever_the_grid_begins() {
+    fn requests_on_the_grid_are_not_late() {
         let stamps: Vec<Duration> = (0..100).map(|i| Duration::from_micros(777 + 1000 * i)).collect();
         let late = lateness(&stamps, 1000.0);
         assert!(late.iter().all(|one| one.abs() < 0.01), "{late:?}");
     }
 
     #[test]
-    fn who_comes_in_bursts_is_late_by_the_wait_for_the_next_burst() {
-        // Ten at a time, every 10 ms: those meant for 0, 1 … 9 ms come at 9 ms.
+    fn bursts_are_late_by_the_time_to_the_next_burst() {
+        // Bursts of ten requests every 10 ms: requests intended at 0, 1 … 9 ms arrive at 9 ms.
         let stamps: Vec<Duration> = (0..1000).map(|i| Duration::from_millis(9 + 10 * (i / 10))).collect();
         let late = lateness(&stamps, 1000.0);
         let near = |share, expected: f64| {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn without_requests_nothing_is_told() {
+    fn no_requests_give_no_quantile() {
         assert_eq!(quantile(&lateness(&[], 1000.0), 0.5), None);
     }
 }

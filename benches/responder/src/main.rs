@@ -1,19 +1,19 @@
-//! What the side-by-side benchmark sends its load to: an HTTP/1.1 server that does next to nothing, on one thread.
+//! The target of the side-by-side benchmark: a minimal HTTP/1.1 server on one thread.
 //!
-//! Every request is answered with the same 200 and 21 bytes of JSON, whatever it asks for: one read, one write, no
-//! allocation. Two paths are for the benchmark itself, and are neither counted nor slowed:
+//! Every request gets the same response, a 200 with 21 bytes of JSON: one read, one write, no allocation. Three paths
+//! are for the benchmark itself, and are neither counted nor delayed:
 //!
-//! - `GET /count`: how many requests were served so far; `GET /reset` sets that to zero.
-//! - `GET /lag`: with `--lag RATE`, how late requests came at this server's clock, see [`lag`].
+//! - `GET /count`: the number of requests served so far; `GET /reset` sets it to zero.
+//! - `GET /lag`: with `--lag RATE`, the lateness of requests by the clock of this server, see [`lag`].
 //!
-//! It can be told to behave in ways whose response times are known beforehand:
+//! Options give it known response times:
 //!
-//! - `--delay 5ms`: an answer leaves that long after its request was read. Answers wait in a queue; for the last two
-//!   milliseconds the server looks at the clock all the time, so that they leave on the microsecond.
-//! - `--stall 1s --every 5s`: in the last second of every five since its start it reads and answers nothing. What
-//!   arrives then waits in the system's buffers and is answered when the second is over.
+//! - `--delay 5ms`: a response leaves this time after its request was read. Responses wait in a queue; in the last two
+//!   milliseconds the server polls the clock, so that they leave within a microsecond of their time.
+//! - `--stall 1s --every 5s`: in the last second of every five seconds since its start it reads and sends nothing.
+//!   Requests that arrive in that second wait in the system's buffers and are answered at its end.
 //!
-//! What it does not do: bodies of GET and HEAD, chunked bodies (refused), `Expect: 100-continue`, HTTP/1.0.
+//! Not supported: bodies of GET and HEAD, chunked bodies (refused), `Expect: 100-continue`, HTTP/1.0.
 
 mod http;
 mod lag;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run(options: &options::Options) -> Result<(), String> {
     let told = |error: std::io::Error| error.to_string();
-    // A descriptor per connection: as many as this process may have.
+    // Each connection needs a descriptor, so the limit is raised to the maximum of this process.
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     setrlimit(Resource::Nofile, raised).map_err(|error| told(error.into()))?;

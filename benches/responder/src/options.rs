@@ -1,17 +1,17 @@
-//! The command line.
+//! The command line of the responder.
 
 use std::time::Duration;
 
-/// How the server behaves.
+/// The behaviour of the server.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Options {
-    /// 0: any free one.
+    /// The port; 0 selects a free one.
     pub(crate) port: u16,
-    /// How long after its request an answer leaves.
+    /// The time from a request to its response.
     pub(crate) delay: Option<Duration>,
-    /// How long it stalls, and how often.
+    /// The length of a stall, and the period in which it repeats.
     pub(crate) stall: Option<(Duration, Duration)>,
-    /// Requests per second that are expected, where their lateness is to be told.
+    /// The expected requests per second, for the measurement of lateness.
     pub(crate) lag: Option<f64>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, 
     Ok(options)
 }
 
-/// `"5ms"`, `"1s"`.
+/// Parses a duration such as `5ms` or `1s`.
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = match text.strip_suffix("ms") {
         Some(number) => (number, 1e-3),

@@ -1,4 +1,4 @@
-//! The one loop: who can be read, what was asked, what is owed.
+//! The event loop: accepts connections, reads requests and writes responses.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -17,27 +17,27 @@ use crate::options::Options;
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 21\r\n\r\n{\"message\":\"welcome\"}";
-/// So many pipelined requests are answered in one write.
+/// The largest number of pipelined requests that are answered in one write.
 const BATCH: usize = 64;
-/// The kernel takes less where `net.core.somaxconn` says so.
+/// The kernel limits this to `net.core.somaxconn`.
 const BACKLOG: i32 = 16_384;
 const READ: usize = 64 * 1024;
-/// For so long before an answer is due the clock is looked at all the time: epoll waits in whole milliseconds.
+/// The time before a response is due in which the server polls the clock, because epoll waits in whole milliseconds.
 const SPIN: Duration = Duration::from_millis(2);
 const LISTENER: u64 = u64::MAX;
 
 pub(crate) struct Server {
     listener: TcpListener,
     epoll: OwnedFd,
-    /// By descriptor.
+    /// Connections by descriptor.
     connections: Vec<Option<Connection>>,
-    /// How many connections there ever were, so that an answer is not sent to the next one with the same descriptor.
+    /// The number of connections accepted. It identifies a connection, because descriptors are reused.
     accepted: u64,
     served: u64,
     started: Instant,
     stall: Option<(Duration, Duration)>,
     delay: Option<Duration>,
-    /// Answers that are not due yet, the earliest first.
+    /// Responses that are not due yet, earliest first.
     queue: VecDeque<Later>,
     lag: Option<Lag>,
     buffer: Vec<u8>,
@@ -47,13 +47,13 @@ pub(crate) struct Server {
 struct Connection {
     stream: TcpStream,
     number: u64,
-    /// The start of a head whose end has not come.
+    /// The start of an incomplete head.
     begun: Vec<u8>,
-    /// Bytes of a body that have not come.
+    /// Bytes of a body that have not arrived.
     body_left: usize,
-    /// Bytes of answers that the socket did not take.
+    /// Bytes of responses that the socket has not accepted yet.
     owed: usize,
-    /// It is closed once nothing is owed.
+    /// Whether the connection closes when no bytes are owed.
     last: bool,
 }
 
@@ -68,7 +68,7 @@ impl Server {
     pub(crate) fn bind(options: &Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
-        // The standard library asks for a short one, and asking again is allowed.
+        // The standard library sets a short backlog; a second `listen` call replaces it.
         rustix::net::listen(&listener, BACKLOG)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
@@ -92,7 +92,7 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Does not end but for an error of the system's.
+    /// Serves until a system call fails.
     pub(crate) fn serve(&mut self) -> io::Result<()> {
         let mut events: Vec<Event> = Vec::with_capacity(1024);
         loop {
@@ -105,7 +105,7 @@ impl Server {
             }
             self.sit_out_a_stall();
             for event in &events {
-                // Those due do not wait until all that came has been read.
+                // Due responses are sent between reads, so that many events do not delay them.
                 self.send_what_is_due();
                 match event.data.u64() {
                     LISTENER => self.accept()?,
@@ -116,7 +116,7 @@ impl Server {
         }
     }
 
-    /// `None`: until something happens.
+    /// The time to wait for an event; `None` waits without a limit.
     fn timeout(&self) -> Option<Timespec> {
         let due = self.queue.front()?.due;
         let left = due.saturating_duration_since(Instant::now()).saturating_sub(SPIN);
@@ -128,7 +128,7 @@ impl Server {
         let Some((stall, every)) = self.stall else { return };
         let into = Duration::from_nanos((self.started.elapsed().as_nanos() % every.as_nanos()) as u64);
         if into >= every - stall {
-            // To do nothing at all is what it is told to.
+            // Sleeping on the only thread is the stall.
             thread::sleep(every - into);
         }
     }
@@ -139,7 +139,7 @@ impl Server {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
-                // A server without descriptors would make every figure wrong: better none at all.
+                // A server without free descriptors would falsify every figure, so it stops.
                 Err(error) => return Err(error),
             };
             stream.set_nonblocking(true)?;
@@ -156,7 +156,7 @@ impl Server {
         }
     }
 
-    /// A connection can be read, or written to again.
+    /// Handles a connection that is readable or writable.
     fn turn(&mut self, descriptor: usize) {
         let Some(mut connection) = self.connections.get_mut(descriptor).and_then(Option::take) else {
             return;
@@ -164,13 +164,13 @@ impl Server {
         if connection.owed > 0 && self.give(&mut connection, 0).is_err() {
             return;
         }
-        // Whoever does not take answers is not asked for more requests.
+        // No requests are read from a connection that does not accept responses.
         if connection.owed > 0 || self.read(&mut connection, descriptor).is_ok() {
             self.connections[descriptor] = Some(connection);
         }
     }
 
-    /// One read, and an answer to each request in it. An error means that the connection is over.
+    /// Reads once and answers each request. An error ends the connection.
     fn read(&mut self, connection: &mut Connection, descriptor: usize) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let kept = connection.begun.len();
@@ -193,7 +193,7 @@ impl Server {
         let skipped = connection.body_left.min(read.len());
         let mut rest = &read[skipped..];
         connection.body_left -= skipped;
-        // A request counts once its body is there, so its answer waits for that.
+        // A request counts when its body is complete, so its response waits for that.
         let mut answers = usize::from(skipped > 0 && connection.body_left == 0);
         while connection.body_left == 0 && !rest.is_empty() && !connection.last {
             let Some(head) = head(rest).map_err(|_| io::Error::from(ErrorKind::InvalidData))? else {
@@ -224,7 +224,7 @@ impl Server {
         }
     }
 
-    /// The benchmark's own question; it asks one at a time, on a connection that has nothing else to do.
+    /// Answers a control request of the benchmark, which sends one at a time on a separate connection.
     fn tell(&mut self, connection: &mut Connection, asks: Asks) -> io::Result<()> {
         if asks == Asks::Reset {
             self.served = 0;
@@ -243,8 +243,8 @@ impl Server {
         )
     }
 
-    /// Writes so many more answers, and what was owed before. All answers are alike, so what is owed is told by its
-    /// length alone.
+    /// Writes the owed bytes and this number of further responses. All responses are equal, so the number of owed bytes
+    /// is enough to know which bytes come next.
     fn give(&self, connection: &mut Connection, answers: usize) -> io::Result<()> {
         let owed_before = connection.owed > 0;
         connection.owed += answers * ANSWER.len();
@@ -275,7 +275,7 @@ impl Server {
             let (descriptor, number, answers) = (later.descriptor, later.connection, later.answers);
             self.queue.pop_front();
             let Some(mut connection) = self.connections[descriptor].take() else { continue };
-            // Another one may have been given the same descriptor since.
+            // Another connection may have the same descriptor by now.
             if connection.number != number || self.give(&mut connection, answers).is_ok() {
                 self.connections[descriptor] = Some(connection);
             }

@@ -1,4 +1,4 @@
-//! The responder as a client sees it: whatever way requests arrive in, each is answered and counted once.
+//! The responder from the client's side: every request is answered and counted once, however its bytes arrive.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -19,8 +19,8 @@ impl Responder {
         let mut process =
             command.args(["--port", "0"]).args(options).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line).expect("it tells");
-        let address = line.trim().strip_prefix("listening on ").expect("it tells where").to_owned();
+        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line).expect("a line");
+        let address = line.trim().strip_prefix("listening on ").expect("its address").to_owned();
         Self { process, address }
     }
 
@@ -49,7 +49,7 @@ fn send(connection: &mut BufReader<TcpStream>, text: &str) {
     connection.get_mut().write_all(text.as_bytes()).expect("it reads");
 }
 
-/// The body of the next answer.
+/// The body of the next response.
 fn answer(connection: &mut BufReader<TcpStream>) -> String {
     let mut length = 0;
     for number in 0.. {
@@ -81,11 +81,11 @@ fn a_request_in_pieces_is_answered_once_it_is_whole() {
 }
 
 #[test]
-fn a_body_may_come_late_and_in_pieces_and_the_next_request_with_its_end() {
+fn a_body_may_arrive_in_pieces_before_the_next_request() {
     let responder = Responder::start(&[]);
     let mut connection = responder.connect();
     send(&mut connection, "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123");
-    // Being one thread, it has read a piece when it answers what was asked after it.
+    // The server has one thread, so it has read a piece before it answers a later request.
     assert_eq!(responder.asked("/count"), "0");
     send(&mut connection, "45");
     assert_eq!(responder.asked("/count"), "0");
@@ -95,14 +95,14 @@ fn a_body_may_come_late_and_in_pieces_and_the_next_request_with_its_end() {
 }
 
 #[test]
-fn pipelined_requests_are_all_answered_also_to_who_reads_late() {
+fn pipelined_requests_are_answered_even_to_a_late_reader() {
     let responder = Responder::start(&[]);
     let mut connection = responder.connect();
     let count = 40_000;
     let requests = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(count);
     let mut writer = connection.get_ref().try_clone().expect("the system allows it");
     let sender = thread::spawn(move || writer.write_all(requests.as_bytes()));
-    // The answers are more than the socket's buffers hold; whoever reads late does nothing that could be waited for.
+    // The responses exceed the socket's buffers. A late reader gives no event to wait for, so this is a sleep.
     thread::sleep(Duration::from_millis(100));
     for _ in 0..count {
         assert_eq!(answer(&mut connection), BODY);
@@ -125,7 +125,7 @@ fn reset_sets_the_count_to_zero_and_close_ends_the_connection() {
 }
 
 #[test]
-fn a_delayed_answer_is_not_early() {
+fn a_delayed_response_is_not_early() {
     let responder = Responder::start(&["--delay", "20ms"]);
     let mut connection = responder.connect();
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! `--explain`: every value that is in effect, and where it comes from.
+//! `check --explain`: every effective value and its source.
 
 use serde::Serialize;
 
@@ -10,13 +10,13 @@ use crate::plan::{expand_environment, split_key as split};
 use crate::report::table::WIDTH;
 use crate::slo;
 
-/// A value in effect and where it comes from.
+/// An effective value and its source.
 #[derive(Debug, Serialize)]
 pub(super) struct Explained {
     key: String,
     value: String,
     source: ValueSource,
-    /// The variable of the environment, or the option.
+    /// The environment variables or the command-line option that set it.
     name: Option<String>,
     file: Option<String>,
     line: Option<usize>,
@@ -67,7 +67,7 @@ fn explained(value: EffectiveValue, problems: &Problems) -> Explained {
     }
 }
 
-/// What the command line says besides `--set`.
+/// Values from command-line options other than `--set`: key, value, option.
 fn values_of_options(arguments: &PlanArgs) -> Vec<(&'static str, String, &'static str)> {
     let gate = arguments.gate.map(|gate| match gate {
         GateArg::Target => "target",
@@ -87,7 +87,7 @@ fn values_of_options(arguments: &PlanArgs) -> Vec<(&'static str, String, &'stati
     options.into_iter().filter_map(|(key, value, option)| Some((key, value?, option))).collect()
 }
 
-/// Puts a value in the place of the one of its key, or before those that its key leads to.
+/// Replaces the value of the same key, or inserts before the keys of the same table.
 fn put(explained: &mut Vec<Explained>, value: Explained) {
     let below = |known: &Explained| {
         known
@@ -102,7 +102,7 @@ fn put(explained: &mut Vec<Explained>, value: Explained) {
     }
 }
 
-/// A phase that `--phase` does not name has no effect.
+/// Removes the values of phases that `--phase` leaves out.
 fn leave_out_phases(explained: &mut Vec<Explained>, ready: &ReadyPlan) {
     let runs = |name: &str| ready.phases.iter().any(|id| ready.plan.phases[id.index()].name == name);
     let others: Vec<String> = ready.plan.phases.iter().map(|phase| phase.name.clone()).collect();
@@ -118,7 +118,7 @@ impl Explained {
         Self { key: key.to_owned(), value, source: ValueSource::CommandLine, name, file: None, line: None }
     }
 
-    /// Where it comes from, in words.
+    /// The source as text: `default`, `FILE:LINE`, `environment NAME` or the option.
     fn from(&self) -> String {
         match (self.source, &self.name, &self.file, self.line) {
             (ValueSource::Environment, Some(name), ..) => format!("environment {name}"),
@@ -128,7 +128,7 @@ impl Explained {
         }
     }
 
-    /// The table that it is in: `target`, `phases.peak`, `users.steady`; none for what stands at the top of the plan.
+    /// The table of the value, such as `target`, `phases.peak` or `users.steady`; empty for top-level keys.
     fn table(&self) -> String {
         let mut parts = split(&self.key);
         let depth = match parts[0].as_str() {
@@ -142,7 +142,7 @@ impl Explained {
     }
 }
 
-/// A line for each value, where it comes from at the right, a blank line between tables. What is too long is cut.
+/// One line per value with its source at the right and a blank line between tables. Long values are cut.
 pub(super) fn render(explained: &[Explained]) -> String {
     let mut text = String::new();
     let mut table = None;
@@ -156,7 +156,7 @@ pub(super) fn render(explained: &[Explained]) -> String {
         let assignment = format!("{} = {}", value.key, value.value);
         let room = usize::from(WIDTH).saturating_sub(from.chars().count() + 2);
         let fits = assignment.chars().count() <= room;
-        // Where a long key leaves no room for the value, the source has a line of its own.
+        // If a long key leaves no room for the value, the source gets its own line.
         let line = match fits || room >= value.key.chars().count() + 12 {
             true => format!("{:<room$}  {from}\n", cut(&assignment, room)),
             false => {

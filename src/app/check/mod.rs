@@ -1,4 +1,4 @@
-//! `runner check PLAN`: says what a run would be, and whether it could be decided.
+//! `runner check PLAN`: forecasts a run and whether its objectives can be decided.
 
 mod explain;
 mod model;
@@ -15,11 +15,11 @@ use crate::app::load::{load_with_sources, refuse};
 use crate::app::{hosts, output, preflight};
 use crate::diagnostic::{Code, Diagnostic};
 
-/// Looks for everything that can be known without sending a request; refuses what a run would be refused for.
+/// Checks a plan without sending a request, and refuses it for the same reasons as a run.
 pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let (mut ready, sources) = match load_with_sources(&arguments.plan) {
         Ok(loaded) => loaded,
-        Err(code) => return Ok(code),
+        Err(ending) => return Ok(ExitCode::from(ending.code())),
     };
     let workers = preflight::workers();
     preflight::connections(&mut ready, workers);
@@ -27,11 +27,11 @@ pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
         hosts::check(&mut ready);
     }
     if ready.problems.has_errors() {
-        return Ok(refuse(&ready.problems, arguments.plan.format));
+        return Ok(ExitCode::from(refuse(&ready.problems, arguments.plan.format).code()));
     }
     let headroom = Headroom::of(&ready, workers, Path::new("reports"), 0);
     ready.problems.extend(headroom.shortages().into_iter().map(|short| {
-        let help = "what is needed is an estimate: make room, or take it from where there is more";
+        let help = "the need is an estimate; free some space, or use a machine with more";
         Diagnostic::new(Code::LowHeadroom, short).help(help)
     }));
     let checked = model::check(&ready);
@@ -45,7 +45,7 @@ pub(super) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
         Format::Json => {
             let mut document = model::json(&ready, &checked, &headroom);
             if let Some(explained) = explained {
-                document["in_effect"] = serde_json::to_value(explained).expect("it is plain data");
+                document["in_effect"] = serde_json::to_value(explained).expect("values serialize to JSON");
             }
             output::stdout(&format!("{document:#}\n"));
         }

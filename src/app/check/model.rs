@@ -1,3 +1,5 @@
+//! The forecast that `runner check` prints, as data.
+
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
@@ -11,7 +13,7 @@ use crate::plan::model::{Load, Phase, PhaseId, Wait};
 use crate::slo::objective::{Objective, Statistic, Tier};
 use crate::units::{Share, TimeSpan};
 
-/// What is known of a phase before it runs.
+/// The forecast of a phase.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckedPhase {
     pub(super) name: String,
@@ -20,18 +22,18 @@ pub(super) struct CheckedPhase {
     pub(super) judged_s: f64,
     pub(super) users: u32,
     arrivals: Option<String>,
-    /// The most requests per second on average; none where the target's speed alone limits them.
+    /// Maximum mean rate in requests per second; `None` if only the target's speed limits it.
     pub(super) bound_per_s: Option<f64>,
     peak_per_s: Option<f64>,
     requests: Option<u64>,
-    /// Whether its classes wait and the schedule does not care.
+    /// Whether user classes have a `wait` that the schedule of arrivals ignores.
     pub(super) waits_unused: bool,
     pub(super) objectives: Vec<CheckedObjective>,
     #[serde(skip)]
     pub(super) duration: TimeSpan,
 }
 
-/// What is known of an objective in a phase before it runs.
+/// The forecast of an objective in a phase.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckedObjective {
     pub(super) name: String,
@@ -39,22 +41,22 @@ pub(super) struct CheckedObjective {
     pub(super) statistic: String,
     pub(super) unit: &'static str,
     pub(super) gated: bool,
-    /// The tier at which it is judged, and its limit.
+    /// The tier at which the objective is judged; `limit` is its limit.
     pub(super) tier: Option<&'static str>,
     pub(super) limit: Option<f64>,
-    /// The requests that it can expect; none where that depends on the target's speed.
+    /// The expected number of requests; `None` if it depends on the target's speed.
     pub(super) samples: Option<u64>,
-    /// What a proof counts, so many of which can be expected and are needed.
+    /// The unit of `expected` and `needed`, such as `samples` or `readings`.
     pub(super) counted: &'static str,
     pub(super) expected: Option<u64>,
     pub(super) needed: Option<u64>,
     pub(super) can_decide: &'static str,
-    /// Whether it is about requests.
+    /// Whether the objective counts requests; `false` for host metrics and drift.
     #[serde(skip)]
     pub(super) requests: bool,
 }
 
-/// What the phases of a run are together.
+/// Totals over the phases of a run.
 pub(super) struct RunTotals {
     pub(super) seconds: f64,
     pub(super) requests: Option<f64>,
@@ -72,7 +74,7 @@ pub(super) fn totals(ready: &ReadyPlan) -> RunTotals {
     }
 }
 
-/// When a run that starts now ends, but for the drain of its phases.
+/// The end time of a run that starts now, without the drain of its phases.
 pub(super) fn end(ready: &ReadyPlan) -> Option<ZonedDateTime> {
     ZonedDateTime::now().checked_add(Duration::from_secs_f64(totals(ready).seconds)).ok()
 }
@@ -134,7 +136,7 @@ fn checked_objective(ready: &ReadyPlan, objective: &Objective) -> CheckedObjecti
     }
 }
 
-/// All that is printed, for programs.
+/// The JSON document of `check --format json`.
 pub(super) fn json(ready: &ReadyPlan, phases: &[CheckedPhase], headroom: &Headroom) -> Value {
     let RunTotals { seconds, requests, peak_per_s } = totals(ready);
     json!({

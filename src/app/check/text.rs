@@ -1,10 +1,12 @@
+//! The forecast that `runner check` prints, as text.
+
 use std::time::Duration;
 
 use crate::app::check::model::{CheckedObjective, CheckedPhase, RunTotals, end, totals};
 use crate::app::headroom::Headroom;
 use crate::app::load::ReadyPlan;
 use crate::report::table::plain_table;
-use crate::units::{TimeSpan, format_amount};
+use crate::units::{TimeSpan, format_limit};
 
 pub(super) fn render(
     ready: &ReadyPlan,
@@ -22,24 +24,22 @@ pub(super) fn render(
 fn phase_text(phase: &CheckedPhase) -> String {
     let CheckedPhase { name, duration, judged_s, users, bound_per_s, waits_unused, objectives, .. } = phase;
     let bound =
-        bound_per_s.map_or("as fast as the target answers".into(), |rate| format!("at most {rate:.2}/s"));
+        bound_per_s.map_or("as fast as the target responds".into(), |rate| format!("at most {rate:.2}/s"));
     let judged = TimeSpan::from(Duration::from_secs_f64(*judged_s));
     let mut text = format!("\n{name} · {duration} · judged {judged} of it · {users} users · {bound}\n");
     if *waits_unused {
-        text.push_str(
-            "  the waits of its classes are not used: its tasks start on the schedule of `arrivals`\n",
-        );
+        text.push_str("  the `wait` of its user classes is ignored, because `arrivals` starts the tasks\n");
     }
     text.push_str(&objectives_table(objectives));
     text
 }
 
-/// What a run will be: how long, how many requests, how fast.
+/// One line with the duration, the number of requests and the peak rate of a run.
 pub(in crate::app) fn headline(ready: &ReadyPlan) -> String {
     let RunTotals { seconds, requests, peak_per_s } = totals(ready);
     let load = match requests.zip(peak_per_s) {
         Some((requests, peak)) => format!("about {requests:.0} requests, up to {peak:.1}/s"),
-        None => "as many requests as the target answers".to_owned(),
+        None => "as many requests as the target can serve".to_owned(),
     };
     let count = match ready.phases.len() {
         1 => "1 phase".to_owned(),
@@ -49,7 +49,7 @@ pub(in crate::app) fn headline(ready: &ReadyPlan) -> String {
     format!("{}: {count} in {total}, {load}", ready.plan.name)
 }
 
-/// When it would end, and what it needs.
+/// The end time of a run and its needs of disk and memory.
 pub(in crate::app) fn outlook(ready: &ReadyPlan, headroom: &Headroom) -> String {
     let end = end(ready).map_or_else(String::new, |end| {
         format!("ends at {}, if started now\n", end.strftime("%A, %Y-%m-%d %H:%M:%S %Z"))
@@ -74,7 +74,7 @@ fn objectives_table(objectives: &[CheckedObjective]) -> String {
             Some(number) => format!("{number}{unit}"),
         };
         let (of_expected, of_needed) = match *counted {
-            "windows" => (" windows", " windows"),
+            "windows" => (" intervals", " intervals"),
             "judged seconds" if !of_requests => (" s", " s"),
             "judged seconds" => ("", " s"),
             _ => ("", ""),
@@ -83,7 +83,7 @@ fn objectives_table(objectives: &[CheckedObjective]) -> String {
             objective.name.clone(),
             objective.statistic.clone(),
             objective.tier.zip(objective.limit).map_or("not judged".to_owned(), |(tier, limit)| {
-                format!("{tier} {}", format_amount(limit, unit))
+                format!("{tier} {}", format_limit(limit, unit))
             }),
             counts(expected, of_expected),
             counts(needed, of_needed),

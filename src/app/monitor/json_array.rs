@@ -1,4 +1,4 @@
-//! A JSON array in a file that is whole after every object.
+//! A JSON array file that is complete after every object.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -12,29 +12,32 @@ use crate::app::failure;
 use crate::exit::Ending;
 
 const EMPTY_ARRAY: &str = "[\n]\n";
-/// What stands behind the last object.
+/// The text after the last object.
 const CLOSING: &str = "\n]\n";
 
-/// The array. Each object takes the place of the closing bracket and brings another, in one write: whoever reads the
-/// file, or ends this process, finds it whole.
+/// A file with a JSON array. One write replaces the closing bracket by an object and a new closing bracket, so the file
+/// is valid JSON at any moment, even if the process is killed.
 pub(super) struct JsonArrayFile {
     file: File,
     path: PathBuf,
-    /// Where what stands behind the last object begins.
+    /// The offset of [`CLOSING`] in bytes.
     end: u64,
     first: bool,
 }
 
 impl JsonArrayFile {
-    /// Makes the file, with an empty array in it; one that is there already is left alone, and an error.
+    /// Creates the file with an empty array.
+    ///
+    /// # Errors
+    /// When the file exists already, which leaves it unchanged, or when it cannot be created or written.
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
         let refused = |error: io::Error| {
             let path = path.display();
             let problem = match error.kind() {
                 io::ErrorKind::AlreadyExists => format!(
-                    "`{path}` is there already and is not overwritten: give `--out` another name, or remove it"
+                    "`{path}` already exists and is not overwritten; choose another file for `--out`, or remove it"
                 ),
-                _ => format!("could not make `{path}`: {error}; give `--out` a file that can be written"),
+                _ => format!("could not create `{path}`: {error}; choose a writable file for `--out`"),
             };
             failure(Ending::Refused, problem)
         };
@@ -42,14 +45,17 @@ impl JsonArrayFile {
         let written = file.write_all(EMPTY_ARRAY.as_bytes());
         let array = Self { file, path: path.to_owned(), end: 1, first: true };
         written.map_err(|error| {
-            // What is no array would only stand in the way of the next start.
+            // An incomplete file would only block the next start.
             let _ = std::fs::remove_file(path);
             array.write_error(&error)
         })?;
         Ok(array)
     }
 
-    /// Adds an object. Where that fails the file is as it was before.
+    /// Appends an object.
+    ///
+    /// # Errors
+    /// When the file cannot be written, which leaves it as it was, or when it was removed or replaced.
     pub(super) fn push(&mut self, object: &Value) -> anyhow::Result<()> {
         let separator = if self.first { "\n" } else { ",\n" };
         let text = format!("{separator}{object}{CLOSING}");
@@ -57,7 +63,7 @@ impl JsonArrayFile {
             let failed = self.write_error(&error);
             return Err(match self.restore_closing() {
                 Ok(()) => failed,
-                Err(error) => failed.context(format!("the array has no closing bracket any more: {error}")),
+                Err(error) => failed.context(format!("the array lacks its `]` (append it): {error}")),
             });
         }
         self.end += (text.len() - CLOSING.len()) as u64;
@@ -65,18 +71,19 @@ impl JsonArrayFile {
         self.check_exists()
     }
 
-    /// An error where the file was removed or another put in its place: what is written to it then is nowhere.
+    /// Checks that the file is still in place.
+    ///
+    /// # Errors
+    /// When the file was removed or replaced, so that its content is lost.
     pub(super) fn check_exists(&self) -> anyhow::Result<()> {
         let links = self.file.metadata().map_err(|error| self.write_error(&error))?.nlink();
         if links == 0 {
-            return Err(
-                self.write_error(&"the file was removed, or replaced by another, and what was in it is lost")
-            );
+            return Err(self.write_error(&"the file was removed or replaced, and its readings are lost"));
         }
         Ok(())
     }
 
-    /// Puts the bracket back; the place for it was had before.
+    /// Restores the closing bracket. This needs no new disk space, because the file had the bracket before.
     fn restore_closing(&self) -> io::Result<()> {
         self.file.write_all_at(CLOSING.as_bytes(), self.end)?;
         self.file.set_len(self.end + CLOSING.len() as u64)
@@ -85,7 +92,10 @@ impl JsonArrayFile {
     fn write_error(&self, error: &dyn Display) -> anyhow::Error {
         failure(
             Ending::Unwritten,
-            format!("could not write the readings to `{}`: {error}", self.path.display()),
+            format!(
+                "could not write the readings to `{}`: {error}; choose another `--out`",
+                self.path.display()
+            ),
         )
     }
 }
@@ -124,7 +134,7 @@ mod tests {
             assert!(array.check_exists().is_ok());
             happens();
             let error = array.push(&json!({ "a": 2 })).unwrap_err().to_string();
-            assert!(error.contains("a.json`: the file was removed, or replaced by another"), "{error}");
+            assert!(error.contains("a.json`: the file was removed or replaced"), "{error}");
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }

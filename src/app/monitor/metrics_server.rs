@@ -1,4 +1,4 @@
-//! What the machine counts, for whoever asks over HTTP: in the words of a node_exporter, counted anew for each request.
+//! `--listen`: serves this machine's counters over HTTP in node_exporter format. Each request reads the counters again.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,7 +25,7 @@ use crate::resources::machine::MachineCounters;
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Listens there and serves as long as the runtime lives; returns where.
+/// Listens on an address and serves until the runtime is dropped. Returns the address with the actual port.
 pub(super) async fn serve(address: SocketAddr) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.map_err(|error| refusal(address, &error))?;
     let listening = listener.local_addr().map_err(|error| refusal(address, &error))?;
@@ -36,7 +36,7 @@ pub(super) async fn serve(address: SocketAddr) -> anyhow::Result<SocketAddr> {
 fn refusal(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let problem = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "{address} is taken: give `--listen` another port, or port 0 for any free one, and see who has it with `ss -ltnp`"
+            "{address} is already in use; choose another port for `--listen`, or port 0 for a free one (see `ss -ltnp`)"
         ),
         _ => format!("could not listen on {address}: {error}; give `--listen` an address of this machine"),
     };
@@ -49,14 +49,14 @@ async fn accept(listener: TcpListener) {
             Ok((stream, _)) => {
                 tokio::spawn(connection(stream));
             }
-            // Out of descriptors, or the client left already: trying again at once would spin.
+            // Out of descriptors, or the client has left. An immediate retry would spin.
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
 }
 
 async fn connection(stream: TcpStream) {
-    // How a connection ends is the client's affair.
+    // A failed connection affects only its client.
     let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request)));
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
@@ -69,7 +69,7 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
             Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, why + "\n"),
         },
         "/" if reads => (StatusCode::OK, PLAIN, "the metrics of this machine are at /metrics\n".to_owned()),
-        _ => (StatusCode::NOT_FOUND, PLAIN, "there is nothing here but GET /metrics\n".to_owned()),
+        _ => (StatusCode::NOT_FOUND, PLAIN, "not found; the metrics are at GET /metrics\n".to_owned()),
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
@@ -79,7 +79,7 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
 
 fn page() -> Result<String, String> {
     let machine = Kernel::this_machine().machine(&[])?;
-    // Whoever asks from elsewhere knows no clock but the one on the wall.
+    // A remote client cannot read this machine's monotonic clock, so the timestamp is wall-clock time.
     let at = Timestamp::now().as_duration().as_secs_f64();
     Ok(exposition_writer::text(&MachineCounters { at, ..machine }))
 }

@@ -1,4 +1,4 @@
-//! `runner monitor`: looks at this machine again and again, shows it, keeps it in a file and serves it to others.
+//! `runner monitor`: samples this machine's resource usage, prints it, records it in a file and serves it over HTTP.
 
 mod json_array;
 mod metrics_server;
@@ -30,40 +30,40 @@ use sampled_host::SampledHost;
 use summary::MonitorSummary;
 use totals::ByteTotals;
 
-/// Readings are at least and at most so many seconds apart.
+/// The accepted range of `--every`, in seconds.
 const EVERY_RANGE_S: std::ops::RangeInclusive<f64> = 1.0..=60.0;
-/// On a terminal the header stands again above so many lines.
+/// On a terminal the header is repeated after this number of lines.
 const LINES_PER_HEADER: u64 = 20;
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct MonitorArgs {
-    /// How often to look, from 1s to 60s
+    /// Sampling interval, from 1s to 60s
     #[arg(long, value_name = "TIME", default_value = "10s")]
     every: TimeSpan,
-    /// How long to look; until interrupted where nothing is said
+    /// Duration of the sampling; until interrupted by default
     #[arg(long = "for", value_name = "TIME")]
     lasting: Option<TimeSpan>,
-    /// Write the readings to this file, a JSON array that is whole at any moment
+    /// Write the readings to this new file, as a JSON array that is valid at any moment
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Look at this process and its children too: `pid 1234`, `file kms.pid` or `port 8008`, where it listens
+    /// Also sample a process and its children: `pid 1234`, `file kms.pid`, or `port 8008` on which it listens
     #[arg(long, value_name = "SPEC")]
     process: Option<ProcessSelector>,
-    /// Serve what the machine counts at http://ADDR/metrics, as a node_exporter does; port 0 takes any free one
+    /// Serve the machine's counters at http://ADDR/metrics in node_exporter format; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// No line per reading, only the summary
+    /// Print only the summary, without a line per reading
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// Looks until the time is over, or until SIGINT or SIGTERM; then sums up.
+/// Samples for the duration of `--for`, or until SIGINT or SIGTERM, and then prints the summary.
 pub(in crate::app) fn monitor(args: &MonitorArgs) -> anyhow::Result<ExitCode> {
     check(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("could not prepare to wait for the next look")?;
+    let runtime = runtime.context("could not create the async runtime (check `ulimit -n`)")?;
     runtime.block_on(async {
-        // Before anything is said: whoever reads it may send a signal at once.
+        // Installed before the first output: its reader may send a signal immediately.
         let mut signals = Signals::new();
         let mut monitor = MonitorLoop::begin(args).await?;
         let followed = monitor.follow(&mut signals).await;
@@ -74,7 +74,7 @@ pub(in crate::app) fn monitor(args: &MonitorArgs) -> anyhow::Result<ExitCode> {
         if let Some(array) = &monitor.array {
             array.check_exists()?;
         }
-        // Where lines were shown, someone had the readings.
+        // Without `--quiet` the lines have reported the readings, so a lost summary is no error.
         match summed_up {
             Err(error) if args.quiet => monitor.output_lost("summary", &error),
             _ => Ok(()),
@@ -87,11 +87,11 @@ fn check(args: &MonitorArgs) -> anyhow::Result<()> {
     let refused = |message: String| Err(failure(Ending::Refused, message));
     let every = args.every;
     if !EVERY_RANGE_S.contains(&every.seconds()) {
-        return refused(format!("`--every {every}` cannot be done: write a duration from 1s to 60s"));
+        return refused(format!("`--every` must be between 1s and 60s, not `{every}`"));
     }
     if let Some(lasting) = args.lasting.filter(|lasting| *lasting < every) {
         return refused(format!(
-            "`--for {lasting}` is over before the first reading, which comes after {every}: make it longer, or `--every` shorter"
+            "`--for {lasting}` ends before the first reading at {every}; use a longer `--for` or a shorter `--every`"
         ));
     }
     Ok(())
@@ -101,23 +101,23 @@ struct MonitorLoop<'a> {
     args: &'a MonitorArgs,
     machine: SampledHost,
     process: Option<(SampledHost, ByteTotals)>,
-    /// When the machine was looked at first.
+    /// The time of the first snapshot.
     start: Instant,
-    /// Times are told in the time that holds here at the beginning, however long it lasts.
+    /// The UTC offset at the start. It stays fixed, so that timestamps continue across a change to or from summer time.
     zone: TimeZone,
     array: Option<JsonArrayFile>,
     summary: MonitorSummary,
-    /// What happened at the reading before: what goes on is said once.
+    /// Events of the previous reading. An event that continues is printed once.
     events: Vec<String>,
     lines: u64,
-    /// Whether the header stands again now and then.
+    /// Whether the header is repeated.
     repeats_header: bool,
-    /// Whether someone still reads the lines.
+    /// Whether lines are printed: not with `--quiet`, and not after a failed write.
     prints_lines: bool,
 }
 
 impl<'a> MonitorLoop<'a> {
-    /// Takes the first looks, from which readings count, once all else is ready.
+    /// Opens the sources and takes the first snapshots, from which the first reading is computed.
     async fn begin(args: &'a MonitorArgs) -> anyhow::Result<Self> {
         let refused = |why: String| failure(Ending::Refused, why);
         if let Some(address) = args.listen {
@@ -139,7 +139,7 @@ impl<'a> MonitorLoop<'a> {
                     return Err(refused(why));
                 }
                 Err(why) => {
-                    output::stderr(&format!("{why}; it is looked for at each reading\n"));
+                    output::stderr(&format!("{why}; each reading searches for it again\n"));
                     events.push(format!("{}: {why}", process.name));
                 }
             }
@@ -159,18 +159,18 @@ impl<'a> MonitorLoop<'a> {
         })
     }
 
-    /// A reading at each tick, until the end.
+    /// Takes a reading at each tick until the end.
     async fn follow(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let (start, every) = (self.start, self.args.every.duration());
         let end = self.args.lasting.map(|lasting| start + lasting.duration());
         let mut ticks = interval_at(start + every, every);
-        // A machine that slept, or a look that took long, costs the ticks meanwhile; the rest stay where they are.
+        // Ticks missed during suspend or a slow snapshot are skipped; the later ticks keep their times.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 biased;
                 _ = signals.next() => return Ok(()),
-                // The one at the very end counts.
+                // `biased` lets the tick at the end come before the end itself.
                 _ = ticks.tick() => self.read().await?,
                 () = over(end) => return Ok(()),
             }
@@ -198,7 +198,7 @@ impl<'a> MonitorLoop<'a> {
         self.show(&reading)
     }
 
-    /// Says what has happened and did not go on from before.
+    /// Prints the events that the previous reading did not have.
     fn print_events(&mut self, reading: &MonitorReading) {
         for event in reading.events.iter().filter(|event| !self.events.contains(event)) {
             output::stderr(&format!("{} {event}\n", reading.at.strftime("%H:%M:%S")));
@@ -218,19 +218,19 @@ impl<'a> MonitorLoop<'a> {
         self.output_lost("readings", &error)
     }
 
-    /// Something could not be written to standard output; an error where that was the only place for it.
+    /// Handles a failed write to standard output: an error if there is no other output.
     fn output_lost(&self, label: &str, error: &std::io::Error) -> anyhow::Result<()> {
         if self.array.is_some() || self.args.listen.is_some() {
             return Ok(());
         }
-        let message = format!("could not write the {label} to standard output, and nowhere else: {error}");
+        let message = format!("could not write the {label} to standard output: {error}; use `--out FILE`");
         Err(failure(Ending::Unwritten, message))
     }
 }
 
 fn print_missing(missing: &[(Metric, String)], name: &str) {
     for (metric, why) in missing {
-        output::stderr(&format!("{name} gives no `{}`: {why}\n", metric.as_str()));
+        output::stderr(&format!("{name} has no `{}`: {why}\n", metric.as_str()));
     }
 }
 

@@ -1,4 +1,4 @@
-//! A reading: as an object of the array, and as a line of the table.
+//! A reading of the monitor, rendered as a JSON object and as a line of the table.
 
 use jiff::ZonedDateTime;
 use serde_json::{Value, json};
@@ -9,27 +9,27 @@ use crate::resources::metric::Metric;
 
 const MIB: f64 = (1 << 20) as f64;
 const GIB: f64 = (1 << 30) as f64;
-/// What stands for a value that could not be had.
+/// Placeholder in the table for a value that is not available.
 const MISSING: &str = "–";
 
-/// A reading of the machine and, where one is watched, of a process.
+/// A reading of the machine and, with `--process`, of a process.
 pub(super) struct MonitorReading {
     pub(super) at: ZonedDateTime,
     pub(super) machine: IntervalReading,
     pub(super) so_far: BytesSoFar,
     pub(super) process: Option<ProcessReading>,
-    /// What happened, in words.
+    /// Messages about restarts, failures and missing values since the previous reading.
     pub(super) events: Vec<String>,
 }
 
-/// A reading of a process.
+/// The part of a reading about the process and its children.
 pub(super) struct ProcessReading {
     pub(super) interval: IntervalReading,
     pub(super) so_far: BytesSoFar,
 }
 
 impl MonitorReading {
-    /// The object; what could not be had is null.
+    /// The JSON object of the array. Values that are not available are `null`, never 0.
     pub(super) fn object(&self) -> Value {
         let of = |metric| self.machine.values.of(metric);
         let covered_s = Some(self.machine.covered_s).filter(|covered_s| *covered_s > 0.0);
@@ -62,7 +62,7 @@ impl MonitorReading {
         object
     }
 
-    /// The line, under the columns of [`header`].
+    /// The line under the columns of [`header`].
     pub(super) fn line(&self) -> String {
         let of = |metric| self.machine.values.of(metric);
         let rate = |metric| rate(of(metric));
@@ -102,7 +102,7 @@ impl ProcessReading {
     }
 }
 
-/// What the columns are.
+/// The two header lines of the table.
 pub(super) fn header(with_process: bool) -> String {
     let process = |text| if with_process { text } else { "" };
     format!(
@@ -113,12 +113,12 @@ pub(super) fn header(with_process: bool) -> String {
     )
 }
 
-/// Three digits behind the point.
+/// Rounds to three decimals; `None` becomes `null`.
 fn number(value: Option<f64>) -> Value {
     json!(value.map(|value| (value * 1e3).round() / 1e3))
 }
 
-/// Of bytes, as many of a larger unit; to about a kB of the largest.
+/// Converts bytes to a larger unit and rounds to six decimals, which is about 1 kB in GiB.
 fn size(bytes: Option<f64>, unit: f64) -> Value {
     json!(bytes.map(|bytes| (bytes / unit * 1e6).round() / 1e6))
 }

@@ -1,4 +1,4 @@
-//! One host, looked at again and again.
+//! A host of `runner monitor` and its consecutive snapshots.
 
 use std::time::Duration;
 
@@ -9,33 +9,39 @@ use crate::resources::reading::Values;
 use crate::resources::snapshot::Snapshot;
 use crate::resources::source::Source;
 
-/// Files are read at once; nobody is asked who could take long.
+/// Generous, because both kinds of source are local files.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A host, and what was seen of it last.
+/// A host and its last snapshot.
 pub(super) struct SampledHost {
     probe: Probe,
-    /// What it is, in words.
+    /// The description of its source, for messages.
     pub(super) name: String,
     before: Option<Snapshot>,
 }
 
-/// What two looks come to.
+/// The difference of two consecutive snapshots.
 pub(super) struct IntervalReading {
-    /// The time between them, in seconds; 0 where there were no two.
+    /// The time between the snapshots in seconds; 0 if there is only one.
     pub(super) covered_s: f64,
     pub(super) values: Values,
-    /// What happened to the host or to the counting since the look before, in words.
+    /// Messages about restarts, counter resets and newly missing metrics since the previous snapshot.
     pub(super) events: Vec<String>,
 }
 
 impl SampledHost {
-    /// Gets ready; looks at nothing yet.
+    /// Opens the source without taking a snapshot.
+    ///
+    /// # Errors
+    /// A message about a source that cannot be used.
     pub(super) fn open(source: &Source) -> Result<Self, String> {
         Ok(Self { probe: Probe::open(source)?, name: source.description(), before: None })
     }
 
-    /// The look from which the first reading counts: what cannot be had, with the reason, or why nothing can.
+    /// Takes the first snapshot. Returns the metrics that the source does not provide, with the reasons.
+    ///
+    /// # Errors
+    /// A message about a snapshot that failed.
     pub(super) async fn begin(&mut self) -> Result<Vec<(Metric, String)>, String> {
         let snapshot = self.probe.snapshot(PROBE_TIMEOUT).await?;
         let missing = snapshot.missing.clone().into_iter().collect();
@@ -43,7 +49,8 @@ impl SampledHost {
         Ok(missing)
     }
 
-    /// Looks once more. A look that fails is an event, and the next one counts from the last that did not.
+    /// Takes a snapshot and returns the difference from the previous one. A failed snapshot is an event, and the next
+    /// reading covers the time since the last successful one.
     pub(super) async fn read(&mut self) -> IntervalReading {
         match self.probe.snapshot(PROBE_TIMEOUT).await {
             Err(why) => {
@@ -66,7 +73,7 @@ impl IntervalReading {
         };
         let values = between(before, now);
         let mut events = values.troubles.clone();
-        // What can never be had was said once, at the start.
+        // Metrics that the source never provides were reported at the start.
         let new = values.missing.iter().filter(|(metric, _)| !now.missing.contains_key(metric));
         for (_, why) in new {
             if !events.contains(why) {

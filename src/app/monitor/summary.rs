@@ -1,4 +1,4 @@
-//! What all readings come to.
+//! The summary at the end of `runner monitor`: averages, peaks and totals of all readings.
 
 use std::fmt::Write;
 
@@ -7,26 +7,26 @@ use crate::app::monitor::totals::{ByteTotal, ByteTotals};
 use crate::resources::metric::Metric;
 use crate::units::{format_amount, format_number};
 
-/// All readings so far, added up.
+/// Aggregates of all readings so far.
 #[derive(Default)]
 pub(super) struct MonitorSummary {
     readings: u64,
     seconds: f64,
     cpu: Average,
     memory: Average,
-    /// Of the machine.
+    /// Totals of the machine; the caller adds to them.
     pub(super) totals: ByteTotals,
     process: ProcessAverages,
 }
 
-/// The same of a process.
+/// Aggregates of the process and its children.
 #[derive(Default)]
 struct ProcessAverages {
     cpu: Average,
     memory: Average,
 }
 
-/// Of the readings that have a value, each for as much as any other.
+/// Unweighted average and peak of the readings that have a value.
 #[derive(Default)]
 struct Average {
     sum: f64,
@@ -45,7 +45,7 @@ impl Average {
 
     fn text(&self, unit: &str) -> String {
         if self.count == 0.0 {
-            return "none could be had".to_owned();
+            return "not available".to_owned();
         }
         format!(
             "average {}, peak {}",
@@ -68,10 +68,10 @@ impl MonitorSummary {
         }
     }
 
-    /// The summary, for people; `process` is what the watched one is called.
+    /// The summary as text. `process` describes the process of `--process`.
     pub(super) fn render(&self, process: Option<&str>) -> String {
         if self.readings == 0 {
-            return "no reading was made: there is nothing to sum up\n".to_owned();
+            return "no reading was made, so there is no summary\n".to_owned();
         }
         let ByteTotals { read, written, sent, received } = self.totals;
         let readings = if self.readings == 1 { "1 reading" } else { &format!("{} readings", self.readings) };
@@ -83,7 +83,7 @@ impl MonitorSummary {
             ("network", format!("{} received, {} sent", total(received), total(sent))),
         ];
         for (label, value) in rows {
-            writeln!(text, "{label:<11}{value}").expect("a text takes all that is written to it");
+            writeln!(text, "{label:<11}{value}").expect("writing to a string cannot fail");
         }
         if let Some(process) = process {
             let ProcessAverages { cpu, memory } = &self.process;
@@ -133,7 +133,7 @@ mod tests {
         }
         let expected = "duration   3 hours, 3 readings\n\
                         CPU        average 20 %, peak 30 %\n\
-                        memory     none could be had\n\
+                        memory     not available\n\
                         disk       10.1GiB read, unknown written\n\
                         network    unknown received, unknown sent\n";
         assert_eq!(summary.render(None), expected);

@@ -1,22 +1,22 @@
-//! What came together since the monitor began.
+//! Bytes read, written, sent and received since the monitor began.
 
 use crate::app::monitor::sampled_host::IntervalReading;
 use crate::resources::metric::Metric;
 
-/// A sum of rates over the times that they are of.
+/// A number of bytes: the sum of rate × time over the readings.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ByteTotal {
     sum: f64,
-    /// Whether any of it was counted.
+    /// Whether at least one interval had data.
     has_data: bool,
-    /// Whether some of it was not.
+    /// Whether an interval without data makes the sum a lower bound.
     pub(super) is_partial: bool,
 }
 
 impl ByteTotal {
-    /// Adds an interval; returns the sum so far, or nothing where this interval was not counted.
+    /// Adds an interval. Returns the sum so far, or `None` if this interval has no data.
     fn add(&mut self, interval: &IntervalReading, metric: Metric) -> Option<f64> {
-        // A look that failed loses nothing: the next one counts from the look before it.
+        // A failed snapshot loses nothing: the next interval covers its time.
         if interval.covered_s <= 0.0 {
             return None;
         }
@@ -29,13 +29,13 @@ impl ByteTotal {
         Some(self.sum)
     }
 
-    /// In bytes; `None` where nothing was counted.
+    /// The sum in bytes; `None` if no interval had data.
     pub(super) fn bytes(self) -> Option<f64> {
         self.has_data.then_some(self.sum)
     }
 }
 
-/// Bytes since the beginning, of each kind.
+/// Byte totals by direction, since the monitor began.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ByteTotals {
     pub(super) read: ByteTotal,
@@ -44,7 +44,7 @@ pub(super) struct ByteTotals {
     pub(super) received: ByteTotal,
 }
 
-/// The same after a reading, as far as it was counted in that reading.
+/// The totals after one reading, in bytes. `None` where that reading has no data.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct BytesSoFar {
     pub(super) read: Option<f64>,

@@ -1,3 +1,5 @@
+//! The end of a run: judges the objectives, builds and writes the report, and decides the exit code.
+
 use jiff::Timestamp;
 
 use crate::app::arguments::Format;
@@ -15,7 +17,7 @@ use crate::report::{self, RunFacts};
 use crate::slo::judge::{Judgement, Policy, RunLength, judge};
 
 impl Run<'_> {
-    /// Judges, writes and prints the report; returns how the run ended.
+    /// Judges the run, writes and prints the report, and returns the ending with its exit code.
     pub(super) fn conclude(&mut self, outcome: &RunOutcome) -> Ending {
         let ReadyPlan { plan, objectives, .. } = &self.ready;
         let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
@@ -33,31 +35,19 @@ impl Run<'_> {
         let contradictions = self.contradictions(outcome);
         let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
         endings.extend(outcome.ending);
-        // Phases that did not run have decided nothing.
+        // The objectives of the phases that did not run are undecided.
         endings.extend(outcome.ended_early.as_ref().map(|_| Ending::Inconclusive));
         endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
         endings.extend(invalid.iter().flatten().next().map(|_| Ending::Invalid));
         endings.extend(self.folder.is_none().then_some(Ending::Unwritten));
         self.notices.extend(contradictions);
-        self.notices.extend(report::notices(plan, &outcome.summary));
-        let ran: Vec<PhaseId> = outcome.phases.iter().map(|run| run.phase).collect();
-        self.notices.extend(report::host_notices(plan, &objectives.all, &ran));
-        let proves =
-            plan.gate.decision == Decision::Proven && judged.iter().flatten().any(|judged| judged.gated);
-        let nothing = !judged.iter().flatten().any(|judged| judged.gated);
-        if nothing && !ran.is_empty() && plan.gate.tier != GateTier::Nothing {
-            self.notices
-                .push("no gated objective applies to what was run, so there is nothing to pass".to_owned());
-        }
-        if proves && self.length == RunLength::Full {
-            self.notices.extend(report::slow_spell_notice(plan, &outcome.summary));
-        }
+        self.add_notices(&judged, outcome);
         let mut ending = Ending::most_severe(endings);
         let mut report = self.report(&judged, outcome, ending);
         if let Some(folder) = &self.folder {
             let json = serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n";
             if let Err(error) = folder::write(folder, "report.json", &json) {
-                output::stderr(&format!("error: {error:#}\n"));
+                output::stderr(&format!("error: {error:#}; choose another `--out`\n"));
                 ending = Ending::most_severe([ending, Ending::Unwritten]);
                 report = self.report(&judged, outcome, ending);
             }
@@ -74,6 +64,25 @@ impl Run<'_> {
             self.print_status(&format!("report: {}\n", folder.join("report.json").display()));
         }
         ending
+    }
+
+    /// Adds the notices about the run as a whole.
+    fn add_notices(&mut self, judged: &[Option<Judgement>], outcome: &RunOutcome) {
+        let ReadyPlan { plan, objectives, .. } = &self.ready;
+        self.notices.extend(report::notices(plan, &outcome.summary));
+        let ran: Vec<PhaseId> = outcome.phases.iter().map(|run| run.phase).collect();
+        self.notices.extend(report::host_notices(plan, &objectives.all, &ran));
+        let is_gated = judged.iter().flatten().any(|judged| judged.gated);
+        if !is_gated && !ran.is_empty() && plan.gate.tier != GateTier::Nothing {
+            self.notices.push(
+                "no gated objective applies to the phases that ran, so the run cannot pass; \
+                 add one, or set `tier = \"none\"` under `[gate]`"
+                    .to_owned(),
+            );
+        }
+        if is_gated && plan.gate.decision == Decision::Proven && self.length == RunLength::Full {
+            self.notices.extend(report::slow_spell_notice(plan, &outcome.summary));
+        }
     }
 
     fn report(
@@ -109,18 +118,18 @@ impl Run<'_> {
         }
     }
 
-    /// Where the numbers of a phase do not add up.
+    /// One message for each phase whose numbers do not add up, which is a bug in the runner.
     fn contradictions(&self, outcome: &RunOutcome) -> Vec<String> {
         use crate::plan::model::Load;
         let phases = self.ready.plan.phases.iter().zip(&outcome.summary.phases);
         let found = phases.filter(|(_, counted)| counted.ran.is_some()).filter_map(|(phase, counted)| {
             let why = counted.contradiction(matches!(phase.load, Load::Open(_)))?;
-            Some(format!("the numbers of phase `{}` do not add up: {why}", phase.name))
+            Some(format!("the numbers of phase `{}` do not add up: {why}; please report this", phase.name))
         });
         found.collect()
     }
 
-    /// What the objectives come to, before anything else is considered.
+    /// The ending by the objectives alone, before interrupts, generator checks and write errors are considered.
     fn of_objectives(&self, judged: &[Option<Judgement>], summary: &Summary) -> Ending {
         let gate = &self.ready.plan.gate;
         let nothing_gated = !judged.iter().flatten().any(|judged| judged.gated);

@@ -1,3 +1,5 @@
+//! Early stop: ends a run on a proven breach of an `abort` objective, or by the circuit breaker.
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,12 +14,12 @@ use crate::session::CircuitBreaker;
 use crate::slo::abort::AbortCheck;
 use crate::slo::objective::Objective;
 
-/// Ends a run before its time: when a breach is proven, or when the target fails more than half of all requests.
+/// Observes a run and stops it when a breach is proven or when the circuit breaker trips.
 pub(super) struct EarlyStopper<'g> {
     plan: &'g Plan,
     aborts: AbortCheck<'g>,
     breaker: Option<CircuitBreaker>,
-    /// Whether the generator's checks of a phase hold so far.
+    /// Whether the generator checks of a phase hold so far.
     generator_holds: &'g dyn Fn(PhaseId, &Summary) -> bool,
     stop: StopHandle,
     started: Instant,
@@ -25,10 +27,10 @@ pub(super) struct EarlyStopper<'g> {
     ended: Option<EndedEarly>,
 }
 
-/// Why a run ended before its time.
+/// The reason for an early stop, and its time and phase.
 #[derive(Debug, Clone)]
 pub(super) struct EndedEarly {
-    /// The objective whose breach was proven; `None` where it was the circuit breaker.
+    /// The index of the objective whose breach was proven; `None` if the circuit breaker tripped.
     pub(super) objective: Option<usize>,
     pub(super) at: Timestamp,
     pub(super) phase: PhaseId,
@@ -56,7 +58,7 @@ impl<'g> EarlyStopper<'g> {
         }
     }
 
-    /// Why the run ended early, if it did.
+    /// The reason for the early stop; `None` if there was none.
     pub(super) fn into_ended(self) -> Option<EndedEarly> {
         self.ended
     }
@@ -67,7 +69,7 @@ impl<'g> EarlyStopper<'g> {
         if let Some(why) = tripped {
             return self.end(phase, None, format!("the circuit breaker ended the run: {why}"));
         }
-        // What the generator may have shaped proves nothing.
+        // If a generator check fails, the load generator may have caused the numbers, so they prove no breach.
         if let Some(abort) = self.aborts.check(phase, summary)
             && (self.generator_holds)(phase, summary)
         {

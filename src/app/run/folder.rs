@@ -1,4 +1,4 @@
-//! The folder that a run's files go to, named after its plan and the second it began in (UTC).
+//! The folder for the files of a run, named after its plan and its start time in UTC, to the second.
 
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write};
@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Makes the folder of a run that starts now; a second one in the same second gets `-2`.
+/// Creates the folder of a run that starts now and points the link `latest` at it. A second run in the same second gets
+/// the suffix `-2`. The second value is a notice if the link could not be updated.
 ///
-/// `latest` is pointed at it; where that fails, the second value says why.
+/// # Errors
+/// When the folder cannot be created.
 pub(super) fn create(
     out: &Path,
     plan: &str,
     at: jiff::Timestamp,
 ) -> anyhow::Result<(PathBuf, Option<String>)> {
-    let failed_to_make = |path: &Path| format!("could not make the folder `{}`", path.display());
+    let failed_to_make = |path: &Path| format!("could not create the folder `{}`", path.display());
     std::fs::create_dir_all(out).with_context(|| failed_to_make(out))?;
     let name = format!("{plan}-{}", at.strftime("%Y%m%d-%H%M%S"));
     for number in 1.. {
@@ -26,26 +28,29 @@ pub(super) fn create(
                 let pointed = point_latest_at(out, &name);
                 return Ok((
                     path,
-                    pointed.err().map(|why| format!("`latest` does not lead to this run: {why}")),
+                    pointed.err().map(|why| format!("the link `latest` does not point to this run: {why}")),
                 ));
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| failed_to_make(&path)),
         }
     }
-    unreachable!("there are more numbers than folders")
+    unreachable!("some number is free")
 }
 
-/// Makes `latest` a link to this run, in one step, so that it never leads nowhere.
+/// Points `latest` at this run. A rename replaces the link atomically, so that it exists at any moment.
 fn point_latest_at(out: &Path, name: &str) -> std::io::Result<()> {
     let made = out.join(format!(".latest-{}", std::process::id()));
-    // One of an earlier process of this number is of no use to anyone.
+    // An earlier process with the same PID may have left its temporary link behind.
     let _ = std::fs::remove_file(&made);
     symlink(name, &made)?;
     std::fs::rename(&made, out.join("latest"))
 }
 
-/// Writes a file of the run, whole or not at all.
+/// Writes a file of the run atomically: to a temporary file first, which is then renamed.
+///
+/// # Errors
+/// When the file cannot be written; a file of this name stays as it was.
 pub(super) fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let path = folder.join(name);
     let temporary = folder.join(format!(".{name}"));

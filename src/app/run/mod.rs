@@ -1,4 +1,4 @@
-//! `runner PLAN`: runs a plan, judges it, writes reports and exits with the verdict.
+//! `runner PLAN`: runs a plan, judges it, writes the report and exits with the verdict.
 
 mod conclude;
 mod early_stop;
@@ -60,26 +60,27 @@ struct Run<'r> {
     started_at: Timestamp,
     target_is_local: bool,
     dialer: Dialer,
-    /// Whether time is the machine's, which only tests change.
+    /// Whether the real clock is used; `false` in tests on a simulated clock.
     real_time: bool,
-    /// Where its files go; `None` where the folder could not be made.
+    /// The folder for its files; `None` if it could not be created.
     folder: Option<PathBuf>,
     notices: Vec<String>,
 }
 
-/// What came of a run.
+/// The measurements of a run and the reasons why it ended.
 struct RunOutcome {
     summary: Summary,
     phases: Vec<PhaseRun>,
-    /// The generator's own checks, by phase of the plan.
+    /// The generator checks, by phase of the plan.
     checks: Vec<Vec<Check>>,
+    /// The ending of a run that was interrupted or never sent load.
     ending: Option<Ending>,
-    /// Why it ended before its time, if the runner ended it.
+    /// The reason if the runner itself stopped the run early.
     ended_early: Option<EndedEarly>,
 }
 
 impl RunOutcome {
-    /// Nothing was sent, or nothing is known of it.
+    /// The outcome of a run without load, or whose measurements were lost by an error.
     fn without_load(ending: Ending) -> Self {
         Self {
             summary: Summary::default(),
@@ -91,11 +92,11 @@ impl RunOutcome {
     }
 }
 
-/// Runs a plan; returns the verdict as exit code.
+/// Runs a plan and returns the verdict as an exit code.
 pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let (mut ready, length) = match ready(arguments) {
         Ok(ready) => ready,
-        Err(code) => return Ok(code),
+        Err(ending) => return Ok(ExitCode::from(ending.code())),
     };
     let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
     let untried = stand_in.as_ref().map(|it| stand_in_for(it, &mut ready)).unwrap_or_default();
@@ -107,9 +108,11 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(ending.code()))
 }
 
-/// Reads and checks the plan, and shortens it for a rehearsal. Where it is refused, all problems are shown and the exit
-/// code is returned as the error.
-fn ready(arguments: &RunArgs) -> Result<(ReadyPlan, RunLength), ExitCode> {
+/// Reads and checks the plan, and shortens it for a rehearsal.
+///
+/// # Errors
+/// The exit code of a refused plan, after all its problems were printed.
+fn ready(arguments: &RunArgs) -> Result<(ReadyPlan, RunLength), Ending> {
     let mut ready = load(&arguments.plan)?;
     let length = apply_rehearsal(&mut ready, arguments);
     preflight::connections(&mut ready, workers(arguments));
@@ -122,31 +125,31 @@ fn ready(arguments: &RunArgs) -> Result<(ReadyPlan, RunLength), ExitCode> {
     Ok((ready, length))
 }
 
-/// Points a plan at the stand-in, its target and its hosts; returns what of it is not tried.
+/// Points the target and the hosts of a plan at the stand-in. Returns notices about settings that are not tested.
 fn stand_in_for(stand_in: &StandInProcess, ready: &mut ReadyPlan) -> Vec<String> {
     let untried = stand_in.replace_target(&mut ready.plan.target);
     untried.into_iter().chain(hosts::replace_hosts(ready, stand_in)).collect()
 }
 
-/// Threads that send: one per core, unless the command line says how many.
+/// The number of sending threads: `--workers`, or one per core.
 fn workers(arguments: &RunArgs) -> u16 {
     arguments.workers.unwrap_or_else(preflight::workers)
 }
 
-/// The most requests that are logged.
+/// The maximum number of logged requests; 0 without `--log-requests`.
 fn log_limit(arguments: &RunArgs) -> usize {
     arguments.log_requests.as_ref().map_or(0, |_| arguments.log_limit)
 }
 
-/// Shrinks the plan for a rehearsal.
+/// Shortens the plan for `--rehearse`, with objectives and forecasts in proportion.
 fn apply_rehearsal(ready: &mut ReadyPlan, arguments: &RunArgs) -> RunLength {
     let Some(total) = arguments.rehearse else { return RunLength::Full };
     let phases = ready.phases.len() as f64;
     if total.seconds() < 2.0 * phases {
         let place = ready.problems.add_option("--rehearse", &total.to_string());
         let message = format!("a rehearsal of {total} is too short for {phases} phases");
-        let help = format!("each phase needs 2 s at least: `--rehearse {}s`", 2.0 * phases);
-        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(place, "here").help(help);
+        let help = format!("each phase needs at least 2s; use `--rehearse {}s` or longer", 2.0 * phases);
+        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(place, "too short").help(help);
         ready.problems.report(diagnostic);
     }
     let lengths =
@@ -167,7 +170,7 @@ impl<'r> Run<'r> {
             hosts::add(monitor, &ready.plan.target.url);
         }
         let workers = workers(arguments);
-        // Short enough to be typed again.
+        // A 32-bit seed is short enough to type when the run is repeated.
         let seed = ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into());
         let mut notices = Vec::new();
         let folder = match folder::create(&arguments.out, &ready.plan.name, started_at) {
@@ -176,7 +179,7 @@ impl<'r> Run<'r> {
                 Some(folder)
             }
             Err(error) => {
-                notices.push(format!("no report can be written: {error:#}"));
+                notices.push(format!("no report will be written: {error:#}; choose another `--out`"));
                 None
             }
         };
@@ -237,20 +240,22 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Waits until the target is ready; says how the run ends if it is not.
+    /// Waits until the target is ready. Returns the ending of the run if it is not.
     async fn wait_for_target(&self, signals: &mut Signals) -> Option<Ending> {
         tokio::select! {
             ready = engine::wait_until_ready(&self.ready.plan.target, &self.dialer) => {
                 let tried = self.ready.plan.secrets.redact(&ready.err()?);
                 let within = self.ready.plan.target.ready_within;
-                output::stderr(&format!("error: the target was not ready within {within}; tried {tried}\n"));
+                output::stderr(&format!(
+                    "error: the target was not ready within {within}: {tried}; check it, or raise `ready_within`\n"
+                ));
                 Some(Ending::Unavailable)
             }
             signal = signals.next() => Some(Ending::Interrupted(signal)),
         }
     }
 
-    /// Looks whether the hosts that are judged can be read; says how the run ends if they cannot.
+    /// Checks that the hosts with judged objectives can be read. Returns the ending of the run if they cannot.
     async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<Ending> {
         let ReadyPlan { plan, objectives, phases, .. } = &self.ready;
         let monitor = plan.monitor.as_ref()?;
@@ -264,12 +269,12 @@ impl<'r> Run<'r> {
             signal = signals.next() => return Some(Ending::Interrupted(signal)),
         };
         if self.arguments.plan.stand_in {
-            // It is not the plan's fault that this machine is not like the one that is meant.
+            // The plan describes other machines, so a source that is missing here is no error of the plan.
             unread.iter().for_each(|why| self.print_status(&format!("notice: {why}\n")));
             return None;
         }
         for why in &unread {
-            output::stderr(&format!("error: {why}\n"));
+            output::stderr(&format!("error: {why}; correct the host's source under `[monitor]`\n"));
         }
         (!unread.is_empty()).then_some(Ending::Unavailable)
     }
@@ -283,7 +288,7 @@ impl<'r> Run<'r> {
         let (sender, mut events) = unbounded_channel();
         let watched = plan.monitor.is_some();
         let watcher = watched.then(|| Watcher::start(&plan, sender.downgrade())).transpose();
-        let mut watcher = watcher.context("could not start to look at hosts")?;
+        let mut watcher = watcher.context("could not start to monitor hosts (check `ulimit -u`)")?;
         let stop = engine::start(self.job(&plan, ledger.limits()), sender)?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut journal = self.journal();
@@ -309,7 +314,7 @@ impl<'r> Run<'r> {
         drop(session);
         progress.finish();
         let failed = journal.as_ref().and_then(JournalWriter::failure);
-        self.notices.extend(failed.map(|why| format!("the run's windows are not whole on disk: {why}")));
+        self.notices.extend(failed.map(|why| format!("the run's journal is incomplete: {why}")));
         self.notices.extend(log.as_ref().and_then(RequestLog::notice));
         let phase_ids = (0..).map(PhaseId).take(summary.phases.len());
         let checks = phase_ids.map(|id| checks(id, &summary)).collect();
@@ -325,7 +330,7 @@ impl<'r> Run<'r> {
             seed: self.seed,
             workers: usize::from(self.workers),
             limits: Arc::new(limits.clone()),
-            // One more than will be written, so that the log can say that it is not whole.
+            // One more than the log writes, so that it can report that it is incomplete.
             log_capacity: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
             verbose: self.arguments.verbose,
             real_time: self.real_time,
@@ -355,7 +360,7 @@ impl<'r> Run<'r> {
             Ok(log) => Some(log),
             Err(error) => {
                 let notice =
-                    format!("requests are not logged: could not write `{}`: {error}", path.display());
+                    format!("requests are not logged: could not create `{}`: {error}", path.display());
                 self.print_status(&format!("notice: {notice}\n"));
                 self.notices.push(notice);
                 None
@@ -364,7 +369,7 @@ impl<'r> Run<'r> {
     }
 }
 
-/// Follows a run to its end; says whether it was interrupted.
+/// Follows a run to its end. Returns the ending if a signal interrupted it.
 async fn until_it_ends(
     session: &mut Session<'_>,
     events: &mut UnboundedReceiver<RunEvent>,
@@ -377,10 +382,10 @@ async fn until_it_ends(
             () = session.follow(events) => return interrupted,
             signal = signals.next() => {
                 if interrupted.is_some() {
-                    // Told twice: out at once. What was recorded so far is on disk.
+                    // A second signal exits immediately. The journal on disk has the records so far.
                     std::process::exit(Ending::Interrupted(signal).code().into());
                 }
-                output::stderr("stopping: what is under way drains; once more to leave at once\n");
+                output::stderr("stopping: requests in flight drain; interrupt again to exit at once\n");
                 interrupted = Some(Ending::Interrupted(signal));
                 stop.stop();
             }

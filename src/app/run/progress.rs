@@ -1,3 +1,5 @@
+//! Progress of a run on stderr.
+
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -7,10 +9,10 @@ use crate::event::{Observer, RunEvent};
 use crate::measure::summary::Summary;
 use crate::plan::model::{PhaseId, Plan};
 
-/// Without a terminal, a line this often.
+/// The interval between progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows on stderr how far the run is: a bar on a terminal, a line every 10 s elsewhere.
+/// Prints the progress of each phase: a bar on a terminal, a line every 10 s elsewhere.
 pub(super) struct Progress<'p> {
     plan: &'p Plan,
     bar: Option<ProgressBar>,
@@ -44,7 +46,7 @@ impl<'p> Progress<'p> {
                 bar.set_length(phase.duration.micros().max(1));
                 bar.set_message(phase.name.clone());
             }
-            None => self.say(&format!("{}: {} begins\n", phase.name, phase.duration)),
+            None => self.say(&format!("{}: started, planned for {}\n", phase.name, phase.duration)),
         }
     }
 
@@ -64,7 +66,7 @@ impl<'p> Progress<'p> {
         }
     }
 
-    /// Takes the bar away, so that nothing of it stays on the terminal.
+    /// Clears the progress bar from the terminal.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

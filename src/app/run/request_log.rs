@@ -1,3 +1,5 @@
+//! `--log-requests`: a log with one JSON line per request.
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -9,7 +11,7 @@ use crate::measure::sample::{Outcome, Sample};
 use crate::measure::summary::Summary;
 use crate::plan::model::Plan;
 
-/// `--log-requests`: a JSON line per request, up to a limit. Times are in ms from the phase's start.
+/// Writes one JSON line per request up to a number of lines. Times are in ms from the start of the phase.
 pub(super) struct RequestLog<'p> {
     plan: &'p Plan,
     file: BufWriter<File>,
@@ -24,13 +26,13 @@ impl<'p> RequestLog<'p> {
         Ok(Self { plan, file, lines_left: limit, left_out: 0, failure: None })
     }
 
-    /// What the reader of the log should know.
+    /// A notice if the log is incomplete.
     pub(super) fn notice(&self) -> Option<String> {
         match (&self.failure, self.left_out) {
-            (Some(failure), _) => Some(format!("the log of requests is not whole: {failure}")),
+            (Some(failure), _) => Some(format!("the request log is incomplete: {failure}")),
             (None, 0) => None,
             (None, _) => {
-                Some("the log of requests reached its limit; raise it with `--log-limit`".to_owned())
+                Some("the request log reached its limit of lines; raise it with `--log-limit`".to_owned())
             }
         }
     }

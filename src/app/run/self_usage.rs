@@ -1,4 +1,4 @@
-//! What the kernel tells of this process and of the machine it is on.
+//! The load generator's own resource usage and events of its machine, from the kernel.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -9,27 +9,28 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::measure::generator_vitals::MachineVitals;
 use crate::session::SelfUsage;
 
-/// A clock that is set by less than this between two looks was not set: it is only kept right.
+/// A smaller step of the wall clock between two snapshots is a normal correction, such as NTP slewing.
 const CLOCK_STEP_MIN_US: i128 = 50_000;
-/// Clocks that are read one after another are apart by at least this before the machine has slept.
+/// A smaller difference between boot time and monotonic time is measurement error, because the clocks are read one after
+/// the other.
 const SUSPEND_MIN_US: i128 = 1000;
 
-/// The generator's own use of the machine, from the kernel.
+/// [`SelfUsage`] of this process on the real clock.
 pub(super) struct ProcessUsage {
     start: Instant,
     last: RefCell<KernelCounters>,
 }
 
-/// What the kernel has counted so far.
+/// A snapshot of kernel counters.
 #[derive(Clone, Copy, Default)]
 struct KernelCounters {
     ticks: u64,
     stolen: u64,
     periods: u64,
     throttled: u64,
-    /// How far the clock that also runs in suspend is ahead, in microseconds.
+    /// Offset of the boot-time clock, which also runs in suspend, from the monotonic clock, in microseconds.
     asleep: i128,
-    /// How far the wall clock is ahead, in microseconds.
+    /// Offset of the wall clock from the monotonic clock, in microseconds.
     wall: i128,
 }
 
@@ -77,10 +78,10 @@ impl KernelCounters {
         }
     }
 
-    /// What happened since an earlier look.
+    /// The difference from an earlier snapshot.
     fn since(&self, earlier: &Self) -> MachineVitals {
         let slept = self.asleep - earlier.asleep;
-        // In suspend the wall clock goes on as well; that is not a jump of it.
+        // The wall clock also runs in suspend; that advance is not a step.
         let set = (self.wall - earlier.wall - slept.max(0)).abs();
         let micros = |micros: i128| u64::try_from(micros).unwrap_or(0);
         MachineVitals {
@@ -95,15 +96,15 @@ impl KernelCounters {
     }
 }
 
-/// Ticks of all cores, and the stolen ones among them, of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq,
-/// steal; guests are in user and nice already.
+/// Ticks of all cores and stolen ticks, from the first line of `/proc/stat`: user, nice, system, idle, iowait, irq,
+/// softirq, steal. Guest time is left out because user and nice include it.
 fn ticks(stat: &str) -> Option<(u64, u64)> {
     let numbers = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
     let numbers: Vec<u64> = numbers.map(str::parse).collect::<Result<_, _>>().ok()?;
     Some((numbers.iter().sum(), *numbers.get(7)?))
 }
 
-/// Periods with a limit of processor time, and those in which it was reached, of our own control group (version 2).
+/// Enforcement periods and throttled periods of the CPU limit of our own control group (version 2).
 fn own_limits() -> Option<(u64, u64)> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/');
@@ -118,13 +119,13 @@ fn limits(stat: &str) -> Option<(u64, u64)> {
     Some((value("nr_periods ")?, value("nr_throttled ")?))
 }
 
-/// How far a clock is ahead of the one that knows neither suspend nor setting, in microseconds.
+/// Offset of a clock from the monotonic clock, which neither suspend nor clock setting affects, in microseconds.
 fn clock_offset_us(of: ClockId) -> i128 {
     let micros = |clock| {
         let time = clock_gettime(clock);
         i128::from(time.tv_sec) * 1_000_000 + i128::from(time.tv_nsec) / 1000
     };
-    // Between two readings the thread may lose its core: of several tries the shortest is right.
+    // The thread may be preempted between two reads, so the shortest of several tries is the most accurate.
     let tries = (0..5).map(|_| {
         let before = micros(ClockId::Monotonic);
         let read = micros(of);

@@ -1,4 +1,4 @@
-//! What the users of a worker share in a phase.
+//! The context that all users of a worker share in a phase.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,68 +19,67 @@ use crate::plan::expect::CheckResult;
 use crate::plan::model::{OperationId, Phase, Plan, Secrets, Target};
 use crate::plan::random::{RandomStream, StreamKey};
 
-/// So many users connect at a time, where many come at once.
+/// The most users of a worker that connect at the same time before a phase begins.
 pub(in crate::engine) const MAX_PRECONNECTING: usize = 64;
 
-/// What the users of a worker share in a phase.
+/// The clock, recorder, target and settings that all users of a worker share in a phase.
 pub(in crate::engine) struct PhaseContext {
     pub(in crate::engine) clock: PhaseClock,
     pub(in crate::engine) timer: PreciseTimer,
     pub(in crate::engine) recorder: RefCell<Recorder>,
     pub(in crate::engine) target: Target,
     pub(in crate::engine) dialer: Dialer,
-    /// Lets some users at a time connect before they need to.
+    /// Limits how many users connect at the same time before the phase begins.
     pub(in crate::engine) preconnect_permits: Semaphore,
     pub(in crate::engine) prepared_classes: Rc<Vec<PreparedClass>>,
     pub(in crate::engine) seed: u64,
     pub(in crate::engine) phase: u16,
-    /// When the phase ends; nothing is intended from then on.
+    /// The end of the phase as an offset; no task or arrival is intended from then on.
     pub(in crate::engine) end: Duration,
     pub(in crate::engine) stop: StopSignal,
     pub(in crate::engine) numbering: Numbering,
     pub(in crate::engine) secrets: Secrets,
-    /// Tells what happens to connections and users, if anyone wants to know.
+    /// Receives messages about connections and users; `None` unless the run is verbose.
     pub(in crate::engine) verbose_log: Option<Box<dyn Fn(String)>>,
-    /// Keeps everything of every request, if anyone wants to look at it.
+    /// Keeps every request and response for display; `None` except in `runner try`.
     pub(in crate::engine) exchange_log: Option<RefCell<Vec<Exchange>>>,
 }
 
-/// A request as it was sent, and all that came of it.
+/// A request as it was sent, and its result.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The request and its body; `None` where it could not be made.
+    /// The request and its body; `None` if it could not be rendered.
     pub request: Option<(http::Request<()>, bytes::Bytes)>,
-    /// How the connection came about, where one was made for it.
+    /// The setup of the connection, if one was opened for this request.
     pub opened: Option<ConnectionSetup>,
-    /// Its stamps and how it ended.
+    /// Its time stamps and its outcome.
     pub sample: Sample,
-    /// The answer, where there was a whole one.
+    /// The response, if it was complete.
     pub response: Option<ReceivedResponse>,
-    /// When the head of the answer had been read, as an offset like those of the sample.
+    /// When the head of the response had been read, as an offset like those of the sample.
     pub head_at: Option<Duration>,
-    /// What was expected of the answer, and what was found.
+    /// Every expectation of the response, with its result.
     pub findings: Vec<CheckResult>,
-    /// What was captured: names and values.
+    /// The captured values as pairs of name and JSON text.
     pub captured: Vec<(String, String)>,
-    /// Why it failed, in words.
+    /// Why the request failed, as text.
     pub failure: Option<String>,
 }
 
-/// How `${seq()}` is numbered, so that no two holes of a run get the same.
+/// How `${seq()}` is numbered, so that no number occurs twice in a run.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Numbering {
-    /// Virtual users of the phase.
+    /// Number of virtual users of the phase.
     pub(in crate::engine) users: u64,
-    /// The most `${seq()}` of any task.
+    /// The largest number of `${seq()}` in a task.
     pub(in crate::engine) per_task: u64,
-    /// Phases of the plan.
+    /// Number of phases of the plan.
     pub(in crate::engine) phases: u64,
     /// Whether starts and stops are numbered too, between the tasks.
     pub(in crate::engine) starts: bool,
 }
 
 impl Numbering {
-    /// For a phase of a plan.
     pub(in crate::engine) fn of_phase(plan: &Plan, phase: &Phase) -> Self {
         Self {
             users: u64::from(phase.users),
@@ -90,8 +89,8 @@ impl Numbering {
         }
     }
 
-    /// The first number of an occasion and the step to the next: occasions are numbered within their phase, phases
-    /// interleave.
+    /// The first number for a stream key, and the step to the next number. Keys are numbered within their phase, and
+    /// the numbers of the phases interleave.
     pub(in crate::engine) fn of(self, phase: u16, stream_key: StreamKey) -> (u64, u64) {
         let of_user = |user: u32, time: u64| u64::from(user) + time * self.users;
         let (number, lane) = match stream_key {
@@ -105,7 +104,8 @@ impl Numbering {
         (number * self.per_task * self.phases + u64::from(phase), self.phases)
     }
 
-    /// The row of an occasion: arrival k takes row k, and a user's i-th task, start or stop row u + i · users.
+    /// The row of a list for a stream key. Arrival k takes row k; the i-th task, start or stop of user u takes the
+    /// row u + i · users.
     pub(in crate::engine) fn row(self, stream_key: StreamKey) -> u64 {
         match stream_key {
             StreamKey::Task(user, time) | StreamKey::Start(user, time) | StreamKey::Stop(user, time) => {
@@ -118,24 +118,24 @@ impl Numbering {
 }
 
 impl PhaseContext {
-    /// Returns at an offset from the phase's start, or at once where it has passed.
+    /// Returns at an offset from the phase's start, or at once if it has passed.
     pub(in crate::engine) async fn until(&self, offset: Duration, precision: Precision) {
         self.timer.sleep_until(self.clock.moment(offset), precision).await;
     }
 
-    /// Waits for an intended start; `false` means that the run stopped before it.
+    /// Waits for an intended start; `false` means that the run was stopped before it.
     pub(in crate::engine) async fn wait_for_start(&self, intended: Duration) -> bool {
         self.timer
             .sleep_until_unless(self.clock.moment(intended), Precision::Coarse, || self.stop.is_set())
             .await
     }
 
-    /// Lets those who wait for an intended start see that the run is to stop.
+    /// Wakes all users that wait for an intended start, so that they notice the stop of the run.
     pub(in crate::engine) fn wake_for_stop(&self) {
         self.timer.wake_all();
     }
 
-    /// The chance of an occasion.
+    /// The random stream of a key in this phase.
     pub(in crate::engine) fn draw(&self, stream_key: StreamKey) -> RandomStream {
         RandomStream::new(self.seed, self.phase, stream_key)
     }
@@ -154,7 +154,7 @@ impl PhaseContext {
         }
     }
 
-    /// Records a request that ended.
+    /// Records a finished request and, if it failed, an example of its fault.
     pub(in crate::engine) fn record(&self, user: u32, sample: &Sample, fault: Option<&Fault>) {
         let mut recorder = self.recorder.borrow_mut();
         recorder.record(sample);
@@ -165,7 +165,7 @@ impl PhaseContext {
         }
     }
 
-    /// Records that an arrival was never sent, at the operation of the first request that it would have made.
+    /// Records a dropped arrival, under the operation of the first request that it would have made.
     pub(in crate::engine) fn drop_arrival(&self, class: usize, number: u64, intended: Duration) {
         let operation = self.first_operation(class, number);
         let mut recorder = self.recorder.borrow_mut();
@@ -173,13 +173,13 @@ impl PhaseContext {
         recorder.example(operation, ErrorKind::Dropped, || "no user was idle in time".to_owned());
     }
 
-    /// Takes back an arrival that waited for a user of a class until the run was told to stop.
+    /// Withdraws an arrival that still waited for a user of its class when the run was stopped.
     pub(in crate::engine) fn withdraw_arrival(&self, class: usize, number: u64, intended: Duration) {
         let operation = self.first_operation(class, number);
         self.recorder.borrow_mut().withdraw(operation, intended, self.clock.now());
     }
 
-    /// The operation of the first request that an arrival would have sent.
+    /// The operation of the first request that an arrival would have made.
     fn first_operation(&self, class: usize, number: u64) -> OperationId {
         let mut draw = self.draw(StreamKey::Arrival(number));
         self.prepared_classes[class].choose(&mut draw).1[0].operation

@@ -1,11 +1,11 @@
-//! Requests that a user makes one after another: what is wanted of them, and what came of them.
+//! The intent of a sequence of requests of one user, and its result.
 
 use std::time::Duration;
 
 use crate::measure::sample::Purpose;
 use crate::plan::random::StreamKey;
 
-/// When requests are wanted, and for what.
+/// When a sequence of requests is intended, and its purpose.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Intent {
     pub(in crate::engine) stream_key: StreamKey,
@@ -15,17 +15,17 @@ pub(in crate::engine) struct Intent {
 }
 
 impl Intent {
-    /// A task that no user was late for.
+    /// A task that did not have to wait for an idle user.
     pub(in crate::engine) fn task(stream_key: StreamKey, intended: Duration) -> Self {
         Self { stream_key, intended, user_wait: Duration::ZERO, purpose: Purpose::Task }
     }
 }
 
-/// What came of requests.
+/// The result of a sequence of requests.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Performed {
     pub(in crate::engine) finished: Duration,
     pub(in crate::engine) succeeded: bool,
-    /// The send lag of all of them.
+    /// The sum of the send lags of all requests.
     pub(in crate::engine) lag: Duration,
 }

@@ -1,4 +1,4 @@
-//! Virtual users: how they live, what they send, what they remember.
+//! Virtual users: their life cycle, their requests and their state.
 
 pub(super) mod context;
 pub(super) mod intent;

@@ -1,4 +1,4 @@
-//! Making requests: in order, with redirects, over the user's connection; each becomes a sample.
+//! Performing requests in order, with redirects, over the user's connection. Each request becomes a sample.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,26 +20,28 @@ use crate::plan::expect::CheckResult;
 use crate::plan::random::{RandomStream, StreamKey};
 use crate::plan::template::RenderContext;
 
-/// The moments of an attempt, as far as it got.
+/// The measurements of an attempt; `None` for a step that it did not reach.
 #[derive(Default)]
 struct Attempt {
     connect: Option<Duration>,
     first_byte: Option<Instant>,
-    /// What is only kept to be looked at.
+    /// Details for display, kept only in `runner try`.
     details: Option<Box<WireDetails>>,
 }
 
-/// How a request was really sent.
+/// How a request was actually sent.
 #[derive(Default)]
 struct WireDetails {
     opened: Option<ConnectionSetup>,
-    /// With the user's cookies; `None` where it was not sent.
+    /// Including the user's cookies; `None` if the request was not sent.
     headers: Option<http::HeaderMap>,
 }
 
-/// What was found in an answer.
+/// The result of inspecting a response.
 #[derive(Default)]
 struct Inspection {
+    /// The number of redirects that may still be followed.
+    redirects_left: u16,
     response: Option<ReceivedResponse>,
     findings: Vec<CheckResult>,
     captured: Vec<(String, String)>,
@@ -47,8 +49,9 @@ struct Inspection {
 }
 
 impl User {
-    /// Makes requests in order, each intended at the end of the one before; a failed one is the last. The first one is
-    /// already expected. What a stop of the run cuts short has not succeeded.
+    /// Makes requests in order. Each is intended at the end of the one before, and a failed one is the last. The
+    /// caller has already announced the first to the recorder. A sequence that is cut short by a stop of the run has
+    /// not succeeded.
     pub(in crate::engine) async fn perform(
         &mut self,
         steps: &[Prepared],
@@ -59,7 +62,7 @@ impl User {
         let mut performed = Performed { finished: intent.intended, succeeded: true, lag: Duration::ZERO };
         for (index, step) in steps.iter().enumerate() {
             if index > 0 {
-                // Whoever leaves because the run stops still says all of its goodbye.
+                // After a stop of the run, only the requests of `on_stop` are completed.
                 if context.stop.is_set() && !matches!(intent.stream_key, StreamKey::Stop(..)) {
                     performed.succeeded = false;
                     break;
@@ -77,7 +80,7 @@ impl User {
         performed
     }
 
-    /// Makes one request, and those that it is redirected to.
+    /// Makes one request and follows its redirects.
     async fn request(
         &mut self,
         prepared: &Prepared,
@@ -114,7 +117,7 @@ impl User {
         }
     }
 
-    /// Sleeps the network latency of a request.
+    /// Sleeps the simulated network latency before a request.
     async fn sleep_latency(&mut self, intent: Intent) {
         if !self.latency.is_zero() {
             self.rest(Pause::Short);
@@ -138,10 +141,9 @@ impl User {
             Err(fault) => Err(fault.clone()),
         };
         let finished = Instant::now();
-        let mut inspection = Inspection::default();
-        let result = result.and_then(|response| {
-            self.inspect(prepared, kept.as_deref(), (response, redirects_left), &mut inspection)
-        });
+        let mut inspection = Inspection { redirects_left, ..Inspection::default() };
+        let result =
+            result.and_then(|response| self.inspect(prepared, kept.as_deref(), response, &mut inspection));
         let sample = Sample {
             operation: prepared.operation,
             intended: intent.intended,
@@ -180,7 +182,7 @@ impl User {
         (performed, redirect)
     }
 
-    /// Sends a request over the user's connection, which is made where there is none, and reads the answer.
+    /// Sends a request over the user's connection, which is opened if there is none, and reads the response.
     async fn exchange(
         &mut self,
         prepared: &Prepared,
@@ -192,7 +194,7 @@ impl User {
         if !self.has_usable_connection().await {
             let began = Instant::now();
             let opening = Connection::open(&context.dialer, context.target.connect_timeout.duration());
-            // It takes more memory than all else that a user does, and is rare.
+            // Boxed, because opening takes more memory than everything else that a user does, and is rare.
             let opened = Box::pin(opening).await;
             sent.connect = Some(began.elapsed());
             let (connection, opened) = opened?;
@@ -212,29 +214,29 @@ impl User {
             false => Keep::Nothing,
         };
         let options = ReadOptions { keep, max_bytes: prepared.expect.max_bytes };
-        let connection = self.connection.as_mut().expect("it was just made");
+        let connection = self.connection.as_mut().expect("a usable connection was found or just opened");
         let (result, first_byte) =
             connection.exchange(request, options, context.target.timeout.duration(), &context.timer).await;
         sent.first_byte = Some(first_byte);
         if result.is_err() {
-            // After a failure nobody knows what is still on the wire.
+            // After a failure the connection may still carry parts of the old response.
             self.connection = None;
         }
         result
     }
 
-    /// Whether requests are needed again when they have been sent.
+    /// Whether a request is needed again after it was sent.
     fn keeps_requests(&self) -> bool {
         self.context.target.redirects > 0 || self.state.has_cookies() || self.context.exchange_log.is_some()
     }
 
-    /// Looks at an answer: whether it leads elsewhere, is the expected one, and what of it is to be kept. Returns the
-    /// size of its body.
+    /// Inspects a response: derives the next request from a redirect, or checks the expectations and captures values.
+    /// Returns the size of the body in bytes.
     fn inspect(
         &mut self,
         prepared: &Prepared,
         outgoing: Option<&OutgoingRequest>,
-        (response, redirects_left): (ReceivedResponse, u16),
+        response: ReceivedResponse,
         inspection: &mut Inspection,
     ) -> Result<u64, Fault> {
         let target = &self.context.target;
@@ -244,7 +246,8 @@ impl User {
         }
         let is_redirect = target.redirects > 0 && Redirect::is_redirect_status(response.status);
         let result = if let Some(outgoing) = outgoing.filter(|_| is_redirect) {
-            let redirect = outgoing.redirected(&response, &target.url, target.http, redirects_left);
+            let redirect =
+                outgoing.redirected(&response, &target.url, target.http, inspection.redirects_left);
             redirect.map(|redirect| inspection.redirect = Some(redirect))
         } else {
             let json = prepared.needs_json().then(|| serde_json::from_slice(response.body()).ok()).flatten();
@@ -266,7 +269,7 @@ impl User {
         result.map(|()| bytes)
     }
 
-    /// Whether there is a connection that can still be used.
+    /// Whether there is a connection that can still be used; a closed one is removed.
     async fn has_usable_connection(&mut self) -> bool {
         let usable = match &mut self.connection {
             Some(connection) => connection.is_usable().await,

@@ -1,4 +1,4 @@
-//! Plan requests made ready for the wire: what is constant is built once, holes are rendered for every task.
+//! Requests of a plan, prepared for the wire: constant parts are built once, holes are rendered for every task.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
@@ -18,15 +18,15 @@ use crate::plan::random::RandomStream;
 use crate::plan::template::{RenderContext, Template};
 use crate::units::TimeSpan;
 
-/// Memory for texts up to this length is used again.
+/// The memory of rendered texts up to this length is reused.
 const MAX_REUSED_BYTES: usize = 64 << 10;
 
-/// A user class, ready to be performed.
+/// A user class with prepared requests.
 pub(in crate::engine) struct PreparedClass {
     cumulative_weights: Vec<f64>,
-    /// The place of its first task among all tasks of the plan.
+    /// The index of its first task among all tasks of the plan.
     first_task: usize,
-    /// Per task what it may be, each a sequence of requests.
+    /// The choices of each task; a choice is a sequence of requests.
     pub(in crate::engine) tasks: Vec<Vec<Vec<Prepared>>>,
     pub(in crate::engine) on_start: Vec<Prepared>,
     pub(in crate::engine) on_stop: Vec<Prepared>,
@@ -35,10 +35,10 @@ pub(in crate::engine) struct PreparedClass {
     pub(super) captures: usize,
 }
 
-/// A request, ready to be sent.
+/// A request, ready to be rendered and sent.
 pub(in crate::engine) struct Prepared {
     pub(in crate::engine) operation: OperationId,
-    /// All that is constant: where there are no holes, it is the whole request.
+    /// The constant parts; without holes they are the whole request.
     constant: OutgoingRequest,
     templates: TemplatedParts,
     pub(super) expect: Expectation,
@@ -57,17 +57,17 @@ struct TemplatedParts {
 #[derive(Debug, Clone)]
 pub(super) struct OutgoingRequest {
     pub(super) request: http::Request<Full<Bytes>>,
-    /// Its body once more: what is handed to a connection does not show it again.
+    /// The body once more, because the request gives its body away to the connection.
     body: Bytes,
 }
 
-/// Where an answer leads.
+/// The request that follows a redirect.
 pub(super) struct Redirect {
     pub(super) outgoing: Box<OutgoingRequest>,
 }
 
 impl PreparedClass {
-    /// The behaviour of each class of a plan.
+    /// Prepares all classes of a plan.
     pub(in crate::engine) fn of_classes(plan: &Plan) -> Vec<Self> {
         let mut first_task = 0;
         let prepared_classes = plan.classes.iter().map(|class| {
@@ -94,7 +94,7 @@ impl PreparedClass {
         }
     }
 
-    /// Draws what to do: a task, by its place among all tasks of the plan, and what it is this time.
+    /// Draws a task and one of its choices. Returns the task's index among all tasks of the plan, and the requests.
     pub(in crate::engine) fn choose(&self, draw: &mut RandomStream) -> (usize, &[Prepared]) {
         let chosen = draw.weighted(&self.cumulative_weights);
         let task = &self.tasks[chosen];
@@ -112,7 +112,7 @@ impl Prepared {
                 headers.insert(HOST, target.url.authority.clone());
                 Version::HTTP_11
             }
-            // Scheme and host are part of what HTTP/2 sends instead of a request line.
+            // HTTP/2 takes scheme and host from the URI instead of a `host` header.
             HttpVersion::Two => {
                 path.push_text(target.url.origin().as_bytes());
                 Version::HTTP_2
@@ -157,16 +157,19 @@ impl Prepared {
         }
     }
 
-    /// The request with its holes filled; drawn in the order path, headers, body.
+    /// The request with its holes filled. Random values are drawn in the order path, headers, body.
     pub(super) fn render(
         &self,
         reused: &mut ReusedBuffers,
         draw: &mut RandomStream,
         facts: &RenderContext<'_>,
     ) -> Result<OutgoingRequest, Fault> {
-        // Lists and texts were looked at before the run: only a captured value can be unfit.
+        // Lists and texts were checked before the run, so only a captured value can be invalid here.
         let unusable = |part: &str| {
-            Fault::new(ErrorKind::Unexpected, format!("a captured value does not fit into the {part}"))
+            Fault::new(
+                ErrorKind::Unexpected,
+                format!("a captured value contains characters that the {part} cannot hold"),
+            )
         };
         let mut outgoing = self.constant.copy(&mut reused.headers);
         let TemplatedParts { uri, headers, body } = &self.templates;
@@ -185,17 +188,17 @@ impl Prepared {
         Ok(outgoing)
     }
 
-    /// Whether the body of an answer is looked into.
+    /// Whether the body of a response is inspected.
     pub(super) fn inspects_body(&self) -> bool {
         self.expect.inspects_body() || !self.captures.is_empty()
     }
 
-    /// Whether it is read as JSON.
+    /// Whether the body of a response is parsed as JSON.
     pub(super) fn needs_json(&self) -> bool {
         !self.expect.json.is_empty() || !self.captures.is_empty()
     }
 
-    /// Whether an answer is the expected one.
+    /// Checks a response against the expectations; the fault names the first one that is not met.
     pub(super) fn check(&self, response: &ReceivedResponse, json: Option<&Value>) -> Result<(), Fault> {
         let status = response.status;
         if !self.expect.status.accept(status) {
@@ -212,7 +215,7 @@ impl Prepared {
         }
     }
 
-    /// Everything that is expected of an answer, and what was found.
+    /// Every expectation of a response, with its result.
     pub(super) fn findings(&self, response: &ReceivedResponse, json: Option<&Value>) -> Vec<CheckResult> {
         let accepted = self.expect.status.accept(response.status);
         let status = CheckResult {
@@ -231,7 +234,7 @@ fn rendered(
 ) -> Result<Bytes, Fault> {
     text.reserve(template.expected_length());
     let rendered = template.render(text, draw, facts);
-    // A large one is not kept: with many users that would be much.
+    // A large buffer is not kept, because with many users the memory would add up.
     let text = if text.len() > MAX_REUSED_BYTES { std::mem::take(text) } else { text.split() }.freeze();
     rendered.map(|()| text).map_err(|missing| {
         Fault::new(ErrorKind::Unexpected, format!("`{}` has not been captured", missing.0))
@@ -243,7 +246,7 @@ impl OutgoingRequest {
         Self { request: head.map(|()| Full::new(body.clone())), body }
     }
 
-    /// The same request, with the memory of the headers of another one that is gone.
+    /// Copies the request, and reuses the memory of the headers of an earlier one.
     fn copy(&self, headers: &mut HeaderMap) -> Self {
         let mut request = http::Request::new(self.request.body().clone());
         request.method_mut().clone_from(self.request.method());
@@ -264,13 +267,13 @@ impl OutgoingRequest {
         self.body = body;
     }
 
-    /// What is shown of it.
+    /// The request and its body, for display.
     pub(super) fn to_parts(&self) -> (http::Request<()>, Bytes) {
         (self.request.clone().map(drop), self.body.clone())
     }
 
-    /// The request that an answer leads to, as the Fetch standard has it: 303, and 301 and 302 after a POST, become a
-    /// GET without a body; 307 and 308 keep method and body.
+    /// The request that follows a redirect, by the Fetch standard: 303, and 301 and 302 after a POST, become a GET
+    /// without a body; 307 and 308 keep method and body.
     pub(super) fn redirected(
         &self,
         response: &ReceivedResponse,
@@ -281,14 +284,16 @@ impl OutgoingRequest {
         let blocked =
             |why: String| Fault::new(ErrorKind::Blocked, format!("HTTP status {}: {why}", response.status));
         if redirects_left == 0 {
-            return Err(blocked("no more redirects are followed".to_owned()));
+            return Err(blocked("more redirects than `follow_redirects` allows".to_owned()));
         }
         let location = response.header(&LOCATION).and_then(|location| location.to_str().ok());
-        let location = location.ok_or_else(|| blocked("it does not say where to".to_owned()))?;
+        let location =
+            location.ok_or_else(|| blocked("the redirect has no readable `location` header".to_owned()))?;
         let here = target.url_of(self.request.uri());
-        let there = here.join(location).map_err(|error| blocked(format!("`{location}`: {error}")))?;
+        let there =
+            here.join(location).map_err(|error| blocked(format!("`{location}` is not a URL: {error}")))?;
         if there.origin() != here.origin() {
-            return Err(blocked(format!("`{location}` is at another origin")));
+            return Err(blocked(format!("the redirect to `{location}` leaves the origin")));
         }
         let path = &there[url::Position::BeforePath..url::Position::AfterQuery];
         let uri = match http {
@@ -297,7 +302,7 @@ impl OutgoingRequest {
         };
         let mut next = self.clone();
         *next.request.uri_mut() =
-            uri.parse().map_err(|_| blocked(format!("`{location}` cannot be asked for")))?;
+            uri.parse().map_err(|_| blocked(format!("`{location}` is not a valid request URI")))?;
         let method = self.request.method();
         let becomes_get = match response.status {
             StatusCode::SEE_OTHER => *method != Method::GET && *method != Method::HEAD,
@@ -314,17 +319,17 @@ impl OutgoingRequest {
 }
 
 impl Redirect {
-    /// Whether a status leads elsewhere.
+    /// Whether a status is a redirect that can be followed.
     pub(super) fn is_redirect_status(status: StatusCode) -> bool {
         matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
     }
 }
 
 impl TargetUrl {
-    /// The whole URL of a request to this target.
+    /// The full URL of a request to this target.
     pub(super) fn url_of(&self, uri: &Uri) -> Url {
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let whole = Url::parse(&format!("{}{path}", self.origin()));
-        whole.expect("the parts were taken from a URL, and a path was sent")
+        whole.expect("the origin comes from a URL, and the path was sent in a request")
     }
 }

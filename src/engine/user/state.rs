@@ -1,3 +1,5 @@
+//! The state of a virtual user: captured values and cookies.
+
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Request, Uri};
 use serde_json::Value;
@@ -6,10 +8,10 @@ use crate::engine::wire::fault::Fault;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{Capture, Cookies, TargetUrl};
 
-/// A captured value may have at most so many bytes, as JSON.
+/// The largest captured value, in bytes of JSON.
 const MAX_CAPTURE_BYTES: usize = 64 << 10;
 
-/// What a user remembers from one request to the next.
+/// The values that a user keeps from one request to the next.
 pub(in crate::engine) struct UserState {
     /// Captured values, by slot.
     pub(in crate::engine) captured: Vec<Option<Value>>,
@@ -17,13 +19,12 @@ pub(in crate::engine) struct UserState {
 }
 
 impl UserState {
-    /// An empty one.
     pub(in crate::engine) fn new(captures: usize, cookies: Cookies) -> Self {
         let cookies = (cookies == Cookies::Kept).then(Box::default);
         Self { captured: vec![None; captures], cookies }
     }
 
-    /// Everything is forgotten: the user has left.
+    /// Discards everything, because the user has left.
     pub(in crate::engine) fn clear(&mut self) {
         self.captured.iter_mut().for_each(|value| *value = None);
         if let Some(cookies) = &mut self.cookies {
@@ -31,7 +32,7 @@ impl UserState {
         }
     }
 
-    /// Keeps the values that a request captures of its answer.
+    /// Keeps the values that a request captures from its response. Fails if a value is missing or too large.
     pub(in crate::engine) fn capture(
         &mut self,
         captures: &[Capture],
@@ -42,12 +43,12 @@ impl UserState {
             let unexpected =
                 |why: String| Fault::new(ErrorKind::Unexpected, format!("cannot capture `{name}`: {why}"));
             let found = found.ok_or_else(|| match response {
-                Some(_) => unexpected(format!("nothing is at `{pointer}`")),
-                None => unexpected("the answer is not JSON".to_owned()),
+                Some(_) => unexpected(format!("the response has no value at `{pointer}`")),
+                None => unexpected("the response is not JSON".to_owned()),
             })?;
             if found.to_string().len() > MAX_CAPTURE_BYTES {
                 return Err(unexpected(format!(
-                    "what is at `{pointer}` has more than {MAX_CAPTURE_BYTES} bytes"
+                    "the value at `{pointer}` is larger than {MAX_CAPTURE_BYTES} bytes"
                 )));
             }
             self.captured[*slot] = Some(found.clone());
@@ -72,17 +73,17 @@ impl UserState {
         }
     }
 
-    /// Keeps the cookies that the answer to a request sets.
+    /// Keeps the cookies that the response to a request sets.
     pub(in crate::engine) fn keep_cookies(&mut self, target: &TargetUrl, asked: &Uri, headers: &HeaderMap) {
         let Some(cookies) = &mut self.cookies else { return };
         let url = target.url_of(asked);
         for text in headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
-            // A cookie that is none, or another site's, is left out, as browsers do.
+            // As in a browser, a malformed cookie or one for another site is ignored.
             let _ = cookies.parse(text, &url);
         }
     }
 
-    /// Whether cookies are looked at.
+    /// Whether the user keeps cookies.
     pub(in crate::engine) fn has_cookies(&self) -> bool {
         self.cookies.is_some()
     }

@@ -1,4 +1,4 @@
-//! How a virtual user lives: it starts, performs tasks, and leaves.
+//! The life cycle of a virtual user: it starts, performs tasks, and leaves.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::measure::sample::Purpose;
 use crate::plan::model::Wait;
 use crate::plan::random::{RandomStream, StreamKey};
 
-/// A pause of this length is long.
+/// A pause of this length or more is long.
 const LONG_PAUSE: Duration = Duration::from_millis(100);
-/// Between two attempts to start, where a user does not wait.
+/// The time between two attempts to start, for users without a wait.
 const START_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// One virtual user.
@@ -23,28 +23,28 @@ pub(in crate::engine) struct User {
     pub(super) context: Rc<PhaseContext>,
     pub(super) number: u32,
     pub(super) class: usize,
-    /// How far away it is.
+    /// The simulated network latency, drawn once per user.
     pub(super) latency: Duration,
     pub(super) connection: Option<Connection>,
     pub(super) state: UserState,
     attempts: u64,
-    /// Whether its start has succeeded since it came.
+    /// Whether its start has succeeded in the current active period.
     started: bool,
     left: u64,
 }
 
-/// Where a closed user is in its loop.
+/// The position of a closed user in its loop.
 struct Iteration {
     task: u64,
     draw: RandomStream,
     wait: Wait,
 }
 
-/// Where a user of an open phase waits for arrivals.
+/// The place in a pool where a user of an open phase waits for arrivals.
 pub(in crate::engine) struct OpenSlot {
     pub(in crate::engine) pool: Rc<Pool>,
     pub(in crate::engine) slot: usize,
-    /// How long it is usually idle.
+    /// How long the user is usually idle.
     pub(in crate::engine) pause: Pause,
 }
 
@@ -54,7 +54,7 @@ impl OpenSlot {
     }
 }
 
-/// A stretch of time in which a user is there.
+/// A period in which a user is active, as offsets from the phase's start.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct ActivePeriod {
     pub(in crate::engine) since: Duration,
@@ -73,10 +73,10 @@ impl User {
         Self { context, number, class, latency, connection, state, attempts, started, left }
     }
 
-    /// Loops through task and wait, once for each life. What it does first, at the start of its first life, is already
-    /// expected.
+    /// Repeats task and wait in each active period. The caller has already announced the first request, at the start
+    /// of the first period, to the recorder.
     ///
-    /// What needs much memory is put into a box, which is gone while the user waits.
+    /// Futures that need much memory are boxed, so that a user does not hold that memory while it waits.
     pub(in crate::engine) async fn run_closed(
         mut self: Box<Self>,
         active_periods: Vec<ActivePeriod>,
@@ -85,7 +85,7 @@ impl User {
         let context = Rc::clone(&self.context);
         let mut iteration = Iteration { task: 0, draw: context.draw(StreamKey::Task(self.number, 0)), wait };
         if active_periods.first().is_some_and(|period| period.since.is_zero()) {
-            // What has not connected until then does so when it needs to.
+            // A user that has not connected by then connects when it needs to.
             tokio::select! {
                 () = Box::pin(self.connect()) => {}
                 _ = context.wait_for_start(Duration::ZERO) => {}
@@ -110,8 +110,8 @@ impl User {
         context.verbose_log(|| format!("user {} leaves", self.number));
     }
 
-    /// Performs tasks as long as there is no long pause between them; returns when the next one is intended, which is
-    /// expected.
+    /// Performs tasks as long as the pauses between them are short. Returns the intended start of the next task,
+    /// which is announced to the recorder.
     async fn run_until_pause(
         &mut self,
         iteration: &mut Iteration,
@@ -129,7 +129,7 @@ impl User {
             iteration.task += 1;
             iteration.draw = context.draw(StreamKey::Task(self.number, iteration.task));
             intended = next_start(iteration.wait, intended, performed.finished, &mut iteration.draw);
-            // The next one is announced even where it will not be made: it is taken back later.
+            // The next task is announced even if it will not be performed: the caller withdraws it later.
             context.expect(intended);
             let pause = intended - performed.finished;
             if intended >= until || pause >= LONG_PAUSE || !self.rest_until(intended).await {
@@ -138,8 +138,8 @@ impl User {
         }
     }
 
-    /// Carries out arrivals until there are no more. Starts first, or connects, so that the first of them need not wait
-    /// for it.
+    /// Performs arrivals until there are no more. Starts or connects before the first arrival, so that the arrival
+    /// need not wait for it.
     pub(in crate::engine) async fn serve_open(
         mut self: Box<Self>,
         period: ActivePeriod,
@@ -167,8 +167,8 @@ impl User {
         context.verbose_log(|| format!("user {} leaves", self.number));
     }
 
-    /// Connects before it needs to. Until the phase begins, not all who come at once do so at once: that would keep the
-    /// worker from all else.
+    /// Connects before the connection is needed. Until the phase begins only some users connect at the same time,
+    /// because all at once would block the worker.
     async fn connect(&mut self) {
         let context = Rc::clone(&self.context);
         let _permit = context.preconnect_permits.acquire().await;
@@ -176,7 +176,7 @@ impl User {
         self.keep(opened.map(|(connection, _)| connection));
     }
 
-    /// Carries out an arrival, and those that follow it where they are not far apart.
+    /// Performs an arrival and, if the usual pause is short, the arrivals that follow.
     async fn serve_until_pause(&mut self, mut arrival: Arrival, slot: &OpenSlot) {
         let context = Rc::clone(&self.context);
         loop {
@@ -194,7 +194,7 @@ impl User {
         }
     }
 
-    /// Waits for an intended start; `false` means that the run stopped before it.
+    /// Waits for an intended start; `false` means that the run was stopped before it.
     async fn rest_until(&mut self, intended: Duration) -> bool {
         let pause = self.context.clock.until(intended);
         if !pause.is_zero() {
@@ -209,7 +209,7 @@ impl User {
         }
     }
 
-    /// Performs one task.
+    /// Draws a task and performs it.
     async fn task(&mut self, intent: Intent, draw: &mut RandomStream) -> Performed {
         let context = Rc::clone(&self.context);
         let (task, steps) = context.prepared_classes[self.class].choose(draw);
@@ -217,10 +217,10 @@ impl User {
         self.perform(steps, intent, draw).await
     }
 
-    /// Makes the requests of the start, again and again until they succeed; returns when the first task is intended,
-    /// which is then expected, as the start was before.
+    /// Makes the requests of the start, repeatedly until they succeed. Returns the intended start of the first task.
+    /// The caller has announced the start to the recorder; the first task is announced here.
     ///
-    /// `None` means that its time was over before.
+    /// `None` means that the active period ended or the run was stopped before that.
     async fn start(&mut self, period: ActivePeriod, wait: Wait) -> Option<Duration> {
         let context = Rc::clone(&self.context);
         let steps = &context.prepared_classes[self.class].on_start;
@@ -256,7 +256,8 @@ impl User {
         }
     }
 
-    /// Makes the requests of the stop when the user's time is over, or now if the run stops, and forgets everything.
+    /// Makes the requests of the stop at the end of the active period, or now if the run stops. Then discards the
+    /// connection and the state.
     async fn leave(&mut self, until: Duration) {
         let context = Rc::clone(&self.context);
         let steps = &context.prepared_classes[self.class].on_stop;
@@ -278,7 +279,8 @@ impl User {
         self.state.clear();
     }
 
-    /// Keeps a connection for the next request; a failure is only told: the request that needs it tries anew and counts.
+    /// Keeps a connection for the next request. A failure is only logged: the request that needs the connection tries
+    /// again, and that attempt counts.
     pub(super) fn keep(&mut self, opened: Result<Connection, Fault>) {
         match opened {
             Ok(connection) => {
@@ -293,7 +295,7 @@ impl User {
     }
 }
 
-/// When the next task of a closed user is intended. Draws what the wait needs.
+/// The intended start of a closed user's next task. A random wait is drawn from `draw`.
 fn next_start(wait: Wait, intended: Duration, finished: Duration, draw: &mut RandomStream) -> Duration {
     match wait {
         Wait::Nothing => finished,
@@ -306,8 +308,8 @@ fn next_start(wait: Wait, intended: Duration, finished: Duration, draw: &mut Ran
     }
 }
 
-/// By how much our own lag lengthened the cycle of a closed user. A pace takes it up where there is time left, and without
-/// a wait no particular load is asked for.
+/// By how much the generator's own lag lengthened the cycle of a closed user. A pace absorbs lag if there is time
+/// left. Without a wait the plan asks for no particular load, so nothing is lost.
 fn lost_to_lag(wait: Wait, intended: Duration, performed: Performed) -> Duration {
     match wait {
         Wait::Nothing => Duration::ZERO,

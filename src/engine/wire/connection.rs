@@ -1,4 +1,4 @@
-//! One user's connection: a raw client connection that is polled by the user that owns it.
+//! The connection of one user: a raw HTTP client connection that the user itself polls.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -20,67 +20,65 @@ use crate::engine::wire::socket::{ConnectionSetup, Dialer, FirstByte, TargetSock
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::HttpVersion;
 
-/// A body larger than this is given up.
+/// The largest body that is read.
 const MAX_BODY_BYTES: u64 = 64 << 20;
-/// A body that is looked into may have at most this.
+/// The largest body that is kept for inspection.
 const MAX_KEPT_BODY_BYTES: u64 = 16 << 20;
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug, Clone)]
 pub struct ReceivedResponse {
-    /// Its status.
     pub status: StatusCode,
-    /// The version of HTTP that it was given in.
+    /// The HTTP version of the response.
     pub version: Version,
-    /// How many bytes its body has.
+    /// The size of the body in bytes.
     pub bytes: u64,
-    /// What is in it, where that is to be looked at.
+    /// Headers and body; `None` if they are not needed.
     pub content: Option<Box<ResponseContent>>,
 }
 
-/// What is in an answer.
+/// The kept parts of a response.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseContent {
-    /// Its headers.
     pub headers: HeaderMap,
-    /// The body, where it is to be looked into; empty elsewhere.
+    /// The body if it is inspected; otherwise empty.
     pub body: Bytes,
-    /// When its head had been read.
+    /// When the head had been read.
     pub head_at: Option<Instant>,
 }
 
 impl ReceivedResponse {
-    /// Its body; empty where it was not kept.
+    /// The body; empty if it was not kept.
     pub fn body(&self) -> &[u8] {
         self.content.as_ref().map_or(&[], |content| &content.body)
     }
 
-    /// A header, where they were kept.
+    /// A header; `None` if the headers were not kept.
     pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.content.as_ref()?.headers.get(name)
     }
 }
 
-/// What is read of an answer.
+/// How a response is read.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct ReadOptions {
     pub(in crate::engine) keep: Keep,
-    /// The most bytes that its body may have, if the plan says so.
+    /// The most bytes that the body may have, if the plan sets a limit.
     pub(in crate::engine) max_bytes: Option<u64>,
 }
 
-/// What is kept of an answer.
+/// Which parts of a response are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Keep {
     /// Head and body.
     Whole,
     /// Only the head.
     Head,
-    /// The status and how long it is.
+    /// Only the status and the size.
     Nothing,
 }
 
-/// Runs what HTTP/2 does beside requests, on the thread of the user.
+/// Runs the background tasks of HTTP/2 on the thread of the user.
 #[derive(Clone)]
 struct LocalExecutor;
 
@@ -90,45 +88,45 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor 
     }
 }
 
-/// A connection that requests can be sent over, one after another.
+/// A connection that carries one request after another.
 pub(in crate::engine) struct Connection {
     state: ConnectionState,
-    /// Whether nothing has looked at it for some time.
+    /// Whether it rested and must be checked before the next request.
     needs_check: bool,
     first_byte: FirstByte,
     pub(in crate::engine) reused: ReusedBuffers,
-    /// When an alarm will look after an answer that does not come: it is set anew only when it has rung.
+    /// When the timer will wake the task to check the deadline. It is set again only after it has fired.
     scheduled_wake: Option<Instant>,
 }
 
-/// Memory of a request and its answer, for the next request.
+/// The memory of a request and its response, reused for the next request.
 #[derive(Default)]
 pub(in crate::engine) struct ReusedBuffers {
-    /// What headers were kept in. hyper puts an answer's headers to where the request's were.
+    /// A used header map. hyper puts the headers of the response into the map of the request.
     pub(in crate::engine) headers: HeaderMap,
-    /// What is rendered is split off from it.
+    /// A buffer from which each rendered text is split off.
     pub(in crate::engine) text: BytesMut,
 }
 
-/// How long a connection is not used.
+/// How long a connection rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Pause {
     Short,
-    /// Long enough for its memory to matter more than the work of setting it up again.
+    /// Long enough that its memory matters more than the work of setting it up again.
     Long,
 }
 
-/// What a connection consists of at the moment.
+/// The current parts of a connection.
 enum ConnectionState {
     Http1(Box<Http1>),
     Http2(Box<Http2>),
-    /// Only the socket, between two requests that are some time apart: all else takes three times its memory.
+    /// Only the socket, during a long pause: the other parts take three times its memory.
     Parked(TargetSocket),
     Ended,
 }
 
 struct Http1 {
-    /// Whether it has carried nothing yet.
+    /// Whether it has carried no request yet.
     is_unused: bool,
     sender: http1::SendRequest<Full<Bytes>>,
     driver: http1::Connection<TokioIo<TargetSocket>, Full<Bytes>>,
@@ -136,11 +134,11 @@ struct Http1 {
 
 struct Http2 {
     sender: http2::SendRequest<Full<Bytes>>,
-    /// `None` when it has ended: what it has not handed on is then given back as an error.
+    /// `None` after it has ended: a request that it still holds then fails.
     driver: Option<http2::Connection<TokioIo<TargetSocket>, Full<Bytes>, LocalExecutor>>,
 }
 
-/// How long an answer is waited for, and who wakes the one that waits.
+/// The deadline of a response, and the timer that wakes the waiting task.
 struct ResponseDeadline<'a> {
     within: Duration,
     deadline: Instant,
@@ -149,7 +147,7 @@ struct ResponseDeadline<'a> {
 }
 
 impl Connection {
-    /// Makes a connection within a time.
+    /// Opens a connection; fails after the time `within`.
     pub(in crate::engine) async fn open(
         dialer: &Dialer,
         within: Duration,
@@ -175,7 +173,7 @@ impl Connection {
         ))
     }
 
-    /// Nothing will be sent for some time, or for so long that no more than the socket is kept.
+    /// Prepares for a pause; during a long one only the socket is kept.
     pub(in crate::engine) fn rest(&mut self, pause: Pause) {
         self.needs_check = true;
         if pause == Pause::Short || !matches!(&self.state, ConnectionState::Http1(one) if one.is_idle()) {
@@ -186,20 +184,20 @@ impl Connection {
         };
         self.reused = ReusedBuffers::default();
         let parts = one.driver.into_parts();
-        // Whatever the server said unasked makes the connection unusable.
+        // Unsolicited bytes from the server make the connection unusable.
         if parts.read_buf.is_empty() {
             self.state = ConnectionState::Parked(parts.io.into_inner());
         }
     }
 
-    /// Whether it can be used again: looks whether the server has closed it or said something unasked while it rested.
+    /// Whether it can be used again. Checks whether the server closed it or sent unsolicited bytes while it rested.
     pub(in crate::engine) async fn is_usable(&mut self) -> bool {
-        // Over HTTP/2 the server may have said goodbye at any time: that is read beside the requests.
+        // Over HTTP/2 the server may send GOAWAY at any time; only driving the connection reads it.
         if std::mem::take(&mut self.needs_check) || matches!(self.state, ConnectionState::Http2(_)) {
             if let ConnectionState::Parked(socket) = &mut self.state {
                 let quiet = poll_fn(|cx| Poll::Ready(is_quiet(socket, cx))).await;
                 let parked = std::mem::replace(&mut self.state, ConnectionState::Ended);
-                // A handshake sends nothing.
+                // The handshake of HTTP/1.1 sends nothing, so it can be repeated.
                 if let ConnectionState::Parked(socket) = parked
                     && quiet
                     && let Ok(one) = Http1::over(socket).await
@@ -217,10 +215,9 @@ impl Connection {
         self.state.is_open()
     }
 
-    /// Sends a request, which is taken, and reads the answer to its end, within a time from the moment it is handed over.
+    /// Takes and sends a request, and reads the response to its end. The time `within` starts with the hand-over.
     ///
-    /// The second value is the moment at which its first byte went to the socket, or at which it was handed over if none
-    /// did.
+    /// The second value is the moment at which the first byte went to the socket, or of the hand-over if none did.
     pub(in crate::engine) async fn exchange(
         &mut self,
         request: &mut Request<Full<Bytes>>,
@@ -246,11 +243,12 @@ impl Connection {
                 let driver = &mut two.driver;
                 poll_together(work, |cx| Http2::drive(driver, cx), response_deadline).await
             }
-            ConnectionState::Parked(_) | ConnectionState::Ended => {
-                (Err(Fault::new(ErrorKind::Eof, "the connection had ended")), true)
-            }
+            ConnectionState::Parked(_) | ConnectionState::Ended => (
+                Err(Fault::new(ErrorKind::Eof, "the connection was closed before the request was sent")),
+                true,
+            ),
         };
-        // After a failure nobody knows what is still on the wire.
+        // After a failure the connection may still carry parts of the old response.
         if ended || result.is_err() {
             *state = ConnectionState::Ended;
         }
@@ -281,7 +279,8 @@ impl ConnectionState {
 }
 
 impl Http1 {
-    /// Whether a request can be sent: not so where the server answered before it had the whole one before.
+    /// Whether a request can be sent. It cannot if the server responded before it had read the whole previous
+    /// request.
     fn is_idle(&self) -> bool {
         self.is_unused || self.sender.is_ready()
     }
@@ -313,8 +312,8 @@ impl Http2 {
     }
 }
 
-/// Polls the request and what carries it in turn, so that an answer is seen in the turn in which it came. The second
-/// value says whether the connection has ended.
+/// Polls the request and its connection in turn, so that a response is seen in the same poll in which it arrives. The
+/// second value is whether the connection has ended.
 async fn poll_together(
     work: impl Future<Output = Result<ReceivedResponse, Fault>>,
     mut drive: impl FnMut(&mut Context<'_>) -> Poll<hyper::Result<()>>,
@@ -331,30 +330,32 @@ async fn poll_together(
             ended = true;
             why = result.err().map(|error| Fault::of_exchange(&error));
         }
-        // What the connection just read may be all that the request waits for.
+        // The bytes that the connection just read may complete the response.
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
         if response_deadline.is_over(cx) {
-            let text = format!("no whole answer within {:?}", response_deadline.within);
+            let text = format!("no complete response within {:?}", response_deadline.within);
             return Poll::Ready(Err(Fault::new(ErrorKind::Timeout, text)));
         }
         Poll::Pending
     })
     .await;
-    // A connection that ended knows better why than the request that was cancelled with it.
+    // The error of the connection is more precise than that of the request that was cancelled with it.
     (result.map_err(|fault| why.unwrap_or(fault)), ended)
 }
 
 impl ResponseDeadline<'_> {
-    /// Whether the deadline has passed; where it has not, the task is woken then. The alarm knows the time well enough.
+    /// Whether the deadline has passed. If not, the task will be woken at the deadline. The last firing of the timer
+    /// is precise enough as the current time.
     fn is_over(&mut self, cx: &Context<'_>) -> bool {
         let last_fired = self.timer.last_fired();
         if last_fired >= self.deadline {
             return true;
         }
         if self.scheduled_wake.is_none_or(|at| at <= last_fired) {
-            // Most answers come in time: the first alarm is one of many at a moment, and the second one is exact.
+            // Most responses come in time, so the first wake-up is at a tick that many tasks share; the second is at
+            // the deadline itself.
             let first = self.timer.shared_tick_before(self.deadline);
             let at = if first > last_fired { first } else { self.deadline };
             self.timer.wake_at(at, Precision::Coarse, cx);
@@ -364,7 +365,7 @@ impl ResponseDeadline<'_> {
     }
 }
 
-/// Whether a socket has nothing to say: neither its end, nor something unasked.
+/// Whether a socket is quiet: neither closed by the peer nor holding unsolicited bytes.
 fn is_quiet(socket: &mut TargetSocket, cx: &mut Context<'_>) -> bool {
     Pin::new(socket).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending()
 }
@@ -381,7 +382,7 @@ async fn read(
         Keep::Nothing => {
             let (head, incoming) = response.into_parts();
             *headers = head.headers;
-            // The connection can use the memory of what was read again.
+            // The next request reuses the memory of these headers.
             headers.clear();
             (None, incoming)
         }
@@ -399,7 +400,7 @@ async fn read(
         let Some(data) = frame.data_ref() else { continue };
         bytes += data.len() as u64;
         if bytes > largest {
-            return Err(Fault::new(ErrorKind::TooLarge, format!("a body of more than {largest} bytes")));
+            return Err(Fault::new(ErrorKind::TooLarge, format!("the body is larger than {largest} bytes")));
         }
         if keep == Keep::Whole {
             body.extend_from_slice(data);

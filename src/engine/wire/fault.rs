@@ -1,11 +1,11 @@
-//! Why a request failed.
+//! The fault of a failed request: errors of connecting, TLS and HTTP, mapped to the kinds that are counted.
 
 use std::io;
 use std::net::SocketAddr;
 
 use crate::measure::sample::ErrorKind;
 
-/// Why a request failed: the kind that is counted, and what is shown as an example of it.
+/// Why a request failed: the error kind that is counted, and a text that is shown as its example.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Fault {
     pub(in crate::engine) kind: ErrorKind,
@@ -17,7 +17,7 @@ impl Fault {
         Self { kind, text: text.into() }
     }
 
-    /// What a failed attempt to connect means.
+    /// The fault of a failed attempt to connect.
     pub(in crate::engine) fn of_connect(address: SocketAddr, error: &io::Error) -> Self {
         let kind = match error.kind() {
             io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
@@ -25,21 +25,21 @@ impl Fault {
             io::ErrorKind::ConnectionReset => ErrorKind::Reset,
             _ => ErrorKind::ConnectRefused,
         };
-        Self::new(kind, format!("{address}: {error}"))
+        Self::new(kind, format!("could not connect to `{address}`: {error}"))
     }
 
-    /// What a failed TLS handshake means.
+    /// The fault of a failed TLS handshake.
     pub(in crate::engine) fn of_tls(error: &io::Error) -> Self {
         match of_rustls(error) {
             Some(error) => Self::new(ErrorKind::Tls, error.to_string()),
             None if error.kind() == io::ErrorKind::ConnectionReset => {
-                Self::new(ErrorKind::Reset, format!("in the TLS handshake: {error}"))
+                Self::new(ErrorKind::Reset, format!("during the TLS handshake: {error}"))
             }
-            None => Self::new(ErrorKind::Tls, format!("the TLS handshake ended: {error}")),
+            None => Self::new(ErrorKind::Tls, format!("the TLS handshake failed: {error}")),
         }
     }
 
-    /// What a failed exchange means.
+    /// The fault of a failed exchange of request and response.
     pub(in crate::engine) fn of_exchange(error: &hyper::Error) -> Self {
         let source = std::error::Error::source(error);
         let of_http2 = source.and_then(|source| source.downcast_ref::<h2::Error>());
@@ -60,7 +60,7 @@ impl Fault {
             },
             // The connection ended between two requests.
             None if error.is_canceled() || error.is_closed() => ErrorKind::Eof,
-            // What is detected on this side is an answer that is not HTTP/2.
+            // An HTTP/2 error detected on this side means that the response was not HTTP/2.
             None if of_http2.is_some_and(h2::Error::is_remote) => ErrorKind::Reset,
             None => ErrorKind::Protocol,
         };
@@ -73,12 +73,12 @@ impl Fault {
     }
 }
 
-/// The part of a fault that is TLS's.
+/// The TLS error inside an I/O error, if there is one.
 fn of_rustls(error: &io::Error) -> Option<&tokio_rustls::rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-/// Whether the fault is this machine's: no descriptors, ports, buffers or memory.
+/// Whether this machine caused the error: it has no descriptors, ports, buffers or memory left.
 fn is_local(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];

@@ -1,4 +1,4 @@
-//! Bytes to and from the target: sockets, TLS, connections that speak HTTP, and why any of it failed.
+//! The wire to the target: sockets, TLS, HTTP connections, and their faults.
 
 pub(super) mod connection;
 pub(super) mod fault;

@@ -1,4 +1,4 @@
-//! Where bytes go: a socket that remembers when its first byte was handed over, with or without TLS around it.
+//! The socket to the target, with or without TLS. It stamps the moment at which the first byte was handed over.
 
 use std::cell::Cell;
 use std::io;
@@ -18,7 +18,7 @@ use crate::engine::wire::tls::TlsClient;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{HttpVersion, Target, TargetUrl};
 
-/// Makes connections to the target.
+/// Opens connections to the target.
 #[derive(Clone)]
 pub struct Dialer {
     transport: Transport,
@@ -26,17 +26,17 @@ pub struct Dialer {
     pub(super) http: HttpVersion,
 }
 
-/// How the target is reached.
+/// How bytes reach the target.
 #[derive(Clone)]
 enum Transport {
-    /// Over TCP, resolving the name anew each time.
+    /// Over TCP; the host name is resolved again for each connection.
     Tcp(TargetUrl),
-    /// To a server in the same process, so that time can be paused.
+    /// To a server in the same process, so that a test can pause the clock.
     #[cfg(test)]
     Memory(tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>),
 }
 
-/// A connection's bytes.
+/// An open byte stream to the target.
 pub(super) enum TargetSocket {
     Plain(StampedStream<TcpStream>),
     Secured(Box<TlsStream<StampedStream<TcpStream>>>),
@@ -44,12 +44,12 @@ pub(super) enum TargetSocket {
     Memory(StampedStream<tokio::io::DuplexStream>),
 }
 
-/// How a connection came about.
+/// How a connection was established.
 #[derive(Debug, Clone)]
 pub struct ConnectionSetup {
-    /// How long it took to reach the target.
+    /// The time until the transport was connected, including name resolution.
     pub connect: Duration,
-    /// How long the TLS handshake took, and what was agreed on.
+    /// The duration of the TLS handshake, and the negotiated versions for display.
     pub tls: Option<(Duration, String)>,
 }
 
@@ -73,29 +73,29 @@ impl FirstByte {
     }
 }
 
-/// Notes when a first byte is handed over.
+/// A stream that stamps the first byte that is handed over.
 pub(super) struct StampedStream<S> {
     stream: S,
     first_byte: FirstByte,
 }
 
 impl Dialer {
-    /// For a target, over TCP.
+    /// A dialer to a target over TCP.
     ///
     /// # Errors
-    /// When what it says about TLS cannot be used.
+    /// When the TLS settings of the target cannot be used.
     pub fn new(target: &Target) -> Result<Self, String> {
         let transport = Transport::Tcp(target.url.clone());
         Ok(Self { transport, tls: TlsClient::of(target)?, http: target.http })
     }
 
-    /// To a server in the same process.
+    /// A dialer to a server in the same process.
     #[cfg(test)]
     pub(crate) fn memory(server: tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>) -> Self {
         Self { transport: Transport::Memory(server), tls: None, http: HttpVersion::One }
     }
 
-    /// Makes a connection.
+    /// Opens a connection, with TLS if the target uses it.
     pub(super) async fn dial(&self, first_byte: FirstByte) -> Result<(TargetSocket, ConnectionSetup), Fault> {
         let began = Instant::now();
         let stream = match &self.transport {
@@ -103,7 +103,7 @@ impl Dialer {
             #[cfg(test)]
             Transport::Memory(server) => {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
-                let refused = |_| Fault::new(ErrorKind::ConnectRefused, "the server is gone");
+                let refused = |_| Fault::new(ErrorKind::ConnectRefused, "the server has stopped");
                 server.send(theirs).map_err(refused)?;
                 return Ok((
                     TargetSocket::Memory(StampedStream { stream: ours, first_byte }),
@@ -120,7 +120,7 @@ impl Dialer {
         let (_, session) = secured.get_ref();
         let agreed = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
         if self.http == HttpVersion::Two && agreed.as_deref() != Some("h2") {
-            return Err(Fault::new(ErrorKind::Tls, "the target does not agree to HTTP/2 (`h2` by ALPN)"));
+            return Err(Fault::new(ErrorKind::Tls, "the target does not offer HTTP/2 (`h2` in ALPN)"));
         }
         let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
         let description =
@@ -141,14 +141,20 @@ async fn connect(url: &TargetUrl) -> Result<TcpStream, Fault> {
         Ok(address) => vec![SocketAddr::new(address, url.port)],
         Err(_) => match lookup_host((url.host.as_str(), url.port)).await {
             Ok(found) => found.collect(),
-            Err(error) => return Err(Fault::new(ErrorKind::Dns, format!("{url}: {error}"))),
+            Err(error) => {
+                return Err(Fault::new(
+                    ErrorKind::Dns,
+                    format!("could not resolve the host of `{url}`: {error}"),
+                ));
+            }
         },
     };
-    let mut last = Fault::new(ErrorKind::Dns, format!("{url}: the host has no address"));
+    let mut last = Fault::new(ErrorKind::Dns, format!("the host of `{url}` has no address"));
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                // Without it a small request may wait for the answer to the one before.
+                // Otherwise Nagle's algorithm may hold a small request back until the peer acknowledges earlier
+                // bytes.
                 stream.set_nodelay(true).map_err(|error| Fault::of_connect(address, &error))?;
                 return Ok(stream);
             }

@@ -1,4 +1,4 @@
-//! TLS by rustls, with verification on unless the plan says otherwise.
+//! TLS by rustls; certificates are verified unless the plan disables it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{
 
 use crate::plan::model::{HttpVersion, Target, Tls, Trust};
 
-/// Makes connections secure, and knows whom they must reach.
+/// Wraps connections in TLS, and holds the name that the target's certificate must carry.
 #[derive(Clone)]
 pub(in crate::engine) struct TlsClient {
     pub(super) connector: TlsConnector,
@@ -22,15 +22,16 @@ pub(in crate::engine) struct TlsClient {
 }
 
 impl TlsClient {
-    /// What a target asks for; `None` where it asks for none.
+    /// The TLS client for a target; `None` if the target does not use TLS.
     ///
     /// # Errors
-    /// When certificates, a key or a name cannot be used; says which and why.
+    /// When a certificate, a key or a name cannot be used; names the setting and the reason.
     pub(in crate::engine) fn of(target: &Target) -> Result<Option<Self>, String> {
         let Some(tls) = &target.tls else { return Ok(None) };
         let name = tls.server_name.as_ref().unwrap_or(&target.url.host).clone();
-        let name =
-            ServerName::try_from(name.clone()).map_err(|_| format!("`{name}` is no name of a server"))?;
+        let name = ServerName::try_from(name.clone()).map_err(|_| {
+            format!("`{name}` is not a server name; set `server_name` to a DNS name or IP address")
+        })?;
         let mut config = config(tls)?;
         config.alpn_protocols = vec![match target.http {
             HttpVersion::One => b"http/1.1".to_vec(),
@@ -52,10 +53,11 @@ fn config(tls: &Tls) -> Result<ClientConfig, String> {
     };
     let Some((certificate, key)) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
     let chain = certificates(certificate, "client_cert")?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("`client_key`: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| format!("`client_key` is not a private key: {error}"))?;
     builder
         .with_client_auth_cert(chain, key)
-        .map_err(|error| format!("`client_cert` and `client_key` do not go together: {error}"))
+        .map_err(|error| format!("`client_cert` and `client_key` do not match: {error}"))
 }
 
 fn verified(
@@ -66,14 +68,16 @@ fn verified(
     match &tls.roots {
         Some(pem) => {
             for certificate in certificates(pem, "ca_file")? {
-                roots.add(certificate).map_err(|error| format!("`ca_file`: {error}"))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| format!("`ca_file` contains an unusable certificate: {error}"))?;
             }
         }
         None => {
             let system = rustls_native_certs::load_native_certs();
             let (added, _) = roots.add_parsable_certificates(system.certs);
             if added == 0 {
-                return Err("this machine has no trusted certificates; name some with `ca_file`".to_owned());
+                return Err("this machine has no trusted certificates; set `ca_file`".to_owned());
             }
         }
     }
@@ -83,13 +87,13 @@ fn verified(
 fn certificates(pem: &[u8], key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match read {
-        Ok(certificates) if certificates.is_empty() => Err(format!("`{key}`: no certificate is in it")),
+        Ok(certificates) if certificates.is_empty() => Err(format!("`{key}` contains no certificate")),
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(format!("`{key}`: {error}")),
+        Err(error) => Err(format!("`{key}` is not valid PEM: {error}")),
     }
 }
 
-/// Takes any certificate, but still wants the peer to have its key.
+/// Accepts any certificate, but the peer must still prove that it has the key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -20,7 +20,7 @@ use crate::measure::indicator::{Indicator, IndicatorKind};
 use crate::measure::ledger::Ledger;
 use crate::plan::{Environment, Settings, load};
 
-/// How long the server takes to answer.
+/// The server's response time.
 const ANSWER: Duration = Duration::from_millis(5);
 
 fn plan(text: &str) -> Plan {
@@ -30,7 +30,7 @@ fn plan(text: &str) -> Plan {
     loaded.plan.unwrap_or_else(|| panic!("{}", render(&problems, false)))
 }
 
-/// Answers every request of every connection after the same time.
+/// Responds to every request of every connection after the same time.
 async fn serve(mut connections: UnboundedReceiver<DuplexStream>) {
     while let Some(stream) = connections.recv().await {
         tokio::spawn(async move {
@@ -46,17 +46,17 @@ async fn serve(mut connections: UnboundedReceiver<DuplexStream>) {
     }
 }
 
-/// What a run in memory leaves behind.
+/// The results of a run in memory.
 struct Ran {
     ledger: Ledger,
     /// Resident memory after each simulated hour, by phase.
     memory: Vec<Vec<u64>>,
-    /// Size of the windows on disk.
+    /// Size of the journal in bytes.
     on_disk: u64,
     most_pending: usize,
 }
 
-/// Follows the events of a run in memory.
+/// Folds and records the events of a run in memory.
 struct Follower {
     ledger: Ledger,
     journal: JournalWriter,
@@ -81,6 +81,8 @@ impl Follower {
 
 /// Runs all phases of a plan on one worker in a runtime whose clock is paused.
 async fn simulate(plan: Plan) -> Ran {
+    // It computes for a minute, next to tests that wait for the real clock.
+    let _ = rustix::process::nice(19);
     let plan = Arc::new(plan);
     let ledger = Ledger::new(&plan, indicators(&plan), 1);
     let (to_server, connections) = unbounded_channel();
@@ -125,7 +127,7 @@ async fn simulate(plan: Plan) -> Ran {
     Ran { ledger, memory, on_disk: file.metadata().unwrap().len(), most_pending }
 }
 
-/// One limit for everything in each phase.
+/// One limit for all operations of each phase.
 fn indicators(plan: &Plan) -> Vec<Indicator> {
     let kind = IndicatorKind::Slower(Duration::from_millis(50));
     let phases = plan.phases.iter().zip((0..).map(PhaseId));
@@ -140,7 +142,7 @@ fn indicators(plan: &Plan) -> Vec<Indicator> {
         .collect()
 }
 
-/// Memory can be measured only in a process of one's own: elsewhere the test runs itself again in one.
+/// Memory can be measured only in a process of its own: outside nextest the test runs itself again in one.
 fn in_a_process_of_its_own(test: &str) -> bool {
     if std::env::var_os("NEXTEST").is_some() || std::env::var_os("ALONE").is_some() {
         return true;
@@ -157,7 +159,7 @@ fn resident_bytes() -> u64 {
 }
 
 fn assert_memory_is_flat(ran: &Ran) {
-    // The first hour of a phase fills histograms and connects users; what comes later must add nothing.
+    // The first hour of a phase fills histograms and connects users; later hours must add nothing.
     for hours in &ran.memory {
         let (first, last) = (hours[0], *hours.last().unwrap());
         assert!(last < first + (1 << 20), "{:?}", ran.memory);
@@ -194,11 +196,11 @@ async fn a_week_of_waiting_users_takes_the_memory_of_an_hour() {
     assert_memory_is_flat(&ran);
     let week = &ran.ledger.summary().phases[0];
     let requests: u64 = week.operations.values().map(|operation| operation.requests).sum();
-    // 25 users, one task in 90.005 s each, and the first ones at once.
+    // 25 users perform one task per 90.005 s each; the first tasks start at once.
     assert!(requests.abs_diff(168_000) < 500, "{requests}");
     assert!(week.operations.values().all(|operation| operation.failed() == 0));
     assert_eq!(week.judged_seconds, 604_800.0 - 13.0);
-    // A week of 604 800 s must not drift: the longest wait before sending is the timer's own millisecond.
+    // A week of 604 800 s must not drift: the longest send lag is the timer's own millisecond.
     assert!(week.send_lag.max().unwrap() <= Duration::from_millis(1), "{:?}", week.send_lag.max());
 }
 
@@ -209,7 +211,7 @@ async fn fourteen_hours_of_the_daily_plan_are_all_carried_out_in_the_memory_of_o
     }
     let mut problems = Problems::default();
     let environment = Environment { read: &|path| std::fs::read(path), variable: &|_| None };
-    // A 25th of the load, which takes a 25th of the time to compute.
+    // A 25th of the load takes a 25th of the time to compute.
     let rates = [("morning-steady", "1/s"), ("afternoon-peak", "5/s"), ("evening-mixed", "2.4/s")];
     let overrides = rates.map(|(phase, rate)| format!("phases.{phase}.arrivals={rate}")).into();
     let settings = Settings { overrides, ..Settings::default() };
@@ -218,7 +220,7 @@ async fn fourteen_hours_of_the_daily_plan_are_all_carried_out_in_the_memory_of_o
     assert_memory_is_flat(&ran);
     assert_eq!(ran.memory.iter().map(Vec::len).collect::<Vec<_>>(), [8, 2, 4]);
     let phases = &ran.ledger.summary().phases;
-    // The rates rise over ramps of 10 s, in which half as many arrive.
+    // The rates rise over ramps of 10 s, which have half the arrivals of 10 s at the full rate.
     let scheduled: Vec<u64> = phases.iter().map(|phase| phase.scheduled).collect();
     assert_eq!(scheduled, [28_795, 5 * 7195, 34_548]);
     for phase in phases {

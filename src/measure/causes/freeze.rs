@@ -1,8 +1,10 @@
-//! Silences: stretches in which the target answered nobody, and who was answered first when one ended.
+//! Freezes: gaps of at least 80 ms in which no operation gets a response, and the operation that is answered
+//! first at their end.
 //!
-//! Whoever holds a whole service is answered as soon as it lets go, before all those who waited. A second is too coarse
-//! to see that: under a load that fills a service, everything is under way in every second. So a second keeps in which of
-//! its fiftieths an answer came, and what ended the silences that its worker heard.
+//! An operation that blocks the whole service is answered as soon as it releases it, before all waiting
+//! requests. A resolution of one second cannot show this: if the load saturates the service, every operation
+//! is in flight in every second. So the record of a second has 50 slots that show when responses arrived, and
+//! the bursts that ended gaps.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,28 +13,28 @@ use crate::measure::response_gaps::{Burst, MIN_GAP, SLOT_LENGTH, SLOTS_PER_SECON
 use crate::measure::window::Window;
 use crate::plan::model::OperationId;
 
-/// In the shortest silence so many slots at least are empty.
+/// The shortest gap spans at least this many empty slots.
 const MIN_EMPTY_SLOTS: u32 = 3;
-/// Fewer silences with the same first answer are chance.
+/// Fewer gaps with the same first operation may be chance.
 const MIN_GAPS: u64 = 5;
-/// What ends a silence by chance does not end this share of its answers.
+/// At least this share of an operation's responses must end a gap.
 const MIN_END_RATE: f64 = 0.5;
-/// So many standard errors from what the other operations do.
+/// This share must exceed that of the other operations by at least this many standard errors.
 const MIN_Z: f64 = 4.0;
-/// Shorter silences, as a share of the phase, do not make a phase slow.
+/// A smaller total length of the gaps, as a share of the phase, does not make the phase slow.
 const MIN_SILENT_SHARE: f64 = 0.02;
 
-/// The silences of a phase, by what was answered first when they ended.
+/// The gaps of a phase, by the operation of the first response at their end.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FreezeDetector {
     by_first: BTreeMap<OperationId, GapsEnded>,
     answers: BTreeMap<OperationId, u64>,
     seconds: u64,
-    /// Empty slots in a row up to now.
+    /// Consecutive empty slots so far. `None` before the first response.
     empty: Option<u32>,
 }
 
-/// The silences that ended with an answer to one operation.
+/// The gaps that ended with a response to one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct GapsEnded {
     times: u64,
@@ -41,20 +43,19 @@ struct GapsEnded {
     holding: u64,
 }
 
-/// An operation whose answers end silences of the whole target.
+/// An operation whose responses end freezes of the whole target.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Freeze {
-    /// Which.
     pub operation: OperationId,
-    /// How many silences its answer ended.
+    /// The number of gaps that ended with its response.
     pub times: u64,
-    /// How many silences there were.
+    /// The number of all gaps.
     pub of: u64,
-    /// How long those of its own were together.
+    /// The total length of the gaps that ended with its response.
     pub silent: Duration,
-    /// How many of its requests were answered.
+    /// The number of its responses.
     pub answers: u64,
-    /// How many requests of other operations were answered within 20 ms of the ends.
+    /// The number of responses to other operations within 20 ms after these gaps.
     pub held: u64,
 }
 
@@ -78,7 +79,7 @@ impl FreezeDetector {
     }
 
     fn end(&mut self, burst: &Burst, gap: Duration) {
-        // While nothing is under way, nothing can be answered.
+        // Without a request in flight there is no response, so this time does not count.
         let silent = gap.min(Duration::from_millis(burst.waited.into()));
         if silent < MIN_GAP {
             return;
@@ -92,11 +93,11 @@ impl FreezeDetector {
         ended.holding += u64::from(held > 0);
     }
 
-    /// The operation that the silences point at, if they do: its answers end silences far more often than those of the
-    /// others do, and others had waited.
+    /// The operation that the gaps point at, if any. Its responses end gaps far more often than those of the
+    /// other operations, and requests of other operations waited.
     ///
-    /// The comparison is that of two proportions: of its own answers so many came first after a silence, of all others'
-    /// so many.
+    /// The test compares two proportions: the share of its responses that end a gap, and that share for all
+    /// other operations.
     pub fn detect(&self) -> Option<Freeze> {
         let of: u64 = self.by_first.values().map(|ended| ended.times).sum();
         let all: u64 = self.answers.values().sum();
@@ -120,7 +121,7 @@ impl FreezeDetector {
     }
 }
 
-/// By how many standard errors the first proportion is above the second, if both were the same in truth; `None` where
+/// The difference of two proportions in standard errors, under the hypothesis that they are equal. `None` if
 /// there is nothing to compare.
 fn z_of_proportions(first: (u64, u64), second: (u64, u64)) -> Option<f64> {
     let ((k1, n1), (k2, n2)) = ((first.0 as f64, first.1 as f64), (second.0 as f64, second.1 as f64));

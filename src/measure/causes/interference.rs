@@ -1,4 +1,5 @@
-//! Whom an operation slows: the times of the others while it is under way, against their times while it is not.
+//! Interference: compares the response times of the other operations while one operation is in flight with
+//! their times while it is not.
 
 use std::collections::BTreeMap;
 
@@ -6,29 +7,30 @@ use crate::measure::mean::Mean;
 use crate::measure::window::Window;
 use crate::plan::model::OperationId;
 
-/// Only the first so many operations of a plan are compared with one another: memory grows with their square.
+/// Only this many operations of a plan, the first ones, are compared with each other: memory grows with the
+/// square of their number.
 pub const MAX_OPERATIONS: u16 = 24;
-/// On either side there are at least so many seconds, and changes from one side to the other.
+/// The fewest seconds on each side, and the fewest changes from one side to the other.
 const MIN_SECONDS: u64 = 5;
-/// The others take at least so many times as long, and so many milliseconds more.
+/// The others must take at least this many times as long, and this many milliseconds longer.
 const MIN_RATIO: f64 = 2.0;
 const MIN_EXTRA_MS: f64 = 5.0;
-/// Of a single other operation, to count as slowed too.
+/// From this ratio on, a single other operation counts as slowed.
 const MIN_RATIO_OF_EACH: f64 = 1.5;
 const MIN_CORRELATION: f64 = 0.5;
-/// Standard errors: of the correlation, and of the mean change.
+/// Standard errors of the correlation, and of the mean change.
 const MIN_T: f64 = 4.0;
 const MIN_T_OF_CHANGE: f64 = 3.0;
-/// When the next operation correlates nearly as well, both follow something else.
+/// If the next operation correlates nearly as well, both follow another cause.
 const MIN_CORRELATION_LEAD: f64 = 0.1;
 
 /// For each operation, the others' times in the seconds with and without it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InterferenceDetector {
     sources: BTreeMap<OperationId, InterferenceSource>,
-    /// Of each operation, its own times in all seconds.
+    /// By operation: its own times in all seconds.
     each: BTreeMap<OperationId, SecondSums>,
-    /// Of all together.
+    /// The times of all operations in all seconds.
     all: SecondSums,
 }
 
@@ -38,18 +40,18 @@ struct InterferenceSource {
     others: PresenceSplit,
     each: BTreeMap<OperationId, PresenceSplit>,
     changes: PresenceChanges,
-    /// Whether it was under way in the second before, and the others' mean time in it.
+    /// Whether it was in flight in the previous second, and the others' mean time then, in milliseconds.
     before: Option<(bool, f64)>,
 }
 
-/// The seconds in which a source was under way, and those in which it was not.
+/// The seconds in which a source was in flight, and those in which it was not.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct PresenceSplit {
     with: SecondSums,
     without: SecondSums,
 }
 
-/// Seconds in which there were times, each with its mean in milliseconds.
+/// Seconds with response times, and the sums of their mean times in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct SecondSums {
     seconds: u64,
@@ -58,7 +60,8 @@ struct SecondSums {
     yy: f64,
 }
 
-/// From one second to the next the source came or went: by how much the others' mean time was longer with it.
+/// Pairs of consecutive seconds of which only one has the source in flight: the sums of the others' mean time
+/// with it minus that without it, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct PresenceChanges {
     n: f64,
@@ -69,13 +72,12 @@ struct PresenceChanges {
 /// An operation in whose presence the others are slower.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interference {
-    /// Which.
     pub operation: OperationId,
-    /// Seconds with it under way, and the mean time of the others in them, in ms.
+    /// Seconds with it in flight, and the mean time of the others in them, in ms.
     pub with: (u64, f64),
-    /// Seconds without it, likewise.
+    /// Seconds without it in flight, and the mean time of the others in them, in ms.
     pub without: (u64, f64),
-    /// Pearson's, of its presence with the others' mean time, second by second.
+    /// Pearson's correlation of its presence with the others' mean time, second by second.
     pub correlation: f64,
 }
 
@@ -103,7 +105,7 @@ impl PresenceSplit {
         Some(self.with.times.ms()? / self.without.times.ms()?.max(1e-3))
     }
 
-    /// Pearson's correlation of "under way" (1 or 0) with a second's mean time.
+    /// Pearson's correlation of its presence (1 or 0) with the mean time of a second.
     fn correlation(self) -> f64 {
         let (with, without) = (self.with.seconds as f64, self.without.seconds as f64);
         let n = with + without;
@@ -121,7 +123,7 @@ impl PresenceChanges {
         self.dd += longer * longer;
     }
 
-    /// The mean change, and by how many standard errors it is above none.
+    /// The mean change, and its ratio to its standard error.
     fn mean_and_t(self) -> Option<(f64, f64)> {
         let mean = self.d / self.n;
         let variance = (self.dd - self.n * mean * mean).max(0.0) / (self.n - 1.0);
@@ -130,7 +132,7 @@ impl PresenceChanges {
 }
 
 impl InterferenceDetector {
-    /// Adds the next judged second, in which these operations were under way.
+    /// Adds the next judged second, with the operations in flight in it.
     pub fn add_second(&mut self, active: &[OperationId], window: &Window) {
         let known = |operation: &OperationId| operation.0 < MAX_OPERATIONS;
         let times: BTreeMap<OperationId, Mean> = window
@@ -143,7 +145,7 @@ impl InterferenceDetector {
             })
             .collect();
         for operation in active.iter().filter(|operation| known(operation)) {
-            // So far it was never under way.
+            // It was not in flight in any earlier second.
             self.sources
                 .entry(*operation)
                 .or_insert_with(|| InterferenceSource::absent(self.all, &self.each));
@@ -158,12 +160,12 @@ impl InterferenceDetector {
         }
     }
 
-    /// The next judged second does not follow on the last one.
+    /// Marks a break in time: the next judged second does not directly follow the previous one.
     pub fn cut(&mut self) {
         self.sources.values_mut().for_each(|source| source.before = None);
     }
 
-    /// The operation that slows the others, if the data show one and no other is as likely.
+    /// The operation that slows the others, if the data show one and no other is nearly as likely.
     pub fn detect(&self) -> Option<Interference> {
         let mut likely: Vec<(f64, OperationId, &InterferenceSource)> = self
             .sources
@@ -192,7 +194,7 @@ fn sum<'m>(means: impl Iterator<Item = &'m Mean>) -> Mean {
 }
 
 impl InterferenceSource {
-    /// One that was not under way in any second so far.
+    /// A source that was not in flight in any second so far.
     fn absent(all: SecondSums, each: &BTreeMap<OperationId, SecondSums>) -> Self {
         let sides = |without: &SecondSums| PresenceSplit { without: *without, ..PresenceSplit::default() };
         let each = each.iter().map(|(operation, seconds)| (*operation, sides(seconds))).collect();
@@ -231,7 +233,8 @@ impl InterferenceSource {
         enough && more
     }
 
-    /// Whether that is neither chance, nor a load that comes and goes slowly, nor a matter of which others there were.
+    /// Whether the slowdown is not explained by chance, by a load that changes slowly, or by a different mix
+    /// of the other operations.
     fn is_certain(&self) -> bool {
         let PresenceSplit { with, without } = self.others;
         let r = self.others.correlation();

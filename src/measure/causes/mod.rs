@@ -1,4 +1,5 @@
-//! What may show why a phase was slow: sums that are kept second by second, in memory that does not grow with the run.
+//! Detectors of likely causes: sums of a phase, kept second by second in memory that does not grow with the
+//! run.
 
 pub mod freeze;
 pub mod interference;
@@ -13,30 +14,30 @@ use crate::measure::sample::ErrorKind;
 use crate::measure::window::Window;
 use crate::plan::model::OperationId;
 
-/// The traces of one phase; its seconds come in order.
+/// The detectors of one phase. Seconds must be added in order.
 #[derive(Debug, Clone, Default)]
 pub struct CauseDetectors {
-    /// Whom an operation slows, over the judged window.
+    /// Operations that slow the others, over the judged periods.
     pub interference: InterferenceDetector,
-    /// Who was answered first after silences, over the whole phase: at its end all may wait in vain, and nobody is
-    /// answered any more.
+    /// Operations that are answered first after gaps, over the whole phase. Late in a phase all requests may
+    /// time out, so that no gap ends any more.
     pub freezes: FreezeDetector,
-    /// Throughput and requests under way, over the whole phase.
+    /// Throughput and requests in flight, over the whole phase.
     pub saturation: SaturationCurve,
-    /// When requests failed.
+    /// The first failures, and the response times before and since.
     pub failures: Failures,
     under_way: BTreeMap<OperationId, u64>,
     last_judged: Option<u32>,
 }
 
-/// When requests failed, and how long they took before and since.
+/// The first second of each failure, and the response times before and since the first of all.
 #[derive(Debug, Clone, Default)]
 pub struct Failures {
-    /// The first second of the phase in which a failure of a kind was intended.
+    /// By operation and kind: the first second of the phase in which a failed request was intended.
     pub first: BTreeMap<(OperationId, ErrorKind), u32>,
-    /// Times of judged seconds before the first failure of all.
+    /// Response times of the judged seconds before the first failure of all.
     pub before: Mean,
-    /// Times of judged seconds since then.
+    /// Response times of the judged seconds from the first failure on.
     pub since: Mean,
 }
 
@@ -64,7 +65,7 @@ impl CauseDetectors {
         self.interference.add_second(&active, window);
     }
 
-    /// Operations that were under way when the second began, or were sent in it.
+    /// Operations that were in flight when the second began, or were sent in it.
     fn active(&self, window: &Window) -> Vec<OperationId> {
         let before = self.under_way.iter().filter(|(_, count)| **count > 0).map(|(operation, _)| *operation);
         let sent = window.cells.iter().filter(|(_, cell)| cell.requests > 0).map(|(operation, _)| *operation);

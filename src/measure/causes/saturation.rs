@@ -1,20 +1,20 @@
-//! The course of a phase: throughput and requests under way, in a fixed number of stretches.
+//! Saturation: throughput and requests in flight over a phase, in a bounded number of slices.
 
 use crate::measure::rollup::{Rollup, RollupItem};
 
-/// More stretches are merged two by two.
+/// More slices are merged in pairs.
 const MAX_SLICES: usize = 64;
-/// A plateau has at least so many stretches and seconds.
+/// The fewest slices of a plateau, and with them the fewest seconds.
 const MIN_SLICES: usize = 10;
-/// Less growth of requests under way, as a factor and as a number, is chance.
+/// Less growth of the requests in flight, as a factor and as a difference, may be chance.
 const MIN_BACKLOG_GROWTH: f64 = 2.0;
 const MIN_BACKLOG_INCREASE: f64 = 5.0;
-/// What is under way must grow along with time, by Pearson's correlation.
+/// The least Pearson correlation of the requests in flight with time.
 const MIN_TIME_CORRELATION: f64 = 0.8;
-/// A throughput that grows by less than this over the plateau is flat.
+/// Throughput that grows by at most this share over the plateau is flat.
 const MAX_THROUGHPUT_TREND: f64 = 0.1;
 
-/// Equal stretches of a phase, at most 64 of them: the longer the phase, the longer each.
+/// Equal slices of a phase, at most 64. The longer the phase, the longer each slice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SaturationCurve(Rollup<LoadSlice>);
 
@@ -22,7 +22,7 @@ pub struct SaturationCurve(Rollup<LoadSlice>);
 struct LoadSlice {
     seconds: u32,
     completed: u64,
-    /// Σ of requests under way, over its seconds.
+    /// The sum of the requests in flight over its seconds.
     under_way: f64,
 }
 
@@ -51,28 +51,28 @@ impl Default for SaturationCurve {
     }
 }
 
-/// Part of a phase in which more and more was under way and no more was answered.
+/// A part of a phase in which the requests in flight grow and throughput does not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plateau {
     /// Its first second.
     pub from: u32,
     /// The second after its last.
     pub to: u32,
-    /// Requests under way at its beginning and end: the means of its first and last quarter.
+    /// Requests in flight at its start and end: the means of its first and last quarter.
     pub under_way: (f64, f64),
-    /// Successful answers per second at its beginning and end, likewise.
+    /// Successful responses per second at its start and end: the means of its first and last quarter.
     pub throughput: (f64, f64),
-    /// Successful answers per second over all of it.
+    /// Successful responses per second over all of it.
     pub mean_throughput: f64,
 }
 
 impl SaturationCurve {
-    /// Adds the next second, with the mean number of requests under way in it.
+    /// Adds the next second, with the mean number of requests in flight in it.
     pub fn add_second(&mut self, second: u32, completed: u64, under_way: f64) {
         self.0.push(f64::from(second), LoadSlice { seconds: 1, completed, under_way });
     }
 
-    /// The longest part of the phase that is one, if there is any.
+    /// The longest plateau of the phase, if there is one.
     pub fn plateau(&self) -> Option<Plateau> {
         let whole = |(_, slice): &(u32, LoadSlice)| f64::from(slice.seconds) >= self.0.width();
         let slices = self.0.iter().map(|(from, slice)| (from as u32, *slice));
@@ -88,7 +88,7 @@ fn plateau(part: &[(u32, LoadSlice)]) -> Option<Plateau> {
     let (before, after) = ends(&under_way);
     let (early, late) = ends(&throughput);
     let grows = after >= MIN_BACKLOG_GROWTH * before.max(1.0) && after - before >= MIN_BACKLOG_INCREASE;
-    // Its trend and its ends must agree: a trend overlooks a step, and ends overlook what is between them.
+    // Trend and ends must both be flat: a trend misses a step, and the ends miss a peak between them.
     let flat = late <= early * (1.0 + MAX_THROUGHPUT_TREND) && trend(&throughput) <= MAX_THROUGHPUT_TREND;
     let ((first, _), (from, last)) = (part.first()?, part.last()?);
     (grows && flat && early > 0.0 && correlation_with_time(&under_way) >= MIN_TIME_CORRELATION).then(|| {
@@ -112,7 +112,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Σ of the products of the deviations of time and value, and of the squares of either.
+/// `(tv, tt, vv)`: the sums of the products and of the squares of the deviations of time and value.
 fn deviations(values: &[f64]) -> (f64, f64, f64) {
     let middle = (values.len() as f64 - 1.0) / 2.0;
     let mean = mean(values);
@@ -122,7 +122,7 @@ fn deviations(values: &[f64]) -> (f64, f64, f64) {
     })
 }
 
-/// By how much of its mean a straight line through the values rises.
+/// The rise of a straight line through the values, as a share of their mean.
 fn trend(values: &[f64]) -> f64 {
     let (tv, tt, _) = deviations(values);
     tv / tt * (values.len() as f64 - 1.0) / mean(values).max(f64::MIN_POSITIVE)
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_plateau_starts_where_a_ramp_outgrows_the_target() {
-        // 2/s more every second, of which 61/s are answered; what is not answered piles up.
+        // The load grows by 2/s every second and the target answers 61/s, so the backlog grows.
         let plateau = curve(60, |t| ((2.0 * t).min(61.0), 1.0 + (t - 30.0).max(0.0).powi(2))).plateau();
         let plateau = plateau.unwrap();
         assert!((24..=31).contains(&plateau.from) && plateau.to == 60, "{plateau:?}");
@@ -159,13 +159,13 @@ mod tests {
     #[test]
     fn a_load_that_grows_and_is_answered_is_no_plateau() {
         assert_eq!(curve(600, |t| (10.0 + t, (10.0 + t) / 5.0)).plateau(), None);
-        // Nor is one that is even, with what is under way going up and down.
+        // Nor is a constant load whose requests in flight rise and fall.
         assert_eq!(curve(600, |t| (50.0, 20.0 + 15.0 * (t / 20.0).sin())).plateau(), None);
         assert_eq!(SaturationCurve::default().plateau(), None);
     }
 
     #[test]
-    fn a_throughput_that_falls_while_more_is_under_way_is_one() {
+    fn falling_throughput_with_more_in_flight_is_a_plateau() {
         let plateau = curve(100, |t| (60.0 - t / 5.0, 10.0 + 2.0 * t)).plateau().unwrap();
         assert!(plateau.throughput.0 > 55.0 && plateau.throughput.1 < 45.0, "{plateau:?}");
     }

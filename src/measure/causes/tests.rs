@@ -1,3 +1,5 @@
+//! Tests of the cause detectors with simulated services, with and without a cause.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +17,14 @@ const CHECK: OperationId = OperationId(0);
 const SEARCH: OperationId = OperationId(1);
 const LIST: OperationId = OperationId(2);
 
-/// A request: when it is intended and answered, in ms.
+/// A request: the intended start and the end, in ms, and the operation.
 type RequestTimes = (u64, u64, OperationId);
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// A service that does one thing after the other, in the order in which it is asked; each takes so long.
+/// A service that handles one request at a time, in order of arrival. Each takes `takes` ms.
 fn one_by_one(mut asked: Vec<(u64, OperationId)>, takes: impl Fn(OperationId) -> u64) -> Vec<RequestTimes> {
     asked.sort_unstable();
     let mut free = 0;
@@ -33,7 +35,7 @@ fn one_by_one(mut asked: Vec<(u64, OperationId)>, takes: impl Fn(OperationId) ->
     asked.into_iter().map(answer).collect()
 }
 
-/// What is left of these requests when two workers have told of them, every other one each.
+/// The detectors after these requests. Two workers record every other one.
 fn causes(mut requests: Vec<RequestTimes>, seconds: u32) -> CauseDetectors {
     requests.sort_unstable_by_key(|(_, finished, _)| *finished);
     let mut windows = BTreeMap::<u32, Window>::new();
@@ -67,10 +69,10 @@ fn causes(mut requests: Vec<RequestTimes>, seconds: u32) -> CauseDetectors {
     causes
 }
 
-/// Innocence must not hang on chance: every test of it is made with each of these.
+/// Each test that expects no cause runs with all of these seeds, so that it does not pass by chance.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
 
-/// So many a second at random moments, each of one of the operations at random.
+/// `per_second` requests in each second, at random times and each of a random operation.
 fn at_random(
     seed: u64,
     seconds: u64,
@@ -93,7 +95,7 @@ fn assert_none_accused(causes: &CauseDetectors, seed: u64) {
 }
 
 #[test]
-fn an_operation_that_freezes_the_service_now_and_then_is_found_with_its_numbers() {
+fn an_operation_that_freezes_the_service_is_found() {
     let checks = (0..60).map(|index| (index * 5000 + 300, CHECK));
     let others = (0..6000).map(|index| (index * 50, if index % 2 == 0 { SEARCH } else { LIST }));
     let causes = causes(
@@ -103,7 +105,7 @@ fn an_operation_that_freezes_the_service_now_and_then_is_found_with_its_numbers(
     let freeze = causes.freezes.detect().unwrap();
     assert_eq!((freeze.operation, freeze.times, freeze.of, freeze.answers), (CHECK, 60, 60, 60));
     assert!((freeze.silent.as_secs_f64() - 48.0).abs() < 1.5, "{freeze:?}");
-    // Of the sixteen that waited, ten are answered within 20 ms, and one slot more at most.
+    // Of the sixteen waiting requests, ten are answered within 20 ms. At most one more slot counts.
     assert!((9 * 60..=16 * 60).contains(&freeze.held), "{freeze:?}");
     let interference = causes.interference.detect().unwrap();
     assert_eq!((interference.operation, interference.with.0, interference.without.0), (CHECK, 120, 180));
@@ -113,8 +115,8 @@ fn an_operation_that_freezes_the_service_now_and_then_is_found_with_its_numbers(
 }
 
 #[test]
-fn it_is_found_where_it_is_under_way_in_every_second() {
-    // Two of seven are checks of 100 ms: 36 a second are more than can be answered.
+fn it_is_found_even_if_in_flight_in_every_second() {
+    // Two of seven requests are checks of 100 ms, so 36 requests per second exceed the capacity.
     let mix = [SEARCH, SEARCH, SEARCH, CHECK, CHECK, LIST, LIST];
     let asked = at_random(1, 60, |_| 36, &mix);
     let causes = causes(one_by_one(asked, |operation| if operation == CHECK { 100 } else { 1 }), 60);
@@ -131,7 +133,7 @@ fn an_operation_that_is_slow_by_itself_is_not_accused() {
         let others =
             at_random(seed, 300, |_| 10, &[SEARCH, LIST]).into_iter().map(|(at, id)| (at, at + 12, id));
         assert_none_accused(&causes(checks.chain(others).collect(), 300), seed);
-        // Not even where there are so few others that most of its time is silent.
+        // The same with so few other requests that gaps fill most of its time.
         let checks = (0..60).map(|index| (index * 5000 + 300, index * 5000 + 1100, CHECK));
         let others =
             at_random(seed, 300, |_| 1, &[SEARCH, LIST]).into_iter().map(|(at, id)| (at, at + 12, id));
@@ -153,7 +155,7 @@ fn uniform_slowness_accuses_no_operation() {
 #[test]
 fn a_service_that_freezes_by_itself_accuses_none() {
     for seed in SEEDS {
-        // It stands still in the last second of every ten.
+        // The service freezes in the last second of every ten.
         let thawed = |at: u64| if at % 10_000 >= 9000 { at / 10_000 * 10_000 + 10_000 } else { at };
         for per_second in [2, 10, 40] {
             let asked = at_random(seed, 300, |_| per_second, &[CHECK, SEARCH, SEARCH, SEARCH, SEARCH, LIST])
@@ -166,14 +168,14 @@ fn a_service_that_freezes_by_itself_accuses_none() {
 #[test]
 fn operations_under_a_common_load_are_not_accused() {
     for seed in SEEDS {
-        // The load comes and goes in a minute; times are the longer the more there is of it.
+        // The load rises and falls within a minute. Response times grow with the load.
         let per_second =
             |second: u64| (1.5 + 1.4 * (second as f64 / 60.0 * std::f64::consts::TAU).sin()).round() as u64;
         let asked = at_random(seed, 600, per_second, &[CHECK, SEARCH, LIST, OperationId(3), OperationId(4)])
             .into_iter();
         let takes = |at: u64| 10 + 100 * per_second(at / 1000).pow(2);
         assert_none_accused(&causes(asked.map(|(at, id)| (at, at + takes(at), id)).collect(), 600), seed);
-        // Or in no order at all: in every other second, by lot, there is much of it.
+        // The same with a load that is high in random seconds, about every other one.
         let lots: Vec<u64> =
             at_random(seed, 600, |_| 1, &[CHECK, SEARCH]).iter().map(|(_, id)| u64::from(id.0)).collect();
         let per_second = |second: u64| 1 + 5 * lots[second as usize];
@@ -205,7 +207,7 @@ fn the_first_failure_divides_the_times() {
 }
 
 #[test]
-fn a_week_takes_the_memory_of_a_minute_and_a_large_plan_not_the_square_of_its_operations() {
+fn memory_is_bounded_for_long_runs_and_large_plans() {
     let cell = || {
         let mut cell = Cell { requests: 1, ended: 1, answered: 1, completed: 1, ..Cell::default() };
         cell.response.record(ms(10));
@@ -218,7 +220,7 @@ fn a_week_takes_the_memory_of_a_minute_and_a_large_plan_not_the_square_of_its_op
             let cells = cells.map(|id| (OperationId(id), cell())).collect();
             causes.add_second(second, &Window { cells, ..Window::default() }, true);
         }
-        // As many values, of whatever size, as are written out.
+        // The number of values in the debug output stands for the memory.
         format!("{causes:?}").matches([':', '(']).count()
     };
     assert!(kept(604_800, 3) <= kept(64, 3));

@@ -1,3 +1,5 @@
+//! Tests of the ledger: the order of batches, partial seconds, holds, and the generator's health.
+
 use std::path::Path;
 
 use super::*;
@@ -12,7 +14,7 @@ use crate::plan::{Environment, Settings, load};
 const GET: OperationId = OperationId(0);
 const LIMIT: Duration = Duration::from_millis(100);
 
-/// A phase of 10.5 s of which the first two seconds are not judged, on two workers.
+/// A phase of 10.5 s on two workers. Its first two seconds are not judged.
 fn ledger(kind: IndicatorKind) -> Ledger {
     let text = "name = \"l\"\ntarget.url = \"http://127.0.0.1:1\"\ngate.tier = \"none\"\n\
                 phases = [{ name = \"p\", duration = \"10.5s\", warmup = \"2s\", users = 1, mix = { u = 1 } }]\n\
@@ -31,7 +33,7 @@ fn ledger(kind: IndicatorKind) -> Ledger {
     Ledger::new(&plan, vec![indicator], 2)
 }
 
-/// A second in which this many were completed, all of them above the limit.
+/// A second with this number of completed requests, all above the limit.
 fn window(completed: u32) -> Window {
     let cell = Cell {
         requests: completed,
@@ -87,7 +89,7 @@ fn ramp_and_warm_up_count_as_requests_but_are_not_judged() {
 }
 
 #[test]
-fn a_part_of_a_second_counts_but_is_no_block_of_throughput() {
+fn a_partial_second_counts_but_is_no_block_of_throughput() {
     let mut ledger = ledger(IndicatorKind::Completed);
     ledger.fold(&batch(0, 0..11, 10));
     ledger.finish(0, ms(10_500));
@@ -97,11 +99,11 @@ fn a_part_of_a_second_counts_but_is_no_block_of_throughput() {
 }
 
 #[test]
-fn a_phase_that_was_stopped_is_judged_as_far_as_it_got() {
+fn an_interrupted_phase_is_judged_up_to_the_interrupt() {
     let mut ledger = ledger(IndicatorKind::Completed);
     ledger.fold(&batch(0, 0..5, 5));
     ledger.fold(&batch(1, 0..5, 5));
-    // Stopped after 5.5 s; what drained later is told in seconds 6 and 7.
+    // The run stopped after 5.5 s. Seconds 6 and 7 are the drain.
     ledger.fold(&batch(0, 5..8, 5));
     ledger.finish(0, ms(5500));
     let summary = ledger.summary();
@@ -120,7 +122,7 @@ fn a_second_without_requests_is_a_block_too() {
     assert_eq!(kept.levels().first().map_or(0, |level| level.blocks), 8);
 }
 
-/// Two holds of 3 s with a way of 2 s between them, on one worker; windows of 2 s may have no slow answer.
+/// Two holds of 3 s on one worker, 2 s apart. Intervals of 2 s must have no slow response.
 fn staged() -> Ledger {
     let text = "name = \"l\"\ntarget.url = \"http://127.0.0.1:1\"\ngate.tier = \"none\"\n\
                 phases = [{ name = \"p\", mix = { u = 1 }, stages = [{ users = 1, hold = \"3s\" }, \
@@ -146,32 +148,32 @@ fn staged() -> Ledger {
 }
 
 #[test]
-fn holds_are_judged_and_neither_blocks_nor_windows_span_two_of_them() {
+fn blocks_and_intervals_do_not_span_two_holds() {
     let mut ledger = staged();
     ledger.fold(&batch(0, 0..8, 8));
     ledger.finish(0, ms(8000));
     let Evidence { counts, kept, trials, .. } = &ledger.summary().evidence[0];
     assert_eq!(counts.n, f64::from(1 + 2 + 3 + 6 + 7 + 8));
     let blocks: Vec<u64> = kept.levels().iter().map(|level| level.blocks).collect();
-    // Six seconds, a pair in each hold, and no four seconds together.
+    // Six seconds and one pair in each hold. No four seconds are contiguous.
     assert_eq!(blocks, [6, 2]);
     assert_eq!((trials.judged, trials.missed), (2, 2));
     assert_eq!(ledger.summary().phases[0].judged_seconds, 6.0);
 }
 
 #[test]
-fn the_first_second_that_does_not_add_up_is_known_as_soon_as_it_is_settled() {
+fn the_first_unbalanced_second_is_known_when_it_is_settled() {
     let mut ledger = staged();
     let mut changed = batch(0, 0..3, 3);
     changed.windows.get_mut(&1).unwrap().cells.get_mut(&GET).unwrap().succeeded -= 1;
     ledger.fold(&changed);
-    let why = "2 requests are not 1 that succeeded and 0 that failed".to_owned();
+    let why = "1 of 2 requests succeeded and 0 failed".to_owned();
     assert_eq!(ledger.summary().phases[0].unbalanced, Some((1, why.clone())));
     assert_eq!(ledger.summary().phases[0].contradiction(false), Some(format!("in second 1, {why}")));
 }
 
 #[test]
-fn arrivals_that_waited_are_the_generators_fault_as_far_as_its_workers_could_not_do_more() {
+fn waiting_arrivals_starve_by_the_share_of_saturated_workers() {
     let busy = ThreadVitals { cpu_samples: 1, cpu: 900, ..ThreadVitals::default() };
     let second = |saturated: usize| {
         let mut window = Window::default();

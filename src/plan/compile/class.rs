@@ -1,3 +1,5 @@
+//! Compiles user classes and their tasks.
+
 use http::HeaderName;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -10,10 +12,9 @@ use crate::plan::model::{Cookies, Request, Task, UserClass, Wait};
 use crate::plan::template::Template;
 use crate::units::TimeSpan;
 
-/// The most values that a class may capture.
 const MAX_CAPTURES: usize = 1000;
 
-/// What a class sends in every header.
+/// The headers that a class adds to each of its requests.
 type Headers<'h> = &'h [(HeaderName, Template)];
 
 impl Compiler<'_, '_> {
@@ -60,7 +61,8 @@ impl Compiler<'_, '_> {
         })
     }
 
-    /// The requests of a start. What the class sends in every header and is captured only here is left out until it is.
+    /// Compiles `on_start`. A header of the class that needs a captured value is left out until a request has captured
+    /// it.
     fn start(
         &mut self,
         requests: Option<&Spanned<Vec<Spanned<RequestDocument>>>>,
@@ -80,7 +82,7 @@ impl Compiler<'_, '_> {
         compiled.into_iter().collect()
     }
 
-    /// The names under which a class's users keep values.
+    /// Collects the names of the values that a class captures.
     fn captured_names(&mut self, class: &ClassDocument) -> Vec<String> {
         let tasks = class.tasks.iter().flat_map(|tasks| &tasks.value).map(|task| &task.value);
         let own = tasks.clone().filter_map(|task| task.capture.as_ref());
@@ -93,16 +95,19 @@ impl Compiler<'_, '_> {
             let fits = key.name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                 && key.name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
             if !fits {
-                let message = format!("`{}` cannot be the name of a captured value", key.name.escape_debug());
-                let help = "use letters, digits, `-` and `_`, a letter first: holes name it as `${name}`";
+                let name = key.name.escape_debug();
+                let message = format!("`{name}` is not a valid name of a captured value");
+                let help =
+                    "use letters, digits, `-` and `_`, with a letter or `_` first: `${name}` must find it";
                 self.report(Code::OutOfRange, message, key.span, help);
             }
             if names.contains(&key.name) {
                 continue;
             }
             if names.len() == MAX_CAPTURES {
-                let help = format!("a class captures up to {MAX_CAPTURES} values");
-                self.report(Code::OutOfRange, "too many values are captured", key.span, help);
+                let message = format!("a user class can capture at most {MAX_CAPTURES} values");
+                let help = "capture fewer values, or split the class";
+                self.report(Code::OutOfRange, message, key.span, help);
                 break;
             }
             names.push(key.name.clone());
@@ -118,8 +123,8 @@ impl Compiler<'_, '_> {
     ) -> Option<Vec<Task>> {
         let documents = &class.value.tasks.as_ref()?.value;
         if documents.is_empty() {
-            let help = format!("add `[[users.{name}.tasks]]` with a `request`");
-            self.report(Code::OutOfRange, format!("`{name}` does nothing"), class.span, help);
+            let help = format!("add a table `[[users.{name}.tasks]]` with a `request`");
+            self.report(Code::OutOfRange, format!("user class `{name}` has no tasks"), class.span, help);
         }
         let tasks: Vec<_> = documents.iter().map(|task| self.task(task, headers)).collect();
         tasks.into_iter().collect()
@@ -133,8 +138,8 @@ impl Compiler<'_, '_> {
         };
         let fits = ends.filter(|(_, high)| high.seconds() <= 60.0);
         if fits.is_none() {
-            let message = "a latency is one duration, or a shorter and a longer one, up to \"1m\"";
-            let help = "write `\"40ms\"` or `[\"20ms\", \"50ms\"]`";
+            let message = "`network_latency` must be one duration or two, the shorter first, and at most 1m";
+            let help = "write a latency such as `\"40ms\"` or `[\"20ms\", \"50ms\"]`";
             self.report(Code::OutOfRange, message, latency.span, help);
         }
         fits
@@ -148,12 +153,15 @@ impl Compiler<'_, '_> {
                 [same] => Some(Wait::Uniform(same.value, same.value)),
                 [low, high] if low.value <= high.value => Some(Wait::Uniform(low.value, high.value)),
                 [low, high] => {
-                    let message = format!("`{}` is longer than `{}`", low.value, high.value);
-                    self.report(Code::OutOfRange, message, wait.span, "write the shorter one first");
+                    let (low, high) = (low.value, high.value);
+                    let message = format!("`wait` must start with the shorter duration, not `{low}`");
+                    let help = format!("write `wait = [\"{high}\", \"{low}\"]`");
+                    self.report(Code::OutOfRange, message, wait.span, help);
                     None
                 }
                 _ => {
-                    self.report(Code::OutOfRange, "a wait has one or two durations", wait.span, forms);
+                    let message = format!("`wait` must have one or two durations, not {}", durations.len());
+                    self.report(Code::OutOfRange, message, wait.span, forms);
                     None
                 }
             },
@@ -161,7 +169,7 @@ impl Compiler<'_, '_> {
                 (Some(mean), None) => Some(Wait::Exponential(mean.value)),
                 (None, Some(pace)) => Some(Wait::Pace(pace.value)),
                 _ => {
-                    let message = "a wait has exactly one of `exponential` and `pace`";
+                    let message = "a table of `wait` must have either `exponential` or `pace`";
                     self.report(Code::ExactlyOne, message, wait.span, forms);
                     None
                 }
@@ -179,14 +187,14 @@ impl Compiler<'_, '_> {
             (None, Some(choices), None) => {
                 self.refuse_request_keys(document, "any_of");
                 let form = "`any_of = [{ request = \"GET /a\" }, { request = \"GET /b\" }]`";
-                self.not_empty(choices, "there is nothing to choose from", form);
+                self.not_empty(choices, "`any_of` is empty", form);
                 let requests = choices.value.iter().map(|choice| self.request(&choice.value, headers));
                 Some(requests.map(|request| Some(vec![request?])).collect())
             }
             (None, None, Some(steps)) => {
                 self.refuse_request_keys(document, "steps");
                 let form = "`steps = [{ request = \"GET /a\" }, { request = \"GET /b\" }]`";
-                self.not_empty(steps, "there are no steps", form);
+                self.not_empty(steps, "`steps` is empty", form);
                 let requests: Vec<_> =
                     steps.value.iter().map(|step| self.request(&step.value, headers)).collect();
                 Some(vec![requests.into_iter().collect()])
@@ -202,7 +210,7 @@ impl Compiler<'_, '_> {
 
     fn not_empty(&mut self, list: &Spanned<Vec<Spanned<RequestDocument>>>, message: &str, form: &str) {
         if list.value.is_empty() {
-            self.report(Code::OutOfRange, message, list.span, format!("list requests: {form}"));
+            self.report(Code::OutOfRange, message, list.span, format!("write its requests: {form}"));
         }
     }
 
@@ -212,13 +220,13 @@ impl Compiler<'_, '_> {
             [request.is_some(), any_of.is_some(), steps.is_some()].into_iter().filter(|is| *is).count();
         let label = if found == 0 { "has none of them".to_owned() } else { format!("has {found} of them") };
         let diagnostic =
-            Diagnostic::new(Code::ExactlyOne, "a task has exactly one of `request`, `any_of`, `steps`")
+            Diagnostic::new(Code::ExactlyOne, "a task must have exactly one of `request`, `any_of`, `steps`")
                 .at(task.span, label)
-                .help("a task is one request, one of several, or several in order: `request = \"GET /a\"`, `any_of = [{ … }, { … }]` or `steps = [{ … }, { … }]`");
+                .help("write `request = \"GET /a\"` for one request, `any_of = [{ … }, { … }]` for one of several, or `steps = [{ … }, { … }]` for several in order");
         self.problems.report(diagnostic);
     }
 
-    /// What belongs to a request must not stand beside a list of them, where it would be ignored.
+    /// Reports the keys of a request next to a list of requests, where they would have no effect.
     fn refuse_request_keys(&mut self, task: &TaskDocument, list: &str) {
         let TaskDocument { operation, headers, json, body, form, body_file, expect, capture, .. } = task;
         let spans = [
@@ -233,8 +241,8 @@ impl Compiler<'_, '_> {
         ];
         for (key, span) in spans {
             if let Some(span) = span {
-                let message = format!("`{key}` belongs to a request, not beside `{list}`");
-                let help = format!("move it into each of the requests of `{list}` that it is meant for");
+                let message = format!("`{key}` is not allowed next to `{list}`");
+                let help = format!("write it in the request of `{list}` that it belongs to");
                 self.report(Code::ExactlyOne, message, span, help);
             }
         }
@@ -243,26 +251,22 @@ impl Compiler<'_, '_> {
     pub(super) fn weight(&mut self, weight: &Spanned<f64>) -> Option<f64> {
         let fits = weight.value > 0.0 && weight.value <= 1e9;
         if !fits {
-            let message = format!("the weight `{}` is out of range", weight.value);
-            self.report(
-                Code::OutOfRange,
-                message,
-                weight.span,
-                "write a number above 0 and up to 1000000000",
-            );
+            let message = format!("a weight must be above 0 and at most 1000000000, not `{}`", weight.value);
+            let help = "write a number such as `1` or `0.5`, or remove the entry";
+            self.report(Code::OutOfRange, message, weight.span, help);
         }
         fits.then_some(weight.value)
     }
 }
 
-/// The request of a task that is one.
+/// The request of a task that consists of one.
 fn request_of_task(task: &TaskDocument) -> RequestDocument {
     let TaskDocument { operation, request, headers, json, body, form, body_file, expect, capture, .. } =
         task.clone();
     RequestDocument { operation, request, headers, json, body, form, body_file, expect, capture }
 }
 
-/// Numbers the `${seq()}` of requests that are made together, so that no two of them get the same value.
+/// Numbers the `${seq()}` holes of requests that are sent together, so that no two get the same value.
 fn numbered(mut requests: Vec<Request>) -> Vec<Request> {
     let mut next = 0;
     requests.iter_mut().for_each(|request| request.number_sequences(&mut next));

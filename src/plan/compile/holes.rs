@@ -1,4 +1,4 @@
-//! `${…}`: finds the holes of a text, checks them, and escapes everything for where it will stand.
+//! Compiles holes `${…}`: finds them in a text, checks them, and escapes everything for its place.
 
 use serde_json::Value as Json;
 
@@ -9,7 +9,7 @@ use crate::plan::compile::lists::List;
 use crate::plan::encoding::Encoding;
 use crate::plan::template::{CapturedValue, Hole, Segment, Template};
 
-/// The functions, and how each is written.
+/// The functions of holes, and how each is written.
 const FUNCTION_FORMS: [(&str, &str); 7] = [
     ("pick", "`${pick(list)}` with the name of a list"),
     ("int", "`${int(1, 9)}` with two whole numbers, the lower one first"),
@@ -19,15 +19,15 @@ const FUNCTION_FORMS: [(&str, &str); 7] = [
     ("user", "`${user()}`"),
     ("now", "`${now()}`"),
 ];
-const HOLES_HELP: &str = "the holes are `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${name}` of a captured value, `${env:NAME}`, `${secret:NAME}`; a literal `${` is written `$${`";
+const HOLES_HELP: &str = "write one of `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${name}` with a name from a `capture` of the same class, `${env:NAME}`, `${secret:NAME}`; for a literal `${` write `$${`";
 
-/// A text taken apart: literal, or the inside of a hole and where it is in the text.
+/// A part of a text: literal, or the inside of a hole with the byte range of the hole.
 pub(in crate::plan) enum RawSegment<'t> {
     Text(&'t str),
     Hole(&'t str, std::ops::Range<usize>),
 }
 
-/// Takes a text apart; an unclosed hole is given back as the error, with where it starts.
+/// Splits a text at its holes. The error is the start of a hole that is not closed.
 pub(in crate::plan) fn split_holes(text: &str) -> Result<Vec<RawSegment<'_>>, usize> {
     let mut raw_segments = Vec::new();
     let mut from = 0;
@@ -48,8 +48,14 @@ pub(in crate::plan) fn split_holes(text: &str) -> Result<Vec<RawSegment<'_>>, us
     Ok(raw_segments)
 }
 
+/// A variable of the environment, and the advice if it is not set.
+struct Variable<'v> {
+    name: &'v str,
+    help: String,
+}
+
 impl Compiler<'_, '_> {
-    /// Compiles a text with holes; `None` means that what is wrong has been reported.
+    /// Compiles a text with holes. Returns `None` after reporting a problem.
     pub(super) fn template(&mut self, text: &Spanned<String>, encoding: Encoding) -> Option<Template> {
         let place = self.problems.locate_text(text.span, &text.value);
         let raw_segments = match split_holes(&text.value) {
@@ -58,9 +64,9 @@ impl Compiler<'_, '_> {
                 let span = place.part(at..at + 2);
                 self.report(
                     Code::BadHole,
-                    "the hole is not closed",
+                    "the hole has no closing `}`",
                     span,
-                    "close it with `}`, or write `$${` for a literal `${`",
+                    "add `}`, or write `$${` for a literal `${`",
                 );
                 return None;
             }
@@ -90,16 +96,16 @@ impl Compiler<'_, '_> {
         complete.then_some(template)
     }
 
-    /// A text whose holes are known before the run: those of the environment.
+    /// Compiles a text whose holes are known before the run: those of the environment.
     pub(super) fn constant(&mut self, text: &Spanned<String>, encoding: Encoding) -> Option<String> {
         let template = self.template(text, encoding)?;
         let constant = template.constant();
         if constant.is_none() {
             let help =
-                "only `${env:NAME}` and `${secret:NAME}` can stand here, which are known before the run";
+                "write plain text, `${env:NAME}` or `${secret:NAME}`: this value is needed before the run";
             self.report(
                 Code::BadHole,
-                "a hole that is drawn for every request cannot stand here",
+                "a hole that is filled for every task is not allowed here",
                 text.span,
                 help,
             );
@@ -111,7 +117,7 @@ impl Compiler<'_, '_> {
         match self.segment(hole.trim(), span, encoding)? {
             Segment::Text(text) => template.push_text(&text),
             Segment::Hole(hole) => {
-                // A value that JSON knows no type for stands there as a string.
+                // JSON has no type for these values, so they are strings.
                 let quote: &[u8] = match hole {
                     Hole::Uuid | Hole::Now | Hole::Column(_) if encoding == Encoding::JsonValue => b"\"",
                     _ => b"",
@@ -128,14 +134,14 @@ impl Compiler<'_, '_> {
         if let Some(name) = hole.strip_prefix("env:") {
             let (name, default) = name.split_once(":-").map_or((name, None), |(n, d)| (n, Some(d)));
             let value = (self.variable)(name).or(default.map(str::to_owned));
-            let help = format!("set it before the run, or give a default: `${{env:{name}:-default}}`");
-            return self.known(value, (name, help), span, encoding);
+            let help = format!("set it before the run, or write a default: `${{env:{name}:-default}}`");
+            return self.known(value, Variable { name, help }, span, encoding);
         }
         if let Some(name) = hole.strip_prefix("secret:") {
             let value = (self.variable)(name).filter(|value| !value.is_empty());
             self.remember_secret(value.as_deref());
-            let help = "set it before the run; a secret that is empty counts as missing".to_owned();
-            return self.known(value, (name, help), span, encoding);
+            let help = "set it to a value that is not empty before the run".to_owned();
+            return self.known(value, Variable { name, help }, span, encoding);
         }
         let call = hole.strip_suffix(')').and_then(|call| call.split_once('('));
         let Some((name, arguments)) = call else {
@@ -151,23 +157,23 @@ impl Compiler<'_, '_> {
     fn known(
         &mut self,
         value: Option<String>,
-        (name, help): (&str, String),
+        Variable { name, help }: Variable<'_>,
         span: Span,
         encoding: Encoding,
     ) -> Option<Segment> {
         if value.is_none() {
             let diagnostic =
-                Diagnostic::new(Code::MissingVariable, format!("the environment has no `{name}`"))
-                    .at(span, "needs this variable");
+                Diagnostic::new(Code::MissingVariable, format!("environment variable `{name}` is not set"))
+                    .at(span, "requires this variable");
             self.problems.report(diagnostic.help(help));
         }
         Some(Segment::Text(encoding.text(&value?).into()))
     }
 
-    /// A secret is hidden as it is and in every form in which it is sent.
+    /// Keeps a secret in every form in which it is sent, so that no output shows any of them.
     fn remember_secret(&mut self, value: Option<&str>) {
         let Some(value) = value else { return };
-        // The target may give it back, and a captured value may take it anywhere.
+        // The target may return the secret, and a captured value may carry it to any place.
         for encoding in [Encoding::Raw, Encoding::Path, Encoding::Form, Encoding::JsonText] {
             let form = encoding.text(value);
             if !self.secrets.contains(&form) {
@@ -187,15 +193,15 @@ impl Compiler<'_, '_> {
             // Reported where the list is defined.
             Some((_, _, List::Items(items))) if items.is_empty() => return None,
             Some((list, _, List::Items(_))) => {
-                Diagnostic::new(Code::BadHole, format!("`{hole}` is a column, but this list has none"))
-                    .help(format!("pick from a list of plain values with `${{pick({list})}}`"))
+                Diagnostic::new(Code::BadHole, format!("list `{list}` has plain values and no columns"))
+                    .help(format!("pick one of its items with `${{pick({list})}}`"))
             }
             Some((list, column, List::Table(columns, _))) => {
                 if let Some(at) = columns.iter().position(|name| name == column) {
                     return self.column(list, at, encoding);
                 }
                 let known = columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                Diagnostic::new(Code::BadHole, format!("`{list}` has no column `{column}`"))
+                Diagnostic::new(Code::BadHole, format!("list `{list}` has no column `{column}`"))
                     .suggest(column, columns.iter().map(String::as_str))
                     .help(format!("its columns are {known}"))
             }
@@ -206,7 +212,7 @@ impl Compiler<'_, '_> {
     }
 
     fn column(&mut self, list: &str, column: usize, encoding: Encoding) -> Option<Hole> {
-        // Where a whole JSON value is wanted, the quotes are put around it by whoever asks.
+        // The caller adds the quotes around a whole JSON value.
         let encoding = if encoding == Encoding::JsonValue { Encoding::JsonText } else { encoding };
         self.lists.escaped(list, Some(column), encoding).map(Hole::Column)
     }
@@ -214,13 +220,13 @@ impl Compiler<'_, '_> {
     fn unknown_name(&self, hole: &str) -> Diagnostic {
         match self.lists.get(hole) {
             Some(List::Items(_)) => {
-                Diagnostic::new(Code::BadHole, format!("`{hole}` is a list, not a value"))
+                Diagnostic::new(Code::BadHole, format!("`{hole}` is a list and not a value"))
                     .help(format!("pick one of its items with `${{pick({hole})}}`"))
             }
             Some(List::Table(columns, _)) => {
                 let first = columns.first().map_or("column", String::as_str);
-                Diagnostic::new(Code::BadHole, format!("`{hole}` is a list, not a value"))
-                    .help(format!("name one of its columns: `${{{hole}.{first}}}`"))
+                Diagnostic::new(Code::BadHole, format!("`{hole}` is a list and not a value"))
+                    .help(format!("write a column such as `${{{hole}.{first}}}`"))
             }
             None => {
                 let functions = FUNCTION_FORMS.iter().map(|(name, _)| *name);
@@ -255,7 +261,8 @@ impl Compiler<'_, '_> {
             let form = FUNCTION_FORMS.iter().find(|(known, _)| *known == name).map(|(_, form)| form);
             let diagnostic = match form {
                 Some(form) => {
-                    Diagnostic::new(Code::BadHole, format!("`{name}` cannot take `{}`", arguments.join(", ")))
+                    let arguments = arguments.join(", ");
+                    Diagnostic::new(Code::BadHole, format!("`{name}` does not accept `({arguments})`"))
                         .help(format!("write {form}"))
                 }
                 None => Diagnostic::new(Code::BadHole, format!("unknown function `{name}`"))
@@ -274,20 +281,23 @@ impl Compiler<'_, '_> {
             Some(List::Items(_)) => return self.lists.escaped(list, None, encoding).map(Hole::Pick),
             Some(List::Table(columns, _)) => {
                 let first = columns.first().map_or("column", String::as_str);
-                Diagnostic::new(Code::BadHole, format!("`{list}` has columns, so no single value is picked"))
+                Diagnostic::new(Code::BadHole, format!("list `{list}` has columns and no plain values"))
                     .at(span, "here")
-                    .help(format!("name one of its columns: `${{{list}.{first}}}` takes the task's row"))
+                    .help(format!(
+                        "write a column such as `${{{list}.{first}}}`, the value in the task's row"
+                    ))
             }
             None => Diagnostic::new(Code::UnknownList, format!("unknown list `{list}`"))
                 .at(span, "no file of the plan defines this list")
                 .suggest(list, self.lists.names())
-                .help(format!("define it: `[lists]` with `{list} = [\"…\"]`")),
+                .help(format!("define it under `[lists]`: `{list} = [\"…\"]`")),
         };
         self.problems.report(diagnostic);
         None
     }
 
-    /// A JSON value as a document writes it, its texts without holes that are drawn; `None` where something is wrong.
+    /// Compiles a constant JSON value: its texts have only holes that are known before the run. Returns `None` after
+    /// reporting a problem.
     pub(super) fn constant_json(&mut self, node: &crate::document::Node) -> Option<Json> {
         use crate::document::Value;
         match &node.value {
@@ -303,7 +313,8 @@ impl Compiler<'_, '_> {
             }
             Value::Datetime(time) => Some(Json::String(time.clone())),
             Value::Float(number) if !number.is_finite() => {
-                self.report(Code::OutOfRange, "JSON has no such number", node.span, "write a finite number");
+                let message = "JSON has no infinite numbers and no NaN";
+                self.report(Code::OutOfRange, message, node.span, "write a finite number");
                 None
             }
             other => crate::plan::compile::lists::scalar(other),

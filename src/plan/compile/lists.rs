@@ -1,4 +1,4 @@
-//! Lists: values that stand in the plan, and tables that stand in files.
+//! Compiles lists: values in the plan, and tables from files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +12,12 @@ use crate::plan::document::ListFileDocument;
 use crate::plan::encoding::Encoding;
 use crate::plan::packed_strings::PackedStrings;
 
-/// The most items or rows of one list.
+/// Maximum number of items or rows of a list.
 const MAX_LIST_ROWS: usize = 1_000_000;
-/// The largest file with a list.
 const MAX_LIST_BYTES: usize = 256 << 20;
-/// The most columns of a list.
 const MAX_COLUMNS: usize = 1000;
 
-/// All lists of a plan. What holes need of them is escaped once per list and place, however many holes there are.
+/// All lists of a plan. A list is escaped once for each kind of place, regardless of the number of holes.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     by_name: HashMap<String, List>,
@@ -29,9 +27,9 @@ pub(super) struct Lists {
 /// A list.
 #[derive(Debug)]
 pub(super) enum List {
-    /// Values to pick from.
+    /// Plain values for `${pick(list)}`.
     Items(Vec<Json>),
-    /// Columns, and for each the text of every row.
+    /// Names of the columns, and for each column the text of every row.
     Table(Vec<String>, Vec<Arc<PackedStrings>>),
 }
 
@@ -44,7 +42,7 @@ impl Lists {
         self.by_name.get(name)
     }
 
-    /// The items of a list, or the rows of one of its columns, escaped for a place; `None` where there is no such list.
+    /// The items of a list, or the rows of one of its columns, escaped for a place. `None` if it does not exist.
     pub(super) fn escaped(
         &mut self,
         name: &str,
@@ -65,9 +63,9 @@ impl Lists {
     }
 }
 
-/// Most columns need no escaping, and then are not copied.
+/// Escapes a column. Most columns need no escaping and are shared instead of copied.
 fn escape_column(rows: &Arc<PackedStrings>, encoding: Encoding) -> Arc<PackedStrings> {
-    let text = |row| encoding.text(std::str::from_utf8(row).expect("rows are read from text"));
+    let text = |row| encoding.text(std::str::from_utf8(row).expect("rows come from UTF-8 text"));
     match rows.iter().all(|row| text(row).as_bytes() == row) {
         true => Arc::clone(rows),
         false => Arc::new(rows.iter().map(text).collect()),
@@ -84,7 +82,7 @@ impl Compiler<'_, '_> {
             PlainOrTable::Plain(items) => List::Items(self.items(name, items, list.span)),
             PlainOrTable::Table(document) => match document.file.as_ref().and_then(|file| self.table(file)) {
                 Some(table) => table,
-                // What is wrong has been reported; holes must not be told that the list is unknown.
+                // The problem has been reported. With an empty list, its holes are not reported as unknown.
                 None => List::Items(Vec::new()),
             },
         };
@@ -93,8 +91,9 @@ impl Compiler<'_, '_> {
 
     fn items(&mut self, name: &str, items: &[Spanned<Node>], span: Span) -> Vec<Json> {
         if items.is_empty() || items.len() > MAX_LIST_ROWS {
-            let message = format!("the list `{name}` has {} items", items.len());
-            self.report(Code::OutOfRange, message, span, format!("a list has 1 to {MAX_LIST_ROWS} items"));
+            let message = format!("list `{name}` must have 1 to {MAX_LIST_ROWS} items, not {}", items.len());
+            let help = format!("write values, such as `{name} = [\"a\", \"b\"]`");
+            self.report(Code::OutOfRange, message, span, help);
         }
         let mut values = Vec::with_capacity(items.len());
         for item in items {
@@ -104,22 +103,26 @@ impl Compiler<'_, '_> {
             match scalar(&item.value.value) {
                 Some(value) => values.push(value),
                 None => {
-                    let message = format!("an item of a list cannot be {}", item.value.value.kind());
-                    self.report(Code::WrongType, message, item.span, "write strings, numbers or booleans");
+                    let kind = item.value.value.kind();
+                    let message =
+                        format!("a list item must be a string, finite number or boolean, not {kind}");
+                    let help = "write plain values, or read columns from a file with `{ file = \"….csv\" }`";
+                    self.report(Code::WrongType, message, item.span, help);
                 }
             }
         }
         values
     }
 
-    /// A list from a file.
+    /// Reads a list from a file.
     fn table(&mut self, file: &Spanned<String>) -> Option<List> {
         let format = match file.value.rsplit_once('.').map(|(_, extension)| extension) {
             Some("csv") => read_csv,
             Some("jsonl") => read_json_lines,
             _ => {
                 let help = "name it `….csv`, with a header row, or `….jsonl`, with an object in each line";
-                let message = format!("`{}` does not say what it is", file.value);
+                let message =
+                    format!("the name of a list file must end in `.csv` or `.jsonl`, not `{}`", file.value);
                 self.report(Code::BadList, message, file.span, help);
                 return None;
             }
@@ -131,7 +134,7 @@ impl Compiler<'_, '_> {
                 Some(List::Table(columns, rows))
             }
             Err(why) => {
-                let help = "a list has columns with names, and in every row a value for each of them";
+                let help = "correct the file: it needs named columns and, in every row, a value for each";
                 let message = format!("`{}` cannot be used as a list: {why}", file.value);
                 self.report(Code::BadList, message, file.span, help);
                 None
@@ -140,7 +143,7 @@ impl Compiler<'_, '_> {
     }
 }
 
-/// A value that is one text, number or truth; `None` for any other.
+/// The JSON value of a string, a finite number or a boolean; `None` for any other value.
 pub(super) fn scalar(value: &Value) -> Option<Json> {
     match value {
         Value::Text(text) => Some(Json::from(text.as_str())),
@@ -153,7 +156,7 @@ pub(super) fn scalar(value: &Value) -> Option<Json> {
 
 type Columns = (Vec<String>, Vec<PackedStrings>);
 
-/// CSV with a header row, as RFC 4180 has it.
+/// Reads CSV with a header row (RFC 4180).
 fn read_csv(bytes: &[u8]) -> Result<Columns, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
@@ -170,27 +173,27 @@ fn read_csv(bytes: &[u8]) -> Result<Columns, String> {
     non_empty(columns, rows)
 }
 
-/// What the reader of CSV says, with the line of the file.
+/// The message of a CSV error, with the line of the file.
 fn csv_error(error: &csv::Error) -> String {
     let line = error.position().map_or_else(String::new, |at| format!("line {}: ", at.line()));
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{line}it has {len} fields, and the header row has {expected_len}")
+            format!("{line}expected {expected_len} fields, as in the header row, found {len}")
         }
-        csv::ErrorKind::Utf8 { .. } => format!("{line}it is not UTF-8"),
+        csv::ErrorKind::Utf8 { .. } => format!("{line}not UTF-8"),
         _ => format!("{line}{error}"),
     }
 }
 
-/// JSON lines: an object in each, with the columns of the first one.
+/// Reads JSON lines: an object in each line, with the columns of the first one.
 fn read_json_lines(bytes: &[u8]) -> Result<Columns, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     let mut columns = Vec::new();
     let mut rows: Vec<PackedStrings> = Vec::new();
     let lines = (1_u64..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     for (number, line) in lines {
         let object: serde_json::Map<String, Json> = serde_json::from_str(line)
-            .map_err(|error| format!("line {number}: it is not a JSON object: {error}"))?;
+            .map_err(|error| format!("line {number}: not a JSON object: {error}"))?;
         if rows.is_empty() {
             columns = object.keys().cloned().collect();
             check_columns(&columns)?;
@@ -202,9 +205,9 @@ fn read_json_lines(bytes: &[u8]) -> Result<Columns, String> {
                 Some(Json::String(text)) => column.push(text.as_bytes()),
                 Some(value @ (Json::Number(_) | Json::Bool(_))) => column.push(value.to_string().as_bytes()),
                 Some(_) => {
-                    return Err(format!("line {number}: `{name}` is not a string, number or boolean"));
+                    return Err(format!("line {number}: `{name}` must be a string, a number or a boolean"));
                 }
-                None => return Err(format!("line {number}: it has no `{name}`, which line 1 has")),
+                None => return Err(format!("line {number}: `{name}` is missing, a key of the first object")),
             }
         }
     }
@@ -216,8 +219,8 @@ fn check_columns(columns: &[String]) -> Result<(), String> {
     names.sort_unstable();
     let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
     match (twice, names.first()) {
-        (Some(pair), _) => Err(format!("two columns are called `{}`", pair[0])),
-        (_, None | Some(&"")) => Err("a column has no name".to_owned()),
+        (Some(pair), _) => Err(format!("two columns are named `{}`", pair[0])),
+        (_, None | Some(&"")) => Err("the first row or object must name every column".to_owned()),
         _ if names.len() > MAX_COLUMNS => Err(format!("it has more than {MAX_COLUMNS} columns")),
         _ => Ok(()),
     }
@@ -226,7 +229,7 @@ fn check_columns(columns: &[String]) -> Result<(), String> {
 fn check_count(rows: usize, line: u64) -> Result<(), String> {
     match rows <= MAX_LIST_ROWS {
         true => Ok(()),
-        false => Err(format!("line {line}: a list has at most {MAX_LIST_ROWS} rows")),
+        false => Err(format!("line {line}: a list can have at most {MAX_LIST_ROWS} rows")),
     }
 }
 
@@ -257,10 +260,10 @@ mod tests {
     #[test]
     fn problems_of_a_list_are_reported_with_their_line() {
         let why = |text: &str| read_csv(text.as_bytes()).unwrap_err();
-        assert_eq!(why("a,b\n1,2\n3\n"), "line 3: it has 1 fields, and the header row has 2");
-        assert_eq!(why("a,a\n1,2\n"), "two columns are called `a`");
+        assert_eq!(why("a,b\n1,2\n3\n"), "line 3: expected 2 fields, as in the header row, found 1");
+        assert_eq!(why("a,a\n1,2\n"), "two columns are named `a`");
         assert_eq!(why("a\n"), "it has no rows");
-        assert_eq!(why(""), "a column has no name");
+        assert_eq!(why(""), "the first row or object must name every column");
     }
 
     #[test]
@@ -268,7 +271,7 @@ mod tests {
         let text = "{\"id\": 1, \"ok\": true}\n\n{\"ok\": false, \"id\": \"x\"}\n";
         assert_eq!(column(read_json_lines(text.as_bytes()), "id"), ["1", "x"]);
         let why = |text: &str| read_json_lines(text.as_bytes()).unwrap_err();
-        assert_eq!(why("{\"a\": 1}\n{\"b\": 1}"), "line 2: it has no `a`, which line 1 has");
-        assert_eq!(why("{\"a\": [1]}"), "line 1: `a` is not a string, number or boolean");
+        assert_eq!(why("{\"a\": 1}\n{\"b\": 1}"), "line 2: `a` is missing, a key of the first object");
+        assert_eq!(why("{\"a\": [1]}"), "line 1: `a` must be a string, a number or a boolean");
     }
 }

@@ -1,4 +1,4 @@
-//! From documents to a plan: what is written is checked against what it refers to, and every mistake is reported.
+//! Compiles documents into a plan: checks values and references, and reports every mistake.
 
 mod class;
 mod holes;
@@ -21,13 +21,13 @@ use crate::plan::files::PlanFiles;
 use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
 use crate::units::Share;
 
-/// What compiling needs to know and what it finds out on the way.
+/// State of a compilation.
 struct Compiler<'c, 'w> {
     problems: &'c mut Problems,
     files: &'c mut PlanFiles<'w>,
     variable: &'c dyn Fn(&str) -> Option<String>,
     lists: Lists,
-    /// What the class that is being compiled captures, by slot.
+    /// Names of the values that the current class captures, by slot.
     captures: Vec<String>,
     classes: Vec<String>,
     operations: Vec<String>,
@@ -35,14 +35,11 @@ struct Compiler<'c, 'w> {
     secrets: Vec<String>,
 }
 
-/// The most phases of a plan.
 const MAX_PHASES: usize = 1000;
-/// The most user classes of a plan.
 const MAX_CLASSES: usize = 10_000;
-/// The most operations of a plan.
 const MAX_OPERATIONS: usize = 10_000;
 
-/// Checks the documents of a plan against each other. The plan is incomplete where a problem was reported.
+/// Compiles the documents of a plan. The plan is usable only if no error was reported.
 pub(super) fn compile(
     document: &PlanDocument,
     definitions: &PlanDefinitions,
@@ -96,7 +93,7 @@ pub(super) fn compile(
     (plan(), names)
 }
 
-/// The names of the phases and their scenarios, also of phases with a mistake.
+/// The names of the phases and their scenarios, including those of phases with a mistake.
 fn written_names(document: &PlanDocument) -> Names {
     let phases = || document.phases.iter().flat_map(|phases| &phases.value).map(|phase| &phase.value);
     let text = |name: &Spanned<String>| name.value.clone();
@@ -113,7 +110,7 @@ impl Compiler<'_, '_> {
         self.problems.report(Diagnostic::new(code, message).at(span, "here").help(help));
     }
 
-    /// The name of the plan, which is also the name of its run folders.
+    /// Checks the name of the plan, which is also the name of its run folders.
     fn plan_name(&mut self, document: &PlanDocument) -> Option<String> {
         let name = document.name.as_ref()?;
         let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
@@ -122,20 +119,20 @@ impl Compiler<'_, '_> {
             || !name.value.chars().all(fits)
             || name.value.starts_with('.')
         {
-            let message = format!("`{}` cannot be the name of a plan", name.value.escape_debug());
-            let help = "use up to 100 letters, digits, `-`, `_`, `.` and spaces: run folders bear the name";
+            let message = format!("`{}` is not a valid name of a plan", name.value.escape_debug());
+            let help = "use 1 to 100 letters, digits, `-`, `_`, `.` and spaces, and no `.` at the start";
             self.report(Code::OutOfRange, message, name.span, help);
             return None;
         }
         Some(name.value.clone())
     }
 
-    /// The operation of this name, which may be new.
+    /// Looks up an operation by its name and adds it if it is new.
     fn operation(&mut self, name: &str) -> OperationId {
         if let Some(known) = self.operation_ids.get(name) {
             return *known;
         }
-        // More than fit are refused by `check_counts`.
+        // `check_counts` refuses a plan with more operations than ids.
         let id = OperationId(u16::try_from(self.operations.len()).unwrap_or(u16::MAX));
         self.operations.push(name.to_owned());
         self.operation_ids.insert(name.to_owned(), id);
@@ -151,8 +148,8 @@ impl Compiler<'_, '_> {
             let defined =
                 self.classes.iter().map(|class| format!("`{class}`")).collect::<Vec<_>>().join(", ");
             let help = match defined.as_str() {
-                "" => "define it with `[users.NAME]`, here or in a file named by `include`".to_owned(),
-                _ => format!("the classes are {defined}"),
+                "" => "define it with `[users.NAME]`, in the plan or in a file named by `include`".to_owned(),
+                _ => format!("the plan's user classes are {defined}"),
             };
             self.problems.report(diagnostic.help(help));
         }
@@ -174,8 +171,9 @@ impl Compiler<'_, '_> {
     fn confidence(&mut self, written: &Spanned<Share>) -> f64 {
         let confidence = written.value.fraction();
         if !(0.9..=0.999 + 1e-9).contains(&confidence) {
-            let message = format!("`confidence` cannot be `{}`", written.value);
-            self.report(Code::OutOfRange, message, written.span, "write a share from \"90%\" to \"99.9%\"");
+            let message = format!("`confidence` must be between 90% and 99.9%, not `{}`", written.value);
+            let help = "write a share such as `confidence = \"95%\"`";
+            self.report(Code::OutOfRange, message, written.span, help);
         }
         confidence
     }
@@ -184,24 +182,20 @@ impl Compiler<'_, '_> {
         let Some(phases) = &document.phases else { return };
         let count = phases.value.len();
         if count == 0 || count > MAX_PHASES {
-            let message = format!("the plan has {count} phases");
-            self.report(
-                Code::OutOfRange,
-                message,
-                phases.span,
-                format!("a plan has 1 to {MAX_PHASES} phases"),
-            );
+            let message = format!("a plan must have 1 to {MAX_PHASES} phases, not {count}");
+            let help = "write a table `[[phases]]` for each phase; split a plan with more phases";
+            self.report(Code::OutOfRange, message, phases.span, help);
         }
         if self.classes.len() > MAX_CLASSES {
-            let message = format!("the plan has {} user classes", self.classes.len());
-            let help = format!("a plan has up to {MAX_CLASSES}; give one class several tasks");
+            let count = self.classes.len();
+            let message = format!("a plan can have at most {MAX_CLASSES} user classes, not {count}");
+            let help = "merge classes: one class can have several tasks";
             self.report(Code::OutOfRange, message, phases.span, help);
         }
         if self.operations.len() > MAX_OPERATIONS {
-            let message = format!("the plan has {} operations", self.operations.len());
-            let help = format!(
-                "a plan has up to {MAX_OPERATIONS}; give requests that belong together one `operation`"
-            );
+            let count = self.operations.len();
+            let message = format!("a plan can have at most {MAX_OPERATIONS} operations, not {count}");
+            let help = "give requests that belong together the same `operation`";
             self.report(Code::OutOfRange, message, phases.span, help);
         }
     }

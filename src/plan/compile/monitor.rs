@@ -1,4 +1,4 @@
-//! The hosts that are looked at, and who is asked about each.
+//! Compiles `[monitor]`: the hosts and the source of each.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -11,22 +11,21 @@ use crate::plan::model::{Host, Monitor, Secrets};
 use crate::resources::metric::Metric;
 use crate::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Source};
 
-/// The most hosts of a plan.
 const MAX_HOSTS: usize = 1000;
-/// Readings are at least and at most so many seconds apart.
+/// Allowed time between two snapshots, in seconds.
 const INTERVAL_RANGE_S: std::ops::RangeInclusive<f64> = 1.0..=60.0;
 const SOURCES_HELP: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, `{ cgroup = \"/system.slice/kms.service\" }`, \
                        `{ node_exporter = \"http://kms:9100/metrics\" }` and \
                        `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
 
-/// What a table names as the source of a host.
+/// The source that the table of a host names.
 #[derive(Clone, Copy)]
 enum SourceKind<'d> {
     Local(&'d Spanned<bool>),
     Process(&'d Spanned<String>),
     Cgroup(&'d Spanned<String>),
     NodeExporter(&'d Spanned<String>),
-    /// Where it is, and what it is asked.
+    /// URL and queries.
     Prometheus(Option<&'d Spanned<String>>, Option<&'d Spanned<Map<String>>>),
 }
 
@@ -49,13 +48,13 @@ impl Compiler<'_, '_> {
         let MonitorDocument { every, hosts } = document;
         let every = every.as_ref()?;
         if !INTERVAL_RANGE_S.contains(&every.value.seconds()) {
-            let message = format!("hosts cannot be looked at every `{}`", every.value);
-            self.report(Code::OutOfRange, message, every.span, "write a duration from \"1s\" to \"60s\"");
+            let message = format!("`every` must be between 1s and 60s, not `{}`", every.value);
+            self.report(Code::OutOfRange, message, every.span, "write a duration such as `every = \"10s\"`");
         }
         let hosts = hosts.as_ref()?;
         if hosts.value.0.is_empty() || hosts.value.0.len() > MAX_HOSTS {
-            let message = format!("the plan has {} hosts", hosts.value.0.len());
-            let help = format!("name 1 to {MAX_HOSTS} hosts, such as `hosts = {{ target = \"local\" }}`");
+            let message = format!("`hosts` must name 1 to {MAX_HOSTS} hosts, not {}", hosts.value.0.len());
+            let help = "write a name and a source for each host, such as `hosts = { target = \"local\" }`";
             self.report(Code::OutOfRange, message, hosts.span, help);
         }
         let hosts: Vec<_> = hosts.value.0.iter().map(|(key, source)| self.host(key, source)).collect();
@@ -65,8 +64,8 @@ impl Compiler<'_, '_> {
     fn host(&mut self, key: &Key, written: &Spanned<PlainOrTable<String, SourceDocument>>) -> Option<Host> {
         let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
         if key.name.trim().is_empty() || key.name.len() > 100 || !key.name.chars().all(fits) {
-            let message = format!("`{}` cannot be the name of a host", key.name.escape_debug());
-            let help = "use up to 100 letters, digits, `-`, `_`, `.` and spaces";
+            let message = format!("`{}` is not a valid name of a host", key.name.escape_debug());
+            let help = "use 1 to 100 letters, digits, `-`, `_`, `.` and spaces";
             self.report(Code::OutOfRange, message, key.span, help);
         }
         let source = match &written.value {
@@ -76,7 +75,7 @@ impl Compiler<'_, '_> {
         Some(Host { name: key.name.clone(), source: source?, span: Some(written.span) })
     }
 
-    /// `local`, or where a node_exporter is.
+    /// Compiles a source that is a string: `local`, or the URL of a node_exporter.
     fn source_by_text(&mut self, text: &Spanned<String>) -> Option<Source> {
         let read = self.constant(text, Encoding::Raw)?;
         if read == "local" {
@@ -85,7 +84,7 @@ impl Compiler<'_, '_> {
         if read.starts_with("http://") || read.starts_with("https://") {
             return Some(Source::NodeExporter(self.endpoint(text, None)?, DeviceFilter::default()));
         }
-        let diagnostic = Diagnostic::new(Code::BadSource, "this is no source of readings");
+        let diagnostic = Diagnostic::new(Code::BadSource, "this string is not a source of readings");
         self.problems.report(diagnostic.at(text.span, "here").suggest(&read, ["local"]).help(SOURCES_HELP));
         None
     }
@@ -113,7 +112,7 @@ impl Compiler<'_, '_> {
         .flatten()
         .collect();
         let &[kind] = given.as_slice() else {
-            self.report(Code::ExactlyOne, "a host has exactly one source", span, SOURCES_HELP);
+            self.report(Code::ExactlyOne, "a host must have exactly one source", span, SOURCES_HELP);
             return None;
         };
         self.used("headers", headers.as_ref(), kind.takes_headers());
@@ -126,7 +125,8 @@ impl Compiler<'_, '_> {
         match kind {
             SourceKind::Local(local) => {
                 if !local.value {
-                    self.report(Code::BadSource, "`local = false` asks nobody", local.span, SOURCES_HELP);
+                    let message = "`local` must be `true`, not `false`";
+                    self.report(Code::BadSource, message, local.span, SOURCES_HELP);
                 }
                 Some(Source::Local(parts))
             }
@@ -137,27 +137,27 @@ impl Compiler<'_, '_> {
             }
             SourceKind::Prometheus(Some(url), Some(query)) => self.prometheus(url, query, headers.as_ref()),
             SourceKind::Prometheus(..) => {
-                let message = "a Prometheus needs its queries, and queries a Prometheus";
-                let help = "give both: `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
+                let message = "`prometheus` and `query` require each other";
+                let help = "write both: `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
                 self.report(Code::ExactlyOne, message, span, help);
                 None
             }
         }
     }
 
-    /// Warns of a key that means nothing to its source.
+    /// Warns of a key that has no effect on its source.
     fn used<T>(&mut self, key: &str, value: Option<&Spanned<T>>, used: bool) {
         if let Some(value) = value.filter(|_| !used) {
             let message = format!("`{key}` has no effect on this source");
-            self.report(Code::NoEffect, message, value.span, "take it out");
+            self.report(Code::NoEffect, message, value.span, "remove it");
         }
     }
 
-    /// The parts of a machine that are named, which are all where none is.
+    /// Names of disks or mount points; empty for the default.
     fn parts(&mut self, key: &str, names: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
         if let Some(names) = names.filter(|names| names.value.is_empty()) {
-            let help = "name at least one, or take the key out: then all that are real count";
-            self.report(Code::OutOfRange, format!("`{key}` names none"), names.span, help);
+            let help = "write at least one name, or remove the key to measure the default ones";
+            self.report(Code::OutOfRange, format!("`{key}` is empty"), names.span, help);
         }
         names.iter().flat_map(|names| &names.value).map(|name| name.value.clone()).collect()
     }
@@ -170,9 +170,9 @@ impl Compiler<'_, '_> {
     ) -> Option<Source> {
         let endpoint = self.endpoint(url, headers);
         if endpoint.as_ref().is_some_and(|it| it.url.contains(['?', '#'])) {
-            let help =
-                "write where Prometheus is, such as `http://prom:9090`; what is asked stands in `query`";
-            self.report(Code::BadUrl, "the address of a Prometheus has no query", url.span, help);
+            let help = "write only its address, such as `http://prom:9090`, and the queries under `query`";
+            let message = "the address of a Prometheus must not have a query or a fragment";
+            self.report(Code::BadUrl, message, url.span, help);
         }
         let queries = self.queries(query);
         Some(Source::Prometheus(endpoint?, queries?))
@@ -187,29 +187,29 @@ impl Compiler<'_, '_> {
         let text = self.constant(url, Encoding::Raw)?;
         let wrong = match url::Url::parse(&text) {
             Ok(url) if !["http", "https"].contains(&url.scheme()) => {
-                "it does not start with `http://` or `https://`".to_owned()
+                "it must start with `http://` or `https://`".to_owned()
             }
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                "it holds a user name; send `authorization` as a header".to_owned()
+                "it contains a user name or a password, which belong in an `authorization` header".to_owned()
             }
-            Ok(url) if url.host_str().is_none() => "it has no host".to_owned(),
+            Ok(url) if url.host_str().is_none() => "it must have a host".to_owned(),
             Ok(parsed) => {
                 self.encode_secrets();
                 let redacted = Secrets::new(self.secrets.clone()).redact(&text);
                 return Some(HttpEndpoint { url: parsed.to_string(), redacted, headers });
             }
             Err(url::ParseError::RelativeUrlWithoutBase) => {
-                "it does not start with `http://` or `https://`".to_owned()
+                "it must start with `http://` or `https://`".to_owned()
             }
             Err(error) => error.to_string(),
         };
         let help =
-            "write an address such as `http://kms:9100/metrics` or, of a Prometheus, `http://prom:9090`";
-        self.report(Code::BadUrl, format!("this address cannot be used: {wrong}"), url.span, help);
+            "write an address such as `http://kms:9100/metrics`, or `http://prom:9090` for a Prometheus";
+        self.report(Code::BadUrl, format!("this address is not valid: {wrong}"), url.span, help);
         None
     }
 
-    /// Secrets are sent to exporters in other forms than they are written in, and may come back in their answers.
+    /// Adds the forms in which a URL carries secrets, because an exporter may repeat them in its response.
     fn encode_secrets(&mut self) {
         let encoded = |secret: &String| {
             let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -231,8 +231,8 @@ impl Compiler<'_, '_> {
     fn queries(&mut self, written: &Spanned<Map<String>>) -> Option<Vec<(Metric, String)>> {
         let queries: Vec<_> = written.value.0.iter().map(|(key, query)| self.query(key, query)).collect();
         if queries.is_empty() {
-            let help = "write a query for each metric: `query = { cpu = \"…\" }`";
-            self.report(Code::BadSource, "a Prometheus without a query gives nothing", written.span, help);
+            let help = "write a query for each metric, such as `query = { cpu = \"…\" }`";
+            self.report(Code::BadSource, "`query` is empty", written.span, help);
         }
         queries.into_iter().collect()
     }
@@ -244,7 +244,7 @@ impl Compiler<'_, '_> {
             let diagnostic = Diagnostic::new(Code::OutOfRange, format!("unknown metric `{}`", key.name));
             let listed = words().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
             let diagnostic = diagnostic.at(key.span, "not a metric").suggest(&key.name, words());
-            self.problems.report(diagnostic.help(format!("the metrics are {listed}")));
+            self.problems.report(diagnostic.help(format!("write one of {listed}")));
         }
         let text = self.constant(query, Encoding::Raw)?;
         Some((metric?, text))
@@ -261,7 +261,7 @@ impl Compiler<'_, '_> {
             Ok(name) => Some(name),
             Err(_) => {
                 // The text may hold a secret, so it is not repeated.
-                let message = "this names no process";
+                let message = "this is not a process";
                 self.report(Code::BadSource, message, written.span, ProcessSelector::HELP);
                 None
             }
@@ -271,9 +271,9 @@ impl Compiler<'_, '_> {
     fn cgroup(&mut self, written: &Spanned<String>) -> Option<Source> {
         let path = self.constant(written, Encoding::Raw)?;
         if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            let message = "this is no control group";
-            let help = "write its path from the root of all, such as `/system.slice/kms.service`; \
-                        `cat /proc/PID/cgroup` shows that of a process behind `0::`";
+            let message = "a control group must be a path that starts with `/` and has no `..`";
+            let help = "write its path from the root of all groups, such as `/system.slice/kms.service`; \
+                        `cat /proc/PID/cgroup` shows the path of a process after `0::`";
             self.report(Code::BadSource, message, written.span, help);
             return None;
         }

@@ -1,3 +1,5 @@
+//! Compiles phases: their users, stages, mix and arrivals.
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -8,22 +10,21 @@ use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, S
 use crate::plan::model::{ClassId, Load, OpenLoad, Phase, Stage};
 use crate::units::{Rate, TimeSpan};
 
-/// The most virtual users of a phase.
 const MAX_USERS: u32 = 1_000_000;
 
-/// How many users a phase has when.
+/// The users of a phase over its duration.
 struct Shape {
     users: u32,
     duration: TimeSpan,
     stages: Vec<Stage>,
 }
 
-/// The least that a rate may be.
+/// The lower bound of a rate.
 #[derive(Clone, Copy, PartialEq)]
 enum MinRate {
-    /// Nothing at all.
+    /// The rate may be 0.
     Zero,
-    /// Something.
+    /// The rate must be above 0.
     Positive,
 }
 
@@ -53,7 +54,7 @@ impl Compiler<'_, '_> {
         Some(phase)
     }
 
-    /// A phase with `users` and `duration`: one stage.
+    /// Compiles a phase with `users` and `duration` into one stage.
     fn steady(&mut self, document: &PhaseDocument) -> Option<Shape> {
         let PhaseDocument { users, duration, .. } = document;
         let duration = duration.as_ref().and_then(|duration| self.duration(duration));
@@ -65,7 +66,7 @@ impl Compiler<'_, '_> {
         Some(Shape { users, duration, stages: vec![Stage { users, over, hold }] })
     }
 
-    /// A phase with `stages`.
+    /// Compiles a phase with `stages`.
     fn stages(
         &mut self,
         document: &PhaseDocument,
@@ -78,25 +79,23 @@ impl Compiler<'_, '_> {
             ("arrivals", document.arrivals.as_ref().map(|x| x.span)),
         ] {
             if let Some(span) = span {
-                let diagnostic = Diagnostic::new(
-                    Code::ExactlyOne,
-                    format!("`{key}` cannot stand beside `stages`"),
-                )
-                .at(span, "here")
-                .at(stages.span, "the stages are here")
-                .help("stages say how many closed users there are when; keep either them or the other keys");
+                let message = format!("`{key}` is not allowed next to `stages`");
+                let diagnostic = Diagnostic::new(Code::ExactlyOne, message)
+                    .at(span, "remove this")
+                    .at(stages.span, "or remove these stages")
+                    .help("stages set the users and the duration of a closed phase: keep one of the two");
                 self.problems.report(diagnostic);
             }
         }
         if stages.value.is_empty() {
-            let help = "write `stages = [{ users = 50, over = \"5m\", hold = \"10m\" }]`";
-            self.report(Code::OutOfRange, "there are no stages", stages.span, help);
+            let help = "write at least one stage: `stages = [{ users = 50, over = \"5m\", hold = \"10m\" }]`";
+            self.report(Code::OutOfRange, "`stages` is empty", stages.span, help);
             return None;
         }
         let mut compiled = Some(Vec::new());
         for stage in &stages.value {
             let StageDocument { users, over, hold } = &stage.value;
-            // A stage in which everyone leaves is a pause, so 0 is fine here.
+            // A stage without users is a pause, so 0 is valid here.
             let users = users.as_ref().and_then(|users| match users.value {
                 0 => Some(0),
                 _ => self.users(users),
@@ -111,7 +110,8 @@ impl Compiler<'_, '_> {
         let stages_compiled = compiled?;
         let users = stages_compiled.iter().map(|stage| stage.users).max().unwrap_or(0);
         if users == 0 {
-            self.report(Code::OutOfRange, "no stage has a user", stages.span, "give one of them `users`");
+            let help = "write `users` above 0 in at least one stage";
+            self.report(Code::OutOfRange, "no stage has users", stages.span, help);
             return None;
         }
         let all = stages_compiled.iter().map(|stage| stage.over.duration() + stage.hold.duration());
@@ -121,16 +121,13 @@ impl Compiler<'_, '_> {
 
     fn duration(&mut self, duration: &Spanned<TimeSpan>) -> Option<TimeSpan> {
         let seconds = duration.value.seconds();
-        // Seconds of a phase are numbered with 32 bits, and no one waits for longer than a year.
+        // The seconds of a phase are numbered with 32 bits, and no run needs more than a year.
         let fits = (0.001..=366.0 * 86_400.0).contains(&seconds);
         if !fits {
-            let message = format!("a phase cannot take `{}`", duration.value);
-            self.report(
-                Code::OutOfRange,
-                message,
-                duration.span,
-                "write a duration from \"1ms\" to \"366d\"",
-            );
+            let value = duration.value;
+            let message = format!("the duration of a phase must be between 1ms and 366d, not `{value}`");
+            let help = "write a duration such as `\"10m\"`; with `stages` it is the sum of `over` and `hold`";
+            self.report(Code::OutOfRange, message, duration.span, help);
         }
         fits.then_some(duration.value)
     }
@@ -138,13 +135,8 @@ impl Compiler<'_, '_> {
     fn users(&mut self, users: &Spanned<u32>) -> Option<u32> {
         let fits = (1..=MAX_USERS).contains(&users.value);
         if !fits {
-            let message = format!("a phase cannot have {} users", users.value);
-            self.report(
-                Code::OutOfRange,
-                message,
-                users.span,
-                format!("write a number from 1 to {MAX_USERS}"),
-            );
+            let message = format!("`users` must be between 1 and {MAX_USERS}, not `{}`", users.value);
+            self.report(Code::OutOfRange, message, users.span, "write a whole number such as `users = 50`");
         }
         fits.then_some(users.value)
     }
@@ -153,8 +145,9 @@ impl Compiler<'_, '_> {
         let Some(rate) = &document.spawn_rate else { return Some(TimeSpan::default()) };
         let seconds = f64::from(users) / rate.value;
         if !(rate.value > 0.0 && seconds <= 366.0 * 86_400.0) {
-            let message = format!("the spawn rate `{}` is out of range", rate.value);
-            let help = "write how many users start per second, such as `spawn_rate = 5`";
+            let value = rate.value;
+            let message = format!("`spawn_rate` must be above 0 and start all users in 366d, not `{value}`");
+            let help = "write the number of users to start per second, such as `spawn_rate = 5`";
             self.report(Code::OutOfRange, message, rate.span, help);
             return None;
         }
@@ -163,8 +156,8 @@ impl Compiler<'_, '_> {
 
     fn mix(&mut self, mix: &Spanned<crate::document::Map<f64>>) -> Option<Vec<(ClassId, f64)>> {
         if mix.value.0.is_empty() {
-            let help = "name the user classes and their weights: `mix = { steady = 1 }`";
-            self.report(Code::OutOfRange, "the mix is empty", mix.span, help);
+            let help = "write the user classes and their weights, such as `mix = { steady = 1 }`";
+            self.report(Code::OutOfRange, "`mix` is empty", mix.span, help);
             return None;
         }
         let mut compiled = Some(Vec::new());
@@ -180,10 +173,10 @@ impl Compiler<'_, '_> {
 
     fn load(&mut self, document: &PhaseDocument) -> Option<Load> {
         let Some(arrivals) = &document.arrivals else {
-            // Where the arrivals could not be read, theirs is the default.
+            // If `arrivals` could not be read, `spacing` has its default, which is not a mistake.
             if let Some(spacing) = document.spacing.as_ref().filter(|spacing| spacing.is_written()) {
-                let help = "users of a closed phase start when their wait is over; take the key out, or give `arrivals`";
-                self.report(Code::ExactlyOne, "`spacing` needs `arrivals`", spacing.span, help);
+                let help = "remove `spacing`, or write `arrivals`: a closed phase has no arrivals to space";
+                self.report(Code::ExactlyOne, "`spacing` requires `arrivals`", spacing.span, help);
             }
             return Some(Load::Closed);
         };
@@ -200,8 +193,8 @@ impl Compiler<'_, '_> {
                     self.rate(to.value, to.span, MinRate::Zero),
                 );
                 if from.value.per_second() + to.value.per_second() <= 0.0 {
-                    let help = "write a rate above 0 for one end at least";
-                    self.report(Code::OutOfRange, "nothing ever arrives", arrivals.span, help);
+                    let help = "write a rate above 0 for `from` or `to`";
+                    self.report(Code::OutOfRange, "`arrivals` is zero at both ends", arrivals.span, help);
                     return None;
                 }
                 (ends.0?, ends.1?)
@@ -213,8 +206,8 @@ impl Compiler<'_, '_> {
     fn rate(&mut self, rate: Rate, span: Span, min_rate: MinRate) -> Option<Rate> {
         let fits = (rate.per_second() > 0.0 || min_rate == MinRate::Zero) && rate.per_second() <= 1e6;
         if !fits {
-            let message = format!("`{rate}` cannot be the rate of arrivals");
-            self.report(Code::OutOfRange, message, span, "write a rate above 0 and up to \"1000000/s\"");
+            let message = format!("an arrival rate must be above 0 and at most 1000000/s, not `{rate}`");
+            self.report(Code::OutOfRange, message, span, "write a rate such as `\"25/s\"`");
         }
         fits.then_some(rate)
     }
@@ -223,14 +216,14 @@ impl Compiler<'_, '_> {
         if phase.judged_seconds() > 0.0 {
             return;
         }
-        let message = format!("phase `{}` has no second left to judge", phase.name);
+        let message = format!("phase `{}` has no judged period", phase.name);
         let label = format!(
-            "takes {}, of which the ramp is {} and the warm-up {}",
+            "lasts {}, of which the ramp takes {} and the warm-up {}",
             phase.duration,
             phase.ramp(),
             phase.warmup
         );
-        let help = "judging starts with the first whole second after ramp and warm-up: make the phase longer, or these shorter";
+        let help = "make the phase longer, or ramp and warm-up shorter: judging starts at the first whole second after them";
         self.problems.report(Diagnostic::new(Code::NothingJudged, message).at(phase.span, label).help(help));
     }
 
@@ -239,12 +232,12 @@ impl Compiler<'_, '_> {
         let mut known: HashMap<&str, Span> = HashMap::new();
         for name in phases.filter_map(|phase| phase.value.name.as_ref()) {
             if name.value.trim().is_empty() || name.value.len() > 200 {
-                let help = "write a name of 1 to 200 characters";
-                self.report(Code::OutOfRange, "a phase needs a name", name.span, help);
+                let message = "the name of a phase must have 1 to 200 characters";
+                self.report(Code::OutOfRange, message, name.span, "write a name such as `name = \"steady\"`");
             }
             if let Some(first) = known.insert(&name.value, name.span) {
                 let diagnostic =
-                    Diagnostic::new(Code::DefinedTwice, format!("two phases are called `{}`", name.value))
+                    Diagnostic::new(Code::DefinedTwice, format!("two phases are named `{}`", name.value))
                         .at(name.span, "again here")
                         .at(first, "first here")
                         .help("rename one of them");

@@ -1,3 +1,5 @@
+//! Compiles requests: method, path, headers, body, conditions on the response and captures.
+
 use http::header::HeaderValue;
 use http::{HeaderName, Method, StatusCode};
 
@@ -14,19 +16,19 @@ use crate::plan::template::{Pointer, Template};
 const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
 
-/// The longest name of an operation: it stands in every table of a report.
+/// Maximum length of an operation's name, which every table of a report shows.
 const MAX_OPERATION_NAME_BYTES: usize = 200;
-/// The longest method and path: servers refuse longer request lines.
+/// Maximum length of a method and path. Servers refuse longer request lines.
 const MAX_REQUEST_LINE_BYTES: usize = 16 << 10;
 
-/// The largest file that is sent as a body.
+/// Maximum size of a file that is sent as a body.
 const MAX_BODY_FILE_BYTES: usize = 16 << 20;
 
-/// A body, and the content type that it has where no header says another.
+/// A body, and its content type where no header sets one.
 type Body = (Template, &'static str);
 
 impl Compiler<'_, '_> {
-    /// A request; what its class sends in every header comes before its own, which may replace it.
+    /// Compiles a request. Its own headers replace inherited headers of the same name.
     pub(super) fn request(
         &mut self,
         document: &RequestDocument,
@@ -60,23 +62,23 @@ impl Compiler<'_, '_> {
 
     fn named_operation(&mut self, name: &Spanned<String>) -> OperationId {
         if name.value.trim().is_empty() {
-            let help = "write a name, or take the key out: without it the request is the name";
-            self.report(Code::OutOfRange, "an operation needs a name", name.span, help);
+            let help = "write a name, or remove the key: the default is the method and path";
+            self.report(Code::OutOfRange, "the name of an operation is empty", name.span, help);
         }
-        // A request that is itself too long is refused as such.
+        // `request_line` reports a request that is itself too long.
         if (MAX_OPERATION_NAME_BYTES + 1..=MAX_REQUEST_LINE_BYTES).contains(&name.value.len()) {
-            let message = format!("the operation's name is longer than {MAX_OPERATION_NAME_BYTES} bytes");
-            let help = "give the request a shorter one: `operation = \"…\"`";
+            let message = format!("an operation's name can have at most {MAX_OPERATION_NAME_BYTES} bytes");
+            let help = "write a shorter name: `operation = \"…\"`";
             self.report(Code::OutOfRange, message, name.span, help);
         }
         self.operation(&name.value)
     }
 
-    /// `GET /path`, taken apart.
+    /// Splits `GET /path` into method and path.
     pub(super) fn request_line<'t>(&mut self, line: &'t Spanned<String>) -> Option<(Method, &'t str)> {
         if line.value.len() > MAX_REQUEST_LINE_BYTES {
-            let message = format!("the request is longer than {MAX_REQUEST_LINE_BYTES} bytes");
-            self.report(Code::BadRequest, message, line.span, "send what is long in a body");
+            let message = format!("a method and path can have at most {MAX_REQUEST_LINE_BYTES} bytes");
+            self.report(Code::BadRequest, message, line.span, "send long values in the body");
             return None;
         }
         let help = "write a method and a path, such as `GET /health`";
@@ -90,15 +92,16 @@ impl Compiler<'_, '_> {
             let diagnostic = Diagnostic::new(Code::BadRequest, format!("unknown method `{method}`"))
                 .at(place, "here")
                 .suggest(method, METHODS.iter().map(Method::as_str));
-            self.problems.report(diagnostic.help(help));
+            let known = METHODS.map(|method| format!("`{method}`")).join(", ");
+            self.problems.report(diagnostic.help(format!("write one of {known}, then a path")));
             return None;
         };
         let path = path.trim();
         if !path.starts_with('/') || path.contains(['\r', '\n']) {
             let place = self.problems.locate_text(line.span, path).part(0..path.len());
             let message = match path.starts_with('/') {
-                true => "a path is one line".to_owned(),
-                false => format!("the path `{}` does not start with `/`", path.escape_debug()),
+                true => "the path must not have line breaks".to_owned(),
+                false => format!("the path must start with `/`, not `{}`", path.escape_debug()),
             };
             self.report(Code::BadRequest, message, place, help);
             return None;
@@ -128,8 +131,8 @@ impl Compiler<'_, '_> {
         compiled
     }
 
-    /// The outer option is whether it could be compiled, the inner whether there is one.
-    #[expect(clippy::option_option, reason = "two questions: is it right, and is there one")]
+    /// The outer option is `None` after a problem was reported, the inner one is `None` without a body.
+    #[expect(clippy::option_option, reason = "the outer option means valid, the inner one present")]
     fn body(&mut self, document: &RequestDocument) -> Option<Option<Body>> {
         let RequestDocument { json, body, form, body_file, .. } = document;
         let written = [
@@ -140,9 +143,9 @@ impl Compiler<'_, '_> {
         ];
         let mut written = written.into_iter().filter_map(|(key, span)| Some((key, span?)));
         if let (Some(first), Some(second)) = (written.next(), written.next()) {
-            let diagnostic = Diagnostic::new(Code::ExactlyOne, "a request has one body")
-                .at(second.1, format!("`{}` is one", second.0))
-                .at(first.1, format!("`{}` is another", first.0))
+            let diagnostic = Diagnostic::new(Code::ExactlyOne, "a request can have only one body")
+                .at(second.1, format!("`{}` is the second", second.0))
+                .at(first.1, format!("`{}` is the first", first.0))
                 .help(format!("keep either `{}` or `{}`", first.0, second.0));
             self.problems.report(diagnostic);
             return None;
@@ -183,8 +186,10 @@ impl Compiler<'_, '_> {
                 }
                 (_, Some(value)) => out.push_text(Encoding::Form.value(&value).as_bytes()),
                 (other, None) => {
-                    let message = format!("a field of a form cannot be {}", other.kind());
-                    let help = "write a string, a number or a boolean";
+                    let kind = other.kind();
+                    let message =
+                        format!("a form field must be a string, finite number or boolean, not {kind}");
+                    let help = "write a plain value, such as `form = { name = \"value\" }`";
                     self.report(Code::WrongType, message, field.span, help);
                     complete = None;
                 }
@@ -206,7 +211,7 @@ impl Compiler<'_, '_> {
                 let Some(number) = serde_json::Number::from_f64(*number) else {
                     self.report(
                         Code::OutOfRange,
-                        "JSON has no such number",
+                        "JSON has no infinite numbers and no NaN",
                         node.span,
                         "write a finite number",
                     );
@@ -270,31 +275,31 @@ impl Compiler<'_, '_> {
         })
     }
 
-    /// What would be looked at in vain is a mistake.
+    /// Reports an expectation that checks nothing.
     fn check_expectation(&mut self, expect: Option<&Spanned<ExpectDocument>>) {
         let Some(expect) = expect else { return };
         let ExpectDocument { status, json, contains, max_bytes } = &expect.value;
         if status.is_none() && json.is_none() && contains.is_none() && max_bytes.is_none() {
-            let help =
-                "say what: `expect = { status = [200], json = { \"/total\" = 3 }, contains = \"ok\" }`";
-            self.report(Code::OutOfRange, "nothing is expected", expect.span, help);
+            let help = "write a condition, such as `expect = { status = [200], contains = \"ok\" }`";
+            self.report(Code::OutOfRange, "`expect` is empty", expect.span, help);
         }
         if let Some(contains) = contains.as_ref().filter(|contains| contains.value.is_empty()) {
-            let help = "write a text that is in every right answer, or take the key out";
-            self.report(Code::OutOfRange, "every body contains nothing", contains.span, help);
+            let help = "write a text that every correct response contains, or remove the key";
+            let message = "`contains` is empty, so every body would match";
+            self.report(Code::OutOfRange, message, contains.span, help);
         }
     }
 
     fn pointer(&mut self, text: &str, span: crate::diagnostic::Span) -> Option<Pointer> {
         let pointer = Pointer::new(text);
         if pointer.is_none() {
-            let help = "write a JSON pointer (RFC 6901) such as `/results/0/case_id`";
+            let help = "start it with `/`, as in `/results/0/case_id`; `~0` stands for `~` and `~1` for `/`";
             self.report(Code::BadPointer, format!("`{text}` is not a JSON pointer"), span, help);
         }
         pointer
     }
 
-    /// What is kept of an answer; the names were gathered before.
+    /// Compiles the captures of a request. Their names have been collected before.
     fn captures(&mut self, captures: Option<&Spanned<Map<String>>>) -> Option<Vec<Capture>> {
         let mut compiled = Some(Vec::new());
         for (key, pointer) in captures.map_or(&[][..], |captures| &captures.value.0) {
@@ -318,14 +323,15 @@ impl Compiler<'_, '_> {
             match StatusCode::from_u16(status.value).ok().filter(|_| status.value < 600) {
                 Some(code) => accepted.push(code),
                 None => {
-                    let message = format!("`{}` is no status", status.value);
-                    self.report(Code::OutOfRange, message, status.span, "write statuses from 100 to 599");
+                    let message = format!("a status must be between 100 and 599, not `{}`", status.value);
+                    self.report(Code::OutOfRange, message, status.span, "write a status such as `200`");
                 }
             }
         }
         if statuses.value.is_empty() {
-            let help = "list the statuses that are successes, or take the key out: 2xx and 3xx are";
-            self.report(Code::OutOfRange, "no status would be a success", statuses.span, help);
+            let help = "write the accepted statuses, or remove the key: the default is 2xx and 3xx";
+            let message = "`status` is empty, so no response could succeed";
+            self.report(Code::OutOfRange, message, statuses.span, help);
         }
         Statuses::Only(accepted)
     }

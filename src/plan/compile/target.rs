@@ -1,7 +1,9 @@
+//! Compiles the target: its URL, readiness probe, headers and TLS settings.
+
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::diagnostic::{Code, Span};
 use crate::document::{Map, Spanned};
 use crate::plan::compile::Compiler;
 use crate::plan::document::{HttpVersionDocument, TargetDocument, TlsDocument};
@@ -9,9 +11,8 @@ use crate::plan::encoding::Encoding;
 use crate::plan::model::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 use crate::units::TimeSpan;
 
-/// The most redirects that a request may follow.
 const MAX_REDIRECTS: u16 = 20;
-/// The largest file with certificates or a key.
+/// Maximum size of a file with certificates or a key.
 const MAX_PEM_BYTES: usize = 4 << 20;
 
 impl Compiler<'_, '_> {
@@ -57,25 +58,26 @@ impl Compiler<'_, '_> {
     fn redirects(&mut self, written: &Spanned<u16>) -> Option<u16> {
         let fits = written.value <= MAX_REDIRECTS;
         if !fits {
-            let message = format!("{} redirects are not followed", written.value);
-            let help = format!("write a number from 0 to {MAX_REDIRECTS}");
+            let count = written.value;
+            let message = format!("`follow_redirects` must be between 0 and {MAX_REDIRECTS}, not `{count}`");
+            let help = "write a whole number such as `follow_redirects = 5`";
             self.report(Code::OutOfRange, message, written.span, help);
         }
         fits.then_some(written.value)
     }
 
-    /// The outer option is whether it could be compiled, the inner whether there is TLS at all.
-    #[expect(clippy::option_option, reason = "two questions: is it right, and is there one")]
+    /// The outer option is `None` after a problem was reported, the inner one is `None` without TLS.
+    #[expect(clippy::option_option, reason = "the outer option means valid, the inner one present")]
     fn tls(&mut self, document: &TargetDocument, url: &TargetUrl) -> Option<Option<Tls>> {
         let Some(Spanned { value: written, span }) = &document.tls else {
             return Some((url.scheme == "https").then(Tls::default));
         };
         let TlsDocument { ca_file, client_cert, client_key, server_name, insecure } = written;
         if let (Some(one), None) | (None, Some(one)) = (client_cert, client_key) {
-            let help = "a client certificate is used with its key: give both `client_cert` and `client_key`";
+            let help = "write both, or remove this one";
             self.report(
                 Code::ExactlyOne,
-                "a client certificate needs its key, and a key its certificate",
+                "`client_cert` and `client_key` require each other",
                 one.span,
                 help,
             );
@@ -87,8 +89,8 @@ impl Compiler<'_, '_> {
         };
         let (roots, certificate, key) = (read(ca_file)?, read(client_cert)?, read(client_key)?);
         if url.scheme != "https" {
-            let message = "`tls` has no effect: the url starts with `http://`";
-            let help = "write `https://` in the url, or take the table out";
+            let message = "`tls` has no effect: the URL starts with `http://`";
+            let help = "write `https://` in the URL, or remove `tls`";
             self.report(Code::NoEffect, message, *span, help);
             return Some(None);
         }
@@ -97,8 +99,8 @@ impl Compiler<'_, '_> {
             false => Trust::Verified,
         };
         if let (Trust::AnyCertificate, Some(unused)) = (trust, ca_file.as_ref().or(server_name.as_ref())) {
-            let message = "with `insecure` any certificate is taken, so nothing is compared with this";
-            self.report(Code::NoEffect, message, unused.span, "take `insecure` out, or this");
+            let message = "this has no effect: `insecure` accepts any certificate";
+            self.report(Code::NoEffect, message, unused.span, "remove `insecure`, or remove this");
         }
         Some(Some(Tls {
             roots,
@@ -112,8 +114,8 @@ impl Compiler<'_, '_> {
     fn positive(&mut self, written: &Spanned<TimeSpan>) -> TimeSpan {
         let Spanned { value, span } = written;
         if value.is_zero() || value.seconds() > 3600.0 {
-            let message = format!("`{value}` is out of range");
-            self.report(Code::OutOfRange, message, *span, "write a duration above 0 and up to \"1h\"");
+            let message = format!("this duration must be above 0 and at most 1h, not `{value}`");
+            self.report(Code::OutOfRange, message, *span, "write a duration such as `\"30s\"`");
         }
         *value
     }
@@ -121,11 +123,11 @@ impl Compiler<'_, '_> {
     fn url(&mut self, text: &str, span: Span) -> Option<TargetUrl> {
         let result = parse_url(text);
         if let Err((code, why)) = &result {
-            // The text may hold a secret, so only the reason is said.
+            // The text may contain a secret, so only the reason is shown.
             let help = "write a URL such as `http://localhost:8008` or `http://kms.example:8008/api`";
-            self.report(*code, format!("the target's url cannot be used: {why}"), span, help);
+            self.report(*code, format!("the URL of the target is not valid: {why}"), span, help);
         }
-        // As it was written, because the parsed form may have encoded a secret in its own way.
+        // Taken from the text as written, because the parsed form may encode a secret differently.
         let redacted = Secrets::new(self.secrets.clone()).redact(text.trim_end_matches('/'));
         result.ok().map(|url| TargetUrl { redacted, ..url })
     }
@@ -153,21 +155,21 @@ impl Compiler<'_, '_> {
     }
 
     pub(super) fn bad_header_value(&mut self, name: &str, span: Span) {
-        let message = format!("the value of the header `{name}` cannot be sent");
-        self.report(Code::BadRequest, message, span, "a header's value is one line of printable text");
+        let message = format!("the value of header `{name}` must be one line of printable text");
+        self.report(Code::BadRequest, message, span, "remove line breaks and control characters");
     }
 
     pub(super) fn header_name(&mut self, text: &str, span: Span) -> Option<HeaderName> {
         let managed = ["host", "content-length", "transfer-encoding", "connection"];
         if managed.contains(&text.to_ascii_lowercase().as_str()) {
-            let message = format!("the header `{text}` is the client's own");
-            self.report(Code::BadRequest, message, span, "take it out; it is set for every request");
+            let message = format!("header `{text}` is set by the load generator");
+            self.report(Code::BadRequest, message, span, "remove it: the generator adds it where needed");
             return None;
         }
         let name = HeaderName::from_bytes(text.as_bytes()).ok();
         if name.is_none() {
-            let diagnostic = Diagnostic::new(Code::BadRequest, format!("`{text}` is no name of a header"));
-            self.problems.report(diagnostic.at(span, "here").help("use letters, digits and `-`"));
+            let message = format!("`{text}` is not a valid header name");
+            self.report(Code::BadRequest, message, span, "use letters, digits and `-`");
         }
         name
     }
@@ -176,21 +178,21 @@ impl Compiler<'_, '_> {
 fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
     let bad = |why: &str| (Code::BadUrl, why.to_owned());
     let url = url::Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => bad("it does not start with `http://` or `https://`"),
+        url::ParseError::RelativeUrlWithoutBase => bad("it must start with `http://` or `https://`"),
         other => bad(&other.to_string()),
     })?;
     let scheme = match url.scheme() {
         "http" => "http",
         "https" => "https",
-        _ => return Err(bad("it does not start with `http://` or `https://`")),
+        _ => return Err(bad("it must start with `http://` or `https://`")),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("it holds a user name; send `authorization` as a header"));
+        return Err(bad("it contains a user name or a password, which belong in an `authorization` header"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("it has a query or a fragment; these belong to requests"));
+        return Err(bad("it has a query or a fragment, which belong in a `request`"));
     }
-    let host = url.host_str().ok_or_else(|| bad("it has no host"))?;
+    let host = url.host_str().ok_or_else(|| bad("it must have a host"))?;
     let port = url.port_or_known_default().unwrap_or(80);
     let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     Ok(TargetUrl {
@@ -198,7 +200,8 @@ fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port,
         base_path: url.path().trim_end_matches('/').to_owned(),
-        authority: HeaderValue::from_str(&authority).map_err(|_| bad("its host cannot be sent"))?,
+        authority: HeaderValue::from_str(&authority)
+            .map_err(|_| bad("its host cannot be a `Host` header"))?,
         redacted: String::new(),
     })
 }

@@ -1,40 +1,41 @@
-//! What a plan says of the hosts that are looked at.
+//! The `[monitor]` table of a plan: hosts and their sources.
 
 use crate::document::{Map, PlainOrTable, Spanned, TableRule, document};
 use crate::units::TimeSpan;
 
 document! {
-    /// The hosts whose resources are measured while the plan runs.
+    /// Hosts whose resource usage is measured while phases run.
     pub(in crate::plan) struct MonitorDocument ("a table") {
-        /// How often each host is looked at: from "1s" to "60s".
+        /// Time between two snapshots of a host, from 1s to 60s.
         every: TimeSpan = default("10s"),
-        /// The hosts that objectives name, and who is asked about each: `"local"`, the address of a node_exporter, or a table.
+        /// 1 to 1000 hosts by name, each with its source: `"local"`, the URL of a node_exporter, or a table. Objectives
+        /// that name no host use the host `target`.
         hosts: Map<PlainOrTable<String, SourceDocument>> = required("the hosts, such as `{ target = \"local\" }`"),
         rules [TableRule::NotEmpty(&["hosts"])]
     }
 }
 
 document! {
-    /// Who is asked about a host.
+    /// Source of a host's measurements.
     pub(in crate::plan) struct SourceDocument ("a table such as `{ process = \"port 8008\" }`") {
-        /// The kernel of this machine.
+        /// This machine, read from its kernel; equal to `"local"`.
         local: bool,
-        /// A process of this machine and its children: "pid 1234", "file kms.pid" or "port 8008".
+        /// A process of this machine and its children: `"pid 1234"`, `"file kms.pid"` or `"port 8008"`.
         process: String,
-        /// A control group (version 2) of this machine, such as "/system.slice/kms.service".
+        /// Path of a control group (version 2) of this machine, such as `"/system.slice/kms.service"`.
         cgroup: String,
-        /// The address of a node_exporter's metrics.
+        /// URL of the metrics page of a node_exporter.
         node_exporter: String,
-        /// The address of a Prometheus.
+        /// URL of a Prometheus server; requires `query`.
         prometheus: String,
-        /// A query for each metric, which must find exactly one series.
+        /// A PromQL query for each metric. Each must return exactly one series.
         query: Map<String>,
-        /// Sent with every request to an exporter or a Prometheus.
+        /// Headers of every request to an exporter or a Prometheus.
         headers: Map<String>,
-        /// The machine's disks that count.
-        disks: Vec<Spanned<String>> = otherwise("all that are real"),
-        /// Where the file systems are mounted that count.
-        mounts: Vec<Spanned<String>> = otherwise("all that are real"),
+        /// Disks to measure, for this machine or an exporter.
+        disks: Vec<Spanned<String>> = otherwise("all whole physical disks"),
+        /// Mount points whose space is measured, for this machine or an exporter.
+        mounts: Vec<Spanned<String>> = otherwise("all local file systems"),
         rules [
             TableRule::ExactlyOne(&[&["local"], &["process"], &["cgroup"], &["node_exporter"], &["prometheus", "query"]]),
             TableRule::Alone("process", &["headers", "disks", "mounts"]),

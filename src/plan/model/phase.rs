@@ -1,69 +1,67 @@
+//! Phases: the load over time and the periods that are judged.
+
 use crate::diagnostic::Span;
 use crate::plan::document::Spacing;
 use crate::plan::model::ClassId;
 use crate::units::{Rate, TimeSpan};
 
-/// A stretch of the plan with one load.
+/// A part of the plan with one load.
 #[derive(Debug, Clone)]
 pub struct Phase {
-    /// Its name.
     pub name: String,
-    /// The name that throughput objectives select on.
+    /// Name by which throughput objectives select the phase.
     pub scenario: String,
-    /// From its start, ramps included.
+    /// Length of the phase, ramps included.
     pub duration: TimeSpan,
-    /// Virtual users; the most of any stage.
+    /// Number of virtual users; the maximum of all stages.
     pub users: u32,
-    /// How many users there are when; a phase without `stages` has one, whose `over` is its ramp.
+    /// Number of users over time. A phase without `stages` has one stage, whose `over` is its ramp.
     pub stages: Vec<Stage>,
-    /// Not judged, in addition to the first ramp.
+    /// Time after the first ramp that is not judged either.
     pub warmup: TimeSpan,
     /// User classes and their weights.
     pub mix: Vec<(ClassId, f64)>,
-    /// Closed or open.
     pub load: Load,
-    /// Where the phase was written.
+    /// Place of the phase in the plan.
     pub span: Span,
 }
 
-/// A number of users, and the way there from the number before.
+/// A step of the load: a number of users and the change to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stage {
-    /// So many users.
     pub users: u32,
-    /// In this time the number before becomes this one, evenly. Not judged.
+    /// Time of the linear change from the number before to this one. Not judged.
     pub over: TimeSpan,
-    /// For so long they stay.
+    /// Time for which the number stays constant.
     pub hold: TimeSpan,
 }
 
-/// What starts a task.
+/// The load model of a phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Load {
-    /// Users loop through task and wait.
+    /// Each user starts its next task after the task before it and a wait.
     Closed,
-    /// A schedule starts tasks, even where answers stay out.
+    /// A schedule starts tasks, even while responses are late.
     Open(OpenLoad),
 }
 
-/// The schedule of an open phase.
+/// The schedule of an open phase. The rate changes linearly over the phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OpenLoad {
-    /// The rate at the phase's start.
+    /// Rate at the start of the phase.
     pub from: Rate,
-    /// The rate at its end; between them it changes evenly.
+    /// Rate at the end of the phase.
     pub to: Rate,
-    /// How the arrivals are spaced.
     pub spacing: Spacing,
 }
 
 impl OpenLoad {
-    /// The highest rate, per second.
+    /// Highest rate, per second.
     pub fn most_per_second(&self) -> f64 {
         self.per_second_at(0.0).max(self.per_second_at(1.0))
     }
 
-    /// The rate at this part of the phase, per second.
+    /// Rate per second at a part of the phase, from 0 (its start) to 1 (its end).
     pub fn per_second_at(&self, part: f64) -> f64 {
         let (from, to) = (self.from.per_second(), self.to.per_second());
         from + (to - from) * part
@@ -79,30 +77,29 @@ impl std::fmt::Display for OpenLoad {
     }
 }
 
-/// A stretch of whole seconds that is judged.
+/// A judged period of a phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JudgedPeriod {
-    /// The first second.
+    /// Start, in seconds from the phase's start.
     pub from: u32,
-    /// Where it ends, in seconds from the phase's start.
+    /// End, in seconds from the phase's start.
     pub to: f64,
 }
 
 impl JudgedPeriod {
-    /// How long it is.
     pub fn seconds(self) -> f64 {
         (self.to - f64::from(self.from)).max(0.0)
     }
 }
 
 impl Phase {
-    /// The time in which the first users are started.
+    /// Time in which the first users start.
     pub fn ramp(&self) -> TimeSpan {
         self.stages.first().map_or_else(TimeSpan::default, |stage| stage.over)
     }
 
-    /// What is judged: of every hold the whole seconds, of the first one those after the warm-up. The last one ends
-    /// with the phase, be it in the middle of a second.
+    /// Judged periods: the whole seconds of each hold, without the warm-up in the first hold. The last period ends with
+    /// the phase, even in the middle of a second.
     pub fn judged(&self) -> Vec<JudgedPeriod> {
         let mut stretches = Vec::new();
         let mut at = 0.0;
@@ -119,14 +116,14 @@ impl Phase {
         stretches
     }
 
-    /// How many seconds are judged.
+    /// Length of all judged periods, in seconds.
     pub fn judged_seconds(&self) -> f64 {
         self.judged().into_iter().map(JudgedPeriod::seconds).fold(0.0, |sum, seconds| sum + seconds)
     }
 
-    /// When a user is there, as seconds from the phase's start: from the first to before the second of each pair.
+    /// Periods in which a user is active, as pairs of start and end in seconds from the phase's start.
     ///
-    /// Users come in the order of their numbers and leave in the opposite one, evenly over a stage's `over`.
+    /// Users start in the order of their numbers and leave in reverse order, evenly over a stage's `over`.
     pub fn active_periods(&self, user: u32) -> Vec<(f64, f64)> {
         let mut active_periods = Vec::new();
         let (mut before, mut at, mut since) = (0, 0.0, None);
@@ -148,12 +145,12 @@ impl Phase {
         active_periods
     }
 
-    /// How many users there are from the first moment on.
+    /// Number of users that exist when the phase starts.
     pub fn users_at_once(&self) -> u32 {
         self.stages.first().filter(|stage| stage.over.seconds() <= 0.0).map_or(0, |stage| stage.users)
     }
 
-    /// How many users there are on average in the judged time.
+    /// Mean number of users over all holds.
     pub fn mean_users(&self) -> f64 {
         let holds: f64 = self.stages.iter().map(|stage| stage.hold.seconds()).sum();
         let users: f64 = self.stages.iter().map(|stage| f64::from(stage.users) * stage.hold.seconds()).sum();

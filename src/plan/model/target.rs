@@ -1,3 +1,5 @@
+//! The target of a plan and how to connect to it.
+
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{HeaderMap, Method};
@@ -10,20 +12,20 @@ use crate::units::TimeSpan;
 pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// These secrets, in every form in which they are sent.
+    /// Expects every form in which each secret can be sent.
     pub(in crate::plan) fn new(mut forms: Vec<String>) -> Self {
-        // One may be a part of another, which must then be replaced first to go whole.
+        // A secret may contain another one, so the longest is replaced first.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         Self(forms)
     }
 
-    /// The text with every secret in it replaced by `***`.
+    /// Returns the text with every secret replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
     }
 
-    /// The same for a text with quotes that were cut, maybe in the middle of a secret: what is left of it goes too, up to
-    /// its first four characters.
+    /// Same as [`Self::redact`], for a text whose quotations may have been cut within a secret. The rest of a cut
+    /// secret is replaced too, if it has at least four characters.
     pub fn redact_truncated(&self, text: &str) -> String {
         let cut = |text: String, secret: &String| {
             let ends = secret.char_indices().map(|(end, _)| end).skip(4);
@@ -41,88 +43,85 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-/// Who is tested and how to reach it.
+/// The service under test and how to connect to it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Where it is.
     pub url: TargetUrl,
-    /// What is asked until it answers 2xx, before any load; a TCP connect where there is none.
+    /// Readiness probe, repeated before the first phase until the response has a 2xx status. Without one, a TCP
+    /// connection is enough.
     pub ready: Option<(Method, String)>,
-    /// How long it may take to get ready.
+    /// Time limit for readiness.
     pub ready_within: TimeSpan,
-    /// A request that takes longer, from sent, has failed.
+    /// Time limit for a response, from the first byte sent to the last byte received.
     pub timeout: TimeSpan,
-    /// A connection that takes longer has failed.
+    /// Time limit for a connection, TLS handshake included.
     pub connect_timeout: TimeSpan,
-    /// Headers of every request, constant.
+    /// Constant headers of every request.
     pub headers: HeaderMap,
-    /// The version of HTTP.
     pub http: HttpVersion,
-    /// How it is reached over TLS; `None` where it is not.
+    /// TLS settings; `None` for an `http` URL.
     pub tls: Option<Tls>,
-    /// How many redirects a request may follow.
+    /// Maximum number of redirects that a request follows.
     pub redirects: u16,
 }
 
-/// The version of HTTP that is spoken.
+/// HTTP version of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/1.1.
     One,
-    /// HTTP/2: by ALPN over TLS, by prior knowledge without.
+    /// HTTP/2: by ALPN over TLS, by prior knowledge without TLS.
     Two,
 }
 
-/// How a target is reached over TLS. Files are in PEM and not yet looked into.
+/// TLS settings. The files are in PEM format and not parsed yet.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// What is trusted instead of the system's roots.
+    /// Trusted certificates; they replace those of the system.
     pub roots: Option<Bytes>,
-    /// The client's certificate chain and its key.
+    /// Certificate chain of the client and its private key.
     pub identity: Option<(Bytes, Bytes)>,
-    /// The name that the certificate must bear, where it is not the url's host.
+    /// Name that the certificate must carry, where it differs from the URL's host.
     pub server_name: Option<String>,
-    /// Whether any certificate is taken.
     pub trust: Trust,
-    /// Where it was written.
+    /// Place of the settings in the plan; `None` where the defaults apply.
     pub span: Option<Span>,
 }
 
-/// Which certificates are taken.
+/// Which certificates of the target are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trust {
-    /// Those that a trusted authority vouches for.
+    /// Those with a trusted issuer.
     #[default]
     Verified,
-    /// Any.
+    /// All.
     AnyCertificate,
 }
 
-/// The parts of the target's URL that are needed to reach it.
+/// The URL of the target, split into its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetUrl {
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// A name or an address.
+    /// Name or address; an IPv6 address without brackets.
     pub host: String,
-    /// The port.
     pub port: u16,
-    /// What every path is appended to; without a slash at its end.
+    /// Prefix of every request path, without a slash at its end.
     pub base_path: String,
-    /// The value of the `Host` header.
+    /// Value of the `Host` header.
     pub authority: HeaderValue,
-    /// The URL as it may be shown, without secrets.
+    /// The URL as written, without secrets.
     pub redacted: String,
 }
 
 impl TargetUrl {
-    /// Scheme, host and port.
+    /// Scheme, host and port, such as `http://localhost:8008`.
     pub fn origin(&self) -> String {
-        let authority = self.authority.to_str().expect("a host is printable");
+        let authority = self.authority.to_str().expect("the authority of a URL is ASCII");
         format!("{}://{authority}", self.scheme)
     }
 
-    /// A port of this machine.
+    /// The URL of a port of this machine.
     pub fn loopback(port: u16) -> Self {
         let authority = HeaderValue::from_str(&format!("127.0.0.1:{port}"));
         Self {
@@ -130,7 +129,7 @@ impl TargetUrl {
             host: "127.0.0.1".to_owned(),
             port,
             base_path: String::new(),
-            authority: authority.expect("an address is printable"),
+            authority: authority.expect("an IP address and a port are ASCII"),
             redacted: format!("http://127.0.0.1:{port}"),
         }
     }

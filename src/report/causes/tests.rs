@@ -1,3 +1,5 @@
+//! Tests of the sentences about likely causes.
+
 use std::path::Path;
 
 use super::*;
@@ -34,21 +36,21 @@ fn counted(failed: [u64; 2], dropped: u64) -> PhaseSummary {
 #[test]
 fn without_evidence_no_cause_is_given() {
     assert_eq!(causes(&plan(), &PhaseSummary::default()), Vec::<String>::new());
-    // Nineteen of two thousand are no reason.
+    // 19 of 2000 are less than 1 %.
     assert_eq!(causes(&plan(), &counted([9, 10], 0)), Vec::<String>::new());
 }
 
 #[test]
-fn failures_come_first_with_their_number_their_beginning_and_the_times_before_and_since() {
+fn failures_come_first_with_their_count_start_and_times() {
     let mut counted = counted([10, 40], 0);
     let expected = "40 of 1000 `search` requests failed (status 5xx), the first in second 12 of the phase; \
-                    with other operations and kinds 50 of 2000 failed";
+                    50 of 2000 failed over all operations and kinds";
     assert_eq!(causes(&plan(), &counted), [expected]);
     counted.causes.failures.before = Mean { requests: 100, sum_ms: 1200.0 };
     counted.causes.failures.since = Mean { requests: 100, sum_ms: 2300.0 };
     assert_eq!(causes(&plan(), &counted), [expected]);
     counted.causes.failures.since = Mean { requests: 100, sum_ms: 81_200.0 };
-    let grown = "; before the first failure requests took 12 ms on average, since then 812 ms";
+    let grown = "; requests took 12 ms on average before the first failure and 812 ms after it";
     assert_eq!(causes(&plan(), &counted), [format!("{expected}{grown}")]);
 }
 
@@ -73,19 +75,19 @@ fn sentences_have_the_numbers_that_were_found() {
     };
     let interference =
         Interference { operation: CHECK, with: (57, 812.3), without: (243, 12.04), correlation: 0.909 };
-    let contrast = "in the 57 seconds with `check` under way the other requests took 812 ms on average, in the other \
+    let contrast = "in the 57 seconds with `check` in flight the other requests took 812 ms on average, in the other \
                     243 seconds 12 ms (correlation 0.91)";
     assert_eq!(
         frozen(&plan(), freeze, Some(interference)),
         format!(
-            "`check` freezes the others: of 60 silences of 80 ms or longer, in which nobody was answered, 57 ended with \
-             an answer to `check` (57.2s of silence; 57 of its 58 answers), and within 20 ms after it 912 waiting \
-             requests of others were answered; {contrast}"
+            "`check` freezes the other operations: of 60 freezes of at least 80 ms without any response, 57 ended with \
+             a response to `check` (57.2s in total; 57 of its 58 responses), and within 20 ms after it 912 waiting \
+             requests of other operations were answered; {contrast}"
         )
     );
     assert_eq!(
         slowed(&plan(), interference),
-        format!("the others are slower while `check` is under way: {contrast}")
+        format!("the other operations are slower while `check` is in flight: {contrast}")
     );
     let plateau = Plateau {
         from: 123,
@@ -94,7 +96,8 @@ fn sentences_have_the_numbers_that_were_found() {
         throughput: (61.3, 60.9),
         mean_throughput: 61.0,
     };
-    let grew = "saturation: from 2m3s to 5m into the phase the requests under way grew from 40 to 190, while throughput";
+    let grew =
+        "saturation: from 2m3s to 5m into the phase requests in flight grew from 40 to 190, while throughput";
     assert_eq!(saturated(plateau), format!("{grew} stayed at 61/s"));
     let fell = saturated(Plateau { throughput: (61.3, 40.0), ..plateau });
     assert_eq!(fell, format!("{grew} fell from 61.3/s to 40/s"));

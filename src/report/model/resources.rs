@@ -1,35 +1,36 @@
+//! The part of `report.json` about monitored hosts.
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What a host used in a phase, over the judged window.
+/// Resource usage of a host in a phase, over the judged period.
 #[derive(Debug, Clone, Serialize)]
 pub struct HostReport {
-    /// The host's name.
+    /// The name of the host.
     pub host: String,
-    /// Who was asked about it.
+    /// The source of the readings, such as `this machine`, with secrets redacted.
     pub source: String,
-    /// Whether the run itself added it, to tell target and generator apart on this machine.
+    /// Whether the run added the host, to separate target and load generator on this machine.
     pub added: bool,
-    /// The phase.
     pub phase: String,
-    /// The time between two readings.
+    /// The sampling interval.
     pub every_s: f64,
-    /// How long it was watched: the time that its readings cover.
+    /// The time that the readings cover.
     pub duration_s: f64,
-    /// Readings that were expected.
+    /// The number of expected readings.
     pub expected: u32,
-    /// Readings that there are.
+    /// The number of actual readings.
     pub readings: u32,
-    /// When there was none.
+    /// Times without a reading.
     pub holes: Vec<GapReport>,
-    /// What happened to it, the whole phase long.
+    /// Restarts, failures and other events in the whole phase.
     pub events: Vec<HostEventReport>,
-    /// By name.
+    /// The metrics by name.
     pub metrics: BTreeMap<&'static str, MetricReport>,
-    /// Metrics that could not be had, or not always, and why.
+    /// The reason for each metric that is missing in some or all readings.
     pub missing: BTreeMap<&'static str, String>,
-    /// Rates × time.
+    /// Total bytes: the sum of rate × time.
     pub totals: TotalsReport,
 }
 
@@ -42,67 +43,61 @@ pub struct GapReport {
     pub to: String,
 }
 
-/// Something that happened to a host.
+/// An event of a host, such as a restart or a failed snapshot.
 #[derive(Debug, Clone, Serialize)]
 pub struct HostEventReport {
-    /// When it was first so: RFC 3339, UTC.
+    /// The first reading with the event: RFC 3339, UTC.
     pub from: String,
-    /// When it was last so: RFC 3339, UTC.
+    /// The last reading with the event: RFC 3339, UTC.
     pub to: String,
-    /// In words.
+    /// The message.
     pub what: String,
 }
 
-/// One metric of a host.
+/// The readings of one metric of a host.
 #[derive(Debug, Clone, Serialize)]
 pub struct MetricReport {
-    /// Of all the following.
+    /// The unit of all values.
     pub unit: &'static str,
-    /// What is measured, so that it can be compared with other tools.
+    /// The definition of the metric, for comparison with other tools.
     pub definition: &'static str,
-    /// Of the readings.
+    /// Mean of the readings.
     pub mean: f64,
-    /// The lowest.
     pub min: f64,
-    /// The highest.
     pub max: f64,
-    /// Of the means over 60 s; `null` under a whole minute.
+    /// Percentiles of the means over whole minutes; `null` without a whole minute.
     pub p50: Option<f64>,
-    /// Likewise.
     pub p95: Option<f64>,
-    /// Likewise.
     pub p99: Option<f64>,
     /// The last reading.
     pub last: f64,
-    /// The most that there can be, where it is known.
+    /// The maximum possible value, if it is known.
     pub most: Option<f64>,
 }
 
-/// What a host read, wrote, received and sent over the judged window, in bytes; `null` where it is not measured.
+/// Bytes that a host read, wrote, received and sent over the judged period; `null` if not measured.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct TotalsReport {
-    /// From its disks.
     pub disk_read_bytes: Option<u64>,
-    /// To its disks.
     pub disk_written_bytes: Option<u64>,
-    /// Without loopback.
+    /// Excludes loopback.
     pub network_received_bytes: Option<u64>,
-    /// Without loopback.
+    /// Excludes loopback.
     pub network_sent_bytes: Option<u64>,
 }
 
-/// Target, generator and machine side by side, where the target is on the generator's machine; each as a share of the
-/// cores that it may use.
+/// CPU usage of target, load generator and machine, if they share the machine. Each is a percentage of the cores that it
+/// may use.
 #[derive(Debug, Clone, Serialize)]
 pub struct SharedMachineReport {
-    /// Of the target's process and its children.
+    /// The process of the target and its children.
     pub target_cpu_percent: f64,
-    /// Of this process.
+    /// The process of the load generator.
     pub generator_cpu_percent: f64,
-    /// Of everything on the machine.
+    /// The whole machine.
     pub machine_cpu_percent: f64,
-    /// `target`, `generator` or `machine`; `null` where none of them is.
+    /// The one at its limit: `target`, `generator` or `machine`; `null` if none is.
     pub limit: Option<&'static str>,
-    /// The same in one sentence.
+    /// The comparison as a sentence.
     pub told: String,
 }

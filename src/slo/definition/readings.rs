@@ -1,15 +1,13 @@
-//! Objectives about hosts and about drift, as they were written.
+//! Definitions of resource and drift objectives.
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::Spanned;
+use crate::measure::hosts::MINUTE_S;
 use crate::resources::metric::{Metric, Unit};
 use crate::slo::definition::{ObjectiveDefinition, Selector, read_statistic, tiers};
 use crate::slo::document::{DriftDocument, DriftMetric, ResourceDocument, ResourceLimit};
 use crate::slo::objective::{Aggregation, Growth, Resource, Statistic, Tiers};
 use crate::units::{Share, TimeSpan};
-
-/// Seconds of readings that come to one case of a percentile.
-const PERCENTILE_PERIOD_S: f64 = 60.0;
 
 pub(super) fn resource_definition(
     mut document: ResourceDocument,
@@ -26,26 +24,26 @@ pub(super) fn resource_definition(
     }
     let statistic = Statistic::Resource(Resource { metric: metric.value, of: aggregation });
     let tiers = tiers(statistic, &all(limits)?, problems)?;
-    ObjectiveDefinition::new(common, (statistic, tiers), Selector::Host(host?, metric.span), problems)
+    ObjectiveDefinition::new(common, statistic, tiers, Selector::Host(host?, metric.span), problems)
 }
 
 fn check_windows(every: &Spanned<TimeSpan>, aggregation: Aggregation, problems: &mut Problems) {
     let message = match aggregation {
-        Aggregation::Quantile(_) => "windows are judged by `mean` or `max`",
-        _ if every.value.seconds() % PERCENTILE_PERIOD_S != 0.0 => "windows of readings have whole minutes",
+        Aggregation::Quantile(_) => "`every` cannot be combined with a percentile",
+        _ if every.value.seconds() % MINUTE_S != 0.0 => "`every` must be whole minutes for host readings",
         _ => return,
     };
     let help = "write `every = \"1m\"` or more whole minutes, with `statistic = \"mean\"` or `\"max\"`";
     problems.report(Diagnostic::new(Code::OutOfRange, message).at(every.span, "here").help(help));
 }
 
-/// `None` where one of the limits could not be read.
+/// The limits; `None` if one could not be read.
 fn all(written: [Option<Option<Spanned<f64>>>; 3]) -> Option<[Option<Spanned<f64>>; 3]> {
     let read = |limit: &Option<Option<Spanned<f64>>>| limit.as_ref().is_none_or(Option::is_some);
     written.iter().all(read).then(|| written.map(Option::flatten))
 }
 
-/// A limit in the metric's unit; any other is reported.
+/// The limit in the metric's unit; reports any other unit.
 fn in_unit(limit: &Spanned<ResourceLimit>, metric: Metric, problems: &mut Problems) -> Option<Spanned<f64>> {
     let ResourceLimit { value, unit } = limit.value;
     if unit == metric.unit() {
@@ -57,7 +55,7 @@ fn in_unit(limit: &Spanned<ResourceLimit>, metric: Metric, problems: &mut Proble
         Unit::BytesPerSecond => ("a size per second", "\"50MiB/s\""),
         Unit::Count => ("a number", "10000"),
     };
-    let message = format!("`{}` is {kind}", metric.as_str());
+    let message = format!("a limit of `{}` must be {kind}", metric.as_str());
     let diagnostic = Diagnostic::new(Code::BadQuantity, message).at(limit.span, format!("not {kind}"));
     problems.report(diagnostic.help(format!("write {kind} such as `{form}`")));
     None
@@ -66,7 +64,7 @@ fn in_unit(limit: &Spanned<ResourceLimit>, metric: Metric, problems: &mut Proble
 fn aggregation(written: &Spanned<String>, problems: &mut Problems) -> Option<Aggregation> {
     match read_statistic(written, problems)? {
         Statistic::Quantile(part) if part > 0.99 => {
-            let message = format!("`{}` cannot be told of readings", written.value);
+            let message = format!("`{}` is above the highest percentile of readings, `p99`", written.value);
             let help = "write `mean`, `max` or a percentile from `p50` to `p99`";
             problems.report(Diagnostic::new(Code::OutOfRange, message).at(written.span, "here").help(help));
             None
@@ -128,7 +126,7 @@ pub(super) fn drift_definition(
     })
 }
 
-/// Reports what must be there beside the metric and is not, and what is there and must not.
+/// Reports keys that the metric needs but the table lacks, and keys that the metric does not allow.
 fn check_keys<const M: usize, const N: usize>(
     document: &DriftDocument,
     problems: &mut Problems,
@@ -147,14 +145,14 @@ fn check_keys<const M: usize, const N: usize>(
     for key in &missing {
         let message = format!("`{key}` is missing");
         let diagnostic = Diagnostic::new(Code::MissingKey, message).at(metric.span, "for this metric");
-        problems.report(diagnostic.help(format!("this metric goes with {keys}")));
+        problems.report(diagnostic.help(format!("this metric needs {keys}")));
     }
     let wrong: Vec<_> = forbidden.into_iter().filter_map(|key| Some((key, place(key)?))).collect();
     for (key, span) in &wrong {
-        let message = format!("`{key}` does not go with this metric");
+        let message = format!("`{key}` cannot be used with this metric");
         let diagnostic =
             Diagnostic::new(Code::ExactlyOne, message).at(*span, "here").at(metric.span, "this metric");
-        problems.report(diagnostic.help(format!("it goes with {keys}")));
+        problems.report(diagnostic.help(format!("remove it; this metric needs {keys}")));
     }
     (missing.is_empty() && wrong.is_empty()).then_some(())
 }
@@ -163,8 +161,8 @@ fn growth_limit(written: &Spanned<Share>, problems: &mut Problems) -> Option<f64
     let percent = written.value.percent();
     if percent <= 0.0 {
         let diagnostic =
-            Diagnostic::new(Code::OutOfRange, "`max_growth` cannot be 0").at(written.span, "here");
-        let help = "nothing can be proven not to grow at all: write a share such as \"5%\"";
+            Diagnostic::new(Code::OutOfRange, "`max_growth` must be above 0").at(written.span, "here");
+        let help = "no growth at all can never be proven; write a share such as `\"5%\"`";
         problems.report(diagnostic.help(help));
     }
     (percent > 0.0).then_some(percent)
@@ -173,8 +171,9 @@ fn growth_limit(written: &Spanned<Share>, problems: &mut Problems) -> Option<f64
 fn ratio_limit(written: &Spanned<f64>, problems: &mut Problems) -> Option<f64> {
     let ratio = written.value;
     if ratio <= 1.0 {
-        let diagnostic = Diagnostic::new(Code::OutOfRange, format!("`max_ratio` cannot be {ratio}"));
-        let help = "nothing can be proven not to slow down at all: write a ratio above 1, such as 1.10";
+        let diagnostic =
+            Diagnostic::new(Code::OutOfRange, format!("`max_ratio` must be above 1, not `{ratio}`"));
+        let help = "no slowdown at all can never be proven; write a ratio such as `1.10`";
         problems.report(diagnostic.at(written.span, "here").help(help));
     }
     (ratio > 1.0).then_some(ratio)

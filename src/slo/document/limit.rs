@@ -1,3 +1,5 @@
+//! Values of threshold files: resource limits with their units, and the names of metrics.
+
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
@@ -5,10 +7,10 @@ use crate::document::{Choice, Definitions, FromNode, Node, Quantity, Value, read
 use crate::resources::metric::{Metric, Unit};
 use crate::units::{Share, Size};
 
-/// A limit of a resource: in which of its units depends on the metric.
+/// The limit of a resource objective as written; the metric determines the expected unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::slo) struct ResourceLimit {
-    /// In the unit's own terms: percent, bytes, bytes per second or a number.
+    /// In percent, bytes, bytes per second or as a plain number, depending on `unit`.
     pub(in crate::slo) value: f64,
     pub(in crate::slo) unit: Unit,
 }
@@ -38,7 +40,7 @@ impl FromNode for ResourceLimit {
     }
 
     fn schema(_: &mut Definitions) -> Json {
-        // A rate of bytes is a size and `/s`.
+        // A byte rate is a size followed by `/s`.
         let per_second = format!(r"{}\s*/\s*s\s*$", Size::PATTERN.trim_end_matches(r"\s*$"));
         let pattern = format!("(?:{})|(?:{})|(?:{per_second})", Share::PATTERN, Size::PATTERN);
         json!({ "anyOf": [{ "type": "number" }, { "type": "string", "pattern": pattern }] })
@@ -76,12 +78,11 @@ impl FromNode for Metric {
     }
 }
 
-/// What may drift.
+/// A value whose drift can be limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::slo) enum DriftMetric {
-    /// Something of a host.
+    /// A metric of a host.
     Metric(Metric),
-    /// How long requests take.
     ResponseTime,
 }
 
@@ -99,7 +100,7 @@ impl Choice for DriftMetric {
 
 impl FromNode for DriftMetric {
     fn expected() -> String {
-        "what may drift, such as `\"process_memory\"` or `\"response_time\"`".into()
+        "a drift metric such as `\"process_memory\"` or `\"response_time\"`".into()
     }
 
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {

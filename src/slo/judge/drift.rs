@@ -1,4 +1,4 @@
-//! How something changed over a phase, and what that comes to.
+//! Drift: the change of a metric or of response times over a phase, and its decision.
 
 use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts};
 use crate::resources::metric::Metric;
@@ -6,32 +6,32 @@ use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings::{AllowedGaps, Readings};
 use crate::slo::objective::Objective;
 use crate::statistics;
-use crate::units::{TimeSpan, format_amount, format_number};
+use crate::units::{TimeSpan, format_against, format_amount, format_amount_against, format_number};
 
-/// A change, with each end of its interval at risk α.
+/// A change over a phase, with each end of its confidence interval at risk α.
 pub(super) struct Drift<'c> {
     pub(super) of: DriftSubject<'c>,
-    /// In percent of the beginning, or as a multiple of it: low, estimate, high.
+    /// Lower end, estimate and upper end: growth in percent of the beginning, or the ratio to the beginning.
     pub(super) change: Option<[f64; 3]>,
     pub(super) samples: u64,
-    /// Windows of which it is the trend, or batches.
+    /// The number of segments of the trend; `None` for response times.
     pub(super) windows: Option<f64>,
-    /// Why it decides nothing, whatever it comes to.
+    /// The reason why the data cannot decide, if there is one.
     pub(super) not_assessable: Option<String>,
-    /// What there is to say beside.
+    /// A further clause of the explanation.
     pub(super) note: Option<String>,
 }
 
-/// What changed.
+/// The data of a drift objective.
 pub(super) enum DriftSubject<'c> {
-    /// Something of a host.
+    /// Readings of a host.
     Readings(Readings<'c>),
-    /// How long requests take.
+    /// Response times.
     Requests(&'c Evidence),
 }
 
 impl<'c> Drift<'c> {
-    /// How much a metric of a host grew.
+    /// The growth of a metric of a host.
     pub(super) fn of_metric(
         objective: &'c Objective,
         metric: Metric,
@@ -55,7 +55,7 @@ impl<'c> Drift<'c> {
         }
     }
 
-    /// How much slower answers came in the last tenth of a phase than in the first.
+    /// The ratio of the mean response time in the last tenth of a phase to that in the first tenth.
     pub(super) fn of_times(evidence: &'c Evidence, phase: &PhaseSummary, alpha: f64) -> Self {
         let mean_ratio = span(phase).and_then(|(from, to)| {
             let tenth = (to - from) / 10.0;
@@ -87,33 +87,34 @@ impl<'c> Drift<'c> {
         DecisionRule::Change { change: self.change, limit, cases: self.samples as f64 }
     }
 
-    /// Why it decides nothing, if it does not.
+    /// The reason why the data cannot decide, if there is one. Both arguments are in seconds.
     pub(super) fn not_assessable(&self, judged: f64, min_length: f64) -> Option<String> {
         if judged < min_length - 1e-6 {
             let span = |seconds: f64| TimeSpan::from(std::time::Duration::from_secs_f64(seconds.round()));
             return Some(format!(
-                "{} are judged, and less than {} say nothing of drift",
+                "judged for {}, and drift needs at least {}",
                 span(judged),
                 span(min_length)
             ));
         }
         self.not_assessable.clone().or_else(|| {
             self.change.is_none().then(|| match self.of {
-                DriftSubject::Readings(_) => "there are not readings in each of 24 equal windows".to_owned(),
+                DriftSubject::Readings(_) => "drift needs a reading in each of 24 equal segments".to_owned(),
                 DriftSubject::Requests(_) => {
-                    "there are not requests in 8 parts of the first and the last tenth".to_owned()
+                    "drift needs requests in at least 8 parts of the first and of the last tenth".to_owned()
                 }
             })
         })
     }
 
     /// "growth of process_memory of `target` is 21 % [17, 25]".
-    pub(super) fn describe(&self) -> String {
+    pub(super) fn describe(&self, limits: &[f64]) -> String {
         let value = |unit: &str| match self.change {
             Some([low, estimate, high]) => {
-                format!("{} [{}, {}]", format_amount(estimate, unit), format_number(low), format_number(high))
+                let ends = [low, high].map(|end| format_against(end, limits));
+                format!("{} [{}, {}]", format_amount_against(estimate, limits, unit), ends[0], ends[1])
             }
-            None => "not known".to_owned(),
+            None => "unknown".to_owned(),
         };
         match &self.of {
             DriftSubject::Readings(readings) => {
@@ -125,13 +126,13 @@ impl<'c> Drift<'c> {
                 )
             }
             DriftSubject::Requests(_) => {
-                format!("the mean in the last tenth is that in the first times {}", value("ratio"))
+                format!("the mean in the last tenth is {} times that in the first", value("ratio"))
             }
         }
     }
 }
 
-/// From the first judged second to the end of the last.
+/// The judged period in seconds: from the first judged second to the end of the last.
 fn span(phase: &PhaseSummary) -> Option<(f64, f64)> {
     let from = phase.judged.first()?.from;
     let to = phase.judged.iter().map(|judged| judged.to).fold(0.0, f64::max);
@@ -140,30 +141,30 @@ fn span(phase: &PhaseSummary) -> Option<(f64, f64)> {
 
 fn not_assessable(readings: &Readings<'_>) -> Option<String> {
     let counter_reset = || {
-        // What lies on a disk outlives whoever wrote it.
+        // Data on a disk survives the restart of the process that wrote it.
         let (at, message) =
             readings.counter_reset(|_| true).filter(|_| readings.metric != Metric::DiskUsed)?;
         let clock = at.strftime("%H:%M:%S UTC");
-        Some(format!("{message} at {clock}: what it had before and what it has since are not one trend"))
+        Some(format!("{message} at {clock}: readings before and after it do not form one trend"))
     };
     readings.not_assessable(AllowedGaps::Any).or_else(counter_reset)
 }
 
-/// When what grows will be as much as there can be.
+/// The time until a growing metric reaches its capacity, as a clause.
 fn full_in(readings: &Readings<'_>, trend: &statistics::Trend) -> Option<String> {
     let series = readings.series()?;
     let [soonest, estimate, latest] = trend.full_in(series.last, series.most?)?;
     let unit = readings.metric.unit().as_str();
     let latest = if latest.is_finite() { hours(latest) } else { "never".to_owned() };
     Some(format!(
-        "at this pace full ({}) in {} [{}, {latest}]",
+        "at this rate it reaches its capacity of {} in {} [{}, {latest}]",
         format_amount(series.most?, unit),
         hours(estimate),
         hours(soonest)
     ))
 }
 
-/// In hours, in minutes below two of them, and in days from two weeks on.
+/// A time in minutes below 2 h, in days from 14 days on, and in hours between.
 fn hours(seconds: f64) -> String {
     match seconds {
         s if s < 7200.0 => format!("{} min", format_number((s / 60.0).round())),

@@ -1,4 +1,4 @@
-//! Why a verdict is what it is, in one sentence.
+//! The explanation of a verdict in one sentence: observed value, limit, counts and conclusion.
 
 use crate::measure::hosts::Coverage;
 use crate::measure::indicator::Counts;
@@ -9,23 +9,20 @@ use crate::slo::judge::drift::{Drift, DriftSubject};
 use crate::slo::judge::readings::Readings;
 use crate::slo::judge::{CaseData, ObjectiveCase, Policy, Verdict};
 use crate::slo::objective::{EveryInterval, Statistic, Tier};
-use crate::statistics::{Allowed, Proportion, min_samples};
-use crate::units::{TimeSpan, format_amount, format_number};
+use crate::statistics::{Allowed, BURSTY_DESIGN_EFFECT, Proportion, min_samples};
+use crate::units::{TimeSpan, format_against, format_amount_against, format_limit};
 
-/// Above this design effect it is told that requests came in bursts.
-const BURSTY_DESIGN_EFFECT: f64 = 1.5;
-
-/// What was found out about a case.
+/// The result of a case, which the explanation puts into words.
 pub(super) struct Conclusion<'f> {
     pub(super) verdict: Verdict,
-    /// The place of the best tier that is proven.
+    /// The index of the best proven tier.
     pub(super) best: Option<usize>,
     pub(super) observed: Option<f64>,
     pub(super) interval: Option<[f64; 2]>,
     pub(super) policy: Policy<'f>,
 }
 
-/// The fewest cases that could prove a share.
+/// The smallest number of cases that can prove a share; `None` for other rules.
 pub(super) fn min_cases(decision_rule: &DecisionRule, alpha: f64) -> Option<u64> {
     match *decision_rule {
         DecisionRule::Proportion { allowed, .. } => min_samples(Allowed { share: allowed, alpha }),
@@ -33,29 +30,40 @@ pub(super) fn min_cases(decision_rule: &DecisionRule, alpha: f64) -> Option<u64>
     }
 }
 
-pub(super) fn explain(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
+/// A verdict in words.
+pub(super) struct Explanation {
+    /// Observed value, limit, counts and reason, in one sentence.
+    pub(super) why: String,
+    /// The reason alone.
+    pub(super) reason: String,
+}
+
+pub(super) fn explain(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> Explanation {
     if conclusion.verdict == Verdict::NoData {
-        return no_data(case);
+        let reason = no_data(case);
+        return Explanation { why: reason.clone(), reason };
     }
     let summary = match &case.data {
         CaseData::Requests(requests) => {
             format!("{}; {}", observed(case, conclusion), counted(case, requests.evidence))
         }
         CaseData::Readings(readings) => {
-            format!("{}; {}", readings.describe(conclusion.observed), read(case, readings))
+            format!("{}; {}", readings.describe(conclusion.observed, &case.limits()), read(case, readings))
         }
-        CaseData::Drift(drift) => format!("{}; {}", drift.describe(), changed(case, drift)),
+        CaseData::Drift(drift) => format!("{}; {}", drift.describe(&case.limits()), changed(case, drift)),
     };
-    match (case.invalid, &case.not_assessable) {
-        (Some(invalid), _) => format!("{summary}; the generator may have shaped this: {invalid}"),
-        (None, Some(not_assessable)) => format!("{summary}; {not_assessable}"),
-        (None, None) => format!("{summary}; {}", concluded(case, conclusion)),
-    }
+    let reason = match (case.invalid, &case.not_assessable) {
+        (Some(invalid), _) => format!("the generator may have influenced this: {invalid}"),
+        (None, Some(not_assessable)) => not_assessable.clone(),
+        (None, None) => concluded(case, conclusion),
+    };
+    let why = format!("{summary}; {reason}");
+    Explanation { why, reason }
 }
 
 fn no_data(case: &ObjectiveCase<'_>) -> String {
     if case.phase.judged_seconds <= 0.0 {
-        return "the phase ended before its judged window began".to_owned();
+        return "the phase ended before its judged period began".to_owned();
     }
     let evidence = match &case.data {
         CaseData::Requests(requests) => requests.evidence,
@@ -67,16 +75,16 @@ fn no_data(case: &ObjectiveCase<'_>) -> String {
     };
     let failed = evidence.counts.untimed;
     if case.objective.windows.is_some() && evidence.counts.n > 0.0 {
-        return "no window of it was complete".to_owned();
+        return "no interval of the judged period was complete".to_owned();
     }
     if failed > 0.0 {
         return format!("all {} requests failed, so none has a response time", Count(failed));
     }
     let of = match case.objective.statistic {
         Statistic::Throughput => "",
-        _ => " was one of these operations",
+        _ => " of these operations",
     };
-    format!("no request in {:.0} judged seconds{of}", case.phase.judged_seconds)
+    format!("no request{of} in {:.0} judged seconds", case.phase.judged_seconds)
 }
 
 /// "p95 is 187 ms [181, 194]".
@@ -85,13 +93,15 @@ fn observed(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
     let unit = statistic.unit();
     let between = match conclusion.interval {
         Some([low, high]) => {
-            format!(" [{}, {}]", format_number(low), format_number(high))
+            format!(" [{}, {}]", format_against(low, &case.limits()), format_against(high, &case.limits()))
         }
         None => String::new(),
     };
     match conclusion.observed {
-        Some(observed) => format!("{statistic} is {}{between}", format_amount(observed, unit)),
-        None => format!("the {statistic} is an arrival that was never sent"),
+        Some(observed) => {
+            format!("{statistic} is {}{between}", format_amount_against(observed, &case.limits(), unit))
+        }
+        None => format!("the {statistic} falls among arrivals that were never sent"),
     }
 }
 
@@ -100,16 +110,19 @@ fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
     let Counts { n, k, untimed } = evidence.counts;
     let (tier, limit, _) = &case.decision_rules[case.at_gate];
     let statistic = case.objective.statistic;
-    let shown = format_amount(*limit, statistic.unit());
-    let failed =
-        if untimed > 0.0 { format!(", and {} failed without a time", Count(untimed)) } else { String::new() };
+    let shown = format_limit(*limit, statistic.unit());
+    let failed = if untimed > 0.0 {
+        format!(", and {} failed without a response time", Count(untimed))
+    } else {
+        String::new()
+    };
     if let Some(windows) = case.objective.windows {
         return of_windows(&evidence.trials, windows, &format!("{} of {shown}", name(statistic, *tier)));
     }
     match statistic {
         Statistic::Quantile(part) => format!(
             "{} of {} requests may exceed {shown} and {} did{failed}",
-            format_amount((1.0 - part) * 100.0, "%"),
+            format_limit((1.0 - part) * 100.0, "%"),
             Count(n - untimed),
             HowMany(k)
         ),
@@ -121,61 +134,61 @@ fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
             )
         }
         Statistic::ErrorRate => {
-            format!("{shown} of {} requests may fail and {} did or were dropped", Count(n), HowMany(k))
+            format!("{shown} of {} requests may fail or be dropped and {} did", Count(n), HowMany(k))
         }
-        Statistic::Mean => format!("over {} requests, of which it may be {shown}{failed}", Count(n)),
+        Statistic::Mean => format!("the limit is {shown} ({} requests{failed})", Count(n)),
         Statistic::Throughput => {
-            format!("{} succeeded in {n:.1} s and {shown} must", Count(k))
+            format!("{} requests succeeded in {n:.1} s and at least {shown} must", Count(k))
         }
         Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => String::new(),
     }
 }
 
-/// "85 % may be, by 360 of 360 readings".
+/// "the limit is 85 % (360 of 360 readings)".
 fn read(case: &ObjectiveCase<'_>, readings: &Readings<'_>) -> String {
     let (tier, limit, decision_rule) = &case.decision_rules[case.at_gate];
     let statistic = case.objective.statistic;
-    let shown = format_amount(*limit, statistic.unit());
+    let shown = format_limit(*limit, statistic.unit());
     let Coverage { expected, seen, .. } = &readings.coverage;
     let by = format!("{} of {} readings", Count(f64::from(*seen)), Count(f64::from(*expected)));
     match (case.objective.windows, statistic) {
         (Some(windows), Statistic::Resource(resource)) => {
             let trials = readings.trials(resource.of, windows, *limit);
             let limit = format!("{} of {shown}", name(statistic, *tier));
-            format!("{}, by {by}", of_windows(&trials, windows, &limit))
+            format!("{} ({by})", of_windows(&trials, windows, &limit))
         }
         _ if matches!(decision_rule, DecisionRule::Observed { within: None, .. }) => {
-            format!("there is no whole minute in {by}")
+            format!("no whole minute in {by}")
         }
-        _ => format!("it may be {shown}, by {by}"),
+        _ => format!("the limit is {shown} ({by})"),
     }
 }
 
-/// "it may be 5 %, by the trend of 48 windows".
+/// "the limit is 5 %, by the lowest readings of 32 segments".
 fn changed(case: &ObjectiveCase<'_>, drift: &Drift<'_>) -> String {
     let (_, limit, _) = &case.decision_rules[case.at_gate];
     let by = match (&drift.of, drift.windows) {
         (DriftSubject::Readings(_), Some(windows)) => {
-            format!(", by the lowest readings of {windows:.0} windows")
+            format!(", by the lowest readings of {windows:.0} segments")
         }
         _ => String::new(),
     };
     let note = drift.note.as_ref().map_or(String::new(), |note| format!("; {note}"));
-    format!("it may be {}{by}{note}", format_amount(*limit, case.objective.statistic.unit()))
+    format!("the limit is {}{by}{note}", format_limit(*limit, case.objective.statistic.unit()))
 }
 
 fn of_windows(trials: &Trials, windows: EveryInterval, limit: &str) -> String {
     let length = TimeSpan::from(std::time::Duration::from_secs(windows.every.into()));
     let may = match windows.allow {
-        allow if allow > 0.0 => format_amount(100.0 * allow, "%"),
+        allow if allow > 0.0 => format_limit(100.0 * allow, "%"),
         _ => "none".to_owned(),
     };
     let doubted = match trials.doubted - trials.missed {
         0 => String::new(),
-        more => format!(", {more} more might have, had their failures been slow"),
+        more => format!(", and {more} may have because of failures without a response time"),
     };
     format!(
-        "{may} of {} windows of {length} may miss the {limit} and {} did{doubted}",
+        "{may} of {} intervals of {length} may miss the {limit} and {} did{doubted}",
         Count(trials.judged as f64),
         HowMany(trials.missed as f64)
     )
@@ -199,36 +212,37 @@ fn concluded(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
     };
     let text = match (conclusion.verdict, conclusion.best) {
         (Verdict::Missed, _) if case.aborted => {
-            format!("proven {outside} {at_gate} while the run went on, which ended it")
+            format!("proven {outside} {at_gate} during the run, which ended early")
         }
         (Verdict::Missed, _) => format!("{proven}{outside} {at_gate}"),
         (Verdict::Met, Some(0)) => format!("{proven}{inside} {}", tier(0)),
         (Verdict::Met, Some(best)) => {
             format!("{proven}{inside} {}, not {inside} {}", tier(best), tier(best - 1))
         }
-        _ => undecided(case, conclusion, &format!("neither {inside} nor {outside} {at_gate}")),
+        _ => undecided(case, conclusion, at_gate),
     };
-    // What ended the run was proven, whatever the gate asks of the others.
+    // A breach that ended the run was proven, even if the gate's decision is `observed`.
     if case.aborted { text } else { text + summary }
 }
 
-/// Why it is not decided, and what would help.
-fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, sides: &str) -> String {
+/// The reason why it is not decided, and the samples that are needed.
+fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) -> String {
     let alpha = conclusion.policy.gate.alpha;
-    let confidence = format_amount(100.0 * (1.0 - alpha), "%");
+    let confidence = format_limit(100.0 * (1.0 - alpha), "%");
     let because = match case.decision_rule() {
         DecisionRule::NoneAllowed { .. } => {
-            return "whether those that failed would have exceeded it is not known".to_owned();
+            return "undecided: failures without a response time may have exceeded the limit".to_owned();
         }
         DecisionRule::Observed { .. } => {
-            return "what cannot be compared with a limit is neither within it nor beyond".to_owned();
+            return "undecided: there is no value to compare with the limit".to_owned();
         }
-        DecisionRule::Change { .. } => String::new(),
+        DecisionRule::Change { .. } => ": the confidence interval contains the limit".to_owned(),
         DecisionRule::Mean { kept: None, .. } => {
-            ": requests in at least 16 seconds are needed, or in 4 of a shorter time".to_owned()
+            ": requests in at least 16 judged seconds are needed, or in 4 of a judged period below 16 s"
+                .to_owned()
         }
         decision_rule if decision_rule.risk_of_breach() <= alpha => {
-            ": alone it would be proven, among all objectives of the gate it is not".to_owned()
+            ": a breach is proven for this objective alone, but not among all gated objectives".to_owned()
         }
         DecisionRule::Mean { .. } => String::new(),
         DecisionRule::Proportion { kept, broken, allowed } => {
@@ -236,26 +250,25 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, sides: &str)
             let within = |share: &Proportion| share.counted <= allowed * share.cases;
             match () {
                 () if kept.cases < min_cases as f64 => {
-                    format!(": at least {} are needed", Count(min_cases as f64))
+                    let cases = if case.objective.windows.is_some() { "intervals" } else { "requests" };
+                    format!(": at least {} {cases} are needed", Count(min_cases as f64))
                 }
-                () if within(broken) && !within(kept) => {
-                    ": those that failed might have been slow".to_owned()
-                }
+                () if within(broken) && !within(kept) => ": failed requests may have been slow".to_owned(),
                 () if !kept.bursts_resolved => {
                     format!(
-                        ": slow spells are too long beside {:.0} judged seconds",
+                        ": slow periods are too long for {:.0} judged seconds; a longer run is needed",
                         case.phase.judged_seconds
                     )
                 }
                 () if kept.design_effect > BURSTY_DESIGN_EFFECT => format!(
-                    ": they come in bursts, so that all tell no more than {} independent ones",
+                    ": slow or failed requests come in bursts, so the effective sample size is only {}",
                     Count(kept.effective().round())
                 ),
-                () => String::new(),
+                () => ": more requests are needed to tell the share from the limit".to_owned(),
             }
         }
     };
-    format!("{sides} is proven at {confidence}{because}")
+    format!("undecided{because} ({tier}, {confidence} confidence)")
 }
 
 fn name(statistic: Statistic, tier: Tier) -> &'static str {
@@ -265,7 +278,7 @@ fn name(statistic: Statistic, tier: Tier) -> &'static str {
     }
 }
 
-/// A count, in groups of three digits.
+/// A count in groups of three digits.
 struct Count(f64);
 
 impl std::fmt::Display for Count {
@@ -281,7 +294,7 @@ impl std::fmt::Display for Count {
     }
 }
 
-/// How many did something.
+/// A count that prints 0 as "none".
 struct HowMany(f64);
 
 impl std::fmt::Display for HowMany {

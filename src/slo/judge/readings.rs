@@ -1,4 +1,4 @@
-//! What was read of a host, and what that comes to.
+//! The readings of a host for an objective: coverage, observed value, intervals and certain breaches.
 
 use std::ops::Range;
 
@@ -13,15 +13,15 @@ use crate::resources::reading::CounterReset;
 use crate::slo::decision_rule::DecisionRule;
 use crate::slo::objective::{Aggregation, EveryInterval, Objective, Resource, Statistic};
 use crate::statistics::Proportion;
-use crate::units::format_amount;
+use crate::units::format_amount_against;
 
-/// Fewer readings decide nothing.
+/// The minimum number of readings that can decide.
 pub const MIN_READINGS: u32 = 6;
-/// Nor do readings of which more than this share is missing.
+/// The maximum share of missing readings.
 const MAX_MISSING_SHARE: f64 = 0.05;
-/// Nor those with a hole of more than so many seconds.
+/// The longest allowed gap between readings, in seconds.
 const MAX_GAP_S: f64 = 60.0;
-/// So many holes are told.
+/// The number of gaps that an explanation lists.
 const MAX_SHOWN_GAPS: usize = 3;
 
 /// The readings of an objective.
@@ -36,7 +36,7 @@ pub(super) struct Readings<'c> {
 }
 
 impl<'c> Readings<'c> {
-    /// Those of a metric of the objective's host.
+    /// The readings of a metric of the objective's host.
     pub(super) fn of(objective: &'c Objective, metric: Metric, phase: &'c PhaseSummary) -> Self {
         let all = &phase.readings;
         let host = objective.host.as_ref().and_then(|(host, _)| all.hosts.get(host.index()));
@@ -59,7 +59,7 @@ impl<'c> Readings<'c> {
         self.series
     }
 
-    /// What was observed, in the metric's unit.
+    /// The observed value, in the metric's unit.
     pub(super) fn observed(&self, of: Aggregation) -> Option<f64> {
         let series = self.series.filter(|_| self.has_data())?;
         match of {
@@ -72,7 +72,7 @@ impl<'c> Readings<'c> {
         }
     }
 
-    /// How a limit is decided: what was read is compared with it, or of windows a share may miss.
+    /// The decision rule of a limit: the observed value is compared with it, or a share of intervals may miss.
     pub(super) fn decision_rule(&self, resource: Resource, limit: f64) -> DecisionRule {
         match self.objective.windows {
             Some(windows) => DecisionRule::of_trials(windows, &self.trials(resource.of, windows, limit)),
@@ -83,7 +83,7 @@ impl<'c> Readings<'c> {
         }
     }
 
-    /// The windows of whole minutes in each judged stretch.
+    /// The intervals of whole minutes in each judged stretch.
     pub(super) fn trials(&self, of: Aggregation, windows: EveryInterval, limit: f64) -> Trials {
         self.trials_of(self.series.map_or(&[], |series| &series.minutes), of, windows, limit)
     }
@@ -116,11 +116,13 @@ impl<'c> Readings<'c> {
         trials
     }
 
-    /// Why the readings decide nothing, if they do not.
+    /// The reason why the readings cannot decide, if there is one.
     pub(super) fn not_assessable(&self, holes: AllowedGaps) -> Option<String> {
         if let Some((at, message)) = self.counter_reset(|subject| subject == CounterReset::OtherHost) {
             let clock = at.strftime("%H:%M:%S UTC");
-            return Some(format!("{message} at {clock}: what was read before and since is not of one host"));
+            return Some(format!(
+                "{message} at {clock}: readings before and after it are from different hosts"
+            ));
         }
         let Coverage { expected, seen, .. } = self.coverage;
         let every = self.every();
@@ -129,23 +131,23 @@ impl<'c> Readings<'c> {
         let longest = longest.fold(0.0, f64::max);
         if seen < MIN_READINGS {
             let detail = self.no_data().map_or(String::new(), |gaps| format!(": {gaps}"));
-            let say = if seen == 1 { "1 reading says".to_owned() } else { format!("{seen} readings say") };
-            return Some(format!("{say} nothing, {MIN_READINGS} are needed{detail}"));
+            let say = if seen == 1 { "1 reading".to_owned() } else { format!("{seen} readings") };
+            return Some(format!("only {say}, and at least {MIN_READINGS} are needed{detail}"));
         }
         if self.objective.windows.is_some()
             && !self.series.is_some_and(|it| it.minutes.iter().any(|m| self.all.whole(m)))
         {
-            return Some("there is no whole minute of readings".to_owned());
+            return Some("no whole minute of readings, which intervals need".to_owned());
         }
         let too_many = f64::from(missing) > MAX_MISSING_SHARE * f64::from(expected);
         let too_long = holes == AllowedGaps::Short && longest > MAX_GAP_S;
         (too_many || too_long).then(|| {
             let detail = self.no_data().unwrap_or_default();
-            format!("{missing} of {expected} readings are missing, so this says nothing: {detail}")
+            format!("{missing} of {expected} readings are missing, too incomplete to decide: {detail}")
         })
     }
 
-    /// Whether what was read up to the last look is fit to decide something.
+    /// Whether the readings up to the last snapshot are complete enough to decide.
     fn fit_so_far(&self) -> bool {
         let Some(last) = self.series.and_then(|series| series.seen.last()) else { return false };
         let so_far =
@@ -155,7 +157,7 @@ impl<'c> Readings<'c> {
         readings.not_assessable(AllowedGaps::Short).is_none()
     }
 
-    /// "no data 12:03:10–12:09:20 UTC (connection refused)".
+    /// The gaps, as in "no data 12:03:10–12:09:20 UTC (connection refused)".
     fn no_data(&self) -> Option<String> {
         let mut holes: Vec<&Range<u32>> = self.coverage.holes.iter().collect();
         holes.sort_by_key(|hole| std::cmp::Reverse(hole.end - hole.start));
@@ -163,7 +165,7 @@ impl<'c> Readings<'c> {
         holes.truncate(MAX_SHOWN_GAPS);
         holes.sort_by_key(|hole| hole.start);
         let gaps: Vec<String> = holes.into_iter().filter_map(|hole| self.hole(hole)).collect();
-        let more = if more > 0 { format!(" and {more} shorter ones") } else { String::new() };
+        let more = if more > 0 { format!(" and {more} shorter gaps") } else { String::new() };
         (!gaps.is_empty()).then(|| format!("no data {}{more}", gaps.join(", ")))
     }
 
@@ -172,12 +174,13 @@ impl<'c> Readings<'c> {
         let (from, to) = (clock(hole.start.saturating_sub(1))?, clock(hole.end - 1)?);
         let looked =
             self.host.is_some_and(|host| host.read_ticks.coverage(std::slice::from_ref(hole)).seen > 0);
-        let otherwise = if looked { "its source does not give it" } else { "no look came to an end in time" };
+        let otherwise =
+            if looked { "its source does not provide it" } else { "no snapshot completed in time" };
         let why = self.cause_of_gap(hole).unwrap_or(otherwise);
         Some(format!("{from}–{to} UTC ({why})"))
     }
 
-    /// What happened to the host in a hole, or why this metric of it could not be had.
+    /// The trouble of the host during a gap, or the reason why this metric is not available.
     fn cause_of_gap(&self, hole: &Range<u32>) -> Option<&'c str> {
         let host = self.host?;
         let within = |it: &&Trouble| it.ticks.start < hole.end && hole.start < it.ticks.end;
@@ -185,13 +188,13 @@ impl<'c> Readings<'c> {
         trouble.or_else(|| host.missing.get(&self.metric)).map(String::as_str)
     }
 
-    /// Why there is none at all.
+    /// The reason why there is no reading at all.
     pub(super) fn no_data_reason(&self) -> String {
-        let detail = self.no_data().unwrap_or_else(|| "nothing was read in the judged window".to_owned());
+        let detail = self.no_data().unwrap_or_else(|| "no reading in the judged period".to_owned());
         format!("{} of `{}`: {detail}", self.metric.as_str(), self.host_name())
     }
 
-    /// When its counters first began anew by such a thing in the judged time, by the clock and in words.
+    /// The first counter reset of a kind before the end of the judged period: its time and its description.
     pub(super) fn counter_reset(&self, by: fn(CounterReset) -> bool) -> Option<(Timestamp, &'c str)> {
         let host = self.host?;
         let end = self.all.expected.last()?.end;
@@ -200,21 +203,20 @@ impl<'c> Readings<'c> {
         let trouble = host.troubles.iter().find(|trouble| trouble.ticks.contains(&tick));
         let message = trouble.map_or(
             match subject {
-                CounterReset::Restart => "it began anew",
-                CounterReset::OtherHost => "another host answers",
+                CounterReset::Restart => "it restarted",
+                CounterReset::OtherHost => "a different host answered",
             },
             |trouble| &trouble.message,
         );
         Some((self.all.time_of(tick)?, message))
     }
 
-    /// The host's name.
     pub(super) fn host_name(&self) -> &'c str {
         self.objective.host.as_ref().map_or("", |(_, name)| name)
     }
 
-    /// "mean cpu of `target` is 97.3 %".
-    pub(super) fn describe(&self, observed: Option<f64>) -> String {
+    /// The observed value as a clause, such as "mean cpu of `target` is 97.3 %".
+    pub(super) fn describe(&self, observed: Option<f64>, limits: &[f64]) -> String {
         let (statistic, unit) = (self.objective.statistic, self.objective.statistic.unit());
         let subject = match statistic {
             Statistic::Resource(Resource { of: Aggregation::Quantile(_), .. }) => {
@@ -222,27 +224,30 @@ impl<'c> Readings<'c> {
             }
             _ => statistic.to_string(),
         };
-        let value = observed.map_or("not known".to_owned(), |observed| format_amount(observed, unit));
+        let value =
+            observed.map_or("unknown".to_owned(), |observed| format_amount_against(observed, limits, unit));
         format!("{subject} {} of `{}` is {value}", self.metric.as_str(), self.host_name())
     }
 }
 
-/// Whether a host is beyond a limit whatever it does for the rest of the phase, in words: nothing that is measured is below
-/// 0. Of windows of which some may miss, so many must have missed that it would be proven at this risk.
+/// The proof that a host will exceed a limit even if every further reading of the phase is 0, as a clause. If a share
+/// of intervals may miss, the missed ones must prove a breach at risk `alpha` even if all further ones are good.
 pub(in crate::slo) fn certain_breach(
     objective: &Objective,
     resource: Resource,
     phase: &PhaseSummary,
-    (limit, alpha): (f64, f64),
+    limit: f64,
+    alpha: f64,
 ) -> Option<String> {
     let readings = Readings::of(objective, resource.metric, phase);
     let series = readings.series.filter(|_| readings.fit_so_far())?;
     let (unit, host) = (objective.statistic.unit(), readings.host_name());
-    let (subject, shown) = (resource.metric.as_str(), |value: f64| format_amount(value, unit));
+    let (subject, shown) =
+        (resource.metric.as_str(), |value: f64| format_amount_against(value, &[limit], unit));
     let minutes =
         || readings.all.expected.iter().map(|range| range.len() as f64 * readings.every() / MINUTE_S);
     if let Some(windows) = objective.windows {
-        // The minute under way may still get better.
+        // The current minute may still improve.
         let past = &series.minutes[..series.minutes.len() - 1];
         let trials = readings.trials_of(past, resource.of, windows, limit);
         let all =
@@ -253,19 +258,21 @@ pub(in crate::slo) fn certain_breach(
             }
             _ => trials.missed > 0,
         };
-        let detail = format!("{} of {all} windows are, and {} have passed", trials.missed, trials.judged);
-        return certain.then(|| format!("{subject} of `{host}` is above {} in them: {detail}", shown(limit)));
+        let detail = format!("{} of {all} intervals, of which {} are complete", trials.missed, trials.judged);
+        return certain.then(|| format!("{subject} of `{host}` is above {} in {detail}", shown(limit)));
     }
     let expected = f64::from(readings.coverage.expected);
     match resource.of {
         Aggregation::Max => (series.highest > limit).then(|| {
-            format!("{subject} of `{host}` was {}, where {} is the most", shown(series.highest), shown(limit))
+            format!("{subject} of `{host}` was {}, and the limit is {}", shown(series.highest), shown(limit))
         }),
         Aggregation::Mean => (series.total / (expected * readings.every()) > limit).then(|| {
             let so_far = shown(series.mean());
-            let detail =
-                format!("over {} of {expected} readings {subject} of `{host}` is {so_far}", series.count());
-            format!("{detail}, so that the mean of all is above {} whatever follows", shown(limit))
+            let detail = format!(
+                "mean {subject} of `{host}` over {} of {expected} readings is {so_far}",
+                series.count()
+            );
+            format!("{detail}; the final mean is above {} even if all further readings are 0", shown(limit))
         }),
         Aggregation::Quantile(part) => {
             let all: f64 = minutes().map(|minutes| (minutes + 1e-9).floor()).sum();
@@ -278,12 +285,12 @@ pub(in crate::slo) fn certain_breach(
     }
 }
 
-/// Which holes make readings unfit.
+/// The gaps with which readings may still decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AllowedGaps {
-    /// Those of over a minute.
+    /// Gaps up to a minute.
     Short,
-    /// None: what is looked for takes hours.
+    /// Gaps of any length: drift takes hours to show.
     Any,
 }
 

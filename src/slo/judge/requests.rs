@@ -1,4 +1,4 @@
-//! What was counted of requests, and what that comes to.
+//! The request counts of an objective: observed value, confidence interval and sample count.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::statistics::Proportion;
 pub(super) struct Requests<'c> {
     pub(super) objective: &'c Objective,
     pub(super) phase: &'c PhaseSummary,
-    /// What was counted at the gate's tier.
+    /// The evidence at the gate's tier.
     pub(super) evidence: &'c Evidence,
 }
 
@@ -20,8 +20,8 @@ impl Requests<'_> {
     pub(super) fn has_data(&self) -> bool {
         let Counts { n, untimed, .. } = self.evidence.counts;
         match self.objective.statistic {
-            // What was sent before the judged window says nothing of it, nor do users that never began, and seconds pass
-            // without a task too.
+            // Seconds alone are no data: a task must have been drawn or an arrival dropped in the judged period.
+            // Otherwise users that never began would show as a throughput of 0.
             Statistic::Throughput => {
                 let tried = self.phase.health.draws.iter().any(|drawn| *drawn > 0);
                 n > 0.0 && (tried || self.phase.dropped() > 0)
@@ -32,7 +32,7 @@ impl Requests<'_> {
         }
     }
 
-    /// The requests that it is based on.
+    /// The number of requests.
     pub(super) fn samples(&self) -> u64 {
         match self.objective.statistic {
             Statistic::Throughput => {
@@ -51,7 +51,7 @@ impl Requests<'_> {
         times
     }
 
-    /// What was observed, for showing, in the statistic's unit.
+    /// The observed value for reports, in the statistic's unit.
     pub(super) fn observed(&self) -> Option<f64> {
         let Counts { n, k, .. } = self.evidence.counts;
         match self.objective.statistic {
@@ -64,14 +64,14 @@ impl Requests<'_> {
         }
     }
 
-    /// The time at a rank among answers and dropped arrivals, which have no time but are the slowest of all.
+    /// The time at a rank among responses and dropped arrivals. A dropped arrival has no time and ranks as the slowest.
     fn quantile(&self, times: &DenseHistogram, rank: f64) -> Option<f64> {
         let Counts { n, untimed, .. } = self.evidence.counts;
         let rank = rank * (n - untimed) / (times.count().max(1) as f64);
         times.quantile(rank.min(1.0)).filter(|_| rank <= 1.0).map(ms)
     }
 
-    /// Between which values the true one is, each end at risk α.
+    /// The confidence interval, each end at risk α.
     pub(super) fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
         let Evidence { counts: Counts { n, k, untimed }, broken, .. } = self.evidence;
         let mean = |unit: f64| {
@@ -94,15 +94,15 @@ impl Requests<'_> {
         }
     }
 
-    /// Why it decides nothing, if it was judged for less time than users take to come round, which is `round` without the
-    /// target's answers.
+    /// The reason why throughput is not decided: the judged period is shorter than one cycle of the users. `round` is
+    /// the cycle in seconds without the target's response time.
     pub(super) fn unsteady(&self, round: f64) -> Option<String> {
         let judged = self.phase.judged_seconds;
         let answered = || self.times().quantile(0.5).unwrap_or_default().as_secs_f64();
         let unsteady = self.objective.statistic == Statistic::Throughput && judged < round + answered();
         unsteady.then(|| {
             format!(
-                "its users have not come round in the {} s that it was judged, so this says nothing",
+                "judged for {} s, less than one cycle of its users; not enough to decide",
                 crate::units::format_number(judged)
             )
         })

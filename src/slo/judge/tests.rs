@@ -1,3 +1,5 @@
+//! Tests of verdicts on request objectives with made-up counts.
+
 use std::time::Duration;
 
 use super::*;
@@ -27,7 +29,7 @@ fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
     }
 }
 
-/// Counts that are spread evenly over a minute.
+/// Counts spread evenly over a minute.
 fn evidence(n: f64, k: f64, untimed: f64) -> Evidence {
     let mut evidence = Evidence { counts: Counts { n, k, untimed }, ..Evidence::default() };
     for _ in 0..60 {
@@ -37,7 +39,7 @@ fn evidence(n: f64, k: f64, untimed: f64) -> Evidence {
     evidence
 }
 
-/// So many completions in each second.
+/// Completions in each second of a minute.
 fn per_second(completed: impl Fn(u32) -> f64) -> Evidence {
     let mut evidence = Evidence::default();
     for second in 0..60 {
@@ -90,7 +92,7 @@ fn p95(counts: [(f64, f64, f64); 3], tier: GateTier) -> Judgement {
     )
 }
 
-/// Judged at maximum, with the same counts for every tier.
+/// A p95 judged at maximum, with the same counts for every tier.
 fn p95_of(n: f64, k: f64, untimed: f64) -> Judgement {
     p95([(n, k, untimed); 3], GateTier::Maximum)
 }
@@ -109,7 +111,7 @@ fn the_tier_is_the_best_one_that_is_proven_and_the_gate_decides() {
 }
 
 #[test]
-fn between_the_last_count_that_passes_and_the_first_that_breaches_nothing_is_decided() {
+fn counts_between_pass_and_breach_are_inconclusive() {
     for (n, k, verdict) in [
         (59.0, 0.0, Verdict::Met),
         (58.0, 0.0, Verdict::Inconclusive),
@@ -128,18 +130,18 @@ fn between_the_last_count_that_passes_and_the_first_that_breaches_nothing_is_dec
 
 #[test]
 fn counters_decide_and_not_the_histogram() {
-    // The histogram says 30 ms, but drops and timeouts are slow.
+    // The histogram shows 30 ms, but drops and timeouts are slow.
     let judged = p95_of(500.0, 40.0, 0.0);
     assert_eq!((judged.verdict, judged.tier, judged.beyond_all), (Verdict::Missed, None, true));
 }
 
 #[test]
-fn failures_without_a_time_are_no_proof_of_slowness_and_none_of_speed() {
-    // 90 % fast failures: the rest was fast.
+fn failures_without_a_time_prove_neither_slow_nor_fast() {
+    // 90 % fail without a time; the rest is fast.
     let judged = p95_of(1000.0, 0.0, 900.0);
     assert_eq!(judged.verdict, Verdict::Inconclusive);
-    assert!(judged.why.ends_with("those that failed might have been slow"), "{}", judged.why);
-    // 40 of 500 are beyond, however fast the others failed.
+    assert!(judged.why.contains("undecided: failed requests may have been slow ("), "{}", judged.why);
+    // 40 of 500 responses are beyond the limit; the failures cannot make up for them.
     assert_eq!(p95_of(5000.0, 40.0, 4500.0).verdict, Verdict::Missed);
     let all_failed = p95_of(100.0, 0.0, 100.0);
     assert_eq!(all_failed.verdict, Verdict::NoData);
@@ -192,7 +194,7 @@ fn throughput_is_decided_by_batches() {
 }
 
 #[test]
-fn throughput_proves_nothing_before_users_have_come_round() {
+fn throughput_is_undecided_before_a_full_user_cycle() {
     let gate = gate(GateTier::Maximum);
     let objective = objective(Statistic::Throughput, Tiers { target: None, acceptable: None, last: 10.0 });
     let verdict = |round: f64| {
@@ -211,7 +213,7 @@ fn throughput_proves_nothing_before_users_have_come_round() {
         );
         judged[0].as_ref().unwrap().verdict
     };
-    // Half of the answers took 30 ms.
+    // The median response time is 30 ms.
     assert_eq!((verdict(59.9), verdict(60.0)), (Verdict::Missed, Verdict::Inconclusive));
 }
 
@@ -228,7 +230,7 @@ fn error_rates_are_shares() {
 }
 
 #[test]
-fn mean_and_maximum_are_of_the_answers() {
+fn mean_and_maximum_are_of_the_responses() {
     let mean = judged(Statistic::Mean, TIERS, vec![evidence(60.0, 3_600_000.0, 0.0); 3], GateTier::Maximum);
     assert_eq!((mean.tier, mean.verdict), (Some(Tier::Acceptable), Verdict::Met));
     let max = vec![evidence(100.0, 3.0, 0.0), evidence(100.0, 1.0, 0.0), evidence(100.0, 0.0, 0.0)];
@@ -242,11 +244,11 @@ fn mean_and_maximum_are_of_the_answers() {
 
 #[test]
 fn dropped_arrivals_are_the_slowest_of_all() {
-    // A hundred answers of 30 ms, and a hundred arrivals that were never sent.
+    // A hundred responses of 30 ms, and a hundred arrivals that were never sent.
     let half_dropped = p95_of(200.0, 100.0, 0.0);
     assert_eq!((half_dropped.verdict, half_dropped.observed), (Verdict::Missed, None));
     assert!(
-        half_dropped.why.starts_with("the p95 is an arrival that was never sent"),
+        half_dropped.why.starts_with("the p95 falls among arrivals that were never sent"),
         "{}",
         half_dropped.why
     );
@@ -255,7 +257,7 @@ fn dropped_arrivals_are_the_slowest_of_all() {
 }
 
 #[test]
-fn seconds_in_which_nothing_was_tried_are_no_throughput_of_zero() {
+fn seconds_without_attempts_are_no_data_for_throughput() {
     let mut idle = summary(vec![per_second(|_| 0.0); 3]);
     idle.phases[0].operations.clear();
     idle.phases[0].send_lag = DenseHistogram::default();
@@ -266,7 +268,7 @@ fn seconds_in_which_nothing_was_tried_are_no_throughput_of_zero() {
 }
 
 #[test]
-fn of_windows_as_many_are_needed_as_of_requests() {
+fn intervals_need_as_many_cases_as_requests() {
     let windows = |allow, judged, missed, doubted| {
         let mut counted = evidence(1000.0, 0.0, 0.0);
         (counted.trials.judged, counted.trials.missed, counted.trials.doubted) = (judged, missed, doubted);
@@ -279,9 +281,9 @@ fn of_windows_as_many_are_needed_as_of_requests() {
     assert_eq!(windows(0.05, 59, 0, 0), Verdict::Met);
     assert_eq!(windows(0.05, 58, 0, 0), Verdict::Inconclusive);
     assert_eq!(windows(0.05, 500, 34, 34), Verdict::Missed);
-    // Windows full of fast failures are not good ones.
+    // Intervals of failures without a time are not good ones.
     assert_eq!(windows(0.05, 500, 0, 34), Verdict::Inconclusive);
-    // Where none may miss it is enough to look.
+    // If none may miss, counting is enough.
     assert_eq!(windows(0.0, 3, 0, 0), Verdict::Met);
     assert_eq!(windows(0.0, 3, 1, 1), Verdict::Missed);
     assert_eq!(windows(0.0, 3, 0, 1), Verdict::Inconclusive);
@@ -289,10 +291,10 @@ fn of_windows_as_many_are_needed_as_of_requests() {
 }
 
 #[test]
-fn a_breach_that_stands_alone_may_be_chance_among_many() {
+fn a_single_breach_may_be_chance_among_many_objectives() {
     let (alone, many) = (1, 12);
     let verdicts = |count: usize| {
-        // 35 of 500: a risk of 3 %.
+        // 35 of 500: a p-value of 3 %.
         let mut objectives = vec![objective(Statistic::Quantile(0.95), TIERS); count];
         let good = (0..3).map(|_| evidence(500.0, 10.0, 0.0));
         let all = (0..3).map(|_| evidence(500.0, 35.0, 0.0)).chain(good).collect();
@@ -304,12 +306,12 @@ fn a_breach_that_stands_alone_may_be_chance_among_many() {
     assert_eq!(verdicts(alone).verdict, Verdict::Missed);
     let among = verdicts(many);
     assert_eq!(among.verdict, Verdict::Inconclusive);
-    assert!(among.why.contains("alone it would be proven"), "{}", among.why);
-    assert!(among.beyond_all, "the tier that is shown stands alone");
+    assert!(among.why.contains("a breach is proven for this objective alone"), "{}", among.why);
+    assert!(among.beyond_all, "the reported tier does not share the risk");
 }
 
 #[test]
-fn a_phase_that_the_generator_shaped_decides_nothing() {
+fn a_phase_with_an_invalid_generator_decides_nothing() {
     let gate = gate(GateTier::Maximum);
     let why = [Some("it was stopped for 2 s".to_owned())];
     let policy =
@@ -376,13 +378,13 @@ fn the_reason_is_a_sentence_with_the_numbers() {
     );
     assert_eq!(
         p95_of(58.0, 0.0, 0.0).why,
-        "p95 is 30 ms; 5 % of 58 requests may exceed 200 ms and none did; neither within nor beyond maximum is proven \
-         at 95 %: at least 59 are needed"
+        "p95 is 30 ms; 5 % of 58 requests may exceed 200 ms and none did; undecided: at least 59 requests \
+         are needed (maximum, 95 % confidence)"
     );
     let rates = Tiers { target: None, acceptable: None, last: 10.0 };
     let slow = judged(Statistic::Throughput, rates, vec![per_second(|_| 9.0)], GateTier::Maximum);
     assert_eq!(
         slow.why,
-        "throughput is 9/s [9, 9]; 540 succeeded in 60.0 s and 10/s must; proven below minimum"
+        "throughput is 9/s [9, 9]; 540 requests succeeded in 60.0 s and at least 10/s must; proven below minimum"
     );
 }

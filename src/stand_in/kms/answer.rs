@@ -1,3 +1,5 @@
+//! The responses of the service, all of them JSON.
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -5,16 +7,16 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
-/// What goes back to the client.
+/// A response to the client.
 pub(in crate::stand_in) type ServiceResponse = Response<Full<Bytes>>;
 
-/// An answer with this value as its body.
+/// A response with this value as its JSON body.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> ServiceResponse {
-    let body = serde_json::to_vec(value).expect("what is answered has text keys and finite numbers");
+    let body = serde_json::to_vec(value).expect("a response value has text keys and finite numbers");
     text(status, body.into())
 }
 
-/// An answer whose body is JSON already.
+/// A response whose body is JSON already.
 pub(super) fn text(status: StatusCode, body: Bytes) -> ServiceResponse {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
@@ -22,7 +24,7 @@ pub(super) fn text(status: StatusCode, body: Bytes) -> ServiceResponse {
     answer
 }
 
-/// A refusal in the one form the service has for it.
+/// A refusal, in the only form that the service has for it.
 pub(in crate::stand_in) fn detail(status: StatusCode, detail: &str) -> ServiceResponse {
     json(status, &json!({ "detail": detail }))
 }

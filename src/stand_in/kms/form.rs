@@ -1,3 +1,5 @@
+//! The validation of request fields, with the messages of FastAPI.
+
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::stand_in::kms::answer::{self, ServiceResponse};
 
-/// The fields of a request, and all that is wrong with them, in the words of FastAPI.
+/// The fields of a request, and all problems with them in the words of FastAPI.
 #[derive(Debug)]
 pub(super) struct Form {
     place: FieldLocation,
@@ -34,7 +36,7 @@ struct Problem {
 }
 
 impl Form {
-    /// The parameters of the request's path.
+    /// The query parameters of a request.
     pub(super) fn of_url(request: &Request<Bytes>) -> Self {
         let pairs = request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let fields = pairs.map(|pair| {
@@ -44,7 +46,7 @@ impl Form {
         Self { place: FieldLocation::Query, fields: fields.collect(), problems: Vec::new() }
     }
 
-    /// The JSON object in the request's body; no body is a problem.
+    /// The JSON object in the body of a request; a missing body is a problem.
     pub(super) fn of_body(request: &Request<Bytes>) -> Self {
         let mut form = Self { place: FieldLocation::Body, fields: Map::new(), problems: Vec::new() };
         if request.body().is_empty() {
@@ -67,7 +69,7 @@ impl Form {
         form
     }
 
-    /// A required text of so many characters.
+    /// A required text whose number of characters lies within `length`.
     pub(super) fn text(&mut self, name: &str, length: RangeInclusive<usize>) -> String {
         let Some(value) = self.fields.get(name).cloned() else {
             self.missing(name);
@@ -98,7 +100,7 @@ impl Form {
         }
     }
 
-    /// A whole number within bounds.
+    /// A whole number within bounds; `default` if it is absent.
     pub(super) fn whole(&mut self, name: &str, default: u32, bounds: RangeInclusive<u32>) -> u32 {
         let Some(value) = self.fields.get(name).cloned() else {
             return default;
@@ -111,7 +113,7 @@ impl Form {
             }
             Some(number) => {
                 self.bounded(name, number, (*bounds.start()).into(), (*bounds.end()).into());
-                return number as u32; // saturates; what does not fit was refused
+                return number as u32; // saturates; a number out of bounds was refused
             }
             None if value.is_string() => {
                 let msg = format!("{integer}, unable to parse string as an integer");
@@ -122,7 +124,7 @@ impl Form {
         default
     }
 
-    /// A number within bounds.
+    /// A number from 0 to 1; `default` if it is absent.
     pub(super) fn share(&mut self, name: &str, default: f64) -> f64 {
         let Some(value) = self.fields.get(name).cloned() else {
             return default;
@@ -141,7 +143,7 @@ impl Form {
         default
     }
 
-    /// What was read, if nothing was wrong with any of it; else the 422 that says all of it.
+    /// Returns the value if no field has a problem; otherwise the 422 that lists all problems.
     pub(super) fn accept<T>(self, read: T) -> Result<T, Box<ServiceResponse>> {
         if self.problems.is_empty() {
             return Ok(read);
@@ -162,7 +164,7 @@ impl Form {
     }
 
     fn missing(&mut self, name: &str) {
-        // Without a body that is an object its fields are no problem of their own.
+        // If the body is not an object, its missing fields are not reported too.
         if self.problems.iter().any(Problem::is_of_all) {
             return;
         }
@@ -182,13 +184,13 @@ impl Form {
 }
 
 impl Problem {
-    /// Whether it is about the body as a whole.
+    /// Whether it concerns the body as a whole.
     fn is_of_all(&self) -> bool {
         !self.loc.get(1).is_some_and(Value::is_string)
     }
 }
 
-/// FastAPI reads a body as JSON where it is said to be, or nothing is said; else it is bytes to it.
+/// Reads a body as FastAPI does: as JSON if the content type is JSON or missing, otherwise as bytes.
 fn body(request: &Request<Bytes>) -> Result<Value, serde_json::Error> {
     let content_type =
         request.headers().get(CONTENT_TYPE).map(|content_type| content_type.as_bytes().to_ascii_lowercase());
@@ -198,7 +200,7 @@ fn body(request: &Request<Bytes>) -> Result<Value, serde_json::Error> {
     Ok(Value::String(String::from_utf8_lossy(request.body()).into_owned()))
 }
 
-/// A number, or what the service also takes for one: a text that reads as a number, and a truth.
+/// A number, or a value that the service also accepts as one: a numeric text or a boolean.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -212,7 +214,7 @@ fn counted(characters: usize) -> String {
     format!("{characters} character{}", if characters == 1 { "" } else { "s" })
 }
 
-/// Undoes percent and plus.
+/// Decodes percent-encoding and plus signs.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,9 +1,11 @@
+//! The login tokens of the service.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Tokens that tell by themselves that they were issued, so that none has to be kept.
+/// Tokens that prove by themselves that they were issued, so that none has to be stored.
 #[derive(Debug)]
 pub(super) struct Logins {
     seed: u64,
@@ -19,7 +21,7 @@ impl Logins {
         self.token(self.issued.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether the value of an `Authorization` header bears a token that was issued here.
+    /// Whether the value of an `Authorization` header is a bearer token that was issued here.
     pub(super) fn admit(&self, authorization: &str) -> bool {
         let Some(token) = authorization.strip_prefix("Bearer ") else {
             return false;

@@ -1,4 +1,4 @@
-//! The case-search service itself: its endpoints and what they answer.
+//! The case-search service itself: its endpoints and their responses.
 
 mod answer;
 mod form;
@@ -31,7 +31,7 @@ pub(super) use route::{ServiceEndpoint, route};
 
 const OPEN_API: &str = include_str!("openapi.json");
 
-/// The service, from its start on.
+/// The service and its state since the start.
 #[derive(Debug)]
 pub(super) struct Kms {
     index: CaseIndex,
@@ -44,7 +44,7 @@ pub(super) struct Kms {
     kept: Mutex<Vec<Box<[u8]>>>,
 }
 
-/// What was searched so far.
+/// Totals of the searches so far.
 #[derive(Debug, Default, Clone, Copy)]
 struct Searches {
     count: u64,
@@ -77,12 +77,12 @@ impl Kms {
         self.started
     }
 
-    /// Keeps so many bytes for good, their pages touched.
+    /// Keeps this many bytes until the stand-in stops, with their pages touched.
     pub(super) fn keep(&self, bytes: usize) {
         locked(&self.kept).push(vec![1; bytes].into_boxed_slice());
     }
 
-    /// How often the work of an endpoint is done: a running sync makes searches do theirs twice.
+    /// How many times an endpoint does its work: searches do theirs twice while a sync runs.
     pub(super) fn rounds(&self, endpoint: ServiceEndpoint) -> u32 {
         let searches = matches!(endpoint, ServiceEndpoint::Search | ServiceEndpoint::SearchByUrl);
         if searches && locked(&self.syncs).running() { 2 } else { 1 }

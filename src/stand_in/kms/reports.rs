@@ -1,3 +1,5 @@
+//! The service's reports about itself: health, statistics, syncs and performance.
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -7,7 +9,6 @@ const MODEL: &str = "hashed-words-128";
 const MIB: f64 = 1_048_576.0;
 const SYNC_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
-/// What the service says about itself.
 impl Kms {
     pub(super) fn health(&self) -> Value {
         let ready = self.index_ready();
@@ -101,7 +102,7 @@ impl Kms {
         if self.index_ready() { self.index.len() } else { 0 }
     }
 
-    /// What the index takes, and all that was kept.
+    /// The memory of the index and of all kept bytes, in MiB.
     fn memory_mb(&self) -> f64 {
         let kept: usize = locked(&self.kept).iter().map(|kept| kept.len()).sum();
         (self.index.bytes() + kept) as f64 / MIB

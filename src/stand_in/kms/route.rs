@@ -1,9 +1,11 @@
+//! The routing table of the service.
+
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, StatusCode};
 
 use crate::stand_in::kms::answer::{ServiceResponse, detail};
 
-/// What a method and a path ask for.
+/// The endpoint that a method and a path select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stand_in) enum ServiceEndpoint {
     Search,
@@ -20,7 +22,7 @@ pub(in crate::stand_in) enum ServiceEndpoint {
     Case,
 }
 
-/// Every endpoint; a hole stands for the rest of the path, up to the next slash.
+/// Every endpoint. A name in braces stands for the rest of the path, which has no further slash.
 pub(in crate::stand_in) const ROUTES: [(&str, &str, ServiceEndpoint); 12] = [
     ("POST", "/search", ServiceEndpoint::Search),
     ("GET", "/search", ServiceEndpoint::SearchByUrl),
@@ -36,7 +38,7 @@ pub(in crate::stand_in) const ROUTES: [(&str, &str, ServiceEndpoint); 12] = [
     ("GET", "/cases/{case_id}", ServiceEndpoint::Case),
 ];
 
-/// The endpoint, or the 404 or 405 that says there is none.
+/// The endpoint, or a 404 or 405 if there is none.
 pub(in crate::stand_in) fn route(
     method: &Method,
     path: &str,
@@ -66,7 +68,7 @@ fn fits(template: &str, path: &str) -> bool {
 
 fn not_allowed(methods: &str) -> ServiceResponse {
     let mut answer = detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-    let methods = HeaderValue::from_str(methods).expect("names of methods are plain text");
+    let methods = HeaderValue::from_str(methods).expect("method names are valid header text");
     answer.headers_mut().insert(ALLOW, methods);
     answer
 }

@@ -1,15 +1,17 @@
+//! The manual syncs of the service.
+
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// Manual syncs; at most one runs.
+/// Manual syncs; at most one runs at a time.
 #[derive(Debug)]
 pub(super) struct Syncs {
     lasting: Duration,
-    /// How many have begun.
+    /// The number of syncs that have begun.
     pub(super) begun: u64,
     ends: Option<Instant>,
-    /// When the last one began.
+    /// When the last sync began.
     pub(super) last: Option<Timestamp>,
 }
 
@@ -18,7 +20,7 @@ impl Syncs {
         Self { lasting, begun: 0, ends: None, last: None }
     }
 
-    /// Begins one, unless one is running.
+    /// Begins a sync, unless one is running.
     pub(super) fn begin(&mut self) {
         if !self.running() {
             self.begun += 1;

@@ -1,3 +1,5 @@
+//! Support cases, invented from a seeded vocabulary.
+
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use rand::seq::IndexedRandom;
@@ -5,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 
-/// One support case, in the fields the service answers with.
+/// One support case, with the fields of the service's responses.
 #[derive(Debug, Serialize)]
 pub(in crate::stand_in) struct SupportCase {
     pub(in crate::stand_in) case_id: String,
@@ -112,7 +114,7 @@ const REMEDIES: [&str; 10] = [
 const STATUSES: [&str; 4] = ["New", "In Progress", "Resolved", "Closed"];
 const FIRST_DAY: Date = date(2023, 1, 1);
 
-/// So many cases; the same ones for the same seed.
+/// Invents `count` cases. The same seed gives the same cases.
 pub(super) fn invent(seed: u64, count: u32) -> Vec<SupportCase> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     (0..count).map(|number| SupportCase::invent(number, &mut rng)).collect()

@@ -1,12 +1,15 @@
-/// How many numbers a text becomes.
+//! Texts as vectors of hashed words.
+
+/// The number of components of a vector.
 pub(super) const DIMENSION: usize = 128;
 
-/// A text as a direction; its length is 1, or 0 where the text has no word.
+/// A text as a direction. The length is 1, or 0 if the text has no word.
 pub(super) type Vector = [f32; DIMENSION];
 
-/// Hashes each word, whatever its case, to a fixed random direction and adds them up.
+/// Hashes each word, ignoring case, to a fixed random direction and adds the directions up.
 ///
-/// The cosine of two texts is then about the number of words they share over the geometric mean of their lengths.
+/// The cosine of two texts is then about the number of words they share, divided by the geometric mean of their
+/// lengths.
 pub(super) fn embed(text: &str) -> Vector {
     let mut vector = [0.0; DIMENSION];
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
@@ -22,10 +25,10 @@ pub(super) fn embed(text: &str) -> Vector {
 /// The cosine of two vectors of length 1.
 pub(super) fn cosine(a: &Vector, b: &Vector) -> f32 {
     const LANES: usize = 8;
-    // Sums side by side: the compiler must not reorder a single one into vector instructions.
+    // Eight separate sums, because the compiler must not reorder a single one into vector instructions.
     let mut lanes = [0.0; LANES];
     for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        // Counted by hand: a range is a call per number in a debug build.
+        // A counter instead of a range, which costs a call per number in a debug build.
         let mut lane = 0;
         while lane < LANES {
             lanes[lane] += a[lane] * b[lane];
@@ -45,7 +48,7 @@ fn add(vector: &mut Vector, word: &str) {
     }
 }
 
-/// FNV-1a.
+/// The FNV-1a hash of a word.
 fn hash(word: &str) -> u64 {
     word.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))

@@ -1,4 +1,4 @@
-//! Case texts of a seeded vocabulary, hashed into vectors and searched by a plain scan.
+//! The search: case texts from a seeded vocabulary, hashed into vectors and searched by a linear scan.
 
 mod cases;
 mod embedding;
@@ -10,12 +10,12 @@ use embedding::{DIMENSION, Vector, cosine, embed};
 
 const CASES: u32 = 3000;
 
-/// What to look for.
+/// The text and the limits of a search.
 #[derive(Debug)]
 pub(super) struct SearchQuery {
     pub(super) text: String,
     pub(super) top_k: usize,
-    /// The least similarity of an answer, from 0 to 1.
+    /// The minimum similarity of a result, from 0 to 1.
     pub(super) threshold: f64,
 }
 
@@ -35,14 +35,14 @@ pub(super) struct CaseIndex {
 }
 
 impl CaseIndex {
-    /// The same cases for the same seed.
+    /// Invents the cases and their vectors. The same seed gives the same cases.
     pub(super) fn invent(seed: u64) -> Self {
         let cases = cases::invent(seed, CASES);
         let vectors = cases.iter().map(|case| embed(&case.subject_description)).collect();
         Self { cases, vectors }
     }
 
-    /// The most similar cases, best first, equal ones by number.
+    /// The most similar cases, best first; equally similar cases are in the order of their numbers.
     pub(super) fn search(&self, query: &SearchQuery) -> Vec<Hit<'_>> {
         let wanted = embed(&query.text);
         let similarities = self.vectors.iter().map(|vector| f64::from(cosine(&wanted, vector)).min(1.0));
@@ -56,7 +56,7 @@ impl CaseIndex {
     }
 
     pub(super) fn case(&self, id: &str) -> Option<&SupportCase> {
-        // Sorted by id, for they are numbered as they are invented.
+        // Sorted by id, because cases are numbered in the order in which they are invented.
         let place = self.cases.binary_search_by(|case| case.case_id.as_str().cmp(id)).ok()?;
         Some(&self.cases[place])
     }
@@ -69,7 +69,7 @@ impl CaseIndex {
         DIMENSION
     }
 
-    /// What the vectors take.
+    /// The memory of the vectors, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.vectors.len() * size_of::<Vector>()
     }

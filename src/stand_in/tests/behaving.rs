@@ -1,4 +1,4 @@
-//! How it behaves when it is told to misbehave.
+//! Facts about the scripted delays and faults of the stand-in.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,6 @@ use tokio::net::TcpStream;
 
 use super::{Behaviour, Client, NONE, Seen, StandIn, ms, query, request, start};
 
-/// Far longer than any test takes.
 const LONGER_THAN_ANY_TEST: Duration = Duration::from_secs(600);
 
 #[tokio::test]
@@ -150,7 +149,7 @@ async fn a_sync_ends_and_another_can_follow() {
 }
 
 #[tokio::test]
-async fn a_running_sync_doubles_what_a_search_takes() {
+async fn a_running_sync_doubles_the_time_of_a_search() {
     let target = start(Behaviour::steady().delay(ms(40)).sync_lasting(LONGER_THAN_ANY_TEST));
     let mut client = Client::of(&target).await;
     client.ask("POST /sync/manual", NONE).await;
@@ -196,7 +195,7 @@ async fn stopping_closes_every_connection_and_the_port_even_in_a_freeze() {
     tokio::task::spawn_blocking(move || target.stop()).await.unwrap();
     assert!(other.try_send(request("GET /health", String::new())).await.is_err());
     assert!(TcpStream::connect(address).await.is_err());
-    // Whether the freeze ended with an answer or without is a race that nobody should care for.
+    // Whether the blocked request still gets its response is a race, and both results are correct.
     let _ = check.await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! What it answers, as the service that it stands in for does.
+//! Facts about the responses of the stand-in, which are those of the service that it replaces.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Targets and finished runs, for tests that run the real binary over TCP and for tests on a simulated clock alike.
+//! Scripted targets and readers of finished runs, for tests of the real binary and for tests on a simulated clock.
 
 pub mod phases;
 pub mod ran;

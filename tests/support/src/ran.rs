@@ -1,17 +1,19 @@
-//! A run that has ended, and its report.
+//! A finished run: its streams, its files and its report.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A run that has ended.
+/// A finished run.
 pub struct Ran {
     pub folder: TempDir,
-    /// The exit code.
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
+    /// The time from start to end, by the clock of the run.
+    pub took: Duration,
 }
 
 /// A line of `--log-requests`.
@@ -26,14 +28,14 @@ pub struct Logged {
 }
 
 impl Ran {
-    /// Fails, with both output streams, unless the exit code is this.
+    /// Panics with both output streams unless the exit code is this.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// A file of the run's folder; `None` where there is none.
+    /// The path of a file of the run's folder; `None` if it does not exist.
     pub fn file(&self, name: &str) -> Option<PathBuf> {
         let path = self.folder.path().join("reports/latest").join(name);
         path.exists().then_some(path)
@@ -64,7 +66,7 @@ impl Ran {
         named(&self.phase(phase)["generator"]["checks"], name)
     }
 
-    /// The log of requests, of a run with `--log-requests requests.jsonl`.
+    /// The log of requests of a run with `--log-requests requests.jsonl`.
     pub fn log(&self) -> Vec<Logged> {
         let text = std::fs::read_to_string(self.folder.path().join("requests.jsonl"));
         let text = text.expect("the run was asked for a log");
@@ -76,7 +78,7 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).expect("it exists")).expect("it is one JSON document")
 }
 
-/// The member of an array that has this name.
+/// The item of an array with this name.
 #[track_caller]
 pub fn named(array: &Value, name: &str) -> Value {
     let found = array.as_array().into_iter().flatten().find(|value| value["name"] == name);
@@ -95,13 +97,13 @@ pub fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-/// How many requests of a phase failed in one way.
+/// The number of requests of a phase that failed with this kind.
 pub fn failed_as(phase: &Value, kind: &str) -> usize {
     let kinds = phase["errors_by_kind"].as_array().into_iter().flatten();
     kinds.filter(|error| error["kind"] == kind).map(|error| count(&error["count"])).sum()
 }
 
-/// The sums that hold in every report of tasks that are one request each.
+/// Asserts the sums that hold in every report whose tasks are one request each.
 #[track_caller]
 pub fn assert_adds_up(phase: &Value) {
     assert_sums(phase);
@@ -111,7 +113,7 @@ pub fn assert_adds_up(phase: &Value) {
     }
 }
 
-/// The sums that hold in every report.
+/// Asserts the sums that hold in every report.
 #[track_caller]
 pub fn assert_sums(phase: &Value) {
     let sum = |array: &str, key: &str| -> usize {

@@ -1,10 +1,10 @@
-//! A plan in a folder of its own, with its threshold file and whatever else it names.
+//! A plan in its own folder, with its threshold file and further files.
 
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// The folder of a run that has not started, and the plan as far as it is written.
+/// The folder of a run that has not started, and the parts of its plan.
 pub struct Setup {
     folder: TempDir,
     plan: String,
@@ -15,7 +15,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A plan of these phases, users and lists, in TOML. Without objectives nothing is judged.
+    /// A plan of these phases, users and lists, in TOML. Without objectives the gate has the tier `none`.
     pub fn new(plan: &str) -> Self {
         Self {
             folder: tempfile::tempdir().expect("a folder can be made"),
@@ -27,38 +27,38 @@ impl Setup {
         }
     }
 
-    /// The plan's `target.url`.
+    /// Sets the plan's `target.url`.
     pub fn at(self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self }
     }
 
-    /// More keys of the plan's `[target]`.
+    /// Sets further keys of the plan's `[target]`.
     pub fn target(self, keys: &str) -> Self {
         Self { target: keys.to_owned(), ..self }
     }
 
-    /// The content of the threshold file.
+    /// Sets the content of the threshold file.
     pub fn objectives(self, objectives: &str) -> Self {
         Self { objectives: objectives.to_owned(), ..self }
     }
 
-    /// The plan's `thresholds`, where it is more than the threshold file alone.
+    /// Sets the plan's `thresholds`, if it is more than the threshold file alone.
     pub fn thresholds(self, entries: &str) -> Self {
         Self { thresholds: entries.to_owned(), ..self }
     }
 
-    /// A file next to plan and thresholds, such as `plans/rows.csv`.
+    /// Writes a file, with its path below the folder, such as `plans/rows.csv`.
     pub fn file(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         write(&self.folder.path().join(name), bytes.as_ref());
         self
     }
 
-    /// Where plan, thresholds and files are.
+    /// The folder of plan, thresholds and files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Writes plan and thresholds; returns the folder and the plan's path.
+    /// Writes the plan and its threshold file; returns the folder and the path of the plan.
     pub fn write(self) -> (TempDir, PathBuf) {
         let Self { folder, plan, url, target, objectives, thresholds } = self;
         let judged = match (thresholds.as_str(), objectives.as_str()) {

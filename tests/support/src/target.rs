@@ -1,4 +1,4 @@
-//! A target that counts, remembers and misbehaves as scripted: over TCP on a thread of its own, or in memory on the
+//! A scripted target that records its requests and can misbehave: over TCP on its own thread, or in memory on the
 //! caller's clock.
 
 use std::collections::HashMap;
@@ -11,76 +11,74 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
-/// Longer than any test waits for a request.
+/// The longest time that a test may wait for requests.
 const BOUND: Duration = Duration::from_secs(60);
-/// How long an answer in memory takes at least: a simulated clock stands still while there is something to do, so users
-/// without a wait would go on for ever at one moment.
+/// The shortest time of a response in memory. A simulated clock advances only when no task can run, so without it users
+/// without a wait would send requests at one moment for ever.
 const LEAST_IN_MEMORY: Duration = Duration::from_millis(1);
 
-/// A request, as it came over the wire.
+/// A request as it was received.
 #[derive(Debug, Clone)]
 pub struct Received {
     /// Method and path: `POST /search`.
     pub what: String,
     pub head: String,
     pub body: String,
-    /// The body as it came, where it is not text.
+    /// The body as bytes, for bodies that are not text.
     pub bytes: Vec<u8>,
     pub at: Instant,
-    /// When the last byte of the answer was written; `None` where there was none.
+    /// The time at which the last byte of the response was written; `None` without a response.
     pub answered: Option<Instant>,
 }
 
-/// What the target does with a request.
+/// The reaction of the target to a request.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// An empty answer with this status, at once.
+    /// An empty response with this status, at once.
     Status(u16),
-    /// An empty answer with this status, after this long.
+    /// An empty response with this status, after this time.
     Late(u16, Duration),
     /// A 200 that closes the connection.
     Closing,
-    /// A 200 after the whole target has stood still for this long.
-    Frozen(Duration),
-    /// No answer; the connection stays.
+    /// No response; the connection stays open.
     Never,
-    /// The connection is reset; over TCP alone.
+    /// The connection is reset; only over TCP.
     Reset,
     /// Half a body, then the connection ends.
     CutOff,
-    /// An answer with headers, each line ended by `\r\n`, and a body.
+    /// A response with headers, each line ended by `\r\n`, and a body.
     Full { status: u16, headers: String, body: String },
-    /// Another answer, after this long.
+    /// Another answer, after this time.
     After(Duration, Box<Answer>),
 }
 
 impl Answer {
-    /// A 200 with this text.
+    /// A 200 with this text as its body.
     pub fn text(body: &str) -> Self {
         Self::Full { status: 200, headers: String::new(), body: body.to_owned() }
     }
 
-    /// A 200 with this JSON.
+    /// A 200 with this JSON as its body.
     pub fn json(body: &serde_json::Value) -> Self {
         let headers = "content-type: application/json\r\n".to_owned();
         Self::Full { status: 200, headers, body: body.to_string() }
     }
 
-    /// A redirect to there.
+    /// A redirect to this location.
     pub fn redirect(status: u16, location: &str) -> Self {
         Self::Full { status, headers: format!("location: {location}\r\n"), body: String::new() }
     }
 
-    /// The same, after this long.
+    /// The same answer, after this time.
     pub fn after(self, delay: Duration) -> Self {
         Self::After(delay, Box::new(self))
     }
 }
 
 impl Received {
-    /// The only value of a header; `None` where it was not sent.
+    /// The value of a header; `None` if it was not sent. Panics if it was sent twice.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
@@ -97,16 +95,14 @@ impl Received {
     }
 }
 
-/// Decides the answer to the `n`-th request, from 0.
+/// Returns the answer to the `n`-th request, counted from 0.
 type Script = dyn Fn(usize, &Received) -> Answer + Send + Sync;
 
-/// What all connections of a target share.
+/// The shared state of all connections of a target.
 struct Service {
     script: Box<Script>,
     received: Mutex<Vec<Received>>,
     more: Condvar,
-    /// The whole target stands still until then.
-    frozen_until: Mutex<Option<Instant>>,
 }
 
 /// How a connection ended.
@@ -115,7 +111,7 @@ enum Ended {
     Reset,
 }
 
-/// A target; it listens on TCP from when its url is asked for until the last of its clones is dropped.
+/// A target; it listens on TCP from the first call of `url` until its last clone is dropped.
 #[derive(Clone)]
 pub struct Target {
     service: Arc<Service>,
@@ -134,28 +130,23 @@ impl Target {
         Self::scripted(|_, _| Answer::Status(200))
     }
 
-    /// Does the same with every request.
+    /// Gives this answer to every request.
     pub fn always(answer: Answer) -> Self {
         Self::scripted(move |_, _| answer.clone())
     }
 
-    /// Does what a script says.
+    /// Answers each request by a script.
     pub fn scripted(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
-        let service = Service {
-            script: Box::new(script),
-            received: Mutex::default(),
-            more: Condvar::new(),
-            frozen_until: Mutex::default(),
-        };
+        let service = Service { script: Box::new(script), received: Mutex::default(), more: Condvar::new() };
         Self { service: Arc::new(service), listening: Arc::default() }
     }
 
-    /// Does what a script says that is given the number of earlier requests for the same method and path.
+    /// Answers by a script whose first argument is the number of earlier requests for the same method and path.
     pub fn counting(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
         let seen = Mutex::new(HashMap::<String, usize>::new());
         Self::scripted(move |_, received| {
             let before = {
-                let mut seen = seen.lock().expect("no one panics with it");
+                let mut seen = seen.lock().expect("the lock is not poisoned");
                 let count = seen.entry(received.what.clone()).or_default();
                 *count += 1;
                 *count - 1
@@ -164,12 +155,12 @@ impl Target {
         })
     }
 
-    /// Where it listens on TCP.
+    /// The URL on which it listens over TCP.
     pub fn url(&self) -> String {
         format!("http://{}", self.listening.get_or_init(|| Listening::start(&self.service)).address)
     }
 
-    /// Serves connections in memory, on the clock of the caller's runtime, as long as there is somebody to make them.
+    /// Serves connections in memory, on the clock of the caller's runtime, until the sender is dropped.
     pub fn serve_in_memory(
         &self,
         mut connections: UnboundedReceiver<DuplexStream>,
@@ -186,38 +177,38 @@ impl Target {
         }
     }
 
-    /// How many requests came in so far.
+    /// The number of requests received so far.
     pub fn count(&self) -> usize {
         self.service.received().len()
     }
 
-    /// How many requests came in for one method and path.
+    /// The number of requests received for one method and path.
     pub fn count_of(&self, what: &str) -> usize {
         self.service.received().iter().filter(|received| received.what == what).count()
     }
 
-    /// Everything that came in so far, in order.
+    /// The requests received so far, in order.
     pub fn received(&self) -> Vec<Received> {
         self.service.received().clone()
     }
 
-    /// Methods and paths, in the order in which they came in.
+    /// The methods and paths of the requests received so far, in order.
     pub fn whats(&self) -> Vec<String> {
         self.received().into_iter().map(|received| received.what).collect()
     }
 
-    /// The bodies that came in so far, sorted.
+    /// The bodies received so far, sorted.
     pub fn bodies(&self) -> Vec<String> {
         let mut bodies: Vec<String> = self.received().into_iter().map(|received| received.body).collect();
         bodies.sort_unstable();
         bodies
     }
 
-    /// Returns as soon as this many requests have come in.
+    /// Waits until this many requests have been received; panics after a minute.
     pub fn wait_for(&self, count: usize) {
         let fewer = |received: &mut Vec<Received>| received.len() < count;
         let waited = self.service.more.wait_timeout_while(self.service.received(), BOUND, fewer);
-        let (received, timeout) = waited.expect("no one panics with the requests");
+        let (received, timeout) = waited.expect("the lock is not poisoned");
         assert!(!timeout.timed_out(), "{} of {count} requests came", received.len());
     }
 }
@@ -247,13 +238,13 @@ impl Drop for Listening {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic over there has been printed already.
+            // A panic of the thread has already been printed.
             let _ = thread.join();
         }
     }
 }
 
-/// A port of this machine on which no one listens.
+/// A port of this machine on which no process listens.
 pub fn closed_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("it is bound").port()
@@ -270,14 +261,10 @@ async fn accept(listener: TcpListener, service: Arc<Service>) {
 
 impl Service {
     fn received(&self) -> MutexGuard<'_, Vec<Received>> {
-        self.received.lock().expect("no one panics with the requests")
+        self.received.lock().expect("the lock is not poisoned")
     }
 
-    fn frozen_until(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.frozen_until.lock().expect("no one panics with the moment")
-    }
-
-    /// Enters a request; returns its number.
+    /// Records a request; returns its number.
     fn enter(&self, received: Received) -> usize {
         let mut all = self.received();
         all.push(received);
@@ -293,7 +280,7 @@ impl Service {
         Some(())
     }
 
-    /// Serves a connection until this side ends it; `None` where the client did.
+    /// Serves a connection until this side ends it; `None` if the client ends it.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut stream: S,
@@ -323,10 +310,6 @@ impl Service {
                     stream.shutdown().await.ok()?;
                     return Some((stream, Ended::Closed));
                 }
-                Answer::Frozen(lasting) => {
-                    *self.frozen_until() = Some(Instant::now() + lasting);
-                    empty(200)
-                }
                 Answer::Never => std::future::pending().await,
                 Answer::Reset => return Some((stream, Ended::Reset)),
                 Answer::Full { status, headers, body } => {
@@ -341,10 +324,6 @@ impl Service {
                     return Some((stream, Ended::Closed));
                 }
             };
-            let frozen_until = *self.frozen_until();
-            if let Some(thawed) = frozen_until.filter(|thawed| *thawed > Instant::now()) {
-                sleep_until(thawed).await;
-            }
             stream.write_all(text.as_bytes()).await.ok()?;
             self.received()[number].answered = Some(Instant::now());
         }
@@ -355,7 +334,7 @@ fn empty(status: u16) -> String {
     format!("HTTP/1.1 {status} As Told\r\ncontent-length: 0\r\n\r\n")
 }
 
-/// Reads one request; `None` at the connection's end.
+/// Reads one request; `None` at the end of the connection.
 async fn read(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> Option<Received> {
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

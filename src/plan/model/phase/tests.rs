@@ -1,3 +1,5 @@
+//! Tests of the judged periods of a phase and the active periods of its users.
+
 use super::*;
 use crate::diagnostic::FileId;
 
@@ -25,7 +27,7 @@ fn phase(stages: &[(u32, &str, &str)], warmup: &str) -> Phase {
 }
 
 #[test]
-fn users_come_in_order_leave_in_the_opposite_one_and_may_come_back() {
+fn users_start_in_order_leave_in_reverse_and_may_return() {
     let phase = phase(&[(4, "4s", "6s"), (2, "2s", "8s"), (3, "0s", "10s")], "0s");
     assert_eq!(phase.active_periods(0), [(0.0, 30.0)]);
     assert_eq!(phase.active_periods(1), [(1.0, 30.0)]);
@@ -35,7 +37,7 @@ fn users_come_in_order_leave_in_the_opposite_one_and_may_come_back() {
 }
 
 #[test]
-fn holds_are_judged_and_the_warm_up_is_the_first_ones() {
+fn holds_are_judged_without_the_warm_up_of_the_first() {
     let phase = phase(&[(4, "2500ms", "6s"), (2, "2s", "8500ms")], "2s");
     assert_eq!(phase.judged(), [JudgedPeriod { from: 5, to: 8.0 }, JudgedPeriod { from: 11, to: 19.0 }]);
     assert_eq!(phase.judged_seconds(), 11.0);

@@ -1,3 +1,5 @@
+//! Tests of resource and drift objectives on made-up readings.
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -42,7 +44,7 @@ fn cpu(of: Aggregation) -> Statistic {
     Statistic::Resource(Resource { metric: Metric::Cpu, of })
 }
 
-/// A phase of so many seconds, read every ten; what is read at a tick is told, `None` where nobody answers.
+/// A phase of this length in seconds with a reading every 10 s. `read` gives the values of a tick; `None` is a failure.
 fn phase(seconds: f64, read: impl Fn(u32) -> Option<Values>) -> PhaseSummary {
     let expected: Vec<Range<u32>> = vec![Ticks { first: 0.0, every: EVERY }.within(0.0, seconds)];
     let mut readings = PhaseReadings {
@@ -80,7 +82,7 @@ fn judged(phase: PhaseSummary, objective: Objective) -> Judgement {
     judged_in(phase, objective, Vec::new())
 }
 
-/// Processor use in each of so many readings.
+/// A phase with this number of readings of processor use.
 fn of_cpu(readings: u32, read: impl Fn(u32) -> Option<f64>) -> PhaseSummary {
     phase(f64::from(readings) * EVERY, |tick| Some(value(Metric::Cpu, read(tick)?)))
 }
@@ -92,7 +94,7 @@ fn readings_meet_the_tiers_and_the_text_names_host_and_value() {
         objective(cpu(Aggregation::Mean), 85.0),
     );
     assert_eq!((high.verdict, high.tier, high.beyond_all), (Verdict::Missed, None, true));
-    assert_eq!(high.why, "mean cpu of `kms` is 97 %; it may be 85 %, by 60 of 60 readings; beyond maximum");
+    assert_eq!(high.why, "mean cpu of `kms` is 97 %; the limit is 85 % (60 of 60 readings); beyond maximum");
     let low = judged(of_cpu(60, |_| Some(42.0)), objective(cpu(Aggregation::Mean), 85.0));
     assert_eq!((low.verdict, low.tier, low.samples), (Verdict::Met, Some(Tier::Acceptable), 60));
     let one = judged(
@@ -107,7 +109,7 @@ fn too_few_readings_are_neither_a_pass_nor_a_miss() {
     for (read, limit) in [(5.0, 85.0), (99.0, 85.0)] {
         let few = judged(of_cpu(5, |_| Some(read)), objective(cpu(Aggregation::Mean), limit));
         assert_eq!((few.verdict, few.tier, few.beyond_all), (Verdict::Inconclusive, None, false));
-        assert!(few.why.contains("5 readings say nothing, 6 are needed"), "{}", few.why);
+        assert!(few.why.contains("only 5 readings, and at least 6 are needed"), "{}", few.why);
     }
     let none = judged(of_cpu(60, |_| None), objective(cpu(Aggregation::Mean), 85.0));
     assert_eq!((none.verdict, none.observed), (Verdict::NoData, None));
@@ -115,12 +117,12 @@ fn too_few_readings_are_neither_a_pass_nor_a_miss() {
 }
 
 #[test]
-fn a_hole_of_over_a_minute_and_more_than_a_twentieth_missing_decide_nothing() {
+fn a_gap_over_a_minute_or_over_5_percent_missing_decide_nothing() {
     let with_hole = |hole: Range<u32>| {
         let read = move |tick| (!hole.contains(&tick)).then_some(99.0);
         judged(of_cpu(360, read), objective(cpu(Aggregation::Mean), 85.0))
     };
-    // Between the readings around five that are missing lies a minute.
+    // With five missing readings the gap is exactly a minute.
     assert_eq!(with_hole(20..25).verdict, Verdict::Missed);
     let long = with_hole(20..26);
     assert_eq!(long.verdict, Verdict::Inconclusive);
@@ -135,7 +137,7 @@ fn a_hole_of_over_a_minute_and_more_than_a_twentieth_missing_decide_nothing() {
 
 #[test]
 fn percentiles_are_of_the_means_of_whole_minutes() {
-    // Each minute has one reading of 60 and five of 0; the last three minutes have 24 in all.
+    // Each minute has one reading of 60 and five of 0; in the last three minutes every reading is 24.
     let read = |tick: u32| {
         Some(if tick > 42 {
             24.0
@@ -152,25 +154,25 @@ fn percentiles_are_of_the_means_of_whole_minutes() {
 }
 
 #[test]
-fn of_windows_some_may_miss_and_an_incomplete_one_does_not_count() {
+fn a_share_of_intervals_may_miss_and_partial_ones_are_ignored() {
     let windows = |allow| {
         let limited = objective(cpu(Aggregation::Mean), 50.0);
         Objective { windows: Some(EveryInterval { every: 120, allow }), ..limited }
     };
-    // The fifth of thirty windows, and a last one that is cut short.
+    // The fifth of thirty intervals, and an incomplete last one.
     let read = |tick: u32| Some(if (49..=60).contains(&tick) || tick > 360 { 90.0 } else { 10.0 });
     assert_eq!(judged(of_cpu(363, read), windows(0.0)).verdict, Verdict::Missed);
     let some = judged(of_cpu(363, read), windows(0.2));
     assert_eq!((some.verdict, some.effective_samples), (Verdict::Met, Some(30.0)), "{}", some.why);
     assert!(
-        some.why.contains("20 % of 30 windows of 2m may miss the maximum of 50 % and 1 did"),
+        some.why.contains("20 % of 30 intervals of 2m may miss the maximum of 50 % and 1 did"),
         "{}",
         some.why
     );
 }
 
 #[test]
-fn readings_shaped_by_the_generator_do_not_blame_the_host() {
+fn readings_of_an_invalid_generator_do_not_blame_the_host() {
     let summary = Summary { phases: vec![of_cpu(60, |_| Some(99.0))], ..Summary::default() };
     let gate = gate();
     let invalid = [Some("stalls".to_owned())];
@@ -178,25 +180,25 @@ fn readings_shaped_by_the_generator_do_not_blame_the_host() {
         Policy { gate: &gate, length: RunLength::Full, invalid: &invalid, cycle_seconds: &[], aborted: None };
     let judged = judge(&[objective(cpu(Aggregation::Mean), 85.0)], &summary, policy).pop().unwrap().unwrap();
     assert_eq!(judged.verdict, Verdict::Inconclusive);
-    assert!(judged.why.contains("the generator may have shaped this: stalls"), "{}", judged.why);
+    assert!(judged.why.contains("the generator may have influenced this: stalls"), "{}", judged.why);
 }
 
 #[test]
 fn only_an_irreversible_breach_ends_a_run() {
-    // Of sixty readings so many have come.
+    // `come` of sixty readings are there.
     let certain = |read: fn(u32) -> f64, come: u32, of: Aggregation, windows: Option<EveryInterval>| {
         let mut phase = of_cpu(come, |tick| Some(read(tick)));
         phase.readings.expected[0].end = 61;
         let objective = Objective { windows, ..objective(cpu(of), 50.0) };
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
-        certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
+        certain_breach(&objective, resource, &phase, 50.0, 0.05).is_some()
     };
     let mean = |come| certain(|_| 100.0, come, Aggregation::Mean, None);
     assert_eq!((mean(30), mean(31)), (false, true));
     let highest = |come| certain(|tick| if tick == 2 { 51.0 } else { 0.0 }, come, Aggregation::Max, None);
-    // One of fewer than six readings says nothing.
+    // Fewer than six readings cannot decide.
     assert_eq!((highest(5), highest(6)), (false, true));
-    // Of ten minutes five may be above, and one that goes on is not counted.
+    // Five of ten minutes may be above; an incomplete minute is not counted.
     let middle = |come| certain(|_| 100.0, come, Aggregation::Quantile(0.5), None);
     assert_eq!((middle(36), middle(37)), (false, true));
     let none = Some(EveryInterval { every: 60, allow: 0.0 });
@@ -211,13 +213,13 @@ fn readings_with_gaps_end_no_run() {
         phase.readings.expected[0].end = 61;
         let objective = objective(cpu(Aggregation::Mean), 50.0);
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
-        certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
+        certain_breach(&objective, resource, &phase, 50.0, 0.05).is_some()
     };
-    // What is still to come is not missing.
+    // Future readings are not missing.
     assert_eq!((certain(0..0), certain(20..22), certain(20..26)), (true, true, false));
 }
 
-/// Memory of a service that collects its garbage every ten minutes, with what it keeps growing by a share.
+/// Memory of a service that collects its garbage every ten minutes; the memory that remains grows by a share.
 fn memory(hours: f64, growth: f64) -> impl Fn(u32) -> Values {
     move |tick| {
         let seconds = f64::from(tick) * EVERY;
@@ -240,8 +242,8 @@ fn a_leak_differs_from_garbage_and_has_a_time_to_full() {
     assert_eq!(leak.verdict, Verdict::Missed, "{}", leak.why);
     assert!((leak.observed.unwrap() - 20.0).abs() < 1.0, "{}", leak.why);
     assert!(leak.why.starts_with("growth of process_memory of `kms` is "), "{}", leak.why);
-    // 2 GB less some 1.3 GB, at 25 MB an hour.
-    assert!(leak.why.contains("at this pace full (1.9GiB) in "), "{}", leak.why);
+    // (2 GB − about 1.3 GB) / 25 MB per hour.
+    assert!(leak.why.contains("at this rate it reaches its capacity of 1.9GiB in "), "{}", leak.why);
     let read = memory(8.0, 0.0);
     let healthy = judged(phase(8.0 * 3600.0, |tick| Some(read(tick))), growth(4.0 * 3600.0));
     assert_eq!(healthy.verdict, Verdict::Met, "{}", healthy.why);
@@ -252,7 +254,7 @@ fn a_short_phase_or_a_restarted_process_shows_no_growth() {
     let read = memory(3.0, 0.5);
     let short = judged(phase(3.0 * 3600.0, |tick| Some(read(tick))), growth(4.0 * 3600.0));
     assert_eq!(short.verdict, Verdict::Inconclusive);
-    assert!(short.why.ends_with("3h are judged, and less than 4h say nothing of drift"), "{}", short.why);
+    assert!(short.why.ends_with("judged for 3h, and drift needs at least 4h"), "{}", short.why);
     let again = |tick: u32| {
         let values = value(METRIC, 1e9);
         let message = vec!["process 7 was started 4 s ago".to_owned()];
@@ -267,9 +269,9 @@ fn a_short_phase_or_a_restarted_process_shows_no_growth() {
     assert!(again.why.contains("process 7 was started 4 s ago at 14:30:00 UTC"), "{}", again.why);
 }
 
-/// Eight hours of a host that is well, and of which something began the counters anew at half past two.
+/// Eight hours of a steady host with a counter reset at 14:30.
 fn with_counter_reset(metric: Metric, by: CounterReset) -> PhaseSummary {
-    let message = "another host answers, or what is counted was put back";
+    let message = "a different host answered, or its counters were restored";
     phase(8.0 * 3600.0, |tick| {
         let values = value(metric, 10.0);
         let begun = Values { counter_reset: Some(by), troubles: vec![message.to_owned()], ..values.clone() };
@@ -278,12 +280,12 @@ fn with_counter_reset(metric: Metric, by: CounterReset) -> PhaseSummary {
 }
 
 #[test]
-fn readings_of_two_hosts_in_turn_decide_nothing() {
+fn readings_of_two_hosts_decide_nothing() {
     let of_cpu = |by| judged(with_counter_reset(Metric::Cpu, by), objective(cpu(Aggregation::Mean), 50.0));
     let two = of_cpu(CounterReset::OtherHost);
     assert_eq!(two.verdict, Verdict::Inconclusive);
-    let message = "another host answers, or what is counted was put back at 14:30:00 UTC: \
-        what was read before and since is not of one host";
+    let message = "a different host answered, or its counters were restored at 14:30:00 UTC: \
+        readings before and after it are from different hosts";
     assert!(two.why.ends_with(message), "{}", two.why);
     assert_eq!(of_cpu(CounterReset::Restart).verdict, Verdict::Met);
     let disk = |by| {
@@ -296,7 +298,7 @@ fn readings_of_two_hosts_in_turn_decide_nothing() {
 }
 
 #[test]
-fn another_host_after_the_judged_time_takes_nothing_back() {
+fn another_host_after_the_judged_period_is_ignored() {
     let mut phase = with_counter_reset(Metric::Cpu, CounterReset::OtherHost);
     phase.readings.expected[0].end = 900;
     let judged = judged(phase, objective(cpu(Aggregation::Mean), 50.0));
@@ -311,7 +313,7 @@ fn another_host_ends_no_run() {
         phase.readings.expected[0].end = 61;
         let objective = objective(cpu(Aggregation::Mean), 50.0);
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
-        certain_breach(&objective, resource, &phase, (50.0, 0.05)).is_some()
+        certain_breach(&objective, resource, &phase, 50.0, 0.05).is_some()
     };
     assert_eq!(
         (certain(None), certain(Some(CounterReset::Restart)), certain(Some(CounterReset::OtherHost))),
@@ -320,7 +322,7 @@ fn another_host_ends_no_run() {
 }
 
 #[test]
-fn a_minute_without_a_reading_does_no_harm_to_growth_but_a_window_without_one_does() {
+fn growth_tolerates_an_empty_minute_but_not_an_empty_segment() {
     let read = memory(8.0, 0.0);
     let with_hole = |hole: Range<u32>| {
         let phase = phase(8.0 * 3600.0, |tick| (!hole.contains(&tick)).then(|| read(tick)));
@@ -331,7 +333,7 @@ fn a_minute_without_a_reading_does_no_harm_to_growth_but_a_window_without_one_do
 }
 
 #[test]
-fn response_times_of_the_last_tenth_are_compared_with_those_of_the_first() {
+fn drift_compares_the_last_tenth_with_the_first() {
     let slower = |by: f64| {
         let mut evidence =
             Evidence { counts: Counts { n: 20_000.0, ..Counts::default() }, ..Evidence::default() };

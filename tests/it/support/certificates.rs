@@ -1,11 +1,11 @@
-//! Certificates made for a test, in PEM.
+//! Certificates generated for a test, in PEM.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 
-/// An authority that nobody trusts unless told to.
+/// A certificate authority that is in no trust store.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
@@ -14,12 +14,12 @@ pub(crate) struct Identity {
     pub(crate) key: String,
 }
 
-/// How long a certificate is valid.
+/// The period in which a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Validity {
-    /// For as long as these tests will be run.
+    /// Valid now and for many years.
     Current,
-    /// Until a day that is past.
+    /// Valid in 2020 only.
     Expired,
 }
 
@@ -32,12 +32,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("it is a sound authority"))
     }
 
-    /// Its own certificate, by which it is trusted.
+    /// The certificate of the authority itself.
     pub(crate) fn certificate(&self) -> String {
         self.0.pem()
     }
 
-    /// Vouches for a server of this name or address.
+    /// Signs a certificate for a server of this name or address.
     pub(crate) fn server(&self, name: &str, validity: Validity) -> Identity {
         let mut params = of(name, &[name]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -47,7 +47,7 @@ impl Authority {
         self.sign(&params)
     }
 
-    /// Vouches for a client of this name.
+    /// Signs a certificate for a client of this name.
     pub(crate) fn client(&self, name: &str) -> Identity {
         let mut params = of(name, &[name]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

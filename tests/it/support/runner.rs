@@ -1,10 +1,10 @@
-//! The real binary as a child process, with a plan of its own in a folder of its own.
+//! The real binary as a child process, with its own plan in its own folder.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runner_test_support::ran::Ran;
 use runner_test_support::setup::Setup;
@@ -12,91 +12,92 @@ use runner_test_support::target::Target;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// A run that is silent for longer hangs, and is killed.
+/// A run without output for longer than this is killed.
 const BOUND: Duration = Duration::from_secs(90);
-/// The commands that stand before the plan.
+/// The commands that take the plan as their argument.
 const COMMANDS: [&str; 2] = ["check", "try"];
 
-/// A command line about to be run.
+/// A command line to run.
 pub(crate) struct Runner {
     setup: Setup,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
 }
 
-/// A run under way.
+/// A running child process.
 pub(crate) struct Running {
     folder: TempDir,
     child: Child,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
     heard: String,
+    began: Instant,
 }
 
 impl Runner {
-    /// A plan of these phases, users and lists, in TOML. Without objectives nothing is judged.
+    /// A plan of these phases, users and lists, in TOML. Without objectives the gate has the tier `none`.
     pub(crate) fn plan(plan: &str) -> Self {
         Self { setup: Setup::new(plan), arguments: Vec::new(), variables: Vec::new() }
     }
 
-    /// The plan's `target.url`, as that of a target.
+    /// Sets the plan's `target.url` to that of a target.
     pub(crate) fn against(self, target: &Target) -> Self {
         self.at(&target.url())
     }
 
-    /// The plan's `target.url`.
+    /// Sets the plan's `target.url`.
     pub(crate) fn at(self, url: &str) -> Self {
         Self { setup: self.setup.at(url), ..self }
     }
 
-    /// More keys of the plan's `[target]`.
+    /// Sets further keys of the plan's `[target]`.
     pub(crate) fn target(self, keys: &str) -> Self {
         Self { setup: self.setup.target(keys), ..self }
     }
 
-    /// The content of the threshold file.
+    /// Sets the content of the threshold file.
     pub(crate) fn objectives(self, objectives: &str) -> Self {
         Self { setup: self.setup.objectives(objectives), ..self }
     }
 
-    /// The plan's `thresholds`, where it is more than the threshold file alone.
+    /// Sets the plan's `thresholds`, if it is more than the threshold file alone.
     pub(crate) fn thresholds(self, entries: &str) -> Self {
         Self { setup: self.setup.thresholds(entries), ..self }
     }
 
-    /// A file next to plan and thresholds, such as `plans/rows.csv`.
+    /// Adds a file, with its path below the folder, such as `plans/rows.csv`.
     pub(crate) fn file(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         Self { setup: self.setup.file(name, bytes), ..self }
     }
 
-    /// Where plan, thresholds and files are.
+    /// The folder of plan, thresholds and files.
     pub(crate) fn folder(&self) -> &Path {
         self.setup.folder()
     }
 
-    /// More arguments, separated by spaces.
+    /// Adds arguments, separated by spaces.
     pub(crate) fn with(mut self, arguments: &str) -> Self {
         self.arguments.extend(arguments.split_whitespace().map(str::to_owned));
         self
     }
 
-    /// A variable of the environment.
+    /// Adds an environment variable.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// `runner PLAN` to its end.
+    /// Runs `runner PLAN` to its end.
     pub(crate) fn run(self) -> Ran {
         self.start().end()
     }
 
-    /// `runner check PLAN` to its end.
+    /// Runs `runner check PLAN` to its end.
     pub(crate) fn check(self) -> Ran {
         self.command("check")
     }
 
-    /// `runner try PLAN` to its end.
+    /// Runs `runner try PLAN` to its end.
     pub(crate) fn attempt(self) -> Ran {
         self.command("try")
     }
@@ -106,7 +107,7 @@ impl Runner {
         self.run()
     }
 
-    /// Starts it.
+    /// Starts the process.
     pub(crate) fn start(self) -> Running {
         let Self { setup, mut arguments, variables } = self;
         let (folder, _) = setup.write();
@@ -123,11 +124,11 @@ impl Runner {
             .expect("the binary was built for this test");
         let stdout = lines(child.stdout.take().expect("it is piped"));
         let stderr = lines(child.stderr.take().expect("it is piped"));
-        Running { folder, child, stdout, stderr, heard: String::new() }
+        Running { folder, child, stdout, stderr, heard: String::new(), began: Instant::now() }
     }
 }
 
-/// What a process says, line by line, as it says it.
+/// The output of a process, line by line.
 fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -142,7 +143,7 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 impl Running {
-    /// Returns as soon as a line of stderr has this in it; the line.
+    /// Waits for a line of stderr that contains this text; returns the line.
     pub(crate) fn hear(&mut self, what: &str) -> String {
         loop {
             let Ok(line) = self.stderr.recv_timeout(BOUND) else { self.give_up() };
@@ -153,7 +154,6 @@ impl Running {
         }
     }
 
-    /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it has not been waited for");
     }
@@ -162,7 +162,7 @@ impl Running {
         Pid::from_child(&self.child)
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub(crate) fn end(mut self) -> Ran {
         let mut stdout = String::new();
         loop {
@@ -173,14 +173,14 @@ impl Running {
             }
         }
         let status = self.child.wait().expect("it is our child");
-        let Self { folder, stderr, mut heard, .. } = self;
+        let Self { folder, stderr, mut heard, began, .. } = self;
         while let Ok(line) = stderr.recv_timeout(BOUND) {
             heard.push_str(&line);
         }
-        Ran { folder, code: status.code().unwrap_or(-1), stdout, stderr: heard }
+        Ran { folder, code: status.code().unwrap_or(-1), stdout, stderr: heard, took: began.elapsed() }
     }
 
-    /// Takes what stderr has said meanwhile; a run that said nothing there either hangs.
+    /// Reads the available lines of stderr; without any, the run hangs and is killed.
     fn hear_more(&mut self) {
         let before = self.heard.len();
         self.heard.extend(self.stderr.try_iter());

@@ -1,4 +1,4 @@
-//! Real exporters beside the tests, each in a folder of its own, on a port of its own.
+//! node_exporter and Prometheus as processes, each with its own folder and port.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -10,14 +10,14 @@ use runner::resources::source::{HttpEndpoint, Source};
 use runner_test_support::ran::Ran;
 use tempfile::TempDir;
 
-use crate::certificates::Identity;
+use crate::support::certificates::Identity;
 
-/// Longer than any of them takes to start, or Prometheus to know something.
+/// Longer than Prometheus takes to start and to scrape for the first time.
 const BOUND: Duration = Duration::from_secs(60);
-/// So often is a run repeated whose numbers the runner itself does not believe.
+/// Attempts for a run whose generator checks fail.
 const ATTEMPTS: usize = 3;
 
-/// A running program that says where it listens; it is killed when dropped.
+/// A running program that prints its address; killed when dropped.
 pub(crate) struct Peer {
     child: Child,
     /// Such as `127.0.0.1:9100`.
@@ -31,7 +31,7 @@ impl Peer {
         Self::node_exporter_at("127.0.0.1:0", arguments)
     }
 
-    /// The same, at an address that was free a moment ago.
+    /// A node_exporter at this address.
     pub(crate) fn node_exporter_at(address: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let mut command = Command::new("prometheus-node-exporter");
@@ -39,7 +39,7 @@ impl Peer {
         Self::start(command, folder)
     }
 
-    /// One that bears this identity and is asked over TLS.
+    /// A node_exporter that serves over TLS with this identity.
     pub(crate) fn secure_node_exporter(identity: &Identity) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let web = "tls_server_config: { cert_file: server.pem, key_file: server.key }\n";
@@ -53,7 +53,7 @@ impl Peer {
         Self::start(command, folder)
     }
 
-    /// A Prometheus that asks an exporter and itself once a second.
+    /// A Prometheus that scrapes an exporter and itself once a second.
     pub(crate) fn prometheus(exporter: &Peer) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let own = closed_address();
@@ -82,23 +82,23 @@ impl Peer {
         Self { child, address, _folder: folder }
     }
 
-    /// Where a node_exporter is asked.
+    /// The URL of the metrics of a node_exporter.
     pub(crate) fn metrics(&self) -> String {
         format!("http://{}/metrics", self.address)
     }
 
-    /// Where a Prometheus is asked.
+    /// The URL of a Prometheus.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// It is gone when this returns.
+    /// Kills the process and waits for its end.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         self.child.wait().expect("it is our child");
     }
 
-    /// Returns as soon as this Prometheus gives one number for the query.
+    /// Waits until this Prometheus returns one number for the query.
     pub(crate) fn wait_until_it_gives(&self, query: &str) {
         let source = Source::Prometheus(endpoint(&self.url()), vec![(Metric::Cpu, query.to_owned())]);
         let mut probe = Probe::open(&source).expect("it is a URL");
@@ -111,7 +111,7 @@ impl Peer {
                 Err(why) => why,
             };
             assert!(begin.elapsed() < BOUND, "`{query}`: {why}");
-            // A Prometheus tells nobody when it has scraped: it must be asked again.
+            // Prometheus does not report that it has scraped, so the query is repeated.
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -124,19 +124,19 @@ impl Drop for Peer {
     }
 }
 
-/// Where something is asked, without more.
+/// An endpoint without headers.
 pub(crate) fn endpoint(url: &str) -> HttpEndpoint {
     HttpEndpoint { url: url.to_owned(), redacted: url.to_owned(), headers: http::HeaderMap::new() }
 }
 
-/// What comes of a future.
+/// Runs a future to its end on this thread.
 pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime can be made").block_on(future)
 }
 
-/// A run that did not end with exit 4, or the last of a few that did: what others do on this machine at the same time may
-/// keep the load generator from its work, and that is not what is looked at here.
+/// Repeats a run while it ends with exit code 4, up to `ATTEMPTS` times: other load on this machine can make a
+/// generator check fail, and that is not under test here.
 pub(crate) fn believed(run: impl Fn() -> Ran) -> Ran {
     let mut ran = run();
     for _ in 1..ATTEMPTS {
@@ -149,8 +149,8 @@ pub(crate) fn believed(run: impl Fn() -> Ran) -> Ran {
     ran
 }
 
-/// Shown where a test fails, and with `--no-capture`.
-#[expect(clippy::print_stderr, reason = "what was measured is for people")]
+/// Prints to stderr, which is shown if the test fails and with `--no-capture`.
+#[expect(clippy::print_stderr, reason = "measurements are for people")]
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
@@ -159,7 +159,7 @@ fn closed_address() -> String {
     format!("127.0.0.1:{}", runner_test_support::target::closed_port())
 }
 
-/// Where it says that it listens, or all that it said before it ended.
+/// The address that the program prints. If it ends earlier, the error is its stderr.
 fn listening(stderr: impl Read + Send + 'static) -> Result<String, String> {
     let mut stderr = BufReader::new(stderr);
     let mut said = String::new();
@@ -169,7 +169,7 @@ fn listening(stderr: impl Read + Send + 'static) -> Result<String, String> {
             line.split("msg=\"Listening on\"").nth(1).and_then(|rest| rest.split("address=").nth(1));
         if let Some(address) = address {
             let address = address.trim().to_owned();
-            // What it says from now on is of no interest, but must not fill the pipe.
+            // Later output is discarded, so that it cannot fill the pipe.
             std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
             return Ok(address);
         }

@@ -1,3 +1,5 @@
+//! A plan loaded in this process, with the problems that a user would see.
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -6,24 +8,24 @@ use runner::plan::model::Plan;
 use runner::plan::{Environment, Settings};
 use runner::slo::Objectives;
 
-/// What a user gets for a plan: the plan with its objectives, or what is wrong with it.
+/// The result of loading a plan: the plan and its objectives, or its problems.
 pub(crate) struct Answer {
     pub(crate) plan: Option<Plan>,
     pub(crate) objectives: Objectives,
     pub(crate) problems: Problems,
-    /// The problems as text, as on a terminal without colour.
+    /// The problems as rendered text, without colour.
     pub(crate) shown: String,
-    /// From the path to the text, in time of this thread alone: the machine may be busy with others.
+    /// Processor time of this thread from the path to the text; other load on the machine does not count.
     pub(crate) took: Duration,
 }
 
 impl Answer {
-    /// Reads a plan from the disk, with an empty environment.
+    /// Loads a plan from the disk, with an empty environment.
     pub(crate) fn of_file(path: &Path) -> Self {
         Self::of(path, &|path| std::fs::read(path))
     }
 
-    /// Reads a plan of one file, made up by a test.
+    /// Loads a plan of one file from memory.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         Self::of(Path::new("plan.toml"), &|_| Ok(bytes.to_vec()))
     }
@@ -42,7 +44,7 @@ impl Answer {
         Self { plan: loaded.plan, objectives, shown, problems, took: thread_time() - begin }
     }
 
-    /// What a wrong plan must be answered with, whatever is wrong; says what is missing.
+    /// The rules for answers to wrong plans that this one breaks: a refusal within 2 s, and help for each problem.
     pub(crate) fn shortcomings(&self) -> Vec<String> {
         let mut missing = Vec::new();
         if !self.problems.has_errors() {

@@ -1,4 +1,4 @@
-//! A real nginx as the target, in a folder of its own, on a port of its own.
+//! nginx as the target, with its own folder and port.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -8,19 +8,19 @@ use runner_test_support::target::closed_port;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::certificates::Identity;
+use crate::support::certificates::Identity;
 
-/// Between looking for a port and listening on it someone else may have taken it.
+/// Attempts to start: another process may take the free port before nginx listens on it.
 const ATTEMPTS: usize = 10;
 
-/// A running nginx; it stops when dropped.
+/// A running nginx; stopped when dropped.
 pub(crate) struct Nginx {
     folder: TempDir,
     child: Child,
     port: u16,
 }
 
-/// A line of its access log.
+/// A line of the access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
     /// Method and path: `GET /`.
@@ -30,22 +30,22 @@ pub(crate) struct Access {
     pub(crate) http: String,
     /// `TLSv1.3`, or `-` without TLS.
     pub(crate) tls: String,
-    /// The name that was asked for in the handshake, or `-`.
+    /// The server name (SNI) of the handshake, or `-`.
     pub(crate) server_name: String,
-    /// `SUCCESS` where the client has shown a certificate, `NONE` where it has not.
+    /// `SUCCESS` if the client sent a valid certificate, `NONE` if it sent none.
     pub(crate) client: String,
-    /// The number of the connection.
+    /// The serial number of the connection.
     pub(crate) connection: String,
 }
 
 impl Nginx {
-    /// Serves without TLS; `listen` is what follows the address there.
+    /// Serves without TLS; `listen` holds further parameters of the `listen` directive.
     pub(crate) fn plain(listen: &str) -> Self {
         Self::start(listen, "", &[])
     }
 
-    /// Serves over TLS as this identity; `listen` is what follows `ssl` there, `more` stands in the server's block.
-    /// Files are named `NAME.pem`.
+    /// Serves over TLS with this identity; `listen` holds further parameters of the `listen` directive, and `more`
+    /// further directives of the `server` block. Files are written as `NAME.pem`.
     pub(crate) fn tls(identity: &Identity, listen: &str, more: &str, files: &[(&str, &str)]) -> Self {
         let own = [("own", identity.certificate.as_str()), ("key", identity.key.as_str())];
         let directives = format!("ssl_certificate own.pem; ssl_certificate_key key.pem; {more}");
@@ -77,7 +77,7 @@ impl Nginx {
         self.port
     }
 
-    /// Stops it, which completes its log, and reads that.
+    /// Stops nginx, which completes the access log, and returns the log.
     pub(crate) fn log(mut self) -> Vec<Access> {
         self.stop();
         let text = std::fs::read_to_string(self.folder.path().join("access.log")).expect("it was opened");
@@ -85,7 +85,7 @@ impl Nginx {
     }
 
     fn stop(&mut self) {
-        // Gracefully: what is under way is answered and entered.
+        // SIGQUIT: requests in flight are answered and logged first.
         let _ = kill_process(Pid::from_child(&self.child), Signal::QUIT);
         let _ = self.child.wait();
     }
@@ -99,7 +99,7 @@ impl Drop for Nginx {
     }
 }
 
-/// One process, which says on stderr what it does, and writes nothing but below its folder.
+/// Configures one process that logs errors to stderr and writes only below its own folder.
 fn configuration(listen: &str, directives: &str) -> String {
     let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let folders = folders.map(|name| format!("{name}_temp_path temp;\n")).concat();
@@ -122,7 +122,7 @@ fn configuration(listen: &str, directives: &str) -> String {
 }
 
 fn spawn(folder: &Path) -> Child {
-    // Administrators' programs are not on every user's path.
+    // The system's `sbin` folders are not in the `PATH` of every user.
     let path = format!("{}:/usr/local/sbin:/usr/sbin", std::env::var("PATH").unwrap_or_default());
     Command::new("nginx")
         .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
@@ -135,13 +135,13 @@ fn spawn(folder: &Path) -> Child {
         .expect("nginx is installed by tests/install-peers")
 }
 
-/// Returns once it listens: its first notice comes after that. Else what it said before it ended.
+/// Waits until nginx listens, which it does before its first notice. If it ends earlier, returns its stderr.
 fn listening(child: &mut Child) -> Result<(), String> {
     let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
     let mut said = String::new();
     while stderr.read_line(&mut said).is_ok_and(|read| read > 0) {
         if said.contains("[notice]") {
-            // What it says from now on is of no interest, but must not fill the pipe.
+            // Later output is discarded, so that it cannot fill the pipe.
             std::thread::spawn(move || std::io::copy(&mut stderr.by_ref(), &mut std::io::sink()));
             return Ok(());
         }
