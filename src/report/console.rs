@@ -263,7 +263,8 @@ fn verdict_text(report: &Report) -> String {
     text
 }
 
-/// "  missed: peak · Single search: p95 312 ms, maximum 200 ms: proven beyond maximum", cut to the width.
+/// "  missed: peak · Single search: p95 312 ms, maximum 200 ms: proven beyond maximum". It is not broken, so that
+/// a log can be searched for it.
 fn unmet_line(report: &Report, objective: &ObjectiveReport) -> String {
     let name = if report.gate == "maximum" { last_tier(objective) } else { report.gate };
     // A gate asks for the next looser tier where an objective lacks its own.
@@ -271,19 +272,14 @@ fn unmet_line(report: &Report, objective: &ObjectiveReport) -> String {
     let limit = tiers.into_iter().find_map(|tier| Some((tier, objective.limits.get(tier)?)));
     let limit = limit
         .map_or(String::new(), |(tier, limit)| format!(", {tier} {}", format_limit(*limit, objective.unit)));
-    let line = format!(
-        "  {}: {} · {}: {}{limit}: {}",
+    format!(
+        "  {}: {} · {}: {}{limit}: {}\n",
         objective.verdict,
         objective.phase,
         objective.name,
         observed(objective),
         objective.reason
-    );
-    let width = usize::from(WIDTH);
-    match line.char_indices().nth(width) {
-        Some(_) => line.chars().take(width - 1).collect::<String>() + "…\n",
-        None => line + "\n",
-    }
+    )
 }
 
 fn seconds(value: f64) -> String {

@@ -53,12 +53,14 @@ pub(super) fn explain(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> 
         CaseData::Drift(drift) => format!("{}; {}", drift.describe(&case.limits()), changed(case, drift)),
     };
     let reason = match (case.invalid, &case.not_assessable) {
-        (Some(invalid), _) => format!("the generator may have influenced this: {invalid}"),
+        (Some(invalid), _) => {
+            let why = format!("{summary}; the generator may have influenced this: {invalid}");
+            return Explanation { why, reason: invalid.to_owned() };
+        }
         (None, Some(not_assessable)) => not_assessable.clone(),
         (None, None) => concluded(case, conclusion),
     };
-    let why = format!("{summary}; {reason}");
-    Explanation { why, reason }
+    Explanation { why: format!("{summary}; {reason}"), reason }
 }
 
 fn no_data(case: &ObjectiveCase<'_>) -> String {
