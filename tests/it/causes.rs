@@ -2,8 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use runner_test_support::ran::Ran;
 use serde_json::Value;
+
+use crate::support::peers::believed;
 
 /// The stand-in as a process with these options; killed when dropped.
 struct StandIn(Child, String);
@@ -32,17 +36,21 @@ impl Drop for StandIn {
 /// report on the terminal with its lines joined.
 fn peak(options: &str, users: u32, length: &str) -> (Value, String) {
     let target = StandIn::start(options);
-    let folder = tempfile::tempdir().unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_runner"))
-        .args(["plans/peak.toml", "--seed", "1", "--rehearse", length, "--target", &target.1, "--out"])
-        .arg(folder.path())
-        .args(["--set", &format!("phases.peak.users={users}")])
-        .output()
-        .unwrap();
-    let report = std::fs::read(folder.path().join("latest/report.json"));
-    let report: Value = serde_json::from_slice(&report.unwrap()).unwrap();
-    let text = String::from_utf8(run.stdout).unwrap();
-    (report["phases"][0].clone(), text.split_whitespace().collect::<Vec<_>>().join(" "))
+    let run = || {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .args(["plans/peak.toml", "--seed", "1", "--rehearse", length, "--target", &target.1, "--out"])
+            .arg(folder.path())
+            .args(["--set", &format!("phases.peak.users={users}")])
+            .output()
+            .unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        // `latest` is looked for under `reports`.
+        std::os::unix::fs::symlink(".", folder.path().join("reports")).unwrap();
+        Ran { folder, code: output.status.code().unwrap_or(-1), stdout, stderr, took: Duration::ZERO }
+    };
+    let run = believed(run);
+    (run.phase("peak"), run.stdout.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn causes(phase: &Value) -> Vec<String> {
