@@ -63,13 +63,21 @@ impl Decidability {
 }
 
 impl SampleUnit {
-    /// The plural noun.
+    /// The name in the JSON of `runner check`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Samples => "samples",
             Self::Seconds | Self::JudgedTime => "judged seconds",
             Self::Windows => "windows",
             Self::Readings => "readings",
+        }
+    }
+
+    /// The plural noun of the messages.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Windows => "intervals",
+            other => other.as_str(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::forecast::decidability::min_provable_share;
 use crate::forecast::{Decidability, PhaseForecast, SampleSize, SampleUnit};
 use crate::plan::model::{Load, OperationId, Phase, Plan};
 use crate::slo::objective::{Objective, Statistic};
-use crate::units::{Share, TimeSpan, format_against, format_exact, format_number};
+use crate::units::{Share, TimeSpan, format_against, format_exact};
 
 /// Reports objectives that can never be met or decided, and settings that make the results unreliable.
 pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast], problems: &mut Problems) {
@@ -106,7 +106,7 @@ fn check_throughput(
             format!("its arrivals are {load}"),
             format!(
                 "to make it possible: arrivals of at least {}/s",
-                format_number(limit / forecast.requests_per_task)
+                hundredths_up(limit / forecast.requests_per_task)
             ),
         ),
         Load::Closed => {
@@ -115,10 +115,9 @@ fn check_throughput(
             (
                 format!("{users:.0} users with a mean wait of {:.1} s", users * requests / bound),
                 format!(
-                    "to make it possible: {:.0} users, or a mean wait of {:.1} s, or {} requests per task, \
-                     or `arrivals`",
+                    "to make it possible: {:.0} users, or a mean wait of {} s, or {} requests per task, or `arrivals`",
                     (limit * users / bound - 1e-9).ceil(),
-                    users * requests / limit,
+                    hundredths_down(users * requests / limit),
                     hundredths_up(requests * limit / bound)
                 ),
             )
@@ -182,8 +181,13 @@ fn check_proof(
 ) {
     let sample_size = forecast.sample_size(objective, phase, &plan.gate);
     let (Some(expected), Some(needed)) = (sample_size.expected, sample_size.needed) else { return };
-    let counted = sample_size.of.as_str();
-    let can = format!("`{}` can expect {expected:.0} {counted} in phase `{}`", objective.name, phase.name);
+    let whole = (expected + 1e-6).floor();
+    let can = format!(
+        "`{}` can expect {whole} {} in phase `{}`",
+        objective.name,
+        sample_size.of.noun(),
+        phase.name
+    );
     let confidence = Share::of_fraction(1.0 - plan.gate.alpha);
     if sample_size.decidability() == Decidability::None {
         // `check_windows` reports a phase without any interval.
@@ -205,7 +209,9 @@ fn check_proof(
             true => "or report it without judging with `gate = false`, or set `decision = \"observed\"` under `[gate]`",
             false => "or report it without judging with `gate = false`",
         }));
-    } else if sample_size.needed_with_one_failure.is_some_and(|needed| expected < needed as f64) {
+    } else if let Some(needed) =
+        sample_size.needed_with_one_failure.filter(|needed| expected < *needed as f64)
+    {
         let message = format!("{can}, but {needed} are needed if one of them is bad");
         let help =
             "make the phase longer or increase its load; twice the needed number leaves room for bad ones";
@@ -240,7 +246,9 @@ fn ways_to_decide(plan: &Plan, objective: &Objective, phase: &Phase, sample_size
         ways.push(format!("{} times its load", hundredths_up(needed / expected)));
         let percent = ((1.0 - least) * 100.0 + 1e-6).floor();
         match objective.statistic {
-            Statistic::Quantile(_) if percent >= 50.0 => ways.push(format!("`statistic = \"p{percent}\"`")),
+            Statistic::Quantile(part) if (50.0..100.0 * part - 1e-6).contains(&percent) => {
+                ways.push(format!("`statistic = \"p{percent}\"`"));
+            }
             Statistic::ErrorRate => {
                 ways.push(format!("a limit of {}", Share::of_fraction((least * 1000.0).ceil() / 1000.0)));
             }
@@ -259,9 +267,12 @@ fn span(seconds: f64) -> TimeSpan {
 
 /// A number rounded up to hundredths, so that the advice is sufficient.
 fn hundredths_up(value: f64) -> String {
-    let rounded = (value * 100.0 - 1e-6).ceil() / 100.0;
-    let text = format!("{rounded:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    ((value * 100.0 - 1e-6).ceil() / 100.0).to_string()
+}
+
+/// A number rounded down to hundredths, so that the advice is sufficient.
+fn hundredths_down(value: f64) -> String {
+    ((value * 100.0 + 1e-6).floor() / 100.0).to_string()
 }
 
 #[cfg(test)]
@@ -269,8 +280,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_formatted_briefly() {
+    fn advice_is_rounded_to_its_sufficient_side() {
         assert_eq!(hundredths_up(50.0 / (200.0 / 5.5)), "1.38");
+        assert_eq!(hundredths_up(1000.0 / 7.0), "142.86");
         assert_eq!(hundredths_up(7.0), "7");
+        assert_eq!(hundredths_down(200.0 / 7.0), "28.57");
+        assert_eq!(hundredths_down(4.0), "4");
     }
 }

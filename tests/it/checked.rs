@@ -66,7 +66,10 @@ fn check_reports_samples_and_decidability_per_objective() {
     assert_eq!(of("Shown"), (750, None, "not judged".to_owned()));
     assert_eq!(of("Minutes"), (30, Some(29), "just".to_owned()));
     assert_eq!(of("Enough"), (300, Some(4), "yes".to_owned()));
-    assert_eq!(told["diagnostics"][0]["code"], "W003");
+    let warning = &told["diagnostics"][0];
+    assert_eq!(warning["code"], "W003");
+    let message = "`Minutes` can expect 30 intervals in phase `a`, but 46 are needed if one of them is bad";
+    assert_eq!(warning["message"], message);
     let said = plan().check().exits(0);
     let row = said.stdout.lines().find(|line| line.contains("Minutes")).unwrap();
     assert!(row.contains("30 intervals") && row.contains("29 intervals") && row.ends_with("just"), "{row}");
@@ -79,7 +82,7 @@ fn the_gate_confidence_sets_the_samples_needed() {
     assert_eq!((needed("Fast"), needed("Rare"), needed("Minutes")), (45, 230, 22));
     assert_eq!(number(&told["confidence_percent"]), 90.0);
     let refused = plan().with("--set gate.confidence=99.9%").check().exits(2);
-    assert!(refused.stderr.contains("`Minutes` can expect 30 windows"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`Minutes` can expect 30 intervals"), "{}", refused.stderr);
     let observed = plan().with("--set gate.confidence=99.9% --set gate.decision=observed");
     assert!(json(observed)["phases"][0]["objectives"][0]["needed"].is_null());
 }

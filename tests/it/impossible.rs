@@ -30,7 +30,7 @@ fn assert_refused(plan: impl Fn() -> Runner, ways_out: [&str; 4]) {
 fn fifty_users_with_a_long_wait_cannot_reach_ten_per_second() {
     assert_refused(
         || plan(50, r#"["30s", "40s"]"#, "10/s"),
-        ["at most 1.43/s", "350 users", "a mean wait of 5.0 s", "or 7 requests per task"],
+        ["at most 1.43/s", "350 users", "a mean wait of 5 s", "or 7 requests per task"],
     );
 }
 
@@ -38,7 +38,7 @@ fn fifty_users_with_a_long_wait_cannot_reach_ten_per_second() {
 fn two_hundred_users_with_waits_cannot_reach_fifty_per_second() {
     assert_refused(
         || plan(200, r#"["3s", "8s"]"#, "50/s"),
-        ["at most 36.4/s", "275 users", "a mean wait of 4.0 s", "or 1.38 requests per task"],
+        ["at most 36.4/s", "275 users", "a mean wait of 4 s", "or 1.38 requests per task"],
     );
 }
 
