@@ -29,7 +29,7 @@ pub(super) fn load(input: &CheckInput<'_>) -> Check {
 /// of a closed phase, can make the phase invalid.
 fn compare_missing(missing: f64, lasting: f64, finding: &str) -> Check {
     let (notice, invalid) = MISSING_LOAD_LIMITS;
-    let value = format!("{} missing", percent(missing));
+    let value = format!("{} missing", missing_percent(missing));
     let finding = format!("{finding}; over 1 % is a notice and over 3 % is invalid");
     if lasting > invalid {
         let why = format!("{finding}: use a faster or less busy machine, or ask for less load");
@@ -38,6 +38,10 @@ fn compare_missing(missing: f64, lasting: f64, finding: &str) -> Check {
     let verdict = if missing > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
     let once = if missing > invalid { ", but without the worst second it is within 3 %" } else { "" };
     Check::new("load", value, verdict, finding + once)
+}
+
+fn missing_percent(missing: f64) -> String {
+    percent(missing, &[MISSING_LOAD_LIMITS.0, MISSING_LOAD_LIMITS.1])
 }
 
 /// Compares the arrivals issued to the users with those of the schedule in the judged periods.
@@ -58,7 +62,7 @@ fn check_arrivals(input: &CheckInput<'_>, load: OpenLoad) -> Check {
         "of {asked} scheduled arrivals in the judged period {late} were not issued by its end, and {:.0} waited for a \
          user while their worker was short of processor time, together {}",
         health.starved,
-        percent(missing.min(1.0))
+        missing_percent(missing.min(1.0))
     );
     compare_missing(missing.min(1.0), missing, &finding)
 }
@@ -103,7 +107,7 @@ fn check_users(input: &CheckInput<'_>) -> Check {
     let finding = format!(
         "the generator's own lag took {lost:.3} s of the {time:.0} s of all users with think time, and with it {} of \
          their load",
-        percent(missing)
+        missing_percent(missing)
     );
     compare_missing(missing, lasting, &finding)
 }

@@ -24,17 +24,17 @@ pub(super) fn steal(input: &CheckInput<'_>) -> Check {
     }
     let share = machine.stolen as f64 / machine.ticks as f64;
     let (notice, invalid) = STEAL_LIMITS;
+    let percent = percent(share, &[notice, invalid]);
     let finding = format!(
-        "the hypervisor gave {} of this machine's processor time to others; over 2 % is a notice and over 10 % is \
-         invalid",
-        percent(share)
+        "the hypervisor gave {percent} of this machine's processor time to others; over 2 % is a notice and over 10 % is \
+         invalid"
     );
     if share > invalid {
         let why = format!("{finding}: use a machine that is not shared");
-        return Check::new(name, percent(share), CheckVerdict::Invalid, why);
+        return Check::new(name, percent, CheckVerdict::Invalid, why);
     }
     let verdict = if share > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
-    Check::new(name, percent(share), verdict, finding)
+    Check::new(name, percent, verdict, finding)
 }
 
 /// Checks whether the generator was stopped at a limit of processor time.
@@ -58,7 +58,7 @@ pub(super) fn throttling(input: &CheckInput<'_>) -> Check {
         0 => (CheckVerdict::Ok, finding),
         _ => (CheckVerdict::Notice, finding),
     };
-    Check::new(name, percent(share), verdict, why)
+    Check::new(name, percent(share, &[MAX_THROTTLED_SHARE]), verdict, why)
 }
 
 /// Checks whether requests failed because of the generator's own machine.

@@ -10,7 +10,7 @@ mod threads;
 use crate::measure::summary::PhaseSummary;
 use crate::plan::model::{Load, Phase, PhaseId, Plan};
 use crate::slo::objective::{Objective, Statistic};
-use crate::units::format_number;
+use crate::units::{format_against, format_amount_against};
 
 /// The result of one check of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,22 +141,19 @@ fn conservation(input: &CheckInput<'_>) -> Check {
     }
 }
 
-/// A share as text in percent.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    match percent {
-        p if p == 0.0 || p >= 9.95 => format!("{p:.0} %"),
-        p if p >= 0.01 => {
-            let text = format!("{p:.2}");
-            format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
-        }
-        _ => "under 0.01 %".to_owned(),
+/// A share as text in percent, with enough digits to show on which side of each limiting share it is.
+fn percent(share: f64, limits: &[f64]) -> String {
+    let limits: Vec<f64> = limits.iter().map(|limit| 100.0 * limit).collect();
+    let percent = 100.0 * share;
+    if percent > 0.0 && percent < 0.01 {
+        return "under 0.01 %".to_owned();
     }
+    format!("{} %", format_against(percent, &limits))
 }
 
-/// Milliseconds as text.
-fn ms(value: f64) -> String {
-    format!("{} ms", format_number(value))
+/// Milliseconds as text, with enough digits to show on which side of each limit they are.
+fn ms(value: f64, limits: &[f64]) -> String {
+    format_amount_against(value, limits, "ms")
 }
 
 #[cfg(test)]

@@ -185,6 +185,22 @@ fn steal_and_throttling_are_notices_then_invalid() {
 }
 
 #[test]
+fn a_value_beyond_a_limit_is_never_shown_as_that_limit() {
+    let mut stolen = healthy();
+    (stolen.health.machine.ticks, stolen.health.machine.stolen) = (100_000, 10_001);
+    let mut late = healthy();
+    (late.health.scheduled, late.health.issued) = (100_000, 96_999);
+    let late = PhaseSummary { send_lag: lagging(&[(50_020, 1000)]).send_lag, ..late };
+    let poisson = CheckFixture::new("arrivals = \"10/s\"\nspacing = \"poisson\"", TASK, "");
+    let shown = [("steal", &stolen), ("load", &late), ("send lag", &late)].map(|(name, summary)| {
+        let check = poisson.check(name, summary);
+        assert_eq!(check.verdict, Invalid, "{check:?}");
+        check.value
+    });
+    assert_eq!(shown, ["10.001 %", "3.001 % missing", "p99 50.02 ms"]);
+}
+
+#[test]
 fn one_local_error_condemns() {
     let mut summary = healthy();
     assert_eq!(CheckFixture::open().verdict("local errors", &summary), Fine);

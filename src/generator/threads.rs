@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::generator::{Check, CheckInput, CheckVerdict, ms, percent};
 use crate::measure::generator_health::WorkerHealth;
+use crate::units::format_limit;
 
 /// One longer stall makes the phase invalid.
 const MAX_STALL: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ impl LagLimits {
             Some(limit) => Self {
                 notice: (0.05 * limit).max(2.0),
                 invalid: (0.1 * limit).max(5.0),
-                basis: format!("the tightest gated time limit is {}", ms(limit)),
+                basis: format!("the tightest gated time limit is {}", format_limit(limit, "ms")),
             },
         }
     }
@@ -46,9 +47,14 @@ pub(super) fn send_lag(input: &CheckInput<'_>) -> Check {
     let Some(p99) = p99(input) else {
         return Check::new(name, "–", CheckVerdict::Ok, "no request was sent in the judged period");
     };
-    let value = format!("p99 {}", ms(p99));
-    let finding = format!("99 % of the requests were sent within {} of their intended start", ms(p99));
-    let limits = format!("over {} is a notice and over {} is invalid, as {basis}", ms(notice), ms(invalid));
+    let lag = ms(p99, &[notice, invalid]);
+    let value = format!("p99 {lag}");
+    let finding = format!("99 % of the requests were sent within {lag} of their intended start");
+    let limits = format!(
+        "over {} is a notice and over {} is invalid, as {basis}",
+        format_limit(notice, "ms"),
+        format_limit(invalid, "ms")
+    );
     if p99 > invalid {
         let why = format!("{finding}; {limits}: use a faster or less busy machine, or ask for less load");
         return Check::new(name, value, CheckVerdict::Invalid, why);
@@ -63,21 +69,22 @@ pub(super) fn stalls(input: &CheckInput<'_>) -> Check {
     let workers = || input.summary.health.workers.values();
     let seconds: u64 = workers().map(|worker| worker.stalls).sum();
     let longest = workers().map(|worker| worker.longest).max().unwrap_or_default();
-    let in_ms = |time: Duration| ms(time.as_secs_f64() * 1000.0);
+    let in_ms =
+        |time: Duration, limit: Duration| ms(1000.0 * time.as_secs_f64(), &[1000.0 * limit.as_secs_f64()]);
     if seconds == 0 && longest <= MAX_STALL {
         let why = "no worker's heartbeat, due every 10 ms, was late by more than 50 ms";
         return Check::new(name, "none", CheckVerdict::Ok, why);
     }
     let together = workers().map(|worker| worker.stalled).max().unwrap_or_default();
-    let value = format!("in {seconds}, longest {}", in_ms(longest));
+    let value = format!("in {seconds}, longest {}", in_ms(longest, MAX_STALL));
     let share = together.as_secs_f64() / input.window();
     let times = if seconds == 1 { "in one second".to_owned() } else { format!("in {seconds} seconds") };
     let finding = format!(
         "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times} of the judged period: by {} \
          together on the worst worker, {} of the period; by at most {} at a time in the whole phase",
-        in_ms(together),
-        percent(share),
-        in_ms(longest)
+        in_ms(together, MIN_STALLED_TOTAL),
+        percent(share, &[MAX_STALLED_SHARE]),
+        in_ms(longest, MAX_STALL)
     );
     if longest > MAX_STALL || (share > MAX_STALLED_SHARE && together >= MIN_STALLED_TOTAL) {
         let why = format!(
@@ -96,7 +103,7 @@ pub(super) fn processor(input: &CheckInput<'_>) -> Check {
     let Some(cpu) = workers().map(|worker| worker.cpu).max() else {
         return Check::new(name, "–", CheckVerdict::Ok, "the judged period is too short to measure it");
     };
-    let share = |mille: u16| percent(f64::from(mille) / 1000.0);
+    let share = |mille: u16| percent(f64::from(mille) / 1000.0, &[]);
     let (value, finding) = match workers().filter_map(|worker| worker.delay).max() {
         Some(delay) => (
             format!("{} busy, {} waiting", share(cpu), share(delay)),
@@ -121,8 +128,8 @@ pub(super) fn processor(input: &CheckInput<'_>) -> Check {
         let why = format!(
             "{finding}; in {} of the seconds it used at least 90 % or waited over 50 %, with a send lag over {}; over \
              20 % of the seconds is invalid: use a faster or less busy machine, or ask for less load",
-            percent(saturated),
-            ms(notice)
+            percent(saturated, &[MAX_SATURATED_SHARE]),
+            format_limit(notice, "ms")
         );
         return Check::new(name, value, CheckVerdict::Invalid, why);
     }

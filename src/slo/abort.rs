@@ -6,6 +6,7 @@ use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings;
 use crate::slo::objective::{Objective, Statistic};
 use crate::statistics::SequentialTest;
+use crate::units::{format_against, format_exact};
 
 /// The design effect is itself an estimate, so no breach is proven before this many judged seconds.
 const MIN_JUDGED_S: u64 = 300;
@@ -93,12 +94,12 @@ impl<'o> AbortCheck<'o> {
                 let factor = self.test.bayes_factor(&broken, allowed);
                 factor.proves().then(|| {
                     format!(
-                        "{:.0} of {:.0} count against it ({:.2} %, and at most {:.2} % may); the effective sample size \
+                        "{:.0} of {:.0} count against it ({} %, and at most {} % may); the effective sample size \
                          is {:.0}; the evidence for a breach is {} to 1, and {:.0} to 1 is needed",
                         broken.counted,
                         broken.cases,
-                        100.0 * broken.counted / broken.cases,
-                        100.0 * allowed,
+                        format_against(100.0 * broken.counted / broken.cases, &[100.0 * allowed]),
+                        format_exact(100.0 * allowed),
                         broken.effective(),
                         odds(factor.ln_factor.exp()),
                         factor.ln_needed.exp(),
@@ -179,6 +180,21 @@ mod tests {
         assert_eq!(ended(objective(Statistic::Quantile(0.95), true), 10.0, 2.0), Some(300));
         assert_eq!(ended(objective(Statistic::Throughput, true), 1.0, 5.0), Some(300));
         assert_eq!(ended(objective(Statistic::Max, true), 10.0, 1.0), Some(1));
+    }
+
+    #[test]
+    fn the_proof_shows_that_the_share_is_beyond_the_allowed_one() {
+        let (gate, objectives) = (gate(), [objective(Statistic::Quantile(0.95), true)]);
+        let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
+        let evidence = &mut summary.evidence[0];
+        for _ in 0..MIN_JUDGED_S {
+            let (n, k) = (1e8, 5_004_000.0);
+            evidence.counts.add(Counts { n, k, untimed: 0.0 });
+            evidence.kept.push(n, k);
+            evidence.broken.push(n, k);
+        }
+        let abort = AbortCheck::new(&objectives, &gate).check(PhaseId(0), &summary).unwrap();
+        assert!(abort.why.contains("(5.004 %, and at most 5 % may)"), "{}", abort.why);
     }
 
     #[test]

@@ -13,13 +13,13 @@ pub fn format_limit(limit: f64, unit: &str) -> String {
     with_unit(limit, unit, format_exact, size::exact)
 }
 
-/// A value with its unit that is compared with limits of the same unit: it is shown as equal to one only if it is.
+/// A value with its unit that is compared with limits of the same unit: with enough digits to show on which side of each it is.
 pub fn format_amount_against(value: f64, limits: &[f64], unit: &str) -> String {
     let sized = |bytes: u64| {
         let short = Size::of_bytes(bytes).to_string();
-        let limits = limits.iter().map(|limit| limit.abs().round() as u64);
-        let mut others = limits.filter(|limit| *limit != bytes).map(size::exact);
-        if others.any(|limit| limit == short) { size::exact(bytes) } else { short }
+        let shown = short.parse::<Size>().map_or(bytes, Size::bytes);
+        let mut limits = limits.iter().map(|limit| limit.abs().round() as u64);
+        if limits.all(|limit| shown.cmp(&limit) == bytes.cmp(&limit)) { short } else { size::exact(bytes) }
     };
     with_unit(value, unit, |value| format_against(value, limits), sized)
 }
@@ -62,10 +62,13 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_never_shown_as_a_limit_that_it_is_not() {
+    fn a_size_is_shown_on_its_side_of_a_limit() {
         let mib = f64::from(1 << 20);
         assert_eq!(format_amount_against(mib + 1.0, &[mib], "B"), "1048577B");
         assert_eq!(format_amount_against(mib, &[mib], "B"), "1MiB");
+        assert_eq!(format_amount_against(1.99e9, &[2e9], "B"), "1.99GB");
+        assert_eq!(format_amount_against(4.01e9, &[4e9], "B"), "4.01GB");
+        assert_eq!(format_amount_against(1.5e9, &[2e9], "B"), "1.4GiB");
         assert_eq!(format_amount_against(0.1004, &[0.1], "%"), "0.1004 %");
     }
 }
