@@ -10,12 +10,13 @@ use crate::session::Failpoint;
 use crate::units::TimeSpan;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 passed or rehearsed, 1 breached, 2 refused, 3 inconclusive, 4 invalid (load generator too slow), \
+Exit codes: 0 passed or rehearsed, 1 breached, 2 refused, 3 inconclusive, 4 invalid (load generator not reliable), \
 5 target unavailable, 70 internal error, 74 report not written, 130 or 143 interrupted";
 
 /// Run a load test plan and judge it; the exit code is the verdict
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(name = "runner", version, after_help = EXIT_CODES)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,

@@ -1,5 +1,6 @@
 //! Exit codes of the real program.
 
+use std::process::Command;
 use std::time::Duration;
 
 use runner_test_support::target::{Answer, Target, closed_port};
@@ -87,4 +88,10 @@ fn a_target_that_gets_ready_in_time_is_loaded() {
 fn a_panic_exits_70() {
     let run = Runner::plan(GET).against(&Target::fast()).with("--failpoint panic").run().exits(70);
     assert!(run.stderr.contains("internal error of the runner"), "{}", run.stderr);
+}
+
+#[test]
+fn version_names_the_program() {
+    let said = Command::new(env!("CARGO_BIN_EXE_runner")).arg("--version").output().unwrap();
+    assert_eq!(said.stdout, format!("runner {}\n", env!("CARGO_PKG_VERSION")).into_bytes());
 }
