@@ -9,7 +9,7 @@ use crate::units::{format_amount, format_amount_against, format_exact, format_li
 /// More events of a host are only counted.
 const MAX_SHOWN_EVENTS: usize = 3;
 /// The maximum number of lines after the verdict, so that verdict, reasons and path stand in the last ten lines.
-const MAX_UNMET_LINES: usize = 7;
+const MAX_UNMET_LINES: usize = 6;
 
 /// The whole report: for each phase the tables of operations, objectives, hosts and generator checks, then the notices
 /// and the verdict.

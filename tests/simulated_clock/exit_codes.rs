@@ -118,6 +118,26 @@ fn the_report_ends_with_each_objective_that_was_not_met() {
 }
 
 #[test]
+fn the_verdict_stands_in_the_last_ten_lines_however_many_objectives_were_missed() {
+    let objectives: String = (0..12)
+        .map(|number| {
+            format!(
+                "[[response_time]]\nname = \"Fast {number}\"\noperations = [\"get\"]\nmaximum = \"1ms\"\n"
+            )
+        })
+        .collect();
+    let run = Runner::plan(GET)
+        .against(&Target::always(Answer::Late(200, Duration::from_millis(30))))
+        .objectives(&objectives)
+        .with("--set gate.decision=observed")
+        .run()
+        .exits(1);
+    let end = end_of_report(&run.stdout);
+    assert!(end.len() <= 10, "{end:#?}");
+    assert_eq!(end.last(), Some(&"  and 6 more, see the tables above"), "{end:#?}");
+}
+
+#[test]
 fn a_value_is_stored_and_shown_with_the_digits_that_tell_it_from_its_limit() {
     let target = Target::scripted(|number, _| Answer::Status(if number == 200 { 500 } else { 200 }));
     let plan = GET.replace("duration = \"1s\"", "duration = \"12s\"").replace("100/s", "83/s");
