@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
 use crate::document::{Node, PlainOrTable, Spanned, Value, parse};
@@ -39,7 +39,7 @@ pub(super) struct PlanFiles<'w> {
     known: HashMap<PathBuf, FileId>,
     paths: HashMap<FileId, PathBuf>,
     plan: PathBuf,
-    hash: Sha256,
+    hash: Context,
 }
 
 impl<'w> PlanFiles<'w> {
@@ -48,7 +48,7 @@ impl<'w> PlanFiles<'w> {
         let folder = normalised(plan.parent().unwrap_or(Path::new("")));
         let root = (!allow_outside).then(|| normalised(&folder.join("..")));
         let (known, paths) = (HashMap::new(), HashMap::new());
-        Self { environment, root, known, paths, plan: normalised(plan), hash: Sha256::new() }
+        Self { environment, root, known, paths, plan: normalised(plan), hash: Context::new(&SHA256) }
     }
 
     pub(super) fn variable(&self) -> &'w dyn Fn(&str) -> Option<String> {
@@ -62,8 +62,7 @@ impl<'w> PlanFiles<'w> {
 
     /// SHA-256 over all files in the order read, in hexadecimal.
     pub(super) fn digest(&self) -> String {
-        let bytes = self.hash.clone().finalize();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.hash.clone().finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The text of a file, or the reason why it cannot be read.
@@ -93,7 +92,7 @@ impl<'w> PlanFiles<'w> {
         text: String,
         problems: &mut Problems,
     ) -> FileId {
-        self.hash.update((text.len() as u64).to_le_bytes());
+        self.hash.update(&(text.len() as u64).to_le_bytes());
         self.hash.update(text.as_bytes());
         let file = problems.add_source(shown, text);
         self.known.insert(normalised(path), file);
@@ -130,7 +129,7 @@ impl<'w> PlanFiles<'w> {
         let path = self.resolve(&base, named, problems)?;
         match self.limited(&path, max_bytes) {
             Ok(bytes) => {
-                self.hash.update((bytes.len() as u64).to_le_bytes());
+                self.hash.update(&(bytes.len() as u64).to_le_bytes());
                 self.hash.update(&bytes);
                 Some(bytes.into())
             }
