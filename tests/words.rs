@@ -133,9 +133,16 @@ fn no_comment_only_repeats_the_name_below_it() {
     let mut found = Vec::new();
     for file in files(&["src"], "rs") {
         let lines: Vec<&str> = file.text.lines().collect();
-        for (number, pair) in (1..).zip(lines.windows(2)) {
-            let Some(doc) = pair[0].trim_start().strip_prefix("/// ") else { continue };
-            let code = pair[1].trim_start().trim_start_matches("pub ");
+        for (index, line) in lines.iter().enumerate() {
+            let Some(doc) = line.trim_start().strip_prefix("/// ") else { continue };
+            let below = lines[index + 1..].iter().map(|line| line.trim_start());
+            let Some(code) = below
+                .skip_while(|line| line.starts_with("#["))
+                .map(|line| line.trim_start_matches("pub "))
+                .next()
+            else {
+                continue;
+            };
             let name = code.split(|c: char| !c.is_alphanumeric() && c != '_').find(|word| {
                 !["pub", "fn", "struct", "enum", "const", "crate", "in", "super", "async", ""].contains(word)
             });
@@ -145,7 +152,7 @@ fn no_comment_only_repeats_the_name_below_it() {
                 .find_map(|article| doc.strip_prefix(article))
                 .unwrap_or(&doc);
             if name.is_some_and(|name| words_of(name).join(" ") == doc) {
-                found.push(format!("{}:{number}: {}", file.path.display(), pair[0].trim()));
+                found.push(format!("{}:{}: {}", file.path.display(), index + 1, line.trim()));
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::plan::model::{Gate, JudgedPeriod, Phase};
 use crate::slo::judge::MIN_READINGS;
 use crate::slo::objective::{Aggregation, Objective, Resource, Statistic};
 use crate::statistics::{
-    Allowed, MIN_BATCHES, MIN_JUDGED_SECONDS, MIN_RATIO_BATCHES, TREND_WINDOWS, min_samples,
+    Allowed, MIN_BATCHES, MIN_JUDGED_SECONDS, MIN_RATIO_BATCHES, TREND_SEGMENTS, min_samples,
 };
 
 /// The samples that an objective needs for a proof in its phase, and the samples that it can expect there.
@@ -103,9 +103,9 @@ impl SampleSize {
 impl PhaseForecast {
     /// The needed and the expected samples of an objective of this phase.
     pub fn sample_size(&self, objective: &Objective, phase: &Phase, gate: &Gate) -> SampleSize {
-        let seconds = stretches(phase, 1);
+        let seconds = whole_intervals(phase, 1);
         let readings = self.readings.iter().sum();
-        let of = match (objective.windows, objective.statistic) {
+        let of = match (objective.interval, objective.statistic) {
             (_, Statistic::Resource(_)) if readings < f64::from(MIN_READINGS) => SampleUnit::Readings,
             (Some(_), _) => SampleUnit::Windows,
             (None, Statistic::Resource(_)) => SampleUnit::Readings,
@@ -119,16 +119,16 @@ impl PhaseForecast {
             SampleUnit::Seconds => Some(seconds),
             SampleUnit::Readings => Some(readings),
             SampleUnit::JudgedTime => Some(phase.judged_seconds()),
-            SampleUnit::Windows => objective.windows.map(|windows| match objective.statistic {
-                Statistic::Resource(_) => self.windows_of_readings(windows.every),
-                _ => stretches(phase, windows.every),
+            SampleUnit::Windows => objective.interval.map(|interval| match objective.statistic {
+                Statistic::Resource(_) => self.windows_of_readings(interval.every),
+                _ => whole_intervals(phase, interval.every),
             }),
         };
         let gated = objective.gated_limit(gate.tier);
         let limit = gated.filter(|_| gate.decision == Decision::Proven);
-        let share = limit.and_then(|(_, limit)| match (objective.windows, objective.statistic) {
+        let share = limit.and_then(|(_, limit)| match (objective.interval, objective.statistic) {
             // If no interval may miss, counting decides.
-            (Some(windows), _) => Some(windows.allow).filter(|allow| *allow > 0.0),
+            (Some(interval), _) => Some(interval.allow).filter(|allow| *allow > 0.0),
             (None, Statistic::Quantile(part)) => Some(1.0 - part),
             (None, Statistic::ErrorRate) => Some(limit / 100.0),
             (None, _) => None,
@@ -149,7 +149,7 @@ impl PhaseForecast {
 }
 
 impl PhaseForecast {
-    /// The longest judged stretch that intervals of an objective can fill, in seconds.
+    /// The longest judged period that intervals of an objective can fill, in seconds.
     pub(super) fn longest(&self, objective: &Objective, phase: &Phase) -> f64 {
         let of_readings = self.readings.iter().map(|readings| readings * self.reading_seconds);
         match objective.statistic {
@@ -179,15 +179,15 @@ impl PhaseForecast {
     /// The shortest judged period that decides a drift, in seconds: `min_length`, or the minimum of the method.
     fn min_length_s(&self, statistic: Statistic) -> u64 {
         let seen = match statistic {
-            Statistic::Growth(_) => TREND_WINDOWS[1] as f64 * self.reading_seconds / 0.9,
+            Statistic::Growth(_) => TREND_SEGMENTS[1] as f64 * self.reading_seconds / 0.9,
             _ => 10.0 * MIN_RATIO_BATCHES as f64,
         };
         statistic.min_length().unwrap_or(0.0).max(seen).ceil() as u64
     }
 }
 
-/// The number of whole stretches of `seconds` in the judged period.
-fn stretches(phase: &Phase, seconds: u32) -> f64 {
+/// The number of whole intervals of `seconds` in the judged period.
+fn whole_intervals(phase: &Phase, seconds: u32) -> f64 {
     let whole = |judged: JudgedPeriod| (judged.seconds() / f64::from(seconds) + 1e-9).floor();
     phase.judged().into_iter().map(whole).sum()
 }

@@ -30,7 +30,7 @@ pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast],
             | Statistic::Slowdown { .. } => {}
         }
         check_proof(plan, objective, phase, forecast, problems);
-        check_windows(objective, phase, forecast, problems);
+        check_intervals(objective, phase, forecast, problems);
         check_even_load(objective, phase, problems);
     }
 }
@@ -50,18 +50,18 @@ fn check_even_load(objective: &Objective, phase: &Phase, problems: &mut Problems
     problems.report(diagnostic.at(phase.span, "in this phase").help(help));
 }
 
-/// An interval longer than a judged stretch would never be complete.
-fn check_windows(objective: &Objective, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
-    let Some(windows) = objective.windows else { return };
+/// An interval longer than a judged period would never be complete.
+fn check_intervals(objective: &Objective, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
+    let Some(interval) = objective.interval else { return };
     let longest = forecast.longest(objective, phase);
-    if f64::from(windows.every) > longest {
+    if f64::from(interval.every) > longest {
         let phase = match objective.statistic {
             Statistic::Resource(_) => {
                 format!("readings fill only {longest:.0} s of phase `{}` at a time", phase.name)
             }
             _ => format!("phase `{}` is judged for only {longest:.0} s at a time", phase.name),
         };
-        let message = format!("`{}` judges intervals of {} s, but {phase}", objective.name, windows.every);
+        let message = format!("`{}` judges intervals of {} s, but {phase}", objective.name, interval.every);
         let help = "make `every` shorter or the phase longer";
         let diagnostic = Diagnostic::new(Code::NeverSampled, message).at(objective.span, "this objective");
         problems.report(diagnostic.help(help));
@@ -190,15 +190,15 @@ fn check_proof(
     );
     let confidence = Share::of_fraction(1.0 - plan.gate.alpha);
     if sample_size.decidability() == Decidability::None {
-        // `check_windows` reports a phase without any interval.
+        // `check_intervals` reports a phase without any interval.
         if expected < 1.0 && sample_size.of == SampleUnit::Windows {
             return;
         }
         let message = format!("{can}, but {needed} are needed to prove it");
-        let label = match (objective.windows, objective.statistic) {
+        let label = match (objective.interval, objective.statistic) {
             _ if !sample_size.of.is_statistical() => "this objective".to_owned(),
-            (Some(windows), _) => {
-                format!("at most {} of the intervals may miss", Share::of_fraction(windows.allow))
+            (Some(interval), _) => {
+                format!("at most {} of the intervals may miss", Share::of_fraction(interval.allow))
             }
             (None, statistic) => format!("{statistic}, at {confidence} confidence"),
         };

@@ -37,7 +37,7 @@ pub struct PhaseForecast {
     pub cycle_seconds: f64,
     /// All requests of the phase, ramp included; `None` if only the target's speed limits them.
     pub requests: Option<f64>,
-    /// The number of readings of each host in each judged stretch.
+    /// The number of readings of each host in each judged period.
     pub readings: Vec<f64>,
     /// The seconds between two readings.
     pub reading_seconds: f64,
@@ -90,11 +90,11 @@ fn phase_forecast(plan: &Plan, phase: &Phase) -> PhaseForecast {
 
 fn cycle_seconds(plan: &Plan, phase: &Phase) -> f64 {
     let of_class = |class: &UserClass| {
-        let away = class.mean_latency() * class.requests_per_task();
+        let latency_s = class.mean_latency() * class.requests_per_task();
         match (phase.load, class.wait) {
-            (Load::Open(_), _) => MIN_PHASE_PER_LATENCY * away,
-            (Load::Closed, Wait::Pace(pace)) => pace.seconds().max(away),
-            (Load::Closed, wait) => wait.mean() + away,
+            (Load::Open(_), _) => MIN_PHASE_PER_LATENCY * latency_s,
+            (Load::Closed, Wait::Pace(pace)) => pace.seconds().max(latency_s),
+            (Load::Closed, wait) => wait.mean() + latency_s,
         }
     };
     plan.classes_of(phase).map(of_class).fold(0.0, f64::max)
@@ -176,10 +176,10 @@ fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
         Load::Closed => {
             let there = phase.mean_users() / f64::from(phase.users.max(1));
             let rate = |(users, class): (&u32, &UserClass)| {
-                let away = class.mean_latency() * class.requests_per_task();
+                let latency_s = class.mean_latency() * class.requests_per_task();
                 let between = match class.wait {
-                    Wait::Pace(pace) => pace.seconds().max(away),
-                    wait => wait.mean() + away,
+                    Wait::Pace(pace) => pace.seconds().max(latency_s),
+                    wait => wait.mean() + latency_s,
                 };
                 (between > 0.0).then(|| f64::from(*users) * there / between)
             };

@@ -117,13 +117,13 @@ fn user_seconds(input: &CheckInput<'_>) -> f64 {
     let phase = input.phase;
     let weights: Vec<f64> = phase.mix.iter().map(|(_, weight)| *weight).collect();
     let waits: Vec<bool> = input.plan.classes_of(phase).map(|class| class.wait != Wait::Nothing).collect();
-    let stretches = phase.judged().into_iter().map(|judged| {
+    let periods = phase.judged().into_iter().map(|judged| {
         let waiting =
             deal(&weights, users_at(phase, f64::from(judged.from))).into_iter().filter(|share| waits[*share]);
         let seconds = judged.to.min(input.ran()) - f64::from(judged.from);
         waiting.count() as f64 * seconds.max(0.0)
     });
-    stretches.sum()
+    periods.sum()
 }
 
 /// The number of users at a time of a judged period.

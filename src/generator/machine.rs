@@ -84,19 +84,19 @@ pub(super) fn clocks(input: &CheckInput<'_>) -> Check {
     let name = "clocks";
     let machine = input.summary.health.machine;
     let seconds = |micros: u64| micros as f64 / 1e6;
-    let slept = seconds(machine.suspended_us);
-    if slept > MAX_SUSPENDED_SHARE * input.window() {
+    let suspended = seconds(machine.suspended_us);
+    if suspended > MAX_SUSPENDED_SHARE * input.judged_s() {
         let why = format!(
-            "this machine was suspended for {slept:.3} s; over 0.5 % of the judged period is invalid: keep it awake \
+            "this machine was suspended for {suspended:.3} s; over 0.5 % of the judged period is invalid: keep it awake \
              during a run"
         );
-        return Check::new(name, format!("suspended {slept:.3} s"), CheckVerdict::Invalid, why);
+        return Check::new(name, format!("suspended {suspended:.3} s"), CheckVerdict::Invalid, why);
     }
     if machine.suspended_us > 0 {
         let why = format!(
-            "this machine was suspended for {slept:.3} s; any is a notice and over 0.5 % of the judged period is invalid"
+            "this machine was suspended for {suspended:.3} s; any is a notice and over 0.5 % of the judged period is invalid"
         );
-        return Check::new(name, format!("suspended {slept:.3} s"), CheckVerdict::Notice, why);
+        return Check::new(name, format!("suspended {suspended:.3} s"), CheckVerdict::Notice, why);
     }
     if machine.clock_steps > 0 {
         let (times, furthest) = (machine.clock_steps, seconds(machine.largest_step_us));

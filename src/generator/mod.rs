@@ -107,7 +107,7 @@ impl Check {
 
 impl CheckInput<'_> {
     /// The judged time, in seconds.
-    fn window(&self) -> f64 {
+    fn judged_s(&self) -> f64 {
         self.summary.judged_seconds
     }
 

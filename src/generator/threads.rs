@@ -77,7 +77,7 @@ pub(super) fn stalls(input: &CheckInput<'_>) -> Check {
     }
     let together = workers().map(|worker| worker.stalled).max().unwrap_or_default();
     let value = format!("in {seconds}, longest {}", in_ms(longest, MAX_STALL));
-    let share = together.as_secs_f64() / input.window();
+    let share = together.as_secs_f64() / input.judged_s();
     let times = if seconds == 1 { "in one second".to_owned() } else { format!("in {seconds} seconds") };
     let finding = format!(
         "the heartbeat of a worker, due every 10 ms, was late by more than 50 ms {times} of the judged period: by {} \

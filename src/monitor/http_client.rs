@@ -94,7 +94,7 @@ impl HttpClient {
     pub async fn get(&self, behind: &str, limit: Duration) -> Result<HttpResponse, String> {
         match tokio::time::timeout(limit, self.answer(behind)).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} s", limit.as_secs_f64())),
+            Err(_) => Err(format!("no response within {} s", limit.as_secs_f64())),
         }
     }
 

@@ -66,7 +66,7 @@ impl Prometheus {
                 }
                 Err(why) => {
                     let why = if left.is_zero() || why.starts_with("no answer") {
-                        format!("no answer within {} s", limit.as_secs_f64())
+                        format!("no response within {} s", limit.as_secs_f64())
                     } else {
                         why
                     };

@@ -165,7 +165,7 @@ async fn an_unused_port_and_a_silent_one_are_distinct_errors() {
     let mut silent =
         Probe::open(&Source::NodeExporter(server("", String::new()), DeviceFilter::default())).unwrap();
     let silence = silent.snapshot(Duration::from_millis(100)).await.map(drop);
-    assert_eq!(silence, Err("no answer within 0.1 s".to_owned()));
+    assert_eq!(silence, Err("no response within 0.1 s".to_owned()));
 }
 
 #[tokio::test]

@@ -262,7 +262,7 @@ fn first_snapshot(source: Source, limit: Duration) -> impl Future<Output = Resul
         match tokio::time::timeout(limit + Duration::from_secs(1), snapshot).await {
             Ok(Ok(seen)) => seen,
             Ok(Err(_)) => Err("the thread of this host ended without a snapshot".to_owned()),
-            Err(_) => Err(format!("no answer within {limit:?}")),
+            Err(_) => Err(format!("no response within {limit:?}")),
         }
     }
 }

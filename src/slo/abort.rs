@@ -11,7 +11,7 @@ use crate::units::{format_against, format_exact};
 /// The design effect is itself an estimate, so no breach is proven before this many judged seconds.
 const MIN_JUDGED_S: u64 = 300;
 /// The minimum time between two checks, in judged seconds.
-const LOOK_INTERVAL_S: u64 = 10;
+const CHECK_INTERVAL_S: u64 = 10;
 
 /// The objectives that may end the run, with their past checks.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct AbortCheck<'o> {
     gate: &'o Gate,
     test: SequentialTest,
     /// By objective: the number of checks and the judged second of the last one.
-    looks: Vec<(u64, u64)>,
+    checks: Vec<(u64, u64)>,
 }
 
 /// A proven breach.
@@ -37,7 +37,7 @@ impl<'o> AbortCheck<'o> {
     pub fn new(objectives: &'o [Objective], gate: &'o Gate) -> Self {
         let gated = objectives.iter().filter(|objective| objective.gated_limit(gate.tier).is_some()).count();
         let test = SequentialTest { alpha: gate.alpha, objectives: gated };
-        Self { objectives, gate, test, looks: vec![(0, 0); objectives.len()] }
+        Self { objectives, gate, test, checks: vec![(0, 0); objectives.len()] }
     }
 
     /// Checks the objectives of a running phase; returns the first with a proven breach.
@@ -64,15 +64,15 @@ impl<'o> AbortCheck<'o> {
         let evidence = &summary.evidence[*indicator];
         let seconds = seconds(evidence);
         let decision_rule = DecisionRule::of(objective, limit, evidence);
-        let (looks, last) = &mut self.looks[index];
+        let (checks, last) = &mut self.checks[index];
         // A certain breach need not wait.
         if decision_rule.shares_risk() {
-            if seconds < MIN_JUDGED_S || seconds < *last + LOOK_INTERVAL_S {
+            if seconds < MIN_JUDGED_S || seconds < *last + CHECK_INTERVAL_S {
                 return None;
             }
-            (*looks, *last) = (*looks + 1, seconds);
+            (*checks, *last) = (*checks + 1, seconds);
         }
-        let number = *looks;
+        let number = *checks;
         self.proof(&decision_rule, number).map(|proof| {
             format!(
                 "`{}` is proven {} its {} after {seconds} judged seconds: {proof}",
@@ -88,7 +88,7 @@ impl<'o> AbortCheck<'o> {
     }
 
     /// The proof of a breach, as a clause; `None` if it is not proven.
-    fn proof(&self, decision_rule: &DecisionRule, look: u64) -> Option<String> {
+    fn proof(&self, decision_rule: &DecisionRule, number: u64) -> Option<String> {
         match *decision_rule {
             DecisionRule::Proportion { broken, allowed, .. } => {
                 let factor = self.test.bayes_factor(&broken, allowed);
@@ -111,9 +111,9 @@ impl<'o> AbortCheck<'o> {
             }
             DecisionRule::Observed { .. } | DecisionRule::Change { .. } => None,
             DecisionRule::Mean { .. } => {
-                let (risk, allowed) = (decision_rule.risk_of_breach(), self.test.risk_at_look(look));
+                let (risk, allowed) = (decision_rule.risk_of_breach(), self.test.risk_at_check(number));
                 (risk <= allowed).then(|| {
-                    format!("at check {look} the risk of error is {risk:.1e}, and at most {allowed:.1e} is allowed")
+                    format!("at check {number} the risk of error is {risk:.1e}, and at most {allowed:.1e} is allowed")
                 })
             }
         }
@@ -154,7 +154,7 @@ mod tests {
             statistic,
             tiers: Tiers { target: None, acceptable: None, last: 10.0 },
             gated: true,
-            windows: None,
+            interval: None,
             abort,
             span: Span { file, start: 0, end: 0 },
             indicators: vec![(Tier::Maximum, 0)],
@@ -214,6 +214,6 @@ mod tests {
             summary.evidence[0].kept.push(1.0, 0.0);
             aborts.check(PhaseId(0), &summary);
         }
-        assert_eq!(aborts.looks, [(5, 340)]);
+        assert_eq!(aborts.checks, [(5, 340)]);
     }
 }

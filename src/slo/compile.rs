@@ -27,9 +27,9 @@ impl Objectives {
         let shorter = |every: u32, phase| (f64::from(every) * factor(phase)).round().max(1.0) as u32;
         for objective in &mut self.all {
             let phase = objective.phase;
-            objective.windows = objective
-                .windows
-                .map(|windows| EveryInterval { every: shorter(windows.every, phase), ..windows });
+            objective.interval = objective
+                .interval
+                .map(|interval| EveryInterval { every: shorter(interval.every, phase), ..interval });
         }
         for indicator in &mut self.indicators {
             let phase = indicator.phase;
@@ -212,7 +212,7 @@ fn expand(definition: &ObjectiveDefinition, plan: &Plan) -> Vec<Objective> {
             statistic: definition.statistic,
             tiers: definition.tiers,
             gated: definition.gated,
-            windows: definition.windows,
+            interval: definition.interval,
             abort: definition.abort,
             span: definition.name.span,
             indicators: Vec::new(),

@@ -56,8 +56,8 @@ pub(in crate::slo) enum DecisionRule {
 
 impl DecisionRule {
     pub(in crate::slo) fn of(objective: &Objective, limit: f64, evidence: &Evidence) -> Self {
-        if let Some(windows) = objective.windows {
-            return Self::of_trials(windows, &evidence.trials);
+        if let Some(interval) = objective.interval {
+            return Self::of_trials(interval, &evidence.trials);
         }
         let Counts { n, k, untimed } = evidence.counts;
         let mean = |side, limit| Self::Mean {
@@ -90,9 +90,9 @@ impl DecisionRule {
     }
 
     /// The rule of intervals: every interval is one case.
-    pub(in crate::slo) fn of_trials(windows: EveryInterval, trials: &Trials) -> Self {
+    pub(in crate::slo) fn of_trials(interval: EveryInterval, trials: &Trials) -> Self {
         let (judged, missed, doubted) = (trials.judged as f64, trials.missed as f64, trials.doubted as f64);
-        match windows.allow {
+        match interval.allow {
             allow if allow > 0.0 => Self::Proportion {
                 kept: Proportion::independent(judged, doubted),
                 broken: Proportion::independent(judged, missed),

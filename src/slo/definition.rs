@@ -18,7 +18,7 @@ pub(super) struct ObjectiveDefinition {
     pub(super) selector: Selector,
     pub(super) phases: Option<Vec<Spanned<String>>>,
     pub(super) gated: bool,
-    pub(super) windows: Option<EveryInterval>,
+    pub(super) interval: Option<EveryInterval>,
     pub(super) abort: bool,
 }
 
@@ -38,7 +38,7 @@ impl ObjectiveDefinition {
             selector,
             phases: phases.map(|phases| phases.value),
             gated: gate?.value,
-            windows: windows(every.as_ref(), allow.as_ref(), problems),
+            interval: interval(every.as_ref(), allow.as_ref(), problems),
             abort: abort?.value,
         })
     }
@@ -53,7 +53,7 @@ pub(super) enum Selector {
 }
 
 /// The intervals of `every` and `allow`; `None` without `every`.
-fn windows(
+fn interval(
     every: Option<&Spanned<TimeSpan>>,
     allow: Option<&Spanned<Share>>,
     problems: &mut Problems,

@@ -252,7 +252,7 @@ impl<'c> ObjectiveCase<'c> {
     fn within(&self, index: usize, observed: Option<f64>) -> Option<bool> {
         let (_, limit, decision_rule) = &self.decision_rules[index];
         match self.objective.statistic {
-            Statistic::Mean | Statistic::Throughput if self.objective.windows.is_none() => {
+            Statistic::Mean | Statistic::Throughput if self.objective.interval.is_none() => {
                 observed.map(|observed| self.objective.statistic.bound(*limit).holds(observed))
             }
             _ => decision_rule.holds(),
@@ -298,7 +298,7 @@ impl<'c> ObjectiveCase<'c> {
     /// The effective sample size of the decision.
     fn effective(&self) -> Option<f64> {
         match &self.data {
-            CaseData::Drift(drift) => drift.windows,
+            CaseData::Drift(drift) => drift.segments,
             _ => self.decision_rule().effective(),
         }
     }

@@ -28,7 +28,7 @@ pub struct Objective {
     /// Whether the objective counts for the verdict of the run.
     pub gated: bool,
     /// The intervals that are judged instead of the whole judged period, if `every` is set.
-    pub windows: Option<EveryInterval>,
+    pub interval: Option<EveryInterval>,
     /// Whether the run ends as soon as a breach is proven.
     pub abort: bool,
     /// The place of its name.
@@ -272,7 +272,7 @@ impl Objective {
             phase: self.phase,
             operations: self.operations.clone(),
             kind,
-            intervals: self.windows.map(|windows| Intervals { every: windows.every, rule }),
+            intervals: self.interval.map(|interval| Intervals { every: interval.every, rule }),
             keeps_timeline: matches!(self.statistic, Statistic::Slowdown { .. }),
         })
     }

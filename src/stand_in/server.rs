@@ -37,7 +37,7 @@ impl StandIn {
         let scripted = Arc::new(Scripted::new(behaviour, Arc::clone(&shutdown)));
         let (address_sender, listening) = mpsc::channel();
         let server = Server { port, stall, scripted: Arc::clone(&scripted), shutdown: Arc::clone(&shutdown) };
-        let thread = spawn("standin", move || server.run(&address_sender))?;
+        let thread = spawn("stand-in", move || server.run(&address_sender))?;
         // The runtime is created and dropped on that thread, because a caller's runtime forbids both on its own
         // thread.
         let address = listening
@@ -46,7 +46,7 @@ impl StandIn {
         let mut stand_in = Self { address, scripted, shutdown, threads: vec![thread] };
         if burn > 0.0 {
             let shutdown = Arc::clone(&stand_in.shutdown);
-            stand_in.threads.push(spawn("standin-burn", move || burn_cpu(burn, &shutdown))?);
+            stand_in.threads.push(spawn("stand-in-burn", move || burn_cpu(burn, &shutdown))?);
         }
         Ok(stand_in)
     }

@@ -13,7 +13,7 @@ pub use batch_means::{BatchMeans, MIN_BATCHES, MIN_JUDGED_SECONDS, Side};
 pub use holm::holm;
 pub use proportion::{Allowed, BURSTY_DESIGN_EFFECT, Proportion, min_samples};
 pub use sequential_test::{BayesFactor, SequentialTest};
-pub use theil_sen::{MIN_RATIO_BATCHES, MeanRatio, TREND_WINDOWS, Trend, mean_ratio, trend};
+pub use theil_sen::{MIN_RATIO_BATCHES, MeanRatio, TREND_SEGMENTS, Trend, mean_ratio, trend};
 
 use statrs::function::beta::ln_beta;
 

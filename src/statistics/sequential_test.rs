@@ -48,9 +48,9 @@ impl SequentialTest {
         BayesFactor { ln_factor: mixture - k * share.ln() - (n - k) * (-share).ln_1p(), ln_needed }
     }
 
-    /// The risk that a test of fixed time may take at look j, counted from 1: `α/M · 1/(j(j+1))`. The sum over
-    /// all looks is α/M.
-    pub fn risk_at_look(self, number: u64) -> f64 {
+    /// The risk that a test of fixed time may take at check j, counted from 1: `α/M · 1/(j(j+1))`. The sum over
+    /// all checks is α/M.
+    pub fn risk_at_check(self, number: u64) -> f64 {
         let number = number.max(1) as f64;
         self.alpha / self.objectives.max(1) as f64 / (number * (number + 1.0))
     }
@@ -75,9 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn looks_never_take_more_risk_than_there_is() {
+    fn checks_never_take_more_risk_than_there_is() {
         let among = SequentialTest { alpha: 0.05, objectives: 5 };
-        let sum: f64 = (1..1_000_000).map(|number| among.risk_at_look(number)).sum();
+        let sum: f64 = (1..1_000_000).map(|number| among.risk_at_check(number)).sum();
         assert!(sum <= 0.01 && sum > 0.00999, "{sum}");
     }
 }

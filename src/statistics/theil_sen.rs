@@ -10,7 +10,7 @@ use crate::statistics::BatchMeans;
 /// Simulated with 24, 32, 40 and 48: more segments decide more if their minima are independent, and hardly
 /// more if they are not. They decide less if a saw-tooth is longer than a segment, whose minimum is then no
 /// trough.
-pub const TREND_WINDOWS: [usize; 2] = [32, 24];
+pub const TREND_SEGMENTS: [usize; 2] = [32, 24];
 /// The share of the judged time that is left out at its start, because caches fill and pools grow.
 const SKIPPED_SHARE: f64 = 0.1;
 /// With fewer slices on a side there is no decision about a ratio.
@@ -24,7 +24,7 @@ pub struct Trend {
     /// The value of the fitted line at the start of the span.
     pub level: f64,
     /// The number of segments.
-    pub windows: usize,
+    pub segments: usize,
 }
 
 /// The growth of a quantity that should not grow.
@@ -35,20 +35,20 @@ pub struct Trend {
 /// garbage collection. `None` if one of the 24 segments has no point.
 ///
 /// The slope is the median of the slopes between all pairs (Theil 1950) with Sen's interval (1968).
-/// Neighbouring minima may depend on each other, so the interval is stretched by the effect of this on
+/// Neighbouring minima may depend on each other, so the interval is widened by the effect of this on
 /// Kendall's S (Hamed and Rao 1998).
 pub fn trend(points: &[(f64, f64)], span: (f64, f64), alpha: f64) -> Option<Trend> {
     let (from, to) = span;
     let judged = (from + SKIPPED_SHARE * (to - from), to);
-    let window_minima =
-        TREND_WINDOWS.into_iter().find_map(|windows| window_minima(points, judged, windows))?;
-    let [low, slope, high] = theil_sen_interval(&window_minima, alpha);
-    // The interval is stretched, not taken from ranks further out: the steepest slopes are those between
+    let segment_minima =
+        TREND_SEGMENTS.into_iter().find_map(|segments| segment_minima(points, judged, segments))?;
+    let [low, slope, high] = theil_sen_interval(&segment_minima, alpha);
+    // The interval is widened, not taken from ranks further out: the steepest slopes are those between
     // neighbours, which show much of the noise and little of the trend.
-    let stretch = variance_inflation(&window_minima, slope).sqrt();
-    let per_second = [slope - stretch * (slope - low), slope, slope + stretch * (high - slope)];
-    let level = median(window_minima.iter().map(|(time, value)| value - slope * (time - from)).collect());
-    Some(Trend { per_second, level, windows: window_minima.len() })
+    let inflation = variance_inflation(&segment_minima, slope).sqrt();
+    let per_second = [slope - inflation * (slope - low), slope, slope + inflation * (high - slope)];
+    let level = median(segment_minima.iter().map(|(time, value)| value - slope * (time - from)).collect());
+    Some(Trend { per_second, level, segments: segment_minima.len() })
 }
 
 impl Trend {
@@ -74,13 +74,13 @@ impl Trend {
 
 /// The minimum of each segment, at its own time; `None` if a segment has no point. At the centres of the
 /// segments, values in coarse steps would have slopes in coarse steps, with the true slope between them.
-fn window_minima(points: &[(f64, f64)], (from, to): (f64, f64), windows: usize) -> Option<Vec<(f64, f64)>> {
-    let mut least: Vec<Option<(f64, f64)>> = vec![None; windows];
+fn segment_minima(points: &[(f64, f64)], (from, to): (f64, f64), segments: usize) -> Option<Vec<(f64, f64)>> {
+    let mut least: Vec<Option<(f64, f64)>> = vec![None; segments];
     for point in points.iter().filter(|(time, _)| (from..=to).contains(time)) {
-        let window = (point.0 - from) / (to - from) * windows as f64;
-        let window = &mut least[(window as usize).min(windows - 1)];
-        if window.is_none_or(|least| point.1 < least.1) {
-            *window = Some(*point);
+        let segment = (point.0 - from) / (to - from) * segments as f64;
+        let segment = &mut least[(segment as usize).min(segments - 1)];
+        if segment.is_none_or(|least| point.1 < least.1) {
+            *segment = Some(*point);
         }
     }
     least.into_iter().collect()
@@ -184,9 +184,9 @@ pub fn mean_ratio(first: &[(f64, f64)], last: &[(f64, f64)], alpha: f64) -> Opti
     Some(MeanRatio { low: estimate / factor, estimate, high: estimate * factor })
 }
 
-fn batches(stretches: &[(f64, f64)]) -> Option<BatchMeans> {
+fn batches(parts: &[(f64, f64)]) -> Option<BatchMeans> {
     let mut blocks = BlockSums::default();
-    stretches.iter().for_each(|(n, sum)| blocks.push(*n, *sum));
+    parts.iter().for_each(|(n, sum)| blocks.push(*n, *sum));
     BatchMeans::with_largest_error(blocks.levels(), MIN_RATIO_BATCHES).filter(|means| means.mean > 0.0)
 }
 
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_straight_line_has_its_own_slope() {
         let line = grown(|time| 200.0 + 0.5 * time);
-        assert_eq!(line, Trend { per_second: [0.5; 3], level: 200.0, windows: 32 });
+        assert_eq!(line, Trend { per_second: [0.5; 3], level: 200.0, segments: 32 });
         assert_eq!(line.over(1000.0), [250.0; 3]);
         assert_eq!(line.full_in(700.0, 1000.0), Some([600.0; 3]));
         assert_eq!(line.full_in(1100.0, 1000.0), Some([0.0; 3]));
@@ -231,7 +231,7 @@ mod tests {
     fn a_constant_has_no_trend_at_any_level() {
         for level in [0.0, 7.0] {
             let constant = grown(|_| level);
-            assert_eq!(constant, Trend { per_second: [0.0; 3], level, windows: 32 });
+            assert_eq!(constant, Trend { per_second: [0.0; 3], level, segments: 32 });
             assert_eq!(constant.over(1000.0), [0.0; 3]);
             assert_eq!(constant.full_in(level, 10.0), None);
         }
@@ -239,13 +239,13 @@ mod tests {
 
     #[test]
     fn from_a_level_of_zero_any_growth_is_infinite() {
-        let trend = Trend { per_second: [-1.0, 0.0, 0.5], level: 0.0, windows: 32 };
+        let trend = Trend { per_second: [-1.0, 0.0, 0.5], level: 0.0, segments: 32 };
         assert_eq!(trend.over(10.0), [f64::NEG_INFINITY, 0.0, f64::INFINITY]);
     }
 
     #[test]
     fn without_certain_growth_there_may_be_no_time_to_full() {
-        let trend = Trend { per_second: [-1.0, 1.0, 2.0], level: 10.0, windows: 32 };
+        let trend = Trend { per_second: [-1.0, 1.0, 2.0], level: 10.0, segments: 32 };
         assert_eq!(trend.full_in(40.0, 100.0), Some([30.0, 60.0, f64::INFINITY]));
     }
 
@@ -286,7 +286,7 @@ mod tests {
     fn a_gap_widens_the_segments_and_a_long_gap_gives_no_trend() {
         let mut holed = readings(|time| time);
         holed.retain(|(time, _)| !(380.0..420.0).contains(time));
-        assert_eq!(trend(&holed, SPAN, 0.05).unwrap().windows, 24);
+        assert_eq!(trend(&holed, SPAN, 0.05).unwrap().segments, 24);
         holed.retain(|(time, _)| !(380.0..450.0).contains(time));
         assert_eq!(trend(&holed, SPAN, 0.05), None);
         assert_eq!(trend(&[], SPAN, 0.05), None);
@@ -295,18 +295,18 @@ mod tests {
 
     #[test]
     fn a_slow_wave_widens_the_interval_and_quick_ones_do_not() {
-        let windows =
+        let segments =
             |wave: f64| (0..24).map(f64::from).map(|at| (at, (at / wave).sin())).collect::<Vec<_>>();
-        assert!(variance_inflation(&windows(2.0), 0.0) > 4.0);
-        assert_eq!(variance_inflation(&windows(0.3), 0.0), 1.0);
-        assert_eq!(variance_inflation(&windows(f64::INFINITY), 0.0), 1.0);
+        assert!(variance_inflation(&segments(2.0), 0.0) > 4.0);
+        assert_eq!(variance_inflation(&segments(0.3), 0.0), 1.0);
+        assert_eq!(variance_inflation(&segments(f64::INFINITY), 0.0), 1.0);
         // The maximum: 1 + (n−3)/2.
         let line: Vec<(f64, f64)> = (0..24).map(|at| (f64::from(at), f64::from(at))).collect();
         assert!((variance_inflation(&line, 0.0) - 11.5).abs() < 1e-9);
     }
 
     /// Slices of 10 requests with these sums of times.
-    fn stretches(sums: &[f64]) -> Vec<(f64, f64)> {
+    fn batches_of(sums: &[f64]) -> Vec<(f64, f64)> {
         sums.iter().map(|sum| (10.0, *sum)).collect()
     }
 
@@ -314,8 +314,8 @@ mod tests {
     fn the_interval_of_a_ratio_is_welchs() {
         // The means are 10 and 11. The sums of each side have s² = 8/7·100, so each error is √(1/7), and
         // there are at most 14 degrees of freedom.
-        let first = stretches(&[90.0, 110.0, 90.0, 110.0, 90.0, 110.0, 90.0, 110.0]);
-        let last = stretches(&[100.0, 120.0, 100.0, 120.0, 100.0, 120.0, 100.0, 120.0]);
+        let first = batches_of(&[90.0, 110.0, 90.0, 110.0, 90.0, 110.0, 90.0, 110.0]);
+        let last = batches_of(&[100.0, 120.0, 100.0, 120.0, 100.0, 120.0, 100.0, 120.0]);
         let MeanRatio { low, estimate, high } = mean_ratio(&first, &last, 0.05).unwrap();
         let (a, b): (f64, f64) = (1.0 / 700.0, 1.0 / 847.0);
         let freedom = (a + b).powi(2) / ((a * a + b * b) / 7.0);
@@ -327,18 +327,18 @@ mod tests {
     }
 
     #[test]
-    fn equal_stretches_leave_no_doubt_of_a_ratio() {
-        let mean_ratio = mean_ratio(&stretches(&[20.0; 8]), &stretches(&[25.0; 8]), 0.05).unwrap();
+    fn equal_batches_leave_no_doubt_of_a_ratio() {
+        let mean_ratio = mean_ratio(&batches_of(&[20.0; 8]), &batches_of(&[25.0; 8]), 0.05).unwrap();
         assert_eq!(mean_ratio, MeanRatio { low: 1.25, estimate: 1.25, high: 1.25 });
     }
 
     #[test]
-    fn eight_stretches_with_a_request_are_needed_on_either_side() {
-        let (seven, eight) = (stretches(&[20.0; 7]), stretches(&[20.0; 8]));
+    fn eight_batches_with_a_request_are_needed_on_either_side() {
+        let (seven, eight) = (batches_of(&[20.0; 7]), batches_of(&[20.0; 8]));
         assert_eq!(mean_ratio(&seven, &eight, 0.05), None);
         assert_eq!(mean_ratio(&eight, &seven, 0.05), None);
         let empty = [&seven[..], &[(0.0, 0.0); 9]].concat();
         assert_eq!(mean_ratio(&eight, &empty, 0.05), None);
-        assert_eq!(mean_ratio(&stretches(&[0.0; 8]), &eight, 0.05), None);
+        assert_eq!(mean_ratio(&batches_of(&[0.0; 8]), &eight, 0.05), None);
     }
 }

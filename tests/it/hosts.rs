@@ -43,7 +43,7 @@ fn a_host_that_hangs_delays_neither_the_run_nor_other_hosts() {
 fn a_judged_host_that_hangs_ends_the_run_before_any_load() {
     let target = Target::fast();
     let run = with_one_that_hangs("true").against(&target).with("--set phases.a.duration=6s").run().exits(5);
-    assert!(run.stderr.contains("host `stuck`") && run.stderr.contains("no answer within"), "{}", run.stderr);
+    assert!(run.stderr.contains("host `stuck`") && run.stderr.contains("no response within"), "{}", run.stderr);
     assert_eq!(target.count(), 0);
 }
 

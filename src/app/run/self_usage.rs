@@ -80,16 +80,16 @@ impl KernelCounters {
 
     /// The difference from an earlier snapshot.
     fn since(&self, earlier: &Self) -> MachineVitals {
-        let slept = self.asleep - earlier.asleep;
+        let asleep = self.asleep - earlier.asleep;
         // The wall clock also runs in suspend; that advance is not a step.
-        let set = (self.wall - earlier.wall - slept.max(0)).abs();
+        let set = (self.wall - earlier.wall - asleep.max(0)).abs();
         let micros = |micros: i128| u64::try_from(micros).unwrap_or(0);
         MachineVitals {
             ticks: self.ticks.saturating_sub(earlier.ticks),
             stolen: self.stolen.saturating_sub(earlier.stolen),
             periods: self.periods.saturating_sub(earlier.periods),
             throttled: self.throttled.saturating_sub(earlier.throttled),
-            suspended_us: if slept >= SUSPEND_MIN_US { micros(slept) } else { 0 },
+            suspended_us: if asleep >= SUSPEND_MIN_US { micros(asleep) } else { 0 },
             clock_steps: u32::from(set >= CLOCK_STEP_MIN_US),
             largest_step_us: if set >= CLOCK_STEP_MIN_US { micros(set) } else { 0 },
         }

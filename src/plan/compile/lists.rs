@@ -24,7 +24,7 @@ pub(super) struct Lists {
     escaped: HashMap<(String, Option<usize>, Encoding), Arc<PackedStrings>>,
 }
 
-/// A list.
+/// The values of a list, by the kind of place that may take them.
 #[derive(Debug)]
 pub(super) enum List {
     /// Plain values for `${pick(list)}`.

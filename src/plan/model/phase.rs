@@ -101,7 +101,7 @@ impl Phase {
     /// Judged periods: the whole seconds of each hold, without the warm-up in the first hold. The last period ends with
     /// the phase, even in the middle of a second.
     pub fn judged(&self) -> Vec<JudgedPeriod> {
-        let mut stretches = Vec::new();
+        let mut periods = Vec::new();
         let mut at = 0.0;
         for (index, stage) in self.stages.iter().enumerate() {
             let warmup = if index == 0 { self.warmup.seconds() } else { 0.0 };
@@ -110,10 +110,10 @@ impl Phase {
             let to =
                 if index + 1 == self.stages.len() { self.duration.seconds() } else { (at + 1e-6).floor() };
             if f64::from(from) < to {
-                stretches.push(JudgedPeriod { from, to });
+                periods.push(JudgedPeriod { from, to });
             }
         }
-        stretches
+        periods
     }
 
     /// Length of all judged periods, in seconds.

@@ -20,14 +20,14 @@ pub(super) fn resource_definition(
     let limits =
         [target, acceptable, maximum].map(|limit| limit.map(|limit| in_unit(&limit, metric.value, problems)));
     if let Some(every) = &common.every {
-        check_windows(every, aggregation, problems);
+        check_intervals(every, aggregation, problems);
     }
     let statistic = Statistic::Resource(Resource { metric: metric.value, of: aggregation });
     let tiers = tiers(statistic, &all(limits)?, problems)?;
     ObjectiveDefinition::new(common, statistic, tiers, Selector::Host(host?, metric.span), problems)
 }
 
-fn check_windows(every: &Spanned<TimeSpan>, aggregation: Aggregation, problems: &mut Problems) {
+fn check_intervals(every: &Spanned<TimeSpan>, aggregation: Aggregation, problems: &mut Problems) {
     let message = match aggregation {
         Aggregation::Quantile(_) => "`every` cannot be combined with a percentile",
         _ if every.value.seconds() % MINUTE_S != 0.0 => "`every` must be whole minutes for host readings",
@@ -121,7 +121,7 @@ pub(super) fn drift_definition(
         selector,
         phases: phases.map(|phases| phases.value),
         gated: gate?.value,
-        windows: None,
+        interval: None,
         abort: false,
     })
 }

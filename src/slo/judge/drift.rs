@@ -5,7 +5,7 @@ use crate::resources::metric::Metric;
 use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings::{AllowedGaps, Readings};
 use crate::slo::objective::Objective;
-use crate::statistics;
+use crate::statistics::{self, MIN_RATIO_BATCHES, TREND_SEGMENTS};
 use crate::units::{TimeSpan, format_against, format_amount, format_amount_against, format_number};
 
 /// A change over a phase, with each end of its confidence interval at risk α.
@@ -15,7 +15,7 @@ pub(super) struct Drift<'c> {
     pub(super) change: Option<[f64; 3]>,
     pub(super) samples: u64,
     /// The number of segments of the trend; `None` for response times.
-    pub(super) windows: Option<f64>,
+    pub(super) segments: Option<f64>,
     /// The reason why the data cannot decide, if there is one.
     pub(super) not_assessable: Option<String>,
     /// A further clause of the explanation.
@@ -48,7 +48,7 @@ impl<'c> Drift<'c> {
         Self {
             change: trend.as_ref().map(|trend| trend.over(length)),
             samples: u64::from(readings.coverage.seen),
-            windows: trend.as_ref().map(|trend| trend.windows as f64),
+            segments: trend.as_ref().map(|trend| trend.segments as f64),
             not_assessable: not_assessable(&readings),
             note,
             of: DriftSubject::Readings(readings),
@@ -70,7 +70,7 @@ impl<'c> Drift<'c> {
             of: DriftSubject::Requests(evidence),
             change: mean_ratio.map(|mean_ratio| [mean_ratio.low, mean_ratio.estimate, mean_ratio.high]),
             samples: evidence.counts.n as u64,
-            windows: None,
+            segments: None,
             not_assessable: None,
             note: None,
         }
@@ -99,9 +99,13 @@ impl<'c> Drift<'c> {
         }
         self.not_assessable.clone().or_else(|| {
             self.change.is_none().then(|| match self.of {
-                DriftSubject::Readings(_) => "drift needs a reading in each of 24 equal segments".to_owned(),
+                DriftSubject::Readings(_) => {
+                    format!("drift needs a reading in each of {} equal segments", TREND_SEGMENTS[1])
+                }
                 DriftSubject::Requests(_) => {
-                    "drift needs requests in at least 8 parts of the first and of the last tenth".to_owned()
+                    format!(
+                        "drift needs requests in at least {MIN_RATIO_BATCHES} parts of the first and of the last tenth"
+                    )
                 }
             })
         })

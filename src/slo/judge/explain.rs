@@ -9,7 +9,9 @@ use crate::slo::judge::drift::{Drift, DriftSubject};
 use crate::slo::judge::readings::Readings;
 use crate::slo::judge::{CaseData, ObjectiveCase, Policy, Verdict};
 use crate::slo::objective::{EveryInterval, Statistic, Tier};
-use crate::statistics::{Allowed, BURSTY_DESIGN_EFFECT, Proportion, min_samples};
+use crate::statistics::{
+    Allowed, BURSTY_DESIGN_EFFECT, MIN_BATCHES, MIN_JUDGED_SECONDS, Proportion, min_samples,
+};
 use crate::units::{TimeSpan, format_against, format_amount_against, format_limit};
 
 /// The result of a case, which the explanation puts into words.
@@ -76,7 +78,7 @@ fn no_data(case: &ObjectiveCase<'_>) -> String {
         }
     };
     let failed = evidence.counts.untimed;
-    if case.objective.windows.is_some() && evidence.counts.n > 0.0 {
+    if case.objective.interval.is_some() && evidence.counts.n > 0.0 {
         return "no interval of the judged period was complete".to_owned();
     }
     if failed > 0.0 {
@@ -118,8 +120,8 @@ fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
     } else {
         String::new()
     };
-    if let Some(windows) = case.objective.windows {
-        return of_windows(&evidence.trials, windows, &format!("{} of {shown}", name(statistic, *tier)));
+    if let Some(interval) = case.objective.interval {
+        return of_intervals(&evidence.trials, interval, &format!("{} of {shown}", name(statistic, *tier)));
     }
     match statistic {
         Statistic::Quantile(part) => format!(
@@ -153,11 +155,11 @@ fn read(case: &ObjectiveCase<'_>, readings: &Readings<'_>) -> String {
     let shown = format_limit(*limit, statistic.unit());
     let Coverage { expected, seen, .. } = &readings.coverage;
     let by = format!("{} of {} readings", Count(f64::from(*seen)), Count(f64::from(*expected)));
-    match (case.objective.windows, statistic) {
-        (Some(windows), Statistic::Resource(resource)) => {
-            let trials = readings.trials(resource.of, windows, *limit);
+    match (case.objective.interval, statistic) {
+        (Some(interval), Statistic::Resource(resource)) => {
+            let trials = readings.trials(resource.of, interval, *limit);
             let limit = format!("{} of {shown}", name(statistic, *tier));
-            format!("{} ({by})", of_windows(&trials, windows, &limit))
+            format!("{} ({by})", of_intervals(&trials, interval, &limit))
         }
         _ if matches!(decision_rule, DecisionRule::Observed { within: None, .. }) => {
             format!("no whole minute in {by}")
@@ -169,9 +171,9 @@ fn read(case: &ObjectiveCase<'_>, readings: &Readings<'_>) -> String {
 /// "the limit is 5 %, by the lowest readings of 32 segments".
 fn changed(case: &ObjectiveCase<'_>, drift: &Drift<'_>) -> String {
     let (_, limit, _) = &case.decision_rules[case.at_gate];
-    let by = match (&drift.of, drift.windows) {
-        (DriftSubject::Readings(_), Some(windows)) => {
-            format!(", by the lowest readings of {windows:.0} segments")
+    let by = match (&drift.of, drift.segments) {
+        (DriftSubject::Readings(_), Some(segments)) => {
+            format!(", by the lowest readings of {segments:.0} segments")
         }
         _ => String::new(),
     };
@@ -179,9 +181,9 @@ fn changed(case: &ObjectiveCase<'_>, drift: &Drift<'_>) -> String {
     format!("the limit is {}{by}{note}", format_limit(*limit, case.objective.statistic.unit()))
 }
 
-fn of_windows(trials: &Trials, windows: EveryInterval, limit: &str) -> String {
-    let length = TimeSpan::from(std::time::Duration::from_secs(windows.every.into()));
-    let may = match windows.allow {
+fn of_intervals(trials: &Trials, interval: EveryInterval, limit: &str) -> String {
+    let length = TimeSpan::from(std::time::Duration::from_secs(interval.every.into()));
+    let may = match interval.allow {
         allow if allow > 0.0 => format_limit(100.0 * allow, "%"),
         _ => "none".to_owned(),
     };
@@ -240,8 +242,10 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
         }
         DecisionRule::Change { .. } => ": the confidence interval contains the limit".to_owned(),
         DecisionRule::Mean { kept: None, .. } => {
-            ": requests in at least 16 judged seconds are needed, or in 4 of a judged period below 16 s"
-                .to_owned()
+            format!(
+                ": requests in at least {MIN_BATCHES} judged seconds are needed, or in {MIN_JUDGED_SECONDS} of a judged \
+                 period below {MIN_BATCHES} s"
+            )
         }
         decision_rule if decision_rule.risk_of_breach() <= alpha => {
             ": a breach is proven for this objective alone, but not among all gated objectives".to_owned()
@@ -252,7 +256,7 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
             let within = |share: &Proportion| share.counted <= allowed * share.cases;
             match () {
                 () if kept.cases < min_cases as f64 => {
-                    let cases = if case.objective.windows.is_some() { "intervals" } else { "requests" };
+                    let cases = if case.objective.interval.is_some() { "intervals" } else { "requests" };
                     format!(": at least {} {cases} are needed", Count(min_cases as f64))
                 }
                 () if within(broken) && !within(kept) => ": failed requests may have been slow".to_owned(),

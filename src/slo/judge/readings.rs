@@ -74,8 +74,8 @@ impl<'c> Readings<'c> {
 
     /// The decision rule of a limit: the observed value is compared with it, or a share of intervals may miss.
     pub(super) fn decision_rule(&self, resource: Resource, limit: f64) -> DecisionRule {
-        match self.objective.windows {
-            Some(windows) => DecisionRule::of_trials(windows, &self.trials(resource.of, windows, limit)),
+        match self.objective.interval {
+            Some(interval) => DecisionRule::of_trials(interval, &self.trials(resource.of, interval, limit)),
             None => DecisionRule::Observed {
                 cases: f64::from(self.coverage.seen),
                 within: self.observed(resource.of).map(|observed| observed <= limit),
@@ -84,12 +84,12 @@ impl<'c> Readings<'c> {
     }
 
     /// The intervals of whole minutes in each judged stretch.
-    pub(super) fn trials(&self, of: Aggregation, windows: EveryInterval, limit: f64) -> Trials {
-        self.trials_of(self.series.map_or(&[], |series| &series.minutes), of, windows, limit)
+    pub(super) fn trials(&self, of: Aggregation, interval: EveryInterval, limit: f64) -> Trials {
+        self.trials_of(self.series.map_or(&[], |series| &series.minutes), of, interval, limit)
     }
 
-    fn trials_of(&self, minutes: &[Minute], of: Aggregation, windows: EveryInterval, limit: f64) -> Trials {
-        let each = (windows.every / MINUTE_S as u32).max(1);
+    fn trials_of(&self, minutes: &[Minute], of: Aggregation, interval: EveryInterval, limit: f64) -> Trials {
+        let each = (interval.every / MINUTE_S as u32).max(1);
         let mut trials = Trials::default();
         let whole: Vec<&Minute> = minutes.iter().filter(|minute| self.all.whole(minute)).collect();
         let place = |minute: &Minute| (minute.stretch, minute.place / each);
@@ -134,7 +134,7 @@ impl<'c> Readings<'c> {
             let say = if seen == 1 { "1 reading".to_owned() } else { format!("{seen} readings") };
             return Some(format!("only {say}, and at least {MIN_READINGS} are needed{detail}"));
         }
-        if self.objective.windows.is_some()
+        if self.objective.interval.is_some()
             && !self.series.is_some_and(|it| it.minutes.iter().any(|m| self.all.whole(m)))
         {
             return Some("no whole minute of readings, which intervals need".to_owned());
@@ -246,13 +246,13 @@ pub(in crate::slo) fn certain_breach(
         (resource.metric.as_str(), |value: f64| format_amount_against(value, &[limit], unit));
     let minutes =
         || readings.all.expected.iter().map(|range| range.len() as f64 * readings.every() / MINUTE_S);
-    if let Some(windows) = objective.windows {
+    if let Some(interval) = objective.interval {
         // The current minute may still improve.
         let past = &series.minutes[..series.minutes.len() - 1];
-        let trials = readings.trials_of(past, resource.of, windows, limit);
+        let trials = readings.trials_of(past, resource.of, interval, limit);
         let all =
-            minutes().map(|minutes| (minutes * MINUTE_S / f64::from(windows.every) + 1e-9).floor()).sum();
-        let certain = match windows.allow {
+            minutes().map(|minutes| (minutes * MINUTE_S / f64::from(interval.every) + 1e-9).floor()).sum();
+        let certain = match interval.allow {
             allow if allow > 0.0 => {
                 Proportion::independent(all, trials.missed as f64).breach_p_value(allow) <= alpha
             }

@@ -26,7 +26,7 @@ impl Requests<'_> {
                 let tried = self.phase.health.draws.iter().any(|drawn| *drawn > 0);
                 n > 0.0 && (tried || self.phase.dropped() > 0)
             }
-            _ if self.objective.windows.is_some() => self.evidence.trials.judged > 0,
+            _ if self.objective.interval.is_some() => self.evidence.trials.judged > 0,
             Statistic::Mean => n > 0.0,
             _ => n - untimed > 0.0,
         }

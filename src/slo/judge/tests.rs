@@ -22,7 +22,7 @@ fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
         statistic,
         tiers,
         gated: true,
-        windows: None,
+        interval: None,
         abort: false,
         span: Span { file, start: 0, end: 0 },
         indicators: tiers.all().enumerate().map(|(index, (tier, _))| (tier, index)).collect(),
@@ -273,7 +273,7 @@ fn intervals_need_as_many_cases_as_requests() {
         let mut counted = evidence(1000.0, 0.0, 0.0);
         (counted.trials.judged, counted.trials.missed, counted.trials.doubted) = (judged, missed, doubted);
         let objective = Objective {
-            windows: Some(EveryInterval { every: 60, allow }),
+            interval: Some(EveryInterval { every: 60, allow }),
             ..objective(Statistic::Quantile(0.95), TIERS)
         };
         judge_with(&[objective], &summary(vec![counted; 3]), &gate(GateTier::Maximum)).remove(0).verdict

@@ -33,7 +33,7 @@ fn objective(statistic: Statistic, last: f64) -> Objective {
         statistic,
         tiers: Tiers { target: None, acceptable: Some(last / 2.0), last },
         gated: true,
-        windows: None,
+        interval: None,
         abort: false,
         span: Span { file, start: 0, end: 0 },
         indicators: Vec::new(),
@@ -157,7 +157,7 @@ fn percentiles_are_of_the_means_of_whole_minutes() {
 fn a_share_of_intervals_may_miss_and_partial_ones_are_ignored() {
     let windows = |allow| {
         let limited = objective(cpu(Aggregation::Mean), 50.0);
-        Objective { windows: Some(EveryInterval { every: 120, allow }), ..limited }
+        Objective { interval: Some(EveryInterval { every: 120, allow }), ..limited }
     };
     // The fifth of thirty intervals, and an incomplete last one.
     let read = |tick: u32| Some(if (49..=60).contains(&tick) || tick > 360 { 90.0 } else { 10.0 });
@@ -186,10 +186,10 @@ fn readings_of_an_invalid_generator_do_not_blame_the_host() {
 #[test]
 fn only_an_irreversible_breach_ends_a_run() {
     // `come` of sixty readings are there.
-    let certain = |read: fn(u32) -> f64, come: u32, of: Aggregation, windows: Option<EveryInterval>| {
+    let certain = |read: fn(u32) -> f64, come: u32, of: Aggregation, interval: Option<EveryInterval>| {
         let mut phase = of_cpu(come, |tick| Some(read(tick)));
         phase.readings.expected[0].end = 61;
-        let objective = Objective { windows, ..objective(cpu(of), 50.0) };
+        let objective = Objective { interval, ..objective(cpu(of), 50.0) };
         let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
         certain_breach(&objective, resource, &phase, 50.0, 0.05).is_some()
     };
