@@ -135,8 +135,18 @@ fn run(plan: Plan) -> f64 {
     let plan = Arc::new(plan);
     let (phases, seed, workers, log_capacity) = (vec![PhaseId(0)], 1, 1, 0);
     let dialer = Dialer::new(&plan.target).unwrap();
-    let job =
-        Job { dialer, plan, phases, seed, workers, limits, log_capacity, verbose: false, real_time: true };
+    let job = Job {
+        dialer,
+        plan,
+        phases,
+        seed,
+        workers,
+        limits,
+        log_capacity,
+        max_drain: std::time::Duration::ZERO,
+        verbose: false,
+        real_time: true,
+    };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let _stop = engine::start(job, sender).unwrap();
     let mut requests = 0;

@@ -131,6 +131,9 @@ pub(super) struct RunArgs {
     /// Maximum number of lines in the `--log-requests` file
     #[arg(long, value_name = "N", default_value_t = 100_000, requires = "log_requests")]
     pub(super) log_limit: usize,
+    /// How long requests in flight may take to finish after a signal or an early end; then they are cancelled
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub(super) drain: TimeSpan,
     /// Suppress progress and notices
     #[arg(long, short, conflicts_with = "verbose")]
     pub(super) quiet: bool,

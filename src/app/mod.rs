@@ -27,6 +27,7 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         output::stderr(&format!("error: internal error of the runner: {panic}\n"));
         output::stderr("the target did not cause this; please report it with the plan that triggers it\n");
+        output::settle();
         std::process::exit(Ending::Internal.code().into());
     }));
     let colour = if output::stderr_is_interactive() { ColorChoice::Auto } else { ColorChoice::Never };
@@ -40,10 +41,12 @@ pub fn main() -> ExitCode {
         Some(Command::Monitor(arguments)) => monitor::monitor(&arguments),
         None => run::run(&arguments.run),
     };
-    done.unwrap_or_else(|error| {
+    let code = done.unwrap_or_else(|error| {
         output::stderr(&format!("error: {error:#}\n"));
         ExitCode::from(ending_of(&error).code())
-    })
+    });
+    output::settle();
+    code
 }
 
 /// An error with its own exit code. Any other error is internal, exit code 70.

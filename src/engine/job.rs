@@ -1,6 +1,7 @@
 //! The job of the engine: the plan, the phases to run and how to run them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::wire::socket::Dialer;
 use crate::measure::indicator::Limits;
@@ -19,6 +20,8 @@ pub struct Job {
     pub limits: Arc<Limits>,
     /// The most samples that a worker hands over for the request log, per phase.
     pub log_capacity: usize,
+    /// How long requests in flight may take to finish after the run was stopped. Then they are cancelled.
+    pub max_drain: Duration,
     /// Whether to send messages about connections and users.
     pub verbose: bool,
     /// Whether the run uses the machine's clock. Each worker then has its own thread, a precise timer and a

@@ -38,6 +38,7 @@ pub(super) struct PreciseTimer {
     spin: Cell<Duration>,
     /// When it last stopped polling the clock.
     last_spin: Cell<Option<Instant>>,
+    is_cancelled: Cell<bool>,
 }
 
 /// The source of wake-ups.
@@ -78,9 +79,18 @@ impl PreciseTimer {
 
     fn with(timer: TimerSource) -> Self {
         let created_at = Instant::now();
-        let (armed_for, last_spin) = Default::default();
+        let (armed_for, last_spin, is_cancelled) = Default::default();
         let (last_fired, spin) = (Cell::new(created_at), Cell::new(MAX_SPIN));
-        Self { timer, waiters: RefCell::default(), created_at, last_fired, armed_for, spin, last_spin }
+        Self {
+            timer,
+            waiters: RefCell::default(),
+            created_at,
+            last_fired,
+            armed_for,
+            spin,
+            last_spin,
+            is_cancelled,
+        }
     }
 
     /// Returns at a moment, or at once if it has passed.
@@ -88,17 +98,17 @@ impl PreciseTimer {
         self.sleep_until_unless(moment, precision, || false).await;
     }
 
-    /// Returns true at a moment, or false as soon as `is_cancelled` holds. The condition is checked at the start and
-    /// at each [`wake_all`](Self::wake_all).
+    /// Returns true at a moment, or false as soon as `is_stopped` holds. The condition is checked at the start and
+    /// at each [`wake_all`](Self::wake_all). False too if the drain is over.
     pub(super) async fn sleep_until_unless(
         &self,
         moment: Instant,
         precision: Precision,
-        is_cancelled: impl Fn() -> bool,
+        is_stopped: impl Fn() -> bool,
     ) -> bool {
         let mut is_registered = false;
         poll_fn(|cx| {
-            if is_cancelled() {
+            if self.is_cancelled() || is_stopped() {
                 return Poll::Ready(false);
             }
             if moment <= Instant::now() {
@@ -111,6 +121,17 @@ impl PreciseTimer {
             Poll::Pending
         })
         .await
+    }
+
+    /// Ends all waits of the worker at once, those that begin later too: the drain is over.
+    pub(super) fn cancel(&self) {
+        self.is_cancelled.set(true);
+        self.wake_all();
+    }
+
+    /// Whether the drain is over, so that requests in flight are cancelled.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.get()
     }
 
     /// Wakes all waiters; each of them then decides whether to go on waiting.

@@ -54,7 +54,7 @@ impl Worker {
         let users = self.users(phase);
         let timer_task = spawn_local(drive_timer(Rc::clone(&context)));
         let preconnect_gate = spawn_local(stop_preconnecting(Rc::clone(&context)));
-        let mut tasks = match phase.load {
+        let tasks = match phase.load {
             Load::Closed => self.spawn_closed_users(phase, &users, &context),
             Load::Open(load) => {
                 let (pools, mut tasks) = self.spawn_open_users(phase, &users, &context);
@@ -67,17 +67,7 @@ impl Worker {
                 tasks
             }
         };
-        let stopper = Rc::clone(&context);
-        tasks.push(spawn_local(async move {
-            let mut stop = stopper.stop.clone();
-            tokio::select! {
-                () = stop.wait() => {
-                    stopper.recorder.borrow_mut().end_at(stopper.clock.now());
-                    stopper.wake_for_stop();
-                }
-                () = stopper.until(stopper.end, Precision::Coarse) => {}
-            }
-        }));
+        let stopper = spawn_local(follow_stop(Rc::clone(&context), self.job.max_drain));
         let drained = async {
             for task in tasks {
                 task.await.expect("no task is aborted, and a panic ends the process");
@@ -86,6 +76,7 @@ impl Worker {
         self.hand_over_until(drained, &context).await;
         timer_task.abort();
         preconnect_gate.abort();
+        stopper.abort();
     }
 
     fn context(&self, id: PhaseId, clock: PhaseClock) -> PhaseContext {
@@ -283,6 +274,19 @@ impl Iterator for WorkerArrivals {
             }
         }
     }
+}
+
+/// Ends the phase when the run is stopped, and cancels the requests in flight when the drain has taken too long.
+async fn follow_stop(context: Rc<PhaseContext>, max_drain: Duration) {
+    let mut stop = context.stop.clone();
+    stop.wait().await;
+    context.recorder.borrow_mut().end_at(context.clock.now());
+    context.wake_for_stop();
+    tokio::select! {
+        () = stop.wait_for_cancel() => {}
+        () = tokio::time::sleep(max_drain) => {}
+    }
+    context.timer.cancel();
 }
 
 async fn drive_timer(context: Rc<PhaseContext>) {

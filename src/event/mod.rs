@@ -43,36 +43,64 @@ pub trait Observer {
     fn observe(&mut self, event: &RunEvent, summary: &Summary);
 }
 
-/// Stops a run: no new request is intended, and requests in flight drain.
+/// How far a run has been stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stopped {
+    Not,
+    /// No new request is intended, and requests in flight drain.
+    Draining,
+    /// Requests in flight are cancelled.
+    Cancelled,
+}
+
+/// Stops a run.
 #[derive(Debug, Clone)]
-pub struct StopHandle(watch::Sender<bool>);
+pub struct StopHandle(watch::Sender<Stopped>);
 
 /// The receiving side of a [`StopHandle`].
 #[derive(Debug, Clone)]
-pub struct StopSignal(watch::Receiver<bool>);
+pub struct StopSignal(watch::Receiver<Stopped>);
 
 impl StopHandle {
     /// Creates a handle and the signal that it sets.
     pub fn new() -> (Self, StopSignal) {
-        let (sender, receiver) = watch::channel(false);
+        let (sender, receiver) = watch::channel(Stopped::Not);
         (Self(sender), StopSignal(receiver))
     }
 
-    /// Sets the signal. It stays set.
+    /// Stops the run: no new request is intended, and requests in flight drain.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.advance(Stopped::Draining);
+    }
+
+    /// Ends the drain: requests in flight are cancelled.
+    pub fn cancel(&self) {
+        self.advance(Stopped::Cancelled);
+    }
+
+    fn advance(&self, to: Stopped) {
+        self.0.send_if_modified(|stopped| std::mem::replace(stopped, to.max(*stopped)) < to);
     }
 }
 
 impl StopSignal {
     /// Whether the run has been stopped.
     pub fn is_set(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() > Stopped::Not
     }
 
     /// Returns when the run is stopped; never, if the handle is dropped before.
     pub async fn wait(&mut self) {
-        if self.0.wait_for(|stop| *stop).await.is_err() {
+        self.wait_for(Stopped::Draining).await;
+    }
+
+    /// Returns when requests in flight are cancelled; never, if the handle is dropped before.
+    pub async fn wait_for_cancel(&mut self) {
+        self.wait_for(Stopped::Cancelled).await;
+    }
+
+    async fn wait_for(&mut self, state: Stopped) {
+        if self.0.wait_for(|stopped| *stopped >= state).await.is_err() {
             // The handle is gone, so the run can no longer be stopped.
             std::future::pending::<()>().await;
         }

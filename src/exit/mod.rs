@@ -121,7 +121,7 @@ pub fn of_objectives<'j>(judged: impl IntoIterator<Item = &'j Judgement>) -> End
     Ending::most_severe(judged.into_iter().filter(|judged| judged.gated).map(|judged| match judged.verdict {
         Verdict::Missed => Ending::Breached,
         Verdict::Inconclusive | Verdict::NoData => Ending::Inconclusive,
-        Verdict::Met | Verdict::NotAssessed => Ending::Passed,
+        Verdict::Met | Verdict::NotAssessed | Verdict::NotJudged => Ending::Passed,
     }))
 }
 

@@ -10,7 +10,7 @@ use crate::measure::window::Batch;
 use crate::resources::reading::Reading;
 
 /// The first bytes of a journal, with the version of its format.
-pub const MAGIC: &[u8] = b"runner-windows/2\n";
+pub const MAGIC: &[u8] = b"runner-windows/3\n";
 
 /// A record of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -204,6 +204,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
         }
         operation.dropped += u64::from(cell.dropped);
         operation.withdrawn += u64::from(cell.withdrawn);
+        operation.cancelled += u64::from(cell.cancelled);
         operation.bytes += cell.bytes;
         if is_judged {
             operation.judged += u64::from(cell.requests);
@@ -230,12 +231,12 @@ fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Coun
     for (id, cell) in cells {
         let others = u64::from(cell.failed() - cell.timeouts());
         let unserved = u64::from(cell.unserved());
-        let cases = u64::from(cell.requests) + unserved;
+        let cases = u64::from(cell.requests - cell.cancelled) + unserved;
         match indicator.kind {
             IndicatorKind::Slower(limit) => {
                 let index = limits.index(id, limit);
-                // Withdrawn arrivals that had waited longer than the limit are slow. The outcome of the
-                // others is unknown, so they do not count.
+                // Withdrawn arrivals and cancelled requests that had taken longer than the limit are slow. The outcome
+                // of the others is unknown, so they do not count.
                 let overdue = count(&cell.overdue, index);
                 n += cases + overdue;
                 k += count(&cell.slower, index) + u64::from(cell.timeouts()) + unserved + overdue;

@@ -113,10 +113,7 @@ impl Recorder {
         let cell = self.window(intended).cells.entry(operation).or_default();
         cell.dropped += 1;
         cell.withdrawn += 1;
-        cell.overdue.resize(limits.len(), 0);
-        for (count, limit) in cell.overdue.iter_mut().zip(limits) {
-            *count += u32::from(now.saturating_sub(intended) > *limit);
-        }
+        cell.add_overdue(now.saturating_sub(intended), limits);
         self.forget(intended);
     }
 
@@ -162,6 +159,10 @@ impl Recorder {
                 for (count, limit) in cell.slower.iter_mut().zip(limits) {
                     *count += u32::from(response_time > *limit);
                 }
+            }
+            Outcome::Failed(ErrorKind::Cancelled) => {
+                cell.cancelled += 1;
+                cell.add_overdue(response_time, limits);
             }
             Outcome::Failed(kind) => *cell.errors.entry(kind).or_default() += 1,
         }

@@ -130,7 +130,8 @@ error_kinds! {
     Unexpected = "unexpected",
     /// No user was idle in time, so the request was never sent.
     Dropped = "dropped",
-    /// The run ended while the request was in flight.
+    /// The drain of a stopped run ended while the request was in flight. It is no error of the target, and is counted
+    /// apart from failures.
     Cancelled = "cancelled",
     /// The generator's own machine lacked descriptors, ports or buffers.
     Local = "local",

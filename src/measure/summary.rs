@@ -81,6 +81,8 @@ pub struct OperationSummary {
     pub judged: u64,
     /// Requests that succeeded.
     pub succeeded: u64,
+    /// Requests that were in flight when the drain of a stopped run ended.
+    pub cancelled: u64,
     /// Failed requests, by kind.
     pub errors: BTreeMap<ErrorKind, u64>,
     /// Arrivals that were never sent, in the whole phase.
@@ -118,10 +120,10 @@ impl PhaseSummary {
         if let Some((second, why)) = &self.unbalanced {
             return Some(format!("in second {second}, {why}"));
         }
-        let apart = self.operations.values().find(|o| o.requests != o.succeeded + o.failed());
-        if let Some(OperationSummary { requests, succeeded, errors, .. }) = apart {
+        let apart = self.operations.values().find(|o| o.requests != o.succeeded + o.failed() + o.cancelled);
+        if let Some(OperationSummary { requests, succeeded, cancelled, errors, .. }) = apart {
             return Some(format!(
-                "{succeeded} of {requests} requests succeeded and {} failed",
+                "{succeeded} of {requests} requests succeeded, {} failed and {cancelled} were cancelled",
                 errors.values().sum::<u64>()
             ));
         }

@@ -1,6 +1,7 @@
 //! The window: the record of one worker for one second of a phase.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,13 +43,15 @@ pub struct Cell {
     pub requests: u32,
     /// Of these, the ones that succeeded.
     pub succeeded: u32,
+    /// Of these, the ones that were in flight when the drain of a stopped run ended.
+    pub cancelled: u32,
     /// Failed requests, by kind.
     pub errors: BTreeMap<ErrorKind, u32>,
     /// Arrivals that were never sent.
     pub dropped: u32,
     /// Of these, the ones that still waited when the run was stopped.
     pub withdrawn: u32,
-    /// For each limit of the operation, the withdrawn arrivals that had waited longer.
+    /// For each limit of the operation, the withdrawn arrivals and cancelled requests that had taken longer.
     pub overdue: Vec<u32>,
     /// Successful tasks that finished in this second.
     pub completed: u32,
@@ -87,13 +90,15 @@ impl Window {
     /// The contradiction in the counts of a settled second, if they do not add up. In an `open` phase
     /// arrivals count too.
     pub fn contradiction(&self, open: bool) -> Option<String> {
-        let apart = self.cells.values().find(|cell| cell.requests != cell.succeeded + cell.failed());
+        let apart =
+            self.cells.values().find(|cell| cell.requests != cell.succeeded + cell.failed() + cell.cancelled);
         if let Some(cell) = apart {
             return Some(format!(
-                "{} of {} requests succeeded and {} failed",
+                "{} of {} requests succeeded, {} failed and {} were cancelled",
                 cell.succeeded,
                 cell.requests,
-                cell.failed()
+                cell.failed(),
+                cell.cancelled
             ));
         }
         let dropped: u32 = self.cells.values().map(|cell| cell.dropped).sum();
@@ -119,10 +124,19 @@ impl Cell {
         self.dropped - self.withdrawn
     }
 
+    /// Adds an arrival or a request without an outcome that had taken this time when the run ended.
+    pub(super) fn add_overdue(&mut self, time: Duration, limits: &[Duration]) {
+        self.overdue.resize(limits.len(), 0);
+        for (count, limit) in self.overdue.iter_mut().zip(limits) {
+            *count += u32::from(time > *limit);
+        }
+    }
+
     fn merge(&mut self, other: &Self) {
         let Self {
             requests,
             succeeded,
+            cancelled,
             errors,
             dropped,
             withdrawn,
@@ -138,6 +152,7 @@ impl Cell {
         } = other;
         self.requests += requests;
         self.succeeded += succeeded;
+        self.cancelled += cancelled;
         for (kind, count) in errors {
             *self.errors.entry(*kind).or_default() += count;
         }
@@ -187,8 +202,6 @@ pub struct Example {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -247,7 +260,7 @@ mod tests {
         ) -> Cell {
             let [requests, succeeded, dropped, completed] = numbers;
             Cell {
-                requests, succeeded, errors, dropped, completed, ended: dropped, answered: completed,
+                requests, succeeded, cancelled: dropped, errors, dropped, completed, ended: dropped, answered: completed,
                 withdrawn: dropped / 2, overdue: slower.clone(), slower, bytes: 7, response, service, user,
             }
         }

@@ -6,7 +6,7 @@ use crate::exit::Ending;
 use crate::generator::Check;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
-use crate::plan::model::{Gate, Load, Plan};
+use crate::plan::model::{Gate, Load, PhaseId, Plan};
 use crate::plan::{Decision, GateTier};
 use crate::report::causes::causes;
 use crate::report::model::{
@@ -33,8 +33,12 @@ pub struct RunFacts<'f> {
     pub ending: Ending,
     /// The gate that the objectives were judged by.
     pub gate: &'f Gate,
+    /// The phases that the run selected.
+    pub selected: &'f [PhaseId],
     /// The phases that started.
     pub phases: &'f [PhaseRun],
+    /// The reason for an ending without a judgement, such as a target that never became ready.
+    pub reason: Option<String>,
     /// The reason for an early stop.
     pub ended_early: Option<EndedEarlyReport>,
     /// The generator checks, by phase of the plan.
@@ -68,7 +72,15 @@ pub fn build(
     });
     let phases = reports.collect();
     let judgements = objectives.iter().zip(judged);
-    let objectives = judgements.filter_map(|(objective, judged)| Some((objective, judged.as_ref()?)));
+    let objectives = judgements.filter_map(|(objective, judged)| match judged {
+        Some(judged) => Some(objective_report(plan, objective, judged)),
+        None if facts.selected.contains(&objective.phase) => {
+            let gated = objective.gated_limit(facts.gate.tier).is_some();
+            Some(objective_report(plan, objective, &Judgement::of_phase_not_run(gated)))
+        }
+        None => None,
+    });
+    let objectives = objectives.collect();
     Report {
         schema: "runner-report/1",
         runner: env!("CARGO_PKG_VERSION").to_owned(),
@@ -86,7 +98,8 @@ pub fn build(
             Decision::Observed => "observed",
         },
         confidence_percent: 100.0 * (1.0 - facts.gate.alpha),
-        objectives: objectives.map(|(objective, judged)| objective_report(plan, objective, judged)).collect(),
+        reason: facts.reason.map(|reason| plan.secrets.redact(&reason)),
+        objectives,
         phases,
         resources: resources(plan, summary, facts.phases),
         ended_early: facts.ended_early,
@@ -165,6 +178,7 @@ fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[C
         requests: all.clone().map(|operation| operation.requests).sum(),
         errors: all.clone().map(OperationSummary::failed).sum(),
         dropped: counted.dropped(),
+        cancelled: all.clone().map(|operation| operation.cancelled).sum(),
         throughput_per_s: per_second(all.map(|operation| operation.completed).sum()),
         arrivals: matches!(phase.load, Load::Open(_)).then(|| ArrivalsReport {
             scheduled: counted.scheduled,
@@ -191,6 +205,7 @@ fn operation_report(
         judged: operation.judged,
         errors: operation.failed(),
         dropped: operation.dropped,
+        cancelled: operation.cancelled,
         throughput_per_s,
         received_bytes: operation.bytes,
         response_ms,

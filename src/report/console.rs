@@ -242,7 +242,8 @@ fn last_tier(objective: &ObjectiveReport) -> &'static str {
 
 /// The end of the report: the verdict with the exit code, and a line for each gated objective that was not met.
 fn verdict_text(report: &Report) -> String {
-    let assessed = report.objectives.iter().filter(|o| o.verdict != "not assessed").count();
+    let assessed =
+        report.objectives.iter().filter(|o| !["not assessed", "not judged"].contains(&o.verdict)).count();
     let gated = report.objectives.iter().filter(|o| o.gated).count();
     let met = report.objectives.iter().filter(|o| o.gated && o.verdict == "met").count();
     let counts = match report.rehearsal {
@@ -252,6 +253,9 @@ fn verdict_text(report: &Report) -> String {
     let observed = if report.decision == "observed" { "; observed, not proven" } else { "" };
     let mut text =
         wrapped("verdict:", &format!("{} ({counts}{observed}; exit {})", report.verdict, report.exit_code));
+    if let Some(reason) = &report.reason {
+        text.push_str(&wrapped("  reason:", reason));
+    }
     let unmet = |verdict| report.objectives.iter().filter(move |o| o.gated && o.verdict == verdict);
     let unmet: Vec<_> = ["missed", "inconclusive", "no data"].into_iter().flat_map(unmet).collect();
     for objective in unmet.iter().take(MAX_UNMET_LINES) {

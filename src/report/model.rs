@@ -33,13 +33,15 @@ pub struct Report {
     /// The word of the exit code, such as `passed`.
     pub verdict: &'static str,
     pub exit_code: u8,
+    /// The reason for an ending without a judgement, such as a target that never became ready; `null` otherwise.
+    pub reason: Option<String>,
     /// The tier at which objectives were judged.
     pub gate: &'static str,
     /// `proven`, or `observed` if values were only compared with their limits.
     pub decision: &'static str,
     /// The confidence of proofs, `100 · (1 − α)`.
     pub confidence_percent: f64,
-    /// Every objective in every phase that ran.
+    /// Every objective in every phase that was selected.
     pub objectives: Vec<ObjectiveReport>,
     /// Every phase that ran.
     pub phases: Vec<PhaseReport>,
@@ -108,7 +110,7 @@ pub struct ObjectiveReport {
     pub limits: BTreeMap<&'static str, f64>,
     /// The best proven tier, `missed` if all tiers are proven to be missed, or `null`.
     pub tier: Option<&'static str>,
-    /// `met`, `missed`, `inconclusive`, `no data` or `not assessed`.
+    /// `met`, `missed`, `inconclusive`, `no data`, `not assessed` or `not judged`.
     pub verdict: &'static str,
     /// Whether it decides the verdict of the run.
     pub gated: bool,
@@ -141,6 +143,8 @@ pub struct PhaseReport {
     pub errors: u64,
     /// Arrivals that were never sent.
     pub dropped: u64,
+    /// Requests that were in flight when the drain of a stopped run ended. They are no errors.
+    pub cancelled: u64,
     /// Successful completions per judged second.
     pub throughput_per_s: Option<f64>,
     /// Open phases only.
@@ -183,6 +187,8 @@ pub struct OperationReport {
     pub errors: u64,
     /// Arrivals that were never sent.
     pub dropped: u64,
+    /// Requests that were in flight when the drain of a stopped run ended. They are no errors.
+    pub cancelled: u64,
     /// Successful completions per judged second.
     pub throughput_per_s: Option<f64>,
     /// Bytes of bodies received in the whole phase.

@@ -70,6 +70,15 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
             phase.name
         ));
     }
+    let cancelled: u64 = counted.operations.values().map(|operation| operation.cancelled).sum();
+    if cancelled > 0 {
+        notices.push(format!(
+            "{cancelled} requests of `{}` were cancelled, because they were still in flight when the drain ended: they \
+             are no errors, and count as slow only for limits that they had already exceeded; `--drain` allows more \
+             time",
+            phase.name
+        ));
+    }
     if times.clamped() > 0 {
         let count = times.clamped();
         notices

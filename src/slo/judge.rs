@@ -30,6 +30,8 @@ pub enum Verdict {
     NoData,
     /// The rehearsal was too short for it.
     NotAssessed,
+    /// Its phase did not run.
+    NotJudged,
 }
 
 impl Verdict {
@@ -40,6 +42,7 @@ impl Verdict {
             Self::Inconclusive => "inconclusive",
             Self::NoData => "no data",
             Self::NotAssessed => "not assessed",
+            Self::NotJudged => "not judged",
         }
     }
 }
@@ -68,6 +71,25 @@ pub struct Judgement {
     pub why: String,
     /// The reason alone, the last part of the explanation.
     pub reason: String,
+}
+
+impl Judgement {
+    /// An objective of a phase that did not run.
+    pub fn of_phase_not_run(gated: bool) -> Self {
+        let why = "its phase did not run".to_owned();
+        Self {
+            observed: None,
+            interval: None,
+            samples: 0,
+            effective_samples: None,
+            tier: None,
+            beyond_all: false,
+            verdict: Verdict::NotJudged,
+            gated,
+            reason: why.clone(),
+            why,
+        }
+    }
 }
 
 /// Whether the plan ran as written or shrunk.

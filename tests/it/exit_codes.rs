@@ -68,6 +68,12 @@ fn a_target_that_never_gets_ready_exits_5_without_load() {
     assert_eq!(run.report()["verdict"], "unavailable");
     assert_eq!(run.report()["phases"], serde_json::json!([]));
     assert!(run.stderr.contains("HTTP status 503"), "{}", run.stderr);
+    let reason = run.report()["reason"].as_str().unwrap().to_owned();
+    assert!(
+        reason.starts_with("the target was not ready within 500ms: ") && reason.contains("HTTP status 503")
+    );
+    assert!(run.stdout.contains("  reason: the target was not ready within 500ms"), "{}", run.stdout);
+    assert_eq!(run.objective("Fast")["verdict"], "not judged");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Signals: an interrupted run drains, writes its report and ends with the verdict `interrupted`.
 
+use std::io::{PipeReader, PipeWriter, Write};
 use std::time::{Duration, Instant};
 
 use runner_test_support::ran::{assert_adds_up, count, number};
 use runner_test_support::target::{Answer, Target};
-use rustix::process::Signal;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::runner::Runner;
 
@@ -57,13 +59,15 @@ fn sigterm_ends_a_run_like_sigint() {
 }
 
 #[test]
-fn a_second_signal_exits_at_once() {
+fn a_third_signal_exits_at_once() {
     let target = Target::always(Answer::Never);
     let mut running = Runner::plan(BUSY).against(&target).start();
     target.wait_for(2);
     running.signal(Signal::INT);
-    running.hear("interrupt again to exit at once");
+    running.hear("a third exits without a report");
     let told = Instant::now();
+    running.signal(Signal::INT);
+    running.signal(Signal::TERM);
     running.signal(Signal::INT);
     running.end().exits(130);
     assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
@@ -77,6 +81,7 @@ fn a_signal_during_the_readiness_check_still_reports() {
     running.signal(Signal::INT);
     let run = running.end().exits(130);
     assert_eq!(run.report()["verdict"], "interrupted");
+    assert_eq!(run.report()["reason"], "SIGINT stopped the run before its end");
     assert_eq!(target.count(), target.count_of("GET /health"));
 }
 
@@ -144,4 +149,32 @@ fn an_interruption_adds_no_errors() {
     );
     assert!(run.stdout.contains("still waiting for a user when the run ended"), "{}", run.stdout);
     assert!(!run.stdout.contains("because no user was idle"), "{}", run.stdout);
+}
+
+/// A pipe without room for another byte.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn output_that_nothing_reads_delays_neither_report_nor_signal() {
+    let target = Target::fast();
+    let (_unread, pipe) = full_pipe();
+    let stderr = pipe.try_clone().unwrap();
+    let run = Runner::plan(BUSY).against(&target).with("--phase a --set phases.a.duration=1s --verbose");
+    let (folder, mut child) = run.spawn(pipe.into(), stderr.into());
+    let report = folder.path().join("reports/latest/report.json");
+    let began = Instant::now();
+    // No event tells that a file is there.
+    while !report.exists() && began.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let code = child.wait().unwrap().code();
+    assert_eq!((code, report.exists(), target.count()), (Some(0), true, 50));
 }

@@ -7,6 +7,7 @@
 mod runner;
 
 mod bodies;
+mod cancel;
 mod class_keys;
 mod cookies_redirects;
 mod counting;

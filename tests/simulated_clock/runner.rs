@@ -15,19 +15,20 @@ use crate::app::output::capture;
 use crate::app::run::{Run, ready};
 use crate::app::signals::Signals;
 use crate::engine::Dialer;
-use crate::exit::Ending;
+use crate::exit::{Ending, Signal};
 
 /// A command line to run.
 pub(super) struct Runner {
     setup: Setup,
     target: Option<Target>,
     arguments: Vec<String>,
+    signals: Vec<(Duration, Signal)>,
 }
 
 impl Runner {
     /// A plan of these phases, users and lists, in TOML. Without objectives the gate has the tier `none`.
     pub(super) fn plan(plan: &str) -> Self {
-        Self { setup: Setup::new(plan), target: None, arguments: Vec::new() }
+        Self { setup: Setup::new(plan), target: None, arguments: Vec::new(), signals: Vec::new() }
     }
 
     /// Sets the target; a run needs one.
@@ -61,6 +62,12 @@ impl Runner {
         self
     }
 
+    /// Sends a signal at this time from the start of the run.
+    pub(super) fn signal(mut self, after: Duration, signal: Signal) -> Self {
+        self.signals.push((after, signal));
+        self
+    }
+
     /// Logs every request.
     pub(super) fn logging(mut self) -> Self {
         let log = self.setup.folder().join("requests.jsonl").display().to_string();
@@ -70,7 +77,7 @@ impl Runner {
 
     /// Runs `runner PLAN` to its end. Paths on the command line are relative to the folder of this package.
     pub(super) fn run(self) -> Ran {
-        let Self { setup, target, arguments } = self;
+        let Self { setup, target, arguments, signals } = self;
         let target = target.expect("a simulated run needs a target");
         let (folder, plan) = setup.write();
         let mut words = vec!["runner".to_owned(), plan.display().to_string()];
@@ -78,13 +85,13 @@ impl Runner {
             words.extend(["--out".to_owned(), folder.path().join("reports").display().to_string()]);
         }
         words.extend(arguments);
-        let ((ending, took), written) = capture::while_doing(|| simulate(&words, &target));
+        let ((ending, took), written) = capture::while_doing(|| simulate(&words, &target, &signals));
         Ran { folder, code: ending.code().into(), stdout: written.stdout, stderr: written.stderr, took }
     }
 }
 
 /// Runs a command line; returns the ending, and the simulated time that it took.
-fn simulate(words: &[String], target: &Target) -> (Ending, Duration) {
+fn simulate(words: &[String], target: &Target, signals: &[(Duration, Signal)]) -> (Ending, Duration) {
     let arguments = Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).run;
     let (ready, length) = match ready(&arguments) {
         Ok(ready) => ready,
@@ -98,6 +105,6 @@ fn simulate(words: &[String], target: &Target) -> (Ending, Duration) {
     runtime.block_on(async {
         let began = Instant::now();
         tokio::task::spawn_local(target.serve_in_memory(connections));
-        (run.execute(Signals::none()).await, began.elapsed())
+        (run.execute(Signals::scripted(signals)).await, began.elapsed())
     })
 }

@@ -17,8 +17,8 @@ use crate::report::{self, RunFacts};
 use crate::slo::judge::{Judgement, Policy, RunLength, judge};
 
 impl Run<'_> {
-    /// Judges the run, writes and prints the report, and returns the ending with its exit code.
-    pub(super) fn conclude(&mut self, outcome: &RunOutcome) -> Ending {
+    /// Judges the run and writes the report. Returns the ending with its exit code, and the report to print.
+    pub(super) fn conclude(&mut self, outcome: &RunOutcome) -> (Ending, String) {
         let ReadyPlan { plan, objectives, .. } = &self.ready;
         let aborted = outcome.ended_early.as_ref().and_then(|ended| ended.objective);
         let invalid: Vec<Option<String>> = outcome.checks.iter().map(|of| generator::invalid(of)).collect();
@@ -34,7 +34,7 @@ impl Run<'_> {
         let judged = judge(&objectives.all, &outcome.summary, policy);
         let contradictions = self.contradictions(outcome);
         let mut endings = vec![self.of_objectives(&judged, &outcome.summary)];
-        endings.extend(outcome.ending);
+        endings.extend(outcome.ending.iter().map(|(ending, _)| *ending));
         // The objectives of the phases that did not run are undecided.
         endings.extend(outcome.ended_early.as_ref().map(|_| Ending::Inconclusive));
         endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
@@ -52,18 +52,11 @@ impl Run<'_> {
                 report = self.report(&judged, outcome, ending);
             }
         }
-        match self.arguments.plan.format {
-            Format::Json => {
-                output::stdout(
-                    &(serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n"),
-                );
-            }
-            Format::Human => output::stdout(&report::console::render(&report)),
-        }
-        if let Some(folder) = &self.folder {
-            self.print_status(&format!("report: {}\n", folder.join("report.json").display()));
-        }
-        ending
+        let printed = match self.arguments.plan.format {
+            Format::Json => serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n",
+            Format::Human => report::console::render(&report),
+        };
+        (ending, printed)
     }
 
     /// Adds the notices about the run as a whole.
@@ -98,7 +91,9 @@ impl Run<'_> {
             length: self.length,
             ending,
             gate: &self.ready.plan.gate,
+            selected: &self.ready.phases,
             phases: &outcome.phases,
+            reason: outcome.ending.as_ref().map(|(_, reason)| reason.clone()),
             ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
             checks: &outcome.checks,
             cores: std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),

@@ -30,7 +30,7 @@ use crate::app::stand_in_process::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEvent, StopHandle};
-use crate::exit::Ending;
+use crate::exit::{Ending, Signal};
 use crate::generator::{self, Check};
 use crate::journal::format::Manifest;
 use crate::journal::{self, writer::JournalWriter};
@@ -44,6 +44,7 @@ use crate::report;
 use crate::session::{Failpoint, Session};
 use crate::slo::judge::RunLength;
 use crate::slo::objective::Objective;
+use crate::units::TimeSpan;
 use early_stop::{EarlyStopper, EndedEarly};
 use progress::Progress;
 use request_log::RequestLog;
@@ -73,15 +74,15 @@ struct RunOutcome {
     phases: Vec<PhaseRun>,
     /// The generator checks, by phase of the plan.
     checks: Vec<Vec<Check>>,
-    /// The ending of a run that was interrupted or never sent load.
-    ending: Option<Ending>,
+    /// The ending of a run that was interrupted or never sent load, and its reason.
+    ending: Option<(Ending, String)>,
     /// The reason if the runner itself stopped the run early.
     ended_early: Option<EndedEarly>,
 }
 
 impl RunOutcome {
     /// The outcome of a run without load, or whose measurements were lost by an error.
-    fn without_load(ending: Ending) -> Self {
+    fn without_load(ending: (Ending, String)) -> Self {
         Self {
             summary: Summary::default(),
             phases: Vec::new(),
@@ -227,11 +228,16 @@ impl<'r> Run<'r> {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     output::stderr(&format!("error: {error:#}\n"));
-                    RunOutcome::without_load(Ending::Internal)
+                    RunOutcome::without_load((Ending::Internal, format!("{error:#}")))
                 }
             },
         };
-        self.conclude(&outcome)
+        let (ending, printed) = self.conclude(&outcome);
+        output::stdout_unless(printed, signals.next()).await;
+        if let Some(folder) = &self.folder {
+            self.print_status(&format!("report: {}\n", folder.join("report.json").display()));
+        }
+        ending
     }
 
     fn print_status(&self, text: &str) {
@@ -241,22 +247,22 @@ impl<'r> Run<'r> {
     }
 
     /// Waits until the target is ready. Returns the ending of the run if it is not.
-    async fn wait_for_target(&self, signals: &mut Signals) -> Option<Ending> {
+    async fn wait_for_target(&self, signals: &mut Signals) -> Option<(Ending, String)> {
         tokio::select! {
             ready = engine::wait_until_ready(&self.ready.plan.target, &self.dialer) => {
                 let tried = self.ready.plan.secrets.redact(&ready.err()?);
                 let within = self.ready.plan.target.ready_within;
-                output::stderr(&format!(
-                    "error: the target was not ready within {within}: {tried}; check it, or raise `ready_within`\n"
-                ));
-                Some(Ending::Unavailable)
+                let reason =
+                    format!("the target was not ready within {within}: {tried}; check it, or raise `ready_within`");
+                output::stderr(&format!("error: {reason}\n"));
+                Some((Ending::Unavailable, reason))
             }
-            signal = signals.next() => Some(Ending::Interrupted(signal)),
+            signal = signals.next() => Some(interrupted_by(signal)),
         }
     }
 
     /// Checks that the hosts with judged objectives can be read. Returns the ending of the run if they cannot.
-    async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<Ending> {
+    async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<(Ending, String)> {
         let ReadyPlan { plan, objectives, phases, .. } = &self.ready;
         let monitor = plan.monitor.as_ref()?;
         let judged = |objective: &&Objective| {
@@ -266,17 +272,17 @@ impl<'r> Run<'r> {
         let judged: Vec<&Objective> = objectives.all.iter().filter(judged).collect();
         let unread = tokio::select! {
             unread = hosts::unreadable_hosts(monitor, &judged, &plan.secrets) => unread,
-            signal = signals.next() => return Some(Ending::Interrupted(signal)),
+            signal = signals.next() => return Some(interrupted_by(signal)),
         };
         if self.arguments.plan.stand_in {
             // The plan describes other machines, so a source that is missing here is no error of the plan.
             unread.iter().for_each(|why| self.print_status(&format!("notice: {why}\n")));
             return None;
         }
-        for why in &unread {
-            output::stderr(&format!("error: {why}; correct the host's source under `[monitor]`\n"));
-        }
-        (!unread.is_empty()).then_some(Ending::Unavailable)
+        let unread = unread.iter().map(|why| format!("{why}; correct the host's source under `[monitor]`"));
+        let unread: Vec<String> = unread.collect();
+        unread.iter().for_each(|why| output::stderr(&format!("error: {why}\n")));
+        (!unread.is_empty()).then(|| (Ending::Unavailable, unread.join("; ")))
     }
 
     async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<RunOutcome> {
@@ -308,7 +314,8 @@ impl<'r> Run<'r> {
         let this_process = ProcessUsage::new();
         let mut session =
             Session { ledger, observers, self_usage: &this_process, failpoint, phases: Vec::new() };
-        let interrupted = until_it_ends(&mut session, &mut events, signals, &stop).await;
+        let interrupted =
+            until_it_ends(&mut session, &mut events, signals, &stop, self.arguments.drain).await;
         let summary = session.ledger.summary().clone();
         let phases = std::mem::take(&mut session.phases);
         drop(session);
@@ -332,6 +339,7 @@ impl<'r> Run<'r> {
             limits: Arc::new(limits.clone()),
             // One more than the log writes, so that it can report that it is incomplete.
             log_capacity: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
+            max_drain: self.arguments.drain.duration(),
             verbose: self.arguments.verbose,
             real_time: self.real_time,
         }
@@ -369,25 +377,45 @@ impl<'r> Run<'r> {
     }
 }
 
+/// The ending of a run that a signal stopped, and its reason.
+fn interrupted_by(signal: Signal) -> (Ending, String) {
+    let name = match signal {
+        Signal::Interrupt => "SIGINT",
+        Signal::Terminate => "SIGTERM",
+    };
+    (Ending::Interrupted(signal), format!("{name} stopped the run before its end"))
+}
+
 /// Follows a run to its end. Returns the ending if a signal interrupted it.
 async fn until_it_ends(
     session: &mut Session<'_>,
     events: &mut UnboundedReceiver<RunEvent>,
     signals: &mut Signals,
     stop: &StopHandle,
-) -> Option<Ending> {
-    let mut interrupted = None;
+    max_drain: TimeSpan,
+) -> Option<(Ending, String)> {
+    let mut interrupted: Option<(Ending, String)> = None;
+    let mut is_cancelled = false;
     loop {
         tokio::select! {
             () = session.follow(events) => return interrupted,
             signal = signals.next() => {
-                if interrupted.is_some() {
-                    // A second signal exits immediately. The journal on disk has the records so far.
-                    std::process::exit(Ending::Interrupted(signal).code().into());
+                match &interrupted {
+                    None => {
+                        output::stderr(&format!(
+                            "stopping: requests in flight may take {max_drain} to finish; a second signal ends the \
+                             wait, a third exits without a report\n"
+                        ));
+                        interrupted = Some(interrupted_by(signal));
+                        stop.stop();
+                    }
+                    Some(_) if !is_cancelled => {
+                        is_cancelled = true;
+                        stop.cancel();
+                    }
+                    // The journal on disk has the records so far. The first signal names the exit code.
+                    Some((ending, _)) => std::process::exit(ending.code().into()),
                 }
-                output::stderr("stopping: requests in flight drain; interrupt again to exit at once\n");
-                interrupted = Some(Ending::Interrupted(signal));
-                stop.stop();
             }
         }
     }

@@ -41,10 +41,13 @@ impl<'p> Progress<'p> {
         self.last_line = self.phase_started;
         (self.requests, self.errors) = (0, 0);
         let phase = &self.plan.phases[phase.index()];
-        match &self.bar {
+        match self.bar.clone() {
             Some(bar) => {
-                bar.set_length(phase.duration.micros().max(1));
-                bar.set_message(phase.name.clone());
+                let (length, name) = (phase.duration.micros().max(1), phase.name.clone());
+                output::draw(move || {
+                    bar.set_length(length);
+                    bar.set_message(name);
+                });
             }
             None => self.say(&format!("{}: started, planned for {}\n", phase.name, phase.duration)),
         }
@@ -54,10 +57,13 @@ impl<'p> Progress<'p> {
         let Some(phase) = self.phase else { return };
         let phase = &self.plan.phases[phase.index()];
         let counts_text = format!("{} requests, {} errors", self.requests, self.errors);
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = self.bar.clone() {
             let micros = u64::try_from(self.phase_started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            bar.set_position(micros.min(phase.duration.micros()));
-            bar.set_prefix(counts_text);
+            let position = micros.min(phase.duration.micros());
+            output::draw(move || {
+                bar.set_position(position);
+                bar.set_prefix(counts_text);
+            });
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let elapsed = Duration::from_secs(self.phase_started.elapsed().as_secs());
@@ -68,14 +74,17 @@ impl<'p> Progress<'p> {
 
     /// Clears the progress bar from the terminal.
     pub(super) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(bar) = self.bar.clone() {
+            output::draw(move || bar.finish_and_clear());
         }
     }
 
     fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text.trim_end()),
+        match self.bar.clone() {
+            Some(bar) => {
+                let line = text.trim_end().to_owned();
+                output::draw(move || bar.println(line));
+            }
             None if self.quiet => {}
             None => output::stderr(text),
         }

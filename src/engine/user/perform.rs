@@ -191,11 +191,21 @@ impl User {
     ) -> Result<ReceivedResponse, Fault> {
         let context = Rc::clone(&self.context);
         sent.details = context.exchange_log.is_some().then(Box::default);
+        if context.timer.is_cancelled() {
+            return Err(Fault::cancelled());
+        }
         if !self.has_usable_connection().await {
             let began = Instant::now();
             let opening = Connection::open(&context.dialer, context.target.connect_timeout.duration());
+            let mut stop = context.stop.clone();
             // Boxed, because opening takes more memory than everything else that a user does, and is rare.
-            let opened = Box::pin(opening).await;
+            let opened = Box::pin(async {
+                tokio::select! {
+                    opened = opening => opened,
+                    () = stop.wait_for_cancel() => Err(Fault::cancelled()),
+                }
+            })
+            .await;
             sent.connect = Some(began.elapsed());
             let (connection, opened) = opened?;
             self.keep(Ok(connection));

@@ -261,7 +261,7 @@ impl User {
     async fn leave(&mut self, until: Duration) {
         let context = Rc::clone(&self.context);
         let steps = &context.prepared_classes[self.class].on_stop;
-        if self.started && !steps.is_empty() {
+        if self.started && !steps.is_empty() && !context.timer.is_cancelled() {
             let mut intended = until.max(context.clock.now());
             context.expect(intended);
             if !context.wait_for_start(intended).await {

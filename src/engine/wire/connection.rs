@@ -334,6 +334,9 @@ async fn poll_together(
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
+        if response_deadline.timer.is_cancelled() {
+            return Poll::Ready(Err(Fault::cancelled()));
+        }
         if response_deadline.is_over(cx) {
             let text = format!("no complete response within {:?}", response_deadline.within);
             return Poll::Ready(Err(Fault::new(ErrorKind::Timeout, text)));

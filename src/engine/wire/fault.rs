@@ -17,6 +17,11 @@ impl Fault {
         Self { kind, text: text.into() }
     }
 
+    /// The fault of a request that was in flight when the drain ended.
+    pub(in crate::engine) fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "the run ended while the request was in flight")
+    }
+
     /// The fault of a failed attempt to connect.
     pub(in crate::engine) fn of_connect(address: SocketAddr, error: &io::Error) -> Self {
         let kind = match error.kind() {

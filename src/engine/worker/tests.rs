@@ -97,6 +97,7 @@ async fn simulate(plan: Plan) -> Ran {
         workers: 1,
         limits: Arc::new(ledger.limits().clone()),
         log_capacity: 0,
+        max_drain: Duration::ZERO,
         verbose: false,
         real_time: false,
     });

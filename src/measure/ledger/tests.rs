@@ -167,7 +167,7 @@ fn the_first_unbalanced_second_is_known_when_it_is_settled() {
     let mut changed = batch(0, 0..3, 3);
     changed.windows.get_mut(&1).unwrap().cells.get_mut(&GET).unwrap().succeeded -= 1;
     ledger.fold(&changed);
-    let why = "1 of 2 requests succeeded and 0 failed".to_owned();
+    let why = "1 of 2 requests succeeded, 0 failed and 0 were cancelled".to_owned();
     assert_eq!(ledger.summary().phases[0].unbalanced, Some((1, why.clone())));
     assert_eq!(ledger.summary().phases[0].contradiction(false), Some(format!("in second 1, {why}")));
 }

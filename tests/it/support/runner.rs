@@ -109,22 +109,28 @@ impl Runner {
 
     /// Starts the process.
     pub(crate) fn start(self) -> Running {
+        let (folder, mut child) = self.spawn(Stdio::piped(), Stdio::piped());
+        let stdout = lines(child.stdout.take().expect("it is piped"));
+        let stderr = lines(child.stderr.take().expect("it is piped"));
+        Running { folder, child, stdout, stderr, heard: String::new(), began: Instant::now() }
+    }
+
+    /// Starts the process with this output; returns its folder too.
+    pub(crate) fn spawn(self, stdout: Stdio, stderr: Stdio) -> (TempDir, Child) {
         let Self { setup, mut arguments, variables } = self;
         let (folder, _) = setup.write();
         let at = usize::from(arguments.first().is_some_and(|first| COMMANDS.contains(&first.as_str())));
         arguments.insert(at, "plans/p.toml".to_owned());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_runner"))
+        let child = Command::new(env!("CARGO_BIN_EXE_runner"))
             .args(arguments)
             .envs(variables)
             .current_dir(folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn()
             .expect("the binary was built for this test");
-        let stdout = lines(child.stdout.take().expect("it is piped"));
-        let stderr = lines(child.stderr.take().expect("it is piped"));
-        Running { folder, child, stdout, stderr, heard: String::new(), began: Instant::now() }
+        (folder, child)
     }
 }
 

@@ -123,6 +123,7 @@ pub fn assert_sums(phase: &Value) {
     assert_eq!(count(&phase["errors"]), sum("operations", "errors"), "{phase:#}");
     assert_eq!(count(&phase["errors"]), sum("errors_by_kind", "count"), "{phase:#}");
     assert_eq!(count(&phase["dropped"]), sum("operations", "dropped"), "{phase:#}");
+    assert_eq!(count(&phase["cancelled"]), sum("operations", "cancelled"), "{phase:#}");
     let arrivals = &phase["arrivals"];
     if !arrivals.is_null() {
         let [scheduled, started, dropped] =
