@@ -378,8 +378,9 @@ fn the_metric_tables_equal_the_code() {
     let sources =
         [Source::Local(parts()), Source::Process(ProcessSelector::Pid(1)), Source::Cgroup("/".into())];
     let exporter = Source::NodeExporter(endpoint, parts());
-    assert!(Metric::ALL.iter().all(|(_, metric)| exporter.provides(*metric) == sources[0].provides(*metric)));
-    let metrics = Metric::ALL.iter().map(|(word, metric)| {
+    assert!(Metric::ALL.iter().all(|metric| exporter.provides(*metric) == sources[0].provides(*metric)));
+    let metrics = Metric::ALL.iter().map(|metric| {
+        let word = metric.as_str();
         let unit = match metric.unit().as_str() {
             "B" => "bytes",
             "B/s" => "bytes/s",
@@ -388,7 +389,8 @@ fn the_metric_tables_equal_the_code() {
         };
         vec![format!("`{word}`"), unit.to_owned(), metric.definition().to_owned()]
     });
-    let given = Metric::ALL.iter().map(|(word, metric)| {
+    let given = Metric::ALL.iter().map(|metric| {
+        let word = metric.as_str();
         let provides =
             sources.iter().map(|source| if source.provides(*metric) { "yes" } else { "–" }.to_owned());
         std::iter::once(format!("`{word}`")).chain(provides).collect()

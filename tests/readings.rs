@@ -82,7 +82,7 @@ fn answer(case: &Path) -> String {
     match (snapshot(case, "before", &source), snapshot(case, "after", &source)) {
         (Ok(before), Ok(after)) => {
             let values = between(&before, &after);
-            let silent = Metric::ALL.iter().map(|(_, metric)| *metric).filter(|metric| {
+            let silent = Metric::ALL.iter().copied().filter(|metric| {
                 let known =
                     values.of(*metric).is_some() || values.missing.iter().any(|(known, _)| known == metric);
                 source.provides(*metric) && !known && values.troubles.is_empty()

@@ -288,23 +288,26 @@ impl<T: FromNode> FromNode for Map<T> {
 
 /// A closed set of words, read by `read_choice`.
 pub trait Choice: Sized + Copy + 'static {
-    /// Each word with its value.
-    const WORDS: &'static [(&'static str, Self)];
+    /// All values, in the order of messages.
+    const VALUES: &'static [Self];
+
+    /// The word of a value.
+    fn word(self) -> &'static str;
 }
 
 /// Reads one of a closed set of words; suggests the closest one for any other word.
 pub(crate) fn read_choice<C: Choice>(node: &Node, problems: &mut Problems) -> Option<C> {
-    let words = || C::WORDS.iter().map(|(word, _)| *word);
+    let words = || C::VALUES.iter().map(|value| value.word());
     let listed = words().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ");
     let (text, shown) = match &node.value {
         Value::Text(text) => (text.as_str(), format!("`\"{text}\"`")),
         other => ("", other.kind().to_owned()),
     };
-    let found = C::WORDS.iter().find(|(word, _)| *word == text);
+    let found = C::VALUES.iter().copied().find(|value| value.word() == text);
     if found.is_none() {
         let message = format!("expected one of {listed}, found {shown}");
         let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(node.span, "not one of them");
         problems.report(diagnostic.suggest(text, words()).help(format!("write one of {listed}")));
     }
-    found.map(|(_, choice)| *choice)
+    found
 }

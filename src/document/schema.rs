@@ -143,7 +143,7 @@ impl TableRule {
 
 /// The schema of a closed set of words.
 pub(crate) fn words_schema<C: Choice>() -> Json {
-    let words: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
+    let words: Vec<&str> = C::VALUES.iter().map(|value| value.word()).collect();
     json!({ "enum": words })
 }
 

@@ -1,6 +1,33 @@
 //! Exit codes: every ending of a run with its code, word and meaning, in one table.
 
 use crate::slo::judge::{Judgement, Verdict};
+use crate::units::text_enum;
+
+text_enum! {
+    /// The verdict on a run: the word of its ending.
+    pub enum RunVerdict {
+        /// Every gated objective was met.
+        Passed = "passed",
+        /// A gated objective could not be decided.
+        Inconclusive = "inconclusive",
+        /// A shortened run in which no gated objective was missed.
+        Rehearsed = "rehearsed",
+        /// A gated objective was missed.
+        Breached = "breached",
+        /// Not started: the command line or the plan is wrong.
+        Refused = "refused",
+        /// The numbers may be caused by the generator's machine.
+        Invalid = "invalid",
+        /// Not started: the target or a judged host did not respond.
+        Unavailable = "unavailable",
+        /// A fault of the runner.
+        Internal = "internal",
+        /// Finished, but the report could not be stored.
+        Unwritten = "unwritten",
+        /// Stopped by a signal before the end.
+        Interrupted = "interrupted",
+    }
+}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,52 +67,67 @@ pub enum Signal {
 
 impl Ending {
     /// All endings with code, word and meaning. `docs/reference/exit-codes.md` shows this table.
-    pub const TABLE: &[(Self, u8, &str, &str)] = &[
-        (Self::Passed, 0, "passed", "every gated objective was met, at the tier that the gate requires"),
-        (Self::Tolerated, 0, "inconclusive", "the same as 3, in a plan with `inconclusive = \"warn\"`"),
+    pub const TABLE: &[(Self, u8, RunVerdict, &str)] = &[
+        (
+            Self::Passed,
+            0,
+            RunVerdict::Passed,
+            "every gated objective was met, at the tier that the gate requires",
+        ),
+        (
+            Self::Tolerated,
+            0,
+            RunVerdict::Inconclusive,
+            "the same as 3, in a plan with `inconclusive = \"warn\"`",
+        ),
         (
             Self::Rehearsed,
             0,
-            "rehearsed",
+            RunVerdict::Rehearsed,
             "a shortened run in which no gated objective was missed and each operation it tried succeeded at least once",
         ),
-        (Self::Breached, 1, "breached", "a gated objective was missed"),
+        (Self::Breached, 1, RunVerdict::Breached, "a gated objective was missed"),
         (
             Self::Refused,
             2,
-            "refused",
+            RunVerdict::Refused,
             "the command line or the plan is wrong, or the plan can never meet or prove an objective; nothing was sent",
         ),
         (
             Self::Inconclusive,
             3,
-            "inconclusive",
+            RunVerdict::Inconclusive,
             "a gated objective could not be decided: too little data, or none",
         ),
-        (Self::Invalid, 4, "invalid", "the numbers may be caused by this machine instead of the target"),
+        (
+            Self::Invalid,
+            4,
+            RunVerdict::Invalid,
+            "the numbers may be caused by this machine instead of the target",
+        ),
         (
             Self::Unavailable,
             5,
-            "unavailable",
+            RunVerdict::Unavailable,
             "the target did not become ready, or a judged host could not be read; no load was sent",
         ),
-        (Self::Internal, 70, "internal", "the runner itself is at fault"),
-        (Self::Unwritten, 74, "unwritten", "the run is over, but its report could not be stored"),
+        (Self::Internal, 70, RunVerdict::Internal, "the runner itself is at fault"),
+        (Self::Unwritten, 74, RunVerdict::Unwritten, "the run is over, but its report could not be stored"),
         (
             Self::Interrupted(Signal::Interrupt),
             130,
-            "interrupted",
+            RunVerdict::Interrupted,
             "stopped by SIGINT with no objective missed so far; the report covers the part that ran",
         ),
         (
             Self::Interrupted(Signal::Terminate),
             143,
-            "interrupted",
+            RunVerdict::Interrupted,
             "stopped by SIGTERM with no objective missed so far; the report covers the part that ran",
         ),
     ];
 
-    fn row(self) -> &'static (Self, u8, &'static str, &'static str) {
+    fn row(self) -> &'static (Self, u8, RunVerdict, &'static str) {
         Self::TABLE.iter().find(|(ending, ..)| *ending == self).expect("every ending is in the table")
     }
 
@@ -93,8 +135,7 @@ impl Ending {
         self.row().1
     }
 
-    /// Its word in reports.
-    pub fn as_str(self) -> &'static str {
+    pub fn verdict(self) -> RunVerdict {
         self.row().2
     }
 

@@ -1,5 +1,6 @@
 //! Checks the feasibility of a plan: objectives that can never be met or decided, and phases with too few users.
 
+use crate::units::Unit;
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
@@ -150,8 +151,9 @@ fn check_pool(phase: &Phase, forecast: &PhaseForecast, objectives: &[&Objective]
         return;
     }
     let limit = |operation: &OperationId| {
-        let of_times =
-            objectives.iter().filter(|o| o.statistic.unit() == "ms" && o.operations.contains(operation));
+        let of_times = objectives
+            .iter()
+            .filter(|o| o.statistic.unit() == Unit::Milliseconds && o.operations.contains(operation));
         of_times.map(|objective| objective.tiers.last).reduce(f64::max).unwrap_or(0.0)
     };
     let peak = forecast.peak_per_second.zip(forecast.per_second).map_or(1.0, |(peak, mean)| peak / mean);

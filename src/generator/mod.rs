@@ -10,7 +10,8 @@ mod threads;
 use crate::measure::summary::PhaseSummary;
 use crate::plan::model::{Load, Phase, PhaseId, Plan};
 use crate::slo::objective::{Objective, Statistic};
-use crate::units::{format_against, format_amount_against};
+use crate::units::text_enum;
+use crate::units::{Unit, format_against, format_amount_against};
 
 /// The result of one check of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,15 +25,16 @@ pub struct Check {
     pub why: String,
 }
 
-/// The verdict of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CheckVerdict {
-    /// No limit is exceeded.
-    Ok,
-    /// Worth knowing; it changes no verdict of the target.
-    Notice,
-    /// The numbers of the phase cannot be trusted.
-    Invalid,
+text_enum! {
+    /// The verdict of a check.
+    pub enum CheckVerdict {
+        /// No limit is exceeded.
+        Ok = "ok",
+        /// Worth knowing; it changes no verdict of the target.
+        Notice = "notice",
+        /// The numbers of the phase cannot be trusted.
+        Invalid = "invalid",
+    }
 }
 
 /// Facts about a run that the checks need, apart from its numbers.
@@ -51,17 +53,6 @@ struct CheckInput<'s> {
     summary: &'s PhaseSummary,
     /// The tightest gated time limit, in ms.
     tightest_limit_ms: Option<f64>,
-}
-
-impl CheckVerdict {
-    /// Its word in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Notice => "notice",
-            Self::Invalid => "invalid",
-        }
-    }
 }
 
 /// All checks of a phase that ran, or of the folded part of one that runs.
@@ -153,7 +144,7 @@ fn percent(share: f64, limits: &[f64]) -> String {
 
 /// Milliseconds as text, with enough digits to show on which side of each limit they are.
 fn ms(value: f64, limits: &[f64]) -> String {
-    format_amount_against(value, limits, "ms")
+    format_amount_against(value, limits, Unit::Milliseconds)
 }
 
 #[cfg(test)]

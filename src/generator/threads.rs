@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::generator::{Check, CheckInput, CheckVerdict, ms, percent};
 use crate::measure::generator_health::WorkerHealth;
-use crate::units::format_limit;
+use crate::units::{Unit, format_limit};
 
 /// One longer stall makes the phase invalid.
 const MAX_STALL: Duration = Duration::from_secs(1);
@@ -29,7 +29,10 @@ impl LagLimits {
             Some(limit) => Self {
                 notice: (0.05 * limit).max(2.0),
                 invalid: (0.1 * limit).max(5.0),
-                basis: format!("the tightest gated time limit is {}", format_limit(limit, "ms")),
+                basis: format!(
+                    "the tightest gated time limit is {}",
+                    format_limit(limit, Unit::Milliseconds)
+                ),
             },
         }
     }
@@ -52,8 +55,8 @@ pub(super) fn send_lag(input: &CheckInput<'_>) -> Check {
     let finding = format!("99 % of the requests were sent within {lag} of their intended start");
     let limits = format!(
         "over {} is a notice and over {} is invalid, as {basis}",
-        format_limit(notice, "ms"),
-        format_limit(invalid, "ms")
+        format_limit(notice, Unit::Milliseconds),
+        format_limit(invalid, Unit::Milliseconds)
     );
     if p99 > invalid {
         let why = format!("{finding}; {limits}: use a faster or less busy machine, or ask for less load");
@@ -129,7 +132,7 @@ pub(super) fn processor(input: &CheckInput<'_>) -> Check {
             "{finding}; in {} of the seconds it used at least 90 % or waited over 50 %, with a send lag over {}; over \
              20 % of the seconds is invalid: use a faster or less busy machine, or ask for less load",
             percent(saturated, &[MAX_SATURATED_SHARE]),
-            format_limit(notice, "ms")
+            format_limit(notice, Unit::Milliseconds)
         );
         return Check::new(name, value, CheckVerdict::Invalid, why);
     }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::plan::model::OperationId;
+use crate::units::text_enum;
 
 /// One request. All times are offsets from the start of the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,56 +82,41 @@ pub enum Outcome {
     Failed(ErrorKind),
 }
 
-macro_rules! error_kinds {
-    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
-        /// The kind of a failure. A failed request has exactly one kind, and each kind has one fixed word.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum ErrorKind { $($(#[doc = $doc])+ $name,)+ }
-
-        impl ErrorKind {
-            /// All kinds.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// Its word in journal, report and terminal.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $word,)+ }
-            }
-        }
-    };
-}
-
-error_kinds! {
-    /// The host's name could not be resolved.
-    Dns = "dns",
-    /// No process listens at the address.
-    ConnectRefused = "connect refused",
-    /// No connection within `connect_timeout`.
-    ConnectTimeout = "connect timeout",
-    /// The TLS handshake failed.
-    Tls = "tls",
-    /// The connection was reset.
-    Reset = "reset",
-    /// The connection ended before the response did.
-    Eof = "eof",
-    /// No complete response within `timeout`.
-    Timeout = "timeout",
-    /// The response was not HTTP.
-    Protocol = "protocol",
-    /// The response was larger than allowed.
-    TooLarge = "too large",
-    /// A redirect that is not followed.
-    Blocked = "blocked",
-    /// An unexpected status of 4xx.
-    Status4xx = "status 4xx",
-    /// An unexpected status of 5xx.
-    Status5xx = "status 5xx",
-    /// A response that does not match the plan's expectation.
-    Unexpected = "unexpected",
-    /// No user was idle in time, so the request was never sent.
-    Dropped = "dropped",
-    /// The drain of a stopped run ended while the request was in flight. It is no error of the target, and is counted
-    /// apart from failures.
-    Cancelled = "cancelled",
-    /// The generator's own machine lacked descriptors, ports or buffers.
-    Local = "local",
+text_enum! {
+    /// The kind of a failure. A failed request has exactly one kind.
+    pub enum ErrorKind {
+        /// The host's name could not be resolved.
+        Dns = "dns",
+        /// No process listens at the address.
+        ConnectRefused = "connect refused",
+        /// No connection within `connect_timeout`.
+        ConnectTimeout = "connect timeout",
+        /// The TLS handshake failed.
+        Tls = "tls",
+        /// The connection was reset.
+        Reset = "reset",
+        /// The connection ended before the response did.
+        Eof = "eof",
+        /// No complete response within `timeout`.
+        Timeout = "timeout",
+        /// The response was not HTTP.
+        Protocol = "protocol",
+        /// The response was larger than allowed.
+        TooLarge = "too large",
+        /// A redirect that is not followed.
+        Blocked = "blocked",
+        /// An unexpected status of 4xx.
+        Status4xx = "status 4xx",
+        /// An unexpected status of 5xx.
+        Status5xx = "status 5xx",
+        /// A response that does not match the plan's expectation.
+        Unexpected = "unexpected",
+        /// No user was idle in time, so the request was never sent.
+        Dropped = "dropped",
+        /// The drain of a stopped run ended while the request was in flight. It is no error of the target, and is counted
+        /// apart from failures.
+        Cancelled = "cancelled",
+        /// The generator's own machine lacked descriptors, ports or buffers.
+        Local = "local",
+    }
 }

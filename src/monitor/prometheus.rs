@@ -6,9 +6,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::monitor::http_client::{HttpClient, HttpResponse};
-use crate::resources::metric::{Metric, Unit};
+use crate::resources::metric::Metric;
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{Gauge, Snapshot};
+use crate::units::Unit;
 
 /// Number of series in the message about a query that gives more than one.
 const MAX_SHOWN_SERIES: usize = 3;

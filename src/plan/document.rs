@@ -4,6 +4,7 @@ mod monitor;
 
 pub(super) use monitor::{MonitorDocument, SourceDocument};
 
+use crate::units::text_enum;
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::Problems;
@@ -365,12 +366,17 @@ document! {
 
 macro_rules! words {
     ($(#[doc = $about:literal])+ $vis:vis enum $name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal ,)+ }) => {
-        $(#[doc = $about])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        $vis enum $name { $( $(#[doc = $doc])+ $variant, )+ }
+        text_enum! {
+            $(#[doc = $about])+
+            $vis enum $name { $( $(#[doc = $doc])+ $variant = $word, )+ }
+        }
 
         impl Choice for $name {
-            const WORDS: &'static [(&'static str, Self)] = &[$( ($word, Self::$variant), )+];
+            const VALUES: &'static [Self] = Self::ALL;
+
+            fn word(self) -> &'static str {
+                self.as_str()
+            }
         }
 
         impl FromNode for $name {

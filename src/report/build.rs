@@ -7,14 +7,12 @@ use crate::generator::Check;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
-use crate::plan::{Decision, GateTier};
 use crate::report::causes::causes;
 use crate::report::model::{
-    ArrivalsReport, CheckReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, ObjectiveReport,
-    OperationReport, PhaseReport, PlanReport, Report, TimesReport,
+    ArrivalsReport, CheckReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, LimitName,
+    ObjectiveReport, OperationReport, PhaseReport, PlanReport, ProvenTier, Report, ReportSchema, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
-use crate::resources::metric::Metric;
 use crate::slo::judge::{Judgement, RunLength, Verdict};
 use crate::slo::objective::{Objective, Statistic, Tier};
 
@@ -82,7 +80,7 @@ pub fn build(
     });
     let objectives = objectives.collect();
     Report {
-        schema: "runner-report/1",
+        schema: ReportSchema::V1,
         runner: env!("CARGO_PKG_VERSION").to_owned(),
         plan: PlanReport { name: plan.name.clone(), path: plan.path.clone(), digest: plan.digest.clone() },
         target: plan.secrets.redact(&plan.target.url.to_string()),
@@ -90,13 +88,10 @@ pub fn build(
         started_at: facts.started_at.to_string(),
         ended_at: facts.ended_at.to_string(),
         rehearsal: facts.length == RunLength::Rehearsed,
-        verdict: facts.ending.as_str(),
+        verdict: facts.ending.verdict(),
         exit_code: facts.ending.code(),
-        gate: gate_name(facts.gate.tier),
-        decision: match facts.gate.decision {
-            Decision::Proven => "proven",
-            Decision::Observed => "observed",
-        },
+        gate: facts.gate.tier,
+        decision: facts.gate.decision,
         confidence_percent: 100.0 * (1.0 - facts.gate.alpha),
         reason: facts.reason.map(|reason| plan.secrets.redact(&reason)),
         objectives,
@@ -107,20 +102,21 @@ pub fn build(
     }
 }
 
-fn gate_name(gate: GateTier) -> &'static str {
-    match gate {
-        GateTier::Target => "target",
-        GateTier::Acceptable => "acceptable",
-        GateTier::Maximum => "maximum",
-        GateTier::Nothing => "none",
+/// The key of a tier in `limits`: the last tier of throughput is a minimum.
+fn limit_name(statistic: Statistic, tier: Tier) -> LimitName {
+    match (statistic, tier) {
+        (_, Tier::Target) => LimitName::Target,
+        (_, Tier::Acceptable) => LimitName::Acceptable,
+        (Statistic::Throughput, Tier::Maximum) => LimitName::Minimum,
+        (_, Tier::Maximum) => LimitName::Maximum,
     }
 }
 
-/// The key of a tier in `limits`: the last tier of throughput is a minimum.
-fn tier_name(statistic: Statistic, tier: Tier) -> &'static str {
-    match (statistic, tier) {
-        (Statistic::Throughput, Tier::Maximum) => "minimum",
-        (_, tier) => tier.as_str(),
+fn proven_tier(tier: Tier) -> ProvenTier {
+    match tier {
+        Tier::Target => ProvenTier::Target,
+        Tier::Acceptable => ProvenTier::Acceptable,
+        Tier::Maximum => ProvenTier::Maximum,
     }
 }
 
@@ -138,7 +134,7 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> O
         operations: objective.operations.iter().map(|id| plan.operations[id.index()].clone()).collect(),
         scenario: objective.scenario.clone(),
         host: objective.host.as_ref().map(|(_, name)| name.clone()),
-        metric: statistic.metric().map(Metric::as_str),
+        metric: statistic.metric(),
         statistic: statistic.to_string(),
         unit: statistic.unit(),
         observed: judged.observed,
@@ -148,10 +144,10 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> O
         limits: objective
             .tiers
             .all()
-            .map(|(tier, limit)| (tier_name(statistic, tier), without_noise(limit)))
+            .map(|(tier, limit)| (limit_name(statistic, tier), without_noise(limit)))
             .collect(),
-        tier: judged.tier.map(Tier::as_str).or(judged.beyond_all.then_some("missed")),
-        verdict: judged.verdict.as_str(),
+        tier: judged.tier.map(proven_tier).or(judged.beyond_all.then_some(ProvenTier::Missed)),
+        verdict: judged.verdict,
         gated: judged.gated,
         why: judged.why.clone(),
         reason: judged.reason.clone(),
@@ -221,7 +217,7 @@ fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
             let example = counted.examples.get(&(*id, *kind)).map_or("", String::as_str);
             ErrorReport {
                 operation: plan.operations[id.index()].clone(),
-                kind: kind.as_str(),
+                kind: *kind,
                 count: *count,
                 example: plan.secrets.redact(example),
             }
@@ -244,9 +240,9 @@ fn generator_report(run: &PhaseRun, counted: &PhaseSummary, checks: &[Check]) ->
 
 fn check_report(check: &Check) -> CheckReport {
     CheckReport {
-        name: check.name,
+        name: check.name.to_owned(),
         value: check.value.clone(),
-        verdict: check.verdict.as_str(),
+        verdict: check.verdict,
         why: check.why.clone(),
     }
 }

@@ -1,10 +1,17 @@
 //! Renders the report as text for a terminal of 80 columns.
 
+use crate::generator::CheckVerdict;
+use crate::plan::{Decision, GateTier};
+use crate::resources::metric::Metric;
+use crate::slo::judge::Verdict;
+use crate::slo::objective::ObjectiveKind;
 use comfy_table::ColumnConstraint;
 
-use crate::report::model::{CheckReport, HostReport, ObjectiveReport, PhaseReport, Report};
+use crate::report::model::{
+    CheckReport, HostReport, LimitName, ObjectiveReport, PhaseReport, ProvenTier, Report,
+};
 use crate::report::table::{WIDTH, number, plain_table};
-use crate::units::{format_amount, format_amount_against, format_exact, format_limit};
+use crate::units::{Unit, format_amount, format_amount_against, format_exact, format_limit};
 
 /// More events of a host are only counted.
 const MAX_SHOWN_EVENTS: usize = 3;
@@ -48,7 +55,7 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
         text.push('\n');
         text.push_str(&(objectives_table(&objectives) + "\n"));
     }
-    for objective in objectives.iter().filter(|objective| objective.verdict != "met") {
+    for objective in objectives.iter().filter(|objective| objective.verdict != Verdict::Met) {
         let gated = if objective.gated { "" } else { " (not gated)" };
         let label = format!("  {}, {}{gated}:", objective.name, objective.verdict);
         text.push_str(&wrapped(&label, &objective.why));
@@ -70,7 +77,7 @@ fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
     }
     let mut table = plain_table(&["host", "cpu %", "peak", "memory %", "peak", "disk_io %", "peak"]);
     for host in &hosts {
-        let shares = ["cpu", "memory", "disk_io"].map(|name| host.metrics.get(name));
+        let shares = [Metric::Cpu, Metric::Memory, Metric::DiskIo].map(|metric| host.metrics.get(&metric));
         let shares = shares.into_iter().flat_map(|it| [it.map(|it| it.mean), it.map(|it| it.max)]);
         table.add_row(std::iter::once(host.host.clone()).chain(shares.map(number)));
     }
@@ -86,7 +93,8 @@ fn hosts_text(report: &Report, phase: &PhaseReport) -> String {
 
 /// The memory of a host, and the bytes that it read, wrote, received and sent.
 fn used(host: &HostReport) -> String {
-    let memory = ["process_memory", "memory_used"].into_iter().find_map(|name| host.metrics.get(name));
+    let memory =
+        [Metric::ProcessMemory, Metric::MemoryUsed].iter().find_map(|metric| host.metrics.get(metric));
     let memory = memory.map(|memory| format!("{} of memory", format_amount(memory.mean, memory.unit)));
     let totals = [
         (host.totals.disk_read_bytes, "read"),
@@ -95,7 +103,7 @@ fn used(host: &HostReport) -> String {
         (host.totals.network_sent_bytes, "sent"),
     ];
     let totals = totals.into_iter().filter_map(|(total, verb)| {
-        total.map(|total| format!("{} {verb}", format_amount(total as f64, "B")))
+        total.map(|total| format!("{} {verb}", format_amount(total as f64, Unit::Bytes)))
     });
     memory.into_iter().chain(totals).collect::<Vec<_>>().join(", ")
 }
@@ -131,7 +139,7 @@ fn host_text(host: &HostReport) -> String {
 fn generator_text(phase: &PhaseReport) -> String {
     let checks = &phase.generator.checks;
     let (ok, others): (Vec<&CheckReport>, Vec<&CheckReport>) =
-        checks.iter().partition(|check| check.verdict == "ok");
+        checks.iter().partition(|check| check.verdict == CheckVerdict::Ok);
     let found = ["send lag", "processor"]
         .map(|name| ok.iter().find(|check| check.name == name && check.value != "–"));
     let found: Vec<String> =
@@ -205,11 +213,11 @@ fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
         table.add_row([
             objective.name.clone(),
             observed(objective),
-            limit(objective, "target"),
-            limit(objective, "acceptable"),
-            limit(objective, last_tier(objective)),
-            objective.tier.unwrap_or("–").to_owned(),
-            if objective.gated { objective.verdict.to_owned() } else { format!("({})", objective.verdict) },
+            limit(objective, LimitName::Target),
+            limit(objective, LimitName::Acceptable),
+            limit(objective, last_limit(objective)),
+            objective.tier.map_or("–", ProvenTier::as_str).to_owned(),
+            if objective.gated { objective.verdict.to_string() } else { format!("({})", objective.verdict) },
         ]);
     }
     table.to_string()
@@ -218,8 +226,10 @@ fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
 /// The observed value with its statistic and unit.
 fn observed(objective: &ObjectiveReport) -> String {
     let statistic = match objective.kind {
-        "throughput" | "error_rate" => String::new(),
-        _ => format!("{} ", objective.statistic),
+        ObjectiveKind::Throughput | ObjectiveKind::ErrorRate => String::new(),
+        ObjectiveKind::ResponseTime | ObjectiveKind::Resource | ObjectiveKind::Drift => {
+            format!("{} ", objective.statistic)
+        }
     };
     let limits: Vec<f64> = objective.limits.values().copied().collect();
     let value = objective.observed.map(|value| format_amount_against(value, &limits, objective.unit));
@@ -227,37 +237,43 @@ fn observed(objective: &ObjectiveReport) -> String {
 }
 
 /// The limit of a tier as the plan has it. Sizes have units of their own; of all others the observed value shows the unit.
-fn limit(objective: &ObjectiveReport, tier: &str) -> String {
-    let least = if objective.kind == "throughput" { "≥ " } else { "" };
-    match objective.limits.get(tier) {
-        Some(limit) if objective.unit.starts_with('B') => format_limit(*limit, objective.unit),
+fn limit(objective: &ObjectiveReport, name: LimitName) -> String {
+    let least = if objective.kind == ObjectiveKind::Throughput { "≥ " } else { "" };
+    match objective.limits.get(&name) {
+        Some(limit) if matches!(objective.unit, Unit::Bytes | Unit::BytesPerSecond) => {
+            format_limit(*limit, objective.unit)
+        }
         Some(limit) => format!("{least}{}", format_exact(*limit)),
         None => "–".to_owned(),
     }
 }
 
-fn last_tier(objective: &ObjectiveReport) -> &'static str {
-    if objective.kind == "throughput" { "minimum" } else { "maximum" }
+fn last_limit(objective: &ObjectiveReport) -> LimitName {
+    if objective.kind == ObjectiveKind::Throughput { LimitName::Minimum } else { LimitName::Maximum }
 }
 
 /// The end of the report: the verdict with the exit code, and a line for each gated objective that was not met.
 fn verdict_text(report: &Report) -> String {
-    let assessed =
-        report.objectives.iter().filter(|o| !["not assessed", "not judged"].contains(&o.verdict)).count();
+    let assessed = report
+        .objectives
+        .iter()
+        .filter(|o| !matches!(o.verdict, Verdict::NotAssessed | Verdict::NotJudged))
+        .count();
     let gated = report.objectives.iter().filter(|o| o.gated).count();
-    let met = report.objectives.iter().filter(|o| o.gated && o.verdict == "met").count();
+    let met = report.objectives.iter().filter(|o| o.gated && o.verdict == Verdict::Met).count();
     let counts = match report.rehearsal {
         true => format!("{assessed} of {} objectives assessed", report.objectives.len()),
         false => format!("{met} of {gated} gated objectives met at tier {}", report.gate),
     };
-    let observed = if report.decision == "observed" { "; observed, not proven" } else { "" };
+    let observed = if report.decision == Decision::Observed { "; observed, not proven" } else { "" };
     let mut text =
         wrapped("verdict:", &format!("{} ({counts}{observed}; exit {})", report.verdict, report.exit_code));
     if let Some(reason) = &report.reason {
         text.push_str(&wrapped("  reason:", reason));
     }
     let unmet = |verdict| report.objectives.iter().filter(move |o| o.gated && o.verdict == verdict);
-    let unmet: Vec<_> = ["missed", "inconclusive", "no data"].into_iter().flat_map(unmet).collect();
+    let unmet: Vec<_> =
+        [Verdict::Missed, Verdict::Inconclusive, Verdict::NoData].into_iter().flat_map(unmet).collect();
     for objective in unmet.iter().take(MAX_UNMET_LINES) {
         text.push_str(&unmet_line(report, objective));
     }
@@ -270,12 +286,16 @@ fn verdict_text(report: &Report) -> String {
 /// "  missed: peak · Single search: p95 312 ms, maximum 200 ms: proven beyond maximum". It is not broken, so that
 /// a log can be searched for it.
 fn unmet_line(report: &Report, objective: &ObjectiveReport) -> String {
-    let name = if report.gate == "maximum" { last_tier(objective) } else { report.gate };
     // A gate asks for the next looser tier where an objective lacks its own.
-    let tiers = [name, "acceptable", last_tier(objective)];
-    let limit = tiers.into_iter().find_map(|tier| Some((tier, objective.limits.get(tier)?)));
+    let last = last_limit(objective);
+    let names: &[LimitName] = match report.gate {
+        GateTier::Target => &[LimitName::Target, LimitName::Acceptable, last],
+        GateTier::Acceptable => &[LimitName::Acceptable, last],
+        GateTier::Maximum | GateTier::Nothing => &[last],
+    };
+    let limit = names.iter().find_map(|name| Some((name, objective.limits.get(name)?)));
     let limit = limit
-        .map_or(String::new(), |(tier, limit)| format!(", {tier} {}", format_limit(*limit, objective.unit)));
+        .map_or(String::new(), |(name, limit)| format!(", {name} {}", format_limit(*limit, objective.unit)));
     format!(
         "  {}: {} · {}: {}{limit}: {}\n",
         objective.verdict,

@@ -6,18 +6,65 @@
 mod resources;
 
 pub use resources::{
-    GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
+    AtLimit, GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::RunVerdict;
+use crate::generator::CheckVerdict;
+use crate::measure::sample::ErrorKind;
+use crate::plan::{Decision, GateTier};
+use crate::resources::metric::Metric;
+use crate::slo::judge::Verdict;
+use crate::slo::objective::ObjectiveKind;
+use crate::units::{Unit, text_enum};
+
+text_enum! {
+    /// The version of the format.
+    pub enum ReportSchema {
+        V1 = "runner-report/1",
+    }
+}
+
+text_enum! {
+    /// The reason for an early stop.
+    pub enum EndedBy {
+        /// A breach was proven.
+        Abort = "abort",
+        /// The circuit breaker tripped because most requests failed.
+        Breaker = "breaker",
+    }
+}
+
+text_enum! {
+    /// The name of a limit.
+    pub enum LimitName {
+        Acceptable = "acceptable",
+        Maximum = "maximum",
+        /// The last limit of throughput.
+        Minimum = "minimum",
+        Target = "target",
+    }
+}
+
+text_enum! {
+    /// The best tier that is proven.
+    pub enum ProvenTier {
+        Target = "target",
+        Acceptable = "acceptable",
+        Maximum = "maximum",
+        /// All tiers are proven to be missed.
+        Missed = "missed",
+    }
+}
 
 /// A finished run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The version of this format, `runner-report/1`.
-    pub schema: &'static str,
+    pub schema: ReportSchema,
     pub runner: String,
     pub plan: PlanReport,
     /// The URL of the target.
@@ -30,15 +77,14 @@ pub struct Report {
     pub ended_at: String,
     /// Whether the run was a rehearsal, that is, shortened.
     pub rehearsal: bool,
-    /// The word of the exit code, such as `passed`.
-    pub verdict: &'static str,
+    pub verdict: RunVerdict,
     pub exit_code: u8,
     /// The reason for an ending without a judgement, such as a target that never became ready; `null` otherwise.
     pub reason: Option<String>,
     /// The tier at which objectives were judged.
-    pub gate: &'static str,
-    /// `proven`, or `observed` if values were only compared with their limits.
-    pub decision: &'static str,
+    pub gate: GateTier,
+    /// Whether verdicts were proven, or values only compared with their limits.
+    pub decision: Decision,
     /// The confidence of proofs, `100 · (1 − α)`.
     pub confidence_percent: f64,
     /// Every objective in every phase that was selected.
@@ -54,10 +100,9 @@ pub struct Report {
 }
 
 /// An early stop by the runner.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndedEarlyReport {
-    /// `abort` if a breach was proven, `breaker` if the circuit breaker tripped because most requests failed.
-    pub by: &'static str,
+    pub by: EndedBy,
     /// The objective whose breach was proven.
     pub objective: Option<String>,
     /// The phase in which the run was stopped.
@@ -69,7 +114,7 @@ pub struct EndedEarlyReport {
 }
 
 /// The plan of the run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanReport {
     pub name: String,
     /// The path of its file, as on the command line.
@@ -79,11 +124,10 @@ pub struct PlanReport {
 }
 
 /// An objective in a phase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectiveReport {
     pub name: String,
-    /// `response_time`, `throughput`, `error_rate`, `resource` or `drift`.
-    pub kind: &'static str,
+    pub kind: ObjectiveKind,
     pub phase: String,
     /// The operations whose requests are pooled.
     pub operations: Vec<String>,
@@ -92,11 +136,11 @@ pub struct ObjectiveReport {
     /// Host metrics only: the host.
     pub host: Option<String>,
     /// Host metrics only: the metric.
-    pub metric: Option<&'static str>,
+    pub metric: Option<Metric>,
     /// `p95`, `mean` and so on.
     pub statistic: String,
     /// The unit of `observed`, `interval` and `limits`.
-    pub unit: &'static str,
+    pub unit: Unit,
     /// The observed value; `null` without data.
     pub observed: Option<f64>,
     /// Confidence interval of the true value, each end at the gate's confidence; `null` if an end is unknown.
@@ -107,22 +151,20 @@ pub struct ObjectiveReport {
     /// the number of batches; with `every` the number of intervals; for drift the number of segments.
     pub effective_samples: Option<f64>,
     /// The limit of each tier.
-    pub limits: BTreeMap<&'static str, f64>,
-    /// The best proven tier, `missed` if all tiers are proven to be missed, or `null`.
-    pub tier: Option<&'static str>,
-    /// `met`, `missed`, `inconclusive`, `no data`, `not assessed` or `not judged`.
-    pub verdict: &'static str,
+    pub limits: BTreeMap<LimitName, f64>,
+    /// The best proven tier; `null` if none is proven.
+    pub tier: Option<ProvenTier>,
+    pub verdict: Verdict,
     /// Whether it decides the verdict of the run.
     pub gated: bool,
     /// The reason for the verdict, in one sentence.
     pub why: String,
     /// The reason alone, for one line on a terminal.
-    #[serde(skip)]
     pub reason: String,
 }
 
 /// A phase that ran.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhaseReport {
     pub name: String,
     /// The label by which throughput objectives select phases.
@@ -150,7 +192,6 @@ pub struct PhaseReport {
     /// Open phases only.
     pub arrivals: Option<ArrivalsReport>,
     /// Whether a user class of the phase has a network latency.
-    #[serde(skip)]
     pub network_latency: bool,
     /// The operations that occurred.
     pub operations: Vec<OperationReport>,
@@ -164,7 +205,7 @@ pub struct PhaseReport {
 }
 
 /// The arrivals of an open phase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArrivalsReport {
     /// Arrivals of the schedule.
     pub scheduled: u64,
@@ -175,13 +216,12 @@ pub struct ArrivalsReport {
 }
 
 /// An operation in a phase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperationReport {
     pub name: String,
     /// Requests that were sent or attempted in the whole phase.
     pub requests: u64,
     /// Of these, the ones that were judged.
-    #[serde(skip)]
     pub judged: u64,
     /// Failed requests among them.
     pub errors: u64,
@@ -202,7 +242,7 @@ pub struct OperationReport {
 }
 
 /// Distribution of times in ms; all `null` without data.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct TimesReport {
     pub p50: Option<f64>,
     pub p90: Option<f64>,
@@ -215,18 +255,17 @@ pub struct TimesReport {
 }
 
 /// Failures of one kind of one operation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorReport {
     pub operation: String,
-    /// The kind of failure, such as `status 5xx`.
-    pub kind: &'static str,
+    pub kind: ErrorKind,
     pub count: u64,
     /// The message of one of the failures, with secrets redacted.
     pub example: String,
 }
 
 /// Measurements and checks of the load generator in a phase.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorReport {
     /// Delay before sending that the load generator itself caused.
     pub send_lag_ms: LagReport,
@@ -242,7 +281,7 @@ pub struct GeneratorReport {
 }
 
 /// Distribution of delays before sending, in ms; all `null` without data.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct LagReport {
     pub p50: Option<f64>,
     pub p99: Option<f64>,
@@ -250,13 +289,12 @@ pub struct LagReport {
 }
 
 /// One check of the load generator.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
-    pub name: &'static str,
+    pub name: String,
     /// The measured value as text.
     pub value: String,
-    /// `ok`, `notice` or `invalid`.
-    pub verdict: &'static str,
+    pub verdict: CheckVerdict,
     /// The reason for the verdict, in one sentence.
     pub why: String,
 }

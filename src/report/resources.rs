@@ -8,7 +8,7 @@ use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, Trouble,
 use crate::measure::summary::{PhaseRun, Summary};
 use crate::plan::model::{Host, Monitor, PhaseId, Plan, TARGET};
 use crate::report::model::{
-    GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
+    AtLimit, GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
@@ -60,7 +60,7 @@ fn host_report(
         holes: coverage.holes.iter().map(hole).collect(),
         events: found.troubles.iter().map(event).collect(),
         metrics: found.series.iter().map(|(metric, it)| metric_report(*metric, it, readings)).collect(),
-        missing: found.missing.iter().map(|(metric, why)| (metric.as_str(), why.clone())).collect(),
+        missing: found.missing.iter().map(|(metric, why)| (*metric, why.clone())).collect(),
         totals: totals(&found.series),
     }
 }
@@ -69,13 +69,13 @@ fn rfc3339(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn metric_report(metric: Metric, series: &Series, readings: &PhaseReadings) -> (&'static str, MetricReport) {
+fn metric_report(metric: Metric, series: &Series, readings: &PhaseReadings) -> (Metric, MetricReport) {
     let whole = series.minutes.iter().filter(|minute| readings.whole(minute));
     let mut means: Vec<f64> = whole.map(Minute::mean).collect();
     let mut at = |part: f64| quantile(&mut means, part);
     let report = MetricReport {
-        unit: metric.unit().as_str(),
-        definition: metric.definition(),
+        unit: metric.unit(),
+        definition: metric.definition().to_owned(),
         mean: series.mean(),
         min: series.lowest,
         max: series.highest,
@@ -85,7 +85,7 @@ fn metric_report(metric: Metric, series: &Series, readings: &PhaseReadings) -> (
         last: series.last,
         most: series.most,
     };
-    (metric.as_str(), report)
+    (metric, report)
 }
 
 fn totals(series: &BTreeMap<Metric, Series>) -> TotalsReport {
@@ -117,14 +117,16 @@ pub(super) fn shared_machine(
     let wall = run.wall.as_secs_f64();
     let generator = 100.0 * run.cpu.as_secs_f64() / wall.max(f64::MIN_POSITIVE) / cores.max(1.0);
     let (limit, concluded) = match () {
-        () if target >= SATURATED_PERCENT => (Some("target"), "the target is the limit"),
+        () if target >= SATURATED_PERCENT => (Some(AtLimit::Target), "the target is the limit"),
         () if generator >= SATURATED_PERCENT => {
-            (Some("generator"), "the generator is the limit, not the target")
+            (Some(AtLimit::Generator), "the generator is the limit, not the target")
         }
         () if machine >= SATURATED_PERCENT && target + generator < machine / 2.0 => {
-            (Some("machine"), "the machine is the limit, and other processes use most of it")
+            (Some(AtLimit::Machine), "the machine is the limit, and other processes use most of it")
         }
-        () if machine >= SATURATED_PERCENT => (Some("machine"), "the machine that both share is the limit"),
+        () if machine >= SATURATED_PERCENT => {
+            (Some(AtLimit::Machine), "the machine that both share is the limit")
+        }
         () if target * cores >= SATURATED_PERCENT => {
             (None, "none of them is at its limit, but a single thread of the target may be")
         }
@@ -220,7 +222,7 @@ mod tests {
         assert_eq!((added.target_cpu_percent, added.limit), (12.0, None));
         let named =
             report_on(vec![("db", process(), 1.0), (TARGET, process(), 97.0), machine.clone()]).unwrap();
-        assert_eq!(named.limit, Some("target"));
+        assert_eq!(named.limit, Some(AtLimit::Target));
         assert_eq!(named.told, "target CPU 97 %, generator 25 %, this machine 60 %: the target is the limit");
         assert!(report_on(vec![("db", process(), 97.0), machine]).is_none());
     }

@@ -1,98 +1,51 @@
 //! The resource metrics of a host, with one definition for all kinds of sources.
 
-use serde::{Deserialize, Serialize};
+use crate::units::{Unit, text_enum};
 
-/// A resource metric of a host; [`Metric::definition`] states how it is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Metric {
-    /// Processor time in use, as a share: of a machine `1 − (idle + iowait) / total`, where steal counts as used; of a
-    /// process or a control group, used time / time of the cores that it may use.
-    Cpu,
-    /// Processor time that the hypervisor gave to other machines, as a share of the total.
-    Steal,
-    /// Share of the quota periods in which a control group used up its CPU quota.
-    Throttled,
-    /// Memory in use, as a share: of a machine `1 − MemAvailable / MemTotal`; of a process its resident set / memory
-    /// limit; of a control group its working set / memory limit.
-    Memory,
-    /// Used memory of a machine, in bytes: `MemTotal − MemAvailable`.
-    MemoryUsed,
-    /// The resident set of a process and its children, or the working set of a control group, in bytes.
-    ProcessMemory,
-    /// Used swap space, as a share of its size; 0 without swap.
-    Swap,
-    /// Share of the time in which the busiest disk had a request in flight.
-    DiskIo,
-    /// Share of the time in which some task waited for a disk (pressure stall information, `io`, `some`).
-    DiskPressure,
-    /// Average number of requests queued or in flight, of the disk with the most.
-    DiskQueue,
-    /// Bytes read from all disks, per second.
-    DiskRead,
-    /// Bytes written to all disks, per second.
-    DiskWrite,
-    /// Used space of the fullest file system, as a share of the space that ordinary users can use.
-    DiskUsed,
-    /// Bytes received by all network devices except loopback, per second.
-    NetworkIn,
-    /// Bytes sent by all network devices except loopback, per second.
-    NetworkOut,
-    /// Open files: all allocated ones of a machine, the descriptors of a process and its children.
-    OpenFiles,
-    Threads,
-    /// Established TCP connections, including those that only the other end has closed.
-    Connections,
-}
-
-/// The unit of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    Percent,
-    Bytes,
-    BytesPerSecond,
-    Count,
-}
-
-impl Unit {
-    /// The unit as reports write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Percent => "%",
-            Self::Bytes => "B",
-            Self::BytesPerSecond => "B/s",
-            Self::Count => "count",
-        }
+text_enum! {
+    /// A resource metric of a host; [`Metric::definition`] states how it is computed.
+    pub enum Metric {
+        /// Processor time in use, as a share: of a machine `1 − (idle + iowait) / total`, where steal counts as used; of a
+        /// process or a control group, used time / time of the cores that it may use.
+        Cpu = "cpu",
+        /// Processor time that the hypervisor gave to other machines, as a share of the total.
+        Steal = "steal",
+        /// Share of the quota periods in which a control group used up its CPU quota.
+        Throttled = "throttled",
+        /// Memory in use, as a share: of a machine `1 − MemAvailable / MemTotal`; of a process its resident set / memory
+        /// limit; of a control group its working set / memory limit.
+        Memory = "memory",
+        /// Used memory of a machine, in bytes: `MemTotal − MemAvailable`.
+        MemoryUsed = "memory_used",
+        /// The resident set of a process and its children, or the working set of a control group, in bytes.
+        ProcessMemory = "process_memory",
+        /// Used swap space, as a share of its size; 0 without swap.
+        Swap = "swap",
+        /// Share of the time in which the busiest disk had a request in flight.
+        DiskIo = "disk_io",
+        /// Share of the time in which some task waited for a disk (pressure stall information, `io`, `some`).
+        DiskPressure = "disk_pressure",
+        /// Average number of requests queued or in flight, of the disk with the most.
+        DiskQueue = "disk_queue",
+        /// Bytes read from all disks, per second.
+        DiskRead = "disk_read",
+        /// Bytes written to all disks, per second.
+        DiskWrite = "disk_write",
+        /// Used space of the fullest file system, as a share of the space that ordinary users can use.
+        DiskUsed = "disk_used",
+        /// Bytes received by all network devices except loopback, per second.
+        NetworkIn = "network_in",
+        /// Bytes sent by all network devices except loopback, per second.
+        NetworkOut = "network_out",
+        /// Open files: all allocated ones of a machine, the descriptors of a process and its children.
+        OpenFiles = "open_files",
+        Threads = "threads",
+        /// Established TCP connections, including those that only the other end has closed.
+        Connections = "connections",
     }
 }
 
 impl Metric {
-    /// All metrics with their names, in the order of the reports.
-    pub const ALL: &'static [(&'static str, Self)] = &[
-        ("cpu", Self::Cpu),
-        ("steal", Self::Steal),
-        ("throttled", Self::Throttled),
-        ("memory", Self::Memory),
-        ("memory_used", Self::MemoryUsed),
-        ("process_memory", Self::ProcessMemory),
-        ("swap", Self::Swap),
-        ("disk_io", Self::DiskIo),
-        ("disk_pressure", Self::DiskPressure),
-        ("disk_queue", Self::DiskQueue),
-        ("disk_read", Self::DiskRead),
-        ("disk_write", Self::DiskWrite),
-        ("disk_used", Self::DiskUsed),
-        ("network_in", Self::NetworkIn),
-        ("network_out", Self::NetworkOut),
-        ("open_files", Self::OpenFiles),
-        ("threads", Self::Threads),
-        ("connections", Self::Connections),
-    ];
-
-    /// The name in plans and reports.
-    pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(_, metric)| *metric == self).map_or("", |(word, _)| *word)
-    }
-
     /// The formula, for reports and documentation: tools define these metrics differently.
     pub fn definition(self) -> &'static str {
         match self {

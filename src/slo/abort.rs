@@ -4,9 +4,9 @@ use crate::measure::summary::{Evidence, Summary};
 use crate::plan::model::{Gate, PhaseId};
 use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings;
-use crate::slo::objective::{Objective, Statistic};
+use crate::slo::objective::{Objective, Statistic, Tier};
 use crate::statistics::SequentialTest;
-use crate::units::{format_against, format_exact};
+use crate::units::{Unit, format_against, format_exact};
 
 /// The design effect is itself an estimate, so no breach is proven before this many judged seconds.
 const MIN_JUDGED_S: u64 = 300;
@@ -77,8 +77,8 @@ impl<'o> AbortCheck<'o> {
             format!(
                 "`{}` is proven {} its {} after {seconds} judged seconds: {proof}",
                 objective.name,
-                if objective.statistic.unit() == "/s" { "below" } else { "beyond" },
-                if objective.statistic.unit() == "/s" && tier.as_str() == "maximum" {
+                if objective.statistic.unit() == Unit::PerSecond { "below" } else { "beyond" },
+                if objective.statistic.unit() == Unit::PerSecond && tier == Tier::Maximum {
                     "minimum"
                 } else {
                     tier.as_str()
@@ -136,7 +136,7 @@ mod tests {
     use crate::measure::indicator::Counts;
     use crate::plan::model::OperationId;
     use crate::plan::{Decision, GateTier, Inconclusive};
-    use crate::slo::objective::{Tier, Tiers};
+    use crate::slo::objective::Tiers;
 
     fn gate() -> Gate {
         let (tier, inconclusive, decision) = (GateTier::Maximum, Inconclusive::Fail, Decision::Proven);

@@ -10,7 +10,7 @@ use crate::plan::{GateTier, Names, ThresholdsFile};
 use crate::resources::metric::Metric;
 use crate::slo::definition::{ObjectiveDefinition, Selector, read_definitions};
 use crate::slo::document::ThresholdsDocument;
-use crate::slo::objective::{EveryInterval, Objective};
+use crate::slo::objective::{EveryInterval, Objective, ObjectiveKind};
 
 /// The objectives of a plan and the indicators that they need.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ fn take(
 }
 
 fn unique_names(definitions: &[ObjectiveDefinition], problems: &mut Problems) {
-    let mut known: HashMap<(&str, &str), Span> = HashMap::new();
+    let mut known: HashMap<(&str, ObjectiveKind), Span> = HashMap::new();
     for definition in definitions {
         if let Some(first) =
             known.insert((&definition.name.value, definition.statistic.kind()), definition.name.span)
@@ -273,8 +273,8 @@ fn check_host(definition: &ObjectiveDefinition, plan: &Plan, problems: &mut Prob
     };
     if !found.source.provides(metric) {
         let message = format!("`{}` is not available from {}", metric.as_str(), found.source.description());
-        let given = Metric::ALL.iter().filter(|(_, metric)| found.source.provides(*metric));
-        let given = given.map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let given = Metric::ALL.iter().filter(|metric| found.source.provides(**metric));
+        let given = given.map(|metric| format!("`{metric}`")).collect::<Vec<_>>().join(", ");
         let mut diagnostic =
             Diagnostic::new(Code::MetricUnavailable, message).at(*metric_span, "not available");
         if let Some(span) = found.span {

@@ -16,34 +16,23 @@ use crate::slo::judge::readings::{AllowedGaps, Readings};
 use crate::slo::judge::requests::Requests;
 use crate::slo::objective::{Objective, Statistic, Tier};
 use crate::statistics::holm;
+use crate::units::text_enum;
 
-/// The verdict on one objective.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Within the gate's limit.
-    Met,
-    /// Beyond the gate's limit.
-    Missed,
-    /// The data cannot decide it.
-    Inconclusive,
-    /// The judged period has no data for it.
-    NoData,
-    /// The rehearsal was too short for it.
-    NotAssessed,
-    /// Its phase did not run.
-    NotJudged,
-}
-
-impl Verdict {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Met => "met",
-            Self::Missed => "missed",
-            Self::Inconclusive => "inconclusive",
-            Self::NoData => "no data",
-            Self::NotAssessed => "not assessed",
-            Self::NotJudged => "not judged",
-        }
+text_enum! {
+    /// The verdict on one objective.
+    pub enum Verdict {
+        /// Within the gate's limit.
+        Met = "met",
+        /// Beyond the gate's limit.
+        Missed = "missed",
+        /// The data cannot decide it.
+        Inconclusive = "inconclusive",
+        /// The judged period has no data for it.
+        NoData = "no data",
+        /// The rehearsal was too short for it.
+        NotAssessed = "not assessed",
+        /// Its phase did not run.
+        NotJudged = "not judged",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The compiled objective: a limit on a statistic of one phase, with its tiers.
 
+use crate::units::{Unit, text_enum};
 use std::fmt;
 use std::time::Duration;
 
@@ -94,13 +95,25 @@ pub struct Growth {
     pub min_length: f64,
 }
 
-/// A tier of limits, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    Target,
-    Acceptable,
-    /// For throughput the minimum.
-    Maximum,
+text_enum! {
+    /// The kind of an objective: the table of threshold files that it stands in.
+    pub enum ObjectiveKind {
+        ResponseTime = "response_time",
+        Throughput = "throughput",
+        ErrorRate = "error_rate",
+        Resource = "resource",
+        Drift = "drift",
+    }
+}
+
+text_enum! {
+    /// A tier of limits, best first.
+    pub enum Tier {
+        Target = "target",
+        Acceptable = "acceptable",
+        /// For throughput the minimum.
+        Maximum = "maximum",
+    }
 }
 
 /// The limits of an objective, best first. Only the last one is required.
@@ -157,16 +170,6 @@ impl Tiers {
     }
 }
 
-impl Tier {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Target => "target",
-            Self::Acceptable => "acceptable",
-            Self::Maximum => "maximum",
-        }
-    }
-}
-
 impl Statistic {
     /// The limit with its good side.
     pub fn bound(self, limit: f64) -> Bound {
@@ -177,24 +180,24 @@ impl Statistic {
     }
 
     /// The unit of its values, as reports have it.
-    pub fn unit(self) -> &'static str {
+    pub fn unit(self) -> Unit {
         match self {
-            Self::Quantile(_) | Self::Mean | Self::Max => "ms",
-            Self::Throughput => "/s",
-            Self::ErrorRate | Self::Growth(_) => "%",
-            Self::Resource(resource) => resource.metric.unit().as_str(),
-            Self::Slowdown { .. } => "ratio",
+            Self::Quantile(_) | Self::Mean | Self::Max => Unit::Milliseconds,
+            Self::Throughput => Unit::PerSecond,
+            Self::ErrorRate | Self::Growth(_) => Unit::Percent,
+            Self::Resource(resource) => resource.metric.unit(),
+            Self::Slowdown { .. } => Unit::Ratio,
         }
     }
 
     /// The kind of objective, as reports have it.
-    pub fn kind(self) -> &'static str {
+    pub fn kind(self) -> ObjectiveKind {
         match self {
-            Self::Quantile(_) | Self::Mean | Self::Max => "response_time",
-            Self::Throughput => "throughput",
-            Self::ErrorRate => "error_rate",
-            Self::Resource(_) => "resource",
-            Self::Growth(_) | Self::Slowdown { .. } => "drift",
+            Self::Quantile(_) | Self::Mean | Self::Max => ObjectiveKind::ResponseTime,
+            Self::Throughput => ObjectiveKind::Throughput,
+            Self::ErrorRate => ObjectiveKind::ErrorRate,
+            Self::Resource(_) => ObjectiveKind::Resource,
+            Self::Growth(_) | Self::Slowdown { .. } => ObjectiveKind::Drift,
         }
     }
 

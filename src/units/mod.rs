@@ -7,7 +7,9 @@ mod format_number;
 mod rate;
 mod share;
 mod size;
+mod text_enum;
 mod time_span;
+mod unit;
 
 use std::fmt;
 
@@ -16,7 +18,9 @@ pub use format_number::{format_against, format_exact, format_number};
 pub use rate::Rate;
 pub use share::Share;
 pub use size::Size;
+pub(crate) use text_enum::text_enum;
 pub use time_span::TimeSpan;
+pub use unit::Unit;
 
 /// The reason why a text is not a quantity, and the expected form.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use runner_test_support::ran::count;
 use runner_test_support::target::{Answer, Target};
 
 use super::runner::Runner;
+use crate::report::console;
+use crate::report::model::Report;
 
 const GET: &str = r#"
     [[phases]]
@@ -78,6 +80,24 @@ fn a_breach_exits_1_even_with_an_unwritable_report() {
         .with("--out /dev/null/x --set gate.decision=observed")
         .run()
         .exits(1);
+}
+
+#[test]
+fn a_stored_report_is_read_back_and_shown_as_printed() {
+    let target = Target::scripted(|number, _| match number {
+        50 => Answer::Status(500),
+        _ => Answer::Late(200, Duration::from_millis(30)),
+    });
+    let objectives = format!(
+        "{FAST}\n[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"0.99%\"\n\
+         [[throughput]]\nname = \"Rate\"\nscenarios = [\"a\"]\nminimum = \"50/s\"\n"
+    );
+    let run =
+        Runner::plan(GET).against(&target).objectives(&objectives).with("--set gate.decision=observed").run();
+    let stored = run.report().clone();
+    let report: Report = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap(), stored);
+    assert_eq!(console::render(&report), run.stdout);
 }
 
 /// The lines from the verdict on.

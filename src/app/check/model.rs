@@ -10,8 +10,8 @@ use crate::app::headroom::Headroom;
 use crate::app::load::ReadyPlan;
 use crate::diagnostic::to_json;
 use crate::plan::model::{Load, Phase, PhaseId, Wait};
-use crate::slo::objective::{Objective, Statistic, Tier};
-use crate::units::{Share, TimeSpan};
+use crate::slo::objective::{Objective, ObjectiveKind, Statistic, Tier};
+use crate::units::{Share, TimeSpan, Unit};
 
 /// The forecast of a phase.
 #[derive(Debug, Serialize)]
@@ -37,9 +37,9 @@ pub(super) struct CheckedPhase {
 #[derive(Debug, Serialize)]
 pub(super) struct CheckedObjective {
     pub(super) name: String,
-    kind: &'static str,
+    kind: ObjectiveKind,
     pub(super) statistic: String,
-    pub(super) unit: &'static str,
+    pub(super) unit: Unit,
     pub(super) gated: bool,
     /// The tier at which the objective is judged; `limit` is its limit.
     pub(super) tier: Option<&'static str>,

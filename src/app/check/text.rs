@@ -83,7 +83,7 @@ fn objectives_table(objectives: &[CheckedObjective]) -> String {
             objective.name.clone(),
             objective.statistic.clone(),
             objective.tier.zip(objective.limit).map_or("not judged".to_owned(), |(tier, limit)| {
-                format!("{tier} {}", format_limit(limit, unit))
+                format!("{tier} {}", format_limit(limit, *unit))
             }),
             counts(expected, of_expected),
             counts(needed, of_needed),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::app::monitor::reading::{MonitorReading, ProcessReading};
 use crate::app::monitor::totals::{ByteTotal, ByteTotals};
 use crate::resources::metric::Metric;
-use crate::units::{format_amount, format_number};
+use crate::units::{Unit, format_amount, format_number};
 
 /// Aggregates of all readings so far.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Average {
         }
     }
 
-    fn text(&self, unit: &str) -> String {
+    fn text(&self, unit: Unit) -> String {
         if self.count == 0.0 {
             return "not available".to_owned();
         }
@@ -77,8 +77,8 @@ impl MonitorSummary {
         let readings = if self.readings == 1 { "1 reading" } else { &format!("{} readings", self.readings) };
         let mut text = format!("duration   {} hours, {readings}\n", format_number(self.seconds / 3600.0));
         let rows = [
-            ("CPU", self.cpu.text("%")),
-            ("memory", self.memory.text("%")),
+            ("CPU", self.cpu.text(Unit::Percent)),
+            ("memory", self.memory.text(Unit::Percent)),
             ("disk", format!("{} read, {} written", total(read), total(written))),
             ("network", format!("{} received, {} sent", total(received), total(sent))),
         ];
@@ -87,7 +87,11 @@ impl MonitorSummary {
         }
         if let Some(process) = process {
             let ProcessAverages { cpu, memory } = &self.process;
-            text += &format!("{process}\n  CPU      {}\n  memory   {}\n", cpu.text("%"), memory.text("B"));
+            text += &format!(
+                "{process}\n  CPU      {}\n  memory   {}\n",
+                cpu.text(Unit::Percent),
+                memory.text(Unit::Bytes)
+            );
         }
         text
     }
@@ -96,8 +100,8 @@ impl MonitorSummary {
 fn total(total: ByteTotal) -> String {
     match (total.bytes(), total.is_partial) {
         (None, _) => "unknown".to_owned(),
-        (Some(bytes), false) => format_amount(bytes, "B"),
-        (Some(bytes), true) => format!("at least {}", format_amount(bytes, "B")),
+        (Some(bytes), false) => format_amount(bytes, Unit::Bytes),
+        (Some(bytes), true) => format!("at least {}", format_amount(bytes, Unit::Bytes)),
     }
 }
 

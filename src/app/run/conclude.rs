@@ -12,7 +12,7 @@ use crate::generator;
 use crate::measure::summary::Summary;
 use crate::plan::model::PhaseId;
 use crate::plan::{Decision, GateTier, Inconclusive};
-use crate::report::model::EndedEarlyReport;
+use crate::report::model::{EndedBy, EndedEarlyReport};
 use crate::report::{self, RunFacts};
 use crate::slo::judge::{Judgement, Policy, RunLength, judge};
 
@@ -105,7 +105,7 @@ impl Run<'_> {
     fn ended_early(&self, ended: &EndedEarly) -> EndedEarlyReport {
         let ReadyPlan { plan, objectives, .. } = &self.ready;
         EndedEarlyReport {
-            by: if ended.objective.is_some() { "abort" } else { "breaker" },
+            by: if ended.objective.is_some() { EndedBy::Abort } else { EndedBy::Breaker },
             objective: ended.objective.map(|index| objectives.all[index].name.clone()),
             phase: plan.phases[ended.phase.index()].name.clone(),
             at: ended.at.to_string(),

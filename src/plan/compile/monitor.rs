@@ -238,8 +238,8 @@ impl Compiler<'_, '_> {
     }
 
     fn query(&mut self, key: &Key, query: &Spanned<String>) -> Option<(Metric, String)> {
-        let words = || Metric::ALL.iter().map(|(word, _)| *word);
-        let metric = Metric::ALL.iter().find(|(word, _)| *word == key.name).map(|(_, metric)| *metric);
+        let words = || Metric::ALL.iter().map(|metric| metric.as_str());
+        let metric = Metric::ALL.iter().copied().find(|metric| metric.as_str() == key.name);
         if metric.is_none() {
             let diagnostic = Diagnostic::new(Code::OutOfRange, format!("unknown metric `{}`", key.name));
             let listed = words().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");

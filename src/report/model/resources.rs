@@ -2,10 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::resources::metric::Metric;
+use crate::units::{Unit, text_enum};
+
+text_enum! {
+    /// The part of a shared machine that is at its limit.
+    pub enum AtLimit {
+        Target = "target",
+        Generator = "generator",
+        Machine = "machine",
+    }
+}
 
 /// Resource usage of a host in a phase, over the judged period.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostReport {
     /// The name of the host.
     pub host: String,
@@ -27,15 +39,15 @@ pub struct HostReport {
     /// Restarts, failures and other events in the whole phase.
     pub events: Vec<HostEventReport>,
     /// The metrics by name.
-    pub metrics: BTreeMap<&'static str, MetricReport>,
+    pub metrics: BTreeMap<Metric, MetricReport>,
     /// The reason for each metric that is missing in some or all readings.
-    pub missing: BTreeMap<&'static str, String>,
+    pub missing: BTreeMap<Metric, String>,
     /// Total bytes: the sum of rate × time.
     pub totals: TotalsReport,
 }
 
 /// A time without a reading.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GapReport {
     /// RFC 3339, UTC.
     pub from: String,
@@ -44,7 +56,7 @@ pub struct GapReport {
 }
 
 /// An event of a host, such as a restart or a failed snapshot.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostEventReport {
     /// The first reading with the event: RFC 3339, UTC.
     pub from: String,
@@ -55,12 +67,12 @@ pub struct HostEventReport {
 }
 
 /// The readings of one metric of a host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricReport {
     /// The unit of all values.
-    pub unit: &'static str,
+    pub unit: Unit,
     /// The definition of the metric, for comparison with other tools.
-    pub definition: &'static str,
+    pub definition: String,
     /// Mean of the readings.
     pub mean: f64,
     pub min: f64,
@@ -76,7 +88,7 @@ pub struct MetricReport {
 }
 
 /// Bytes that a host read, wrote, received and sent over the judged period; `null` if not measured.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct TotalsReport {
     pub disk_read_bytes: Option<u64>,
     pub disk_written_bytes: Option<u64>,
@@ -88,7 +100,7 @@ pub struct TotalsReport {
 
 /// CPU usage of target, load generator and machine, if they share the machine. Each is a percentage of the cores that it
 /// may use.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SharedMachineReport {
     /// The process of the target and its children.
     pub target_cpu_percent: f64,
@@ -96,8 +108,8 @@ pub struct SharedMachineReport {
     pub generator_cpu_percent: f64,
     /// The whole machine.
     pub machine_cpu_percent: f64,
-    /// The one at its limit: `target`, `generator` or `machine`; `null` if none is.
-    pub limit: Option<&'static str>,
+    /// `null` if none is.
+    pub limit: Option<AtLimit>,
     /// The comparison as a sentence.
     pub told: String,
 }

@@ -3,10 +3,11 @@
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::Spanned;
 use crate::measure::hosts::MINUTE_S;
-use crate::resources::metric::{Metric, Unit};
+use crate::resources::metric::Metric;
 use crate::slo::definition::{ObjectiveDefinition, Selector, read_statistic, tiers};
 use crate::slo::document::{DriftDocument, DriftMetric, ResourceDocument, ResourceLimit};
 use crate::slo::objective::{Aggregation, Growth, Resource, Statistic, Tiers};
+use crate::units::Unit;
 use crate::units::{Share, TimeSpan};
 
 pub(super) fn resource_definition(
@@ -53,7 +54,8 @@ fn in_unit(limit: &Spanned<ResourceLimit>, metric: Metric, problems: &mut Proble
         Unit::Percent => ("a share", "\"85%\""),
         Unit::Bytes => ("a size", "\"2GiB\""),
         Unit::BytesPerSecond => ("a size per second", "\"50MiB/s\""),
-        Unit::Count => ("a number", "10000"),
+        // No metric has one of the others.
+        Unit::Count | Unit::Milliseconds | Unit::PerSecond | Unit::Ratio => ("a number", "10000"),
     };
     let message = format!("a limit of `{}` must be {kind}", metric.as_str());
     let diagnostic = Diagnostic::new(Code::BadQuantity, message).at(limit.span, format!("not {kind}"));

@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::{Choice, Definitions, FromNode, Node, Quantity, Value, read_choice, words_schema};
-use crate::resources::metric::{Metric, Unit};
-use crate::units::{Share, Size};
+use crate::resources::metric::Metric;
+use crate::units::{Share, Size, Unit};
 
 /// The limit of a resource objective as written; the metric determines the expected unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +61,11 @@ fn limit(text: &str) -> Option<ResourceLimit> {
 }
 
 impl Choice for Metric {
-    const WORDS: &'static [(&'static str, Self)] = Self::ALL;
+    const VALUES: &'static [Self] = Self::ALL;
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
 }
 
 impl FromNode for Metric {
@@ -87,15 +91,22 @@ pub(in crate::slo) enum DriftMetric {
 }
 
 impl Choice for DriftMetric {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("process_memory", Self::Metric(Metric::ProcessMemory)),
-        ("memory_used", Self::Metric(Metric::MemoryUsed)),
-        ("open_files", Self::Metric(Metric::OpenFiles)),
-        ("threads", Self::Metric(Metric::Threads)),
-        ("connections", Self::Metric(Metric::Connections)),
-        ("disk_used", Self::Metric(Metric::DiskUsed)),
-        ("response_time", Self::ResponseTime),
+    const VALUES: &'static [Self] = &[
+        Self::Metric(Metric::ProcessMemory),
+        Self::Metric(Metric::MemoryUsed),
+        Self::Metric(Metric::OpenFiles),
+        Self::Metric(Metric::Threads),
+        Self::Metric(Metric::Connections),
+        Self::Metric(Metric::DiskUsed),
+        Self::ResponseTime,
     ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Metric(metric) => metric.as_str(),
+            Self::ResponseTime => "response_time",
+        }
+    }
 }
 
 impl FromNode for DriftMetric {

@@ -6,7 +6,7 @@ use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings::{AllowedGaps, Readings};
 use crate::slo::objective::Objective;
 use crate::statistics::{self, MIN_RATIO_BATCHES, TREND_SEGMENTS};
-use crate::units::{TimeSpan, format_against, format_amount, format_amount_against, format_number};
+use crate::units::{TimeSpan, Unit, format_against, format_amount, format_amount_against, format_number};
 
 /// A change over a phase, with each end of its confidence interval at risk α.
 pub(super) struct Drift<'c> {
@@ -113,7 +113,7 @@ impl<'c> Drift<'c> {
 
     /// "growth of process_memory of `target` is 21 % [17, 25]".
     pub(super) fn describe(&self, limits: &[f64]) -> String {
-        let value = |unit: &str| match self.change {
+        let value = |unit: Unit| match self.change {
             Some([low, estimate, high]) => {
                 let ends = [low, high].map(|end| format_against(end, limits));
                 format!("{} [{}, {}]", format_amount_against(estimate, limits, unit), ends[0], ends[1])
@@ -126,11 +126,11 @@ impl<'c> Drift<'c> {
                     "growth of {} of `{}` is {}",
                     readings.metric.as_str(),
                     readings.host_name(),
-                    value("%")
+                    value(Unit::Percent)
                 )
             }
             DriftSubject::Requests(_) => {
-                format!("the mean in the last tenth is {} times that in the first", value("ratio"))
+                format!("the mean in the last tenth is {} times that in the first", value(Unit::Ratio))
             }
         }
     }
@@ -158,7 +158,7 @@ fn not_assessable(readings: &Readings<'_>) -> Option<String> {
 fn full_in(readings: &Readings<'_>, trend: &statistics::Trend) -> Option<String> {
     let series = readings.series()?;
     let [soonest, estimate, latest] = trend.full_in(series.last, series.most?)?;
-    let unit = readings.metric.unit().as_str();
+    let unit = readings.metric.unit();
     let latest = if latest.is_finite() { hours(latest) } else { "never".to_owned() };
     Some(format!(
         "at this rate it reaches its capacity of {} in {} [{}, {latest}]",

@@ -12,7 +12,7 @@ use crate::slo::objective::{EveryInterval, Statistic, Tier};
 use crate::statistics::{
     Allowed, BURSTY_DESIGN_EFFECT, MIN_BATCHES, MIN_JUDGED_SECONDS, Proportion, min_samples,
 };
-use crate::units::{TimeSpan, format_against, format_amount_against, format_limit};
+use crate::units::{TimeSpan, Unit, format_against, format_amount_against, format_limit};
 
 /// The result of a case, which the explanation puts into words.
 pub(super) struct Conclusion<'f> {
@@ -126,7 +126,7 @@ fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
     match statistic {
         Statistic::Quantile(part) => format!(
             "{} of {} requests may exceed {shown} and {} did{failed}",
-            format_limit((1.0 - part) * 100.0, "%"),
+            format_limit((1.0 - part) * 100.0, Unit::Percent),
             Count(n - untimed),
             HowMany(k)
         ),
@@ -184,7 +184,7 @@ fn changed(case: &ObjectiveCase<'_>, drift: &Drift<'_>) -> String {
 fn of_intervals(trials: &Trials, interval: EveryInterval, limit: &str) -> String {
     let length = TimeSpan::from(std::time::Duration::from_secs(interval.every.into()));
     let may = match interval.allow {
-        allow if allow > 0.0 => format_limit(100.0 * allow, "%"),
+        allow if allow > 0.0 => format_limit(100.0 * allow, Unit::Percent),
         _ => "none".to_owned(),
     };
     let doubted = match trials.doubted - trials.missed {
@@ -232,7 +232,7 @@ fn concluded(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
 /// The reason why it is not decided, and the samples that are needed.
 fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) -> String {
     let alpha = conclusion.policy.gate.alpha;
-    let confidence = format_limit(100.0 * (1.0 - alpha), "%");
+    let confidence = format_limit(100.0 * (1.0 - alpha), Unit::Percent);
     let because = match case.decision_rule() {
         DecisionRule::NoneAllowed { .. } => {
             return "undecided: failures without a response time may have exceeded the limit".to_owned();

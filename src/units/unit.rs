@@ -1,0 +1,16 @@
+//! Units of the values in reports.
+
+use crate::units::text_enum;
+
+text_enum! {
+    /// The unit of a value.
+    pub enum Unit {
+        Milliseconds = "ms",
+        Percent = "%",
+        PerSecond = "/s",
+        Bytes = "B",
+        BytesPerSecond = "B/s",
+        Count = "count",
+        Ratio = "ratio",
+    }
+}
