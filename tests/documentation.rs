@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use runner::diagnostic::{Problems, render};
-use runner::exit::Ending;
+use runner::gate::Ending;
 use runner::plan::{Environment, Settings};
 use runner::resources::metric::Metric;
 use runner::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Source};

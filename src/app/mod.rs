@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::app::arguments::{Arguments, Command};
-use crate::exit::Ending;
+use crate::gate::Ending;
 
 /// Parses the command line, runs the command and returns the exit code.
 pub fn main() -> ExitCode {

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-use crate::exit::Signal;
+use crate::gate::Signal;
 
 /// Streams of SIGINT and SIGTERM. SIGHUP is ignored, so that a run of several days survives its terminal.
 pub(super) struct Signals {

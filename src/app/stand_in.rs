@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::app::failure;
-use crate::exit::Ending;
+use crate::gate::Ending;
 use crate::stand_in::{Behaviour, StandIn};
 use crate::units::{Share, Size, TimeSpan};
 

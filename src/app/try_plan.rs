@@ -12,8 +12,8 @@ use crate::app::output;
 use crate::app::stand_in_process::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::engine::{Exchange, TriedTask, TryJob, try_each_task};
+use crate::gate;
 use crate::plan::model::{ClassId, OperationId, Plan};
-use crate::report;
 
 /// Longer bodies are cut, in bytes.
 const MAX_SHOWN_BODY_BYTES: usize = 4096;
@@ -37,7 +37,7 @@ pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
     let untried = stand_in.as_ref().and_then(|it| it.replace_target(&mut ready.plan.target));
     output::stderr(&ready.warnings());
     output::stderr(&untried.map_or_else(String::new, |untried| format!("notice: {untried}\n")));
-    if let Some(insecure) = report::insecure(&ready.plan) {
+    if let Some(insecure) = gate::insecure(&ready.plan) {
         output::stderr(&format!("warning: {insecure}\n"));
     }
     let transcript = Transcript { plan: &ready.plan, format: arguments.plan.format };

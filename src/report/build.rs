@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::exit::Ending;
+use crate::gate::Ending;
 use crate::generator::Check;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};

@@ -4,10 +4,7 @@ mod build;
 mod causes;
 pub mod console;
 pub mod model;
-mod notices;
 mod resources;
 pub mod table;
 
 pub use build::{RunFacts, build};
-pub use notices::{insecure, notices, slow_spell_notice};
-pub use resources::host_notices;

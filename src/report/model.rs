@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exit::RunVerdict;
+use crate::gate::RunVerdict;
 use crate::generator::CheckVerdict;
 use crate::measure::sample::ErrorKind;
 use crate::plan::{Decision, GateTier};

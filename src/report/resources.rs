@@ -6,13 +6,12 @@ use jiff::Timestamp;
 
 use crate::measure::hosts::{HostSummary, Minute, PhaseReadings, Series, Trouble, quantile};
 use crate::measure::summary::{PhaseRun, Summary};
-use crate::plan::model::{Host, Monitor, PhaseId, Plan, TARGET};
+use crate::plan::model::{Host, Monitor, Plan, TARGET};
 use crate::report::model::{
     AtLimit, GapReport, HostEventReport, HostReport, MetricReport, SharedMachineReport, TotalsReport,
 };
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
-use crate::slo::objective::Objective;
 use crate::units::format_number;
 
 /// CPU usage, as a share of the cores that may be used, from which a target, generator or machine is at its limit.
@@ -146,31 +145,12 @@ pub(super) fn shared_machine(
     })
 }
 
-/// Notices about the interpretation of host readings.
-pub fn host_notices(plan: &Plan, objectives: &[Objective], ran: &[PhaseId]) -> Vec<String> {
-    let Some(monitor) = &plan.monitor else { return Vec::new() };
-    let mut notices = Vec::new();
-    let local =
-        monitor.hosts.iter().find(|host| host.name == TARGET && matches!(host.source, Source::Local(_)));
-    if local.is_some() {
-        notices.push(format!("`{TARGET}` is this machine, so its readings include the load generator"));
-    }
-    let of_disks = |objective: &&Objective| objective.statistic.metric() == Some(Metric::DiskIo);
-    if objectives.iter().filter(|objective| ran.contains(&objective.phase)).any(|o| of_disks(&o)) {
-        notices.push(
-            "`disk_io` is the time in which a disk was busy; a solid-state disk serves many requests at once and may be \
-             far from its limit at 100 %: `disk_pressure` and `disk_queue` show whether requests wait"
-                .to_owned(),
-        );
-    }
-    notices
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::plan::model::PhaseId;
     use crate::resources::reading::{Reading, Values};
     use crate::resources::source::{DeviceFilter, ProcessSelector};
     use crate::resources::ticks::Ticks;

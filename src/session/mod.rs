@@ -1,9 +1,5 @@
 //! The event loop of a run: folds events into the ledger and passes them to observers until the run has ended.
 
-mod circuit_breaker;
-
-pub use circuit_breaker::CircuitBreaker;
-
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;

@@ -7,7 +7,7 @@ use runner_test_support::target::{Answer, Target};
 use serde_json::Value;
 
 use super::runner::Runner;
-use crate::exit::Signal::{Interrupt, Terminate};
+use crate::gate::Signal::{Interrupt, Terminate};
 
 /// Every tenth request hangs; the others take 300 ms.
 const PLAN: &str = r#"

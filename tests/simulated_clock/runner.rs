@@ -15,7 +15,7 @@ use crate::app::output::capture;
 use crate::app::run::{Run, ready};
 use crate::app::signals::Signals;
 use crate::engine::Dialer;
-use crate::exit::{Ending, Signal};
+use crate::gate::{Ending, Signal};
 
 /// A command line to run.
 pub(super) struct Runner {

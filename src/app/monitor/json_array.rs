@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::app::failure;
-use crate::exit::Ending;
+use crate::gate::Ending;
 
 const EMPTY_ARRAY: &str = "[\n]\n";
 /// The text after the last object.

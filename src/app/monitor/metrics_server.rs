@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::failure;
-use crate::exit::Ending;
+use crate::gate::Ending;
 use crate::monitor::kernel::Kernel;
 use crate::resources::exposition_writer;
 use crate::resources::machine::MachineCounters;

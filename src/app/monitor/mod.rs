@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::app::signals::Signals;
 use crate::app::{failure, output};
-use crate::exit::Ending;
+use crate::gate::Ending;
 use crate::resources::metric::Metric;
 use crate::resources::source::{DeviceFilter, ProcessSelector, Source};
 use crate::units::TimeSpan;

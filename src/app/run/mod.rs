@@ -1,7 +1,7 @@
 //! `runner PLAN`: runs a plan, judges it, writes the report and exits with the verdict.
 
 mod conclude;
-mod early_stop;
+mod early_stopper;
 mod folder;
 mod progress;
 mod request_log;
@@ -30,22 +30,20 @@ use crate::app::stand_in_process::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEvent, StopHandle};
-use crate::exit::{Ending, Signal};
-use crate::generator::{self, Check};
+use crate::gate::{self, Ending, RunOutcome, Signal};
+use crate::generator::CheckContext;
 use crate::journal::format::Manifest;
 use crate::journal::{self, writer::JournalWriter};
 use crate::measure::indicator::Limits;
 use crate::measure::ledger::Ledger;
-use crate::measure::summary::{PhaseRun, Summary};
 use crate::monitor::Watcher;
-use crate::plan::model::{PhaseId, Plan};
+use crate::plan::model::Plan;
 use crate::plan::rehearse;
-use crate::report;
 use crate::session::{Failpoint, Session};
 use crate::slo::judge::RunLength;
 use crate::slo::objective::Objective;
 use crate::units::TimeSpan;
-use early_stop::{EarlyStopper, EndedEarly};
+use early_stopper::EarlyStopper;
 use progress::Progress;
 use request_log::RequestLog;
 use self_usage::ProcessUsage;
@@ -66,31 +64,6 @@ struct Run<'r> {
     /// The folder for its files; `None` if it could not be created.
     folder: Option<PathBuf>,
     notices: Vec<String>,
-}
-
-/// The measurements of a run and the reasons why it ended.
-struct RunOutcome {
-    summary: Summary,
-    phases: Vec<PhaseRun>,
-    /// The generator checks, by phase of the plan.
-    checks: Vec<Vec<Check>>,
-    /// The ending of a run that was interrupted or never sent load, and its reason.
-    ending: Option<(Ending, String)>,
-    /// The reason if the runner itself stopped the run early.
-    ended_early: Option<EndedEarly>,
-}
-
-impl RunOutcome {
-    /// The outcome of a run without load, or whose measurements were lost by an error.
-    fn without_load(ending: (Ending, String)) -> Self {
-        Self {
-            summary: Summary::default(),
-            phases: Vec::new(),
-            checks: Vec::new(),
-            ending: Some(ending),
-            ended_early: None,
-        }
-    }
 }
 
 /// Runs a plan and returns the verdict as an exit code.
@@ -204,7 +177,7 @@ impl<'r> Run<'r> {
 
     async fn execute(mut self, mut signals: Signals) -> Ending {
         self.print_status(&self.ready.warnings());
-        if let Some(insecure) = report::insecure(&self.ready.plan) {
+        if let Some(insecure) = gate::insecure(&self.ready.plan) {
             output::stderr(&format!("warning: {insecure}\n"));
         }
         self.print_status(&format!(
@@ -300,12 +273,8 @@ impl<'r> Run<'r> {
         let mut journal = self.journal();
         let mut log = self.request_log(log_path, &plan);
         let objectives = self.ready.objectives.all.clone();
-        let context = generator::CheckContext { plan: &plan, objectives: &objectives, target_is_local };
-        let checks =
-            |id: PhaseId, summary: &Summary| generator::checks(context, id, &summary.phases[id.index()]);
-        let generator_holds =
-            |id: PhaseId, summary: &Summary| generator::invalid(&checks(id, summary)).is_none();
-        let mut early_stop = EarlyStopper::new(&plan, &objectives, &generator_holds, stop.clone());
+        let context = CheckContext { plan: &plan, objectives: &objectives, target_is_local };
+        let mut early_stop = EarlyStopper::new(context, stop.clone());
         let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut early_stop];
         observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
         observers.extend(watcher.as_mut().map(|watcher| -> &mut dyn Observer { watcher }));
@@ -323,9 +292,13 @@ impl<'r> Run<'r> {
         let failed = journal.as_ref().and_then(JournalWriter::failure);
         self.notices.extend(failed.map(|why| format!("the run's journal is incomplete: {why}")));
         self.notices.extend(log.as_ref().and_then(RequestLog::notice));
-        let phase_ids = (0..).map(PhaseId).take(summary.phases.len());
-        let checks = phase_ids.map(|id| checks(id, &summary)).collect();
-        Ok(RunOutcome { summary, phases, checks, ending: interrupted, ended_early: early_stop.into_ended() })
+        Ok(RunOutcome { summary, phases, ending: interrupted, ended_early: early_stop.into_ended() })
+    }
+
+    /// What the generator's checks need to know.
+    fn check_context(&self) -> CheckContext<'_> {
+        let ReadyPlan { plan, objectives, .. } = &self.ready;
+        CheckContext { plan, objectives: &objectives.all, target_is_local: self.target_is_local }
     }
 
     fn job(&self, plan: &Arc<Plan>, limits: &Limits) -> Job {

@@ -11,7 +11,7 @@ const MIN_REQUESTS: u64 = 10;
 
 /// Trips when the target has failed more than half of all requests for a minute: more load would show nothing new.
 #[derive(Debug, Default)]
-pub struct CircuitBreaker {
+pub(super) struct CircuitBreaker {
     /// The second in which the first request ended.
     since: Option<u64>,
     /// Per second: the second, the requests that ended in it, and those of them that failed.
@@ -20,7 +20,7 @@ pub struct CircuitBreaker {
 
 impl CircuitBreaker {
     /// Adds requests that have ended by `now`. Returns why the run should end, if it should.
-    pub fn take(&mut self, now: Duration, ended: u64, failed: u64) -> Option<String> {
+    pub(super) fn take(&mut self, now: Duration, ended: u64, failed: u64) -> Option<String> {
         let second = now.as_secs();
         if ended > 0 {
             self.since.get_or_insert(second);

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{PhaseSummary, Summary};
-use crate::plan::model::{Load, Phase, Plan, Trust};
+use crate::plan::model::{Load, Phase, PhaseId, Plan, TARGET, Trust};
+use crate::resources::metric::Metric;
+use crate::resources::source::Source;
+use crate::slo::objective::Objective;
 use crate::units::TimeSpan;
 
 /// A notice reports the requests that a closed phase omitted if they exceed this share of the samples.
 const MIN_OMITTED_SHARE: f64 = 0.01;
 
 /// Notices about TLS without verification and about each phase that ran.
-pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
+pub(super) fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
     let ran = plan.phases.iter().zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
     let of_phases = ran.flat_map(|(phase, counted)| of_phase(plan, phase, counted));
     insecure(plan).into_iter().chain(of_phases).collect()
@@ -19,7 +22,7 @@ pub fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
 
 /// The length of slow spells up to which proofs about shares hold, for each phase: 1 % of the judged period. Longer
 /// spells are too few in the phase to represent the tail of the distribution.
-pub fn slow_spell_notice(plan: &Plan, summary: &Summary) -> Option<String> {
+pub(super) fn slow_spell_notice(plan: &Plan, summary: &Summary) -> Option<String> {
     let longest_spell = |(phase, counted): (&Phase, &PhaseSummary)| {
         let longest = Duration::from_millis((counted.judged_seconds * 10.0) as u64);
         (counted.judged_seconds > 0.0).then(|| format!("`{}` {}", phase.name, TimeSpan::from(longest)))
@@ -40,6 +43,26 @@ pub fn insecure(plan: &Plan) -> Option<String> {
         "insecure: any certificate is accepted (`insecure = true`), so the target's identity is not verified"
             .to_owned()
     })
+}
+
+/// Notices about the interpretation of host readings.
+pub(super) fn host_notices(plan: &Plan, objectives: &[Objective], ran: &[PhaseId]) -> Vec<String> {
+    let Some(monitor) = &plan.monitor else { return Vec::new() };
+    let mut notices = Vec::new();
+    let local =
+        monitor.hosts.iter().find(|host| host.name == TARGET && matches!(host.source, Source::Local(_)));
+    if local.is_some() {
+        notices.push(format!("`{TARGET}` is this machine, so its readings include the load generator"));
+    }
+    let of_disks = |objective: &&Objective| objective.statistic.metric() == Some(Metric::DiskIo);
+    if objectives.iter().filter(|objective| ran.contains(&objective.phase)).any(|o| of_disks(&o)) {
+        notices.push(
+            "`disk_io` is the time in which a disk was busy; a solid-state disk serves many requests at once and may be \
+             far from its limit at 100 %: `disk_pressure` and `disk_queue` show whether requests wait"
+                .to_owned(),
+        );
+    }
+    notices
 }
 
 fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Exit codes: every ending of a run with its code, word and meaning, in one table.
+//! The endings of a run with their codes, words and meanings, in one table.
 
 use crate::slo::judge::{Judgement, Verdict};
 use crate::units::text_enum;

@@ -1,0 +1,63 @@
+//! Early stop: when a run should end before its time, by a proven breach of an `abort` objective or by the circuit
+//! breaker.
+
+use std::time::Duration;
+
+use crate::gate::circuit_breaker::CircuitBreaker;
+use crate::generator::{self, CheckContext};
+use crate::measure::summary::Summary;
+use crate::measure::window::Batch;
+use crate::plan::model::PhaseId;
+use crate::slo::abort::AbortCheck;
+
+/// The reason for an early stop, and its phase.
+#[derive(Debug, Clone)]
+pub struct EndedEarly {
+    /// The index of the objective whose breach was proven; `None` if the circuit breaker tripped.
+    pub objective: Option<usize>,
+    pub phase: PhaseId,
+    /// The wall-clock time of the stop.
+    pub at: jiff::Timestamp,
+    pub why: String,
+}
+
+/// Watches a run for a reason to end it.
+pub struct EarlyStop<'g> {
+    context: CheckContext<'g>,
+    aborts: AbortCheck<'g>,
+    breaker: Option<CircuitBreaker>,
+}
+
+impl<'g> EarlyStop<'g> {
+    pub fn new(context: CheckContext<'g>) -> Self {
+        let gate = &context.plan.gate;
+        let aborts = AbortCheck::new(context.objectives, gate);
+        Self { context, aborts, breaker: gate.breaker.then(CircuitBreaker::default) }
+    }
+
+    /// Adds a batch of a phase that was folded into the summary, `now` after the start of the run. Returns the objective
+    /// whose breach is proven, if it is one, and why the run should end.
+    pub fn check(
+        &mut self,
+        phase: PhaseId,
+        now: Duration,
+        batch: &Batch,
+        summary: &Summary,
+    ) -> Option<(Option<usize>, String)> {
+        let tripped = self.breaker.as_mut().and_then(|breaker| take(breaker, now, batch));
+        if let Some(why) = tripped {
+            return Some((None, format!("the circuit breaker ended the run: {why}")));
+        }
+        // If a generator check fails, the load generator may have caused the numbers, so they prove no breach.
+        let abort = self.aborts.check(phase, summary)?;
+        let checks = generator::checks(self.context, phase, &summary.phases[phase.index()]);
+        generator::invalid(&checks).is_none().then_some((Some(abort.objective), abort.why))
+    }
+}
+
+fn take(breaker: &mut CircuitBreaker, now: Duration, batch: &Batch) -> Option<String> {
+    let cells = || batch.windows.values().flat_map(|window| window.cells.values());
+    let ended = cells().map(|cell| u64::from(cell.requests + cell.dropped)).sum();
+    let failed = cells().map(|cell| u64::from(cell.failed() + cell.dropped)).sum();
+    breaker.take(now, ended, failed)
+}
