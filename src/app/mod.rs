@@ -25,9 +25,10 @@ use crate::gate::Ending;
 /// Parses the command line, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        output::stderr(&format!("error: internal error of the runner: {panic}\n"));
-        output::stderr("the target did not cause this; please report it with the plan that triggers it\n");
-        output::settle();
+        output::stderr_of_panic(&format!(
+            "error: internal error of the runner: {panic}\n\
+             the target did not cause this; please report it with the plan that triggers it\n"
+        ));
         std::process::exit(Ending::Internal.code().into());
     }));
     let colour = if output::stderr_is_interactive() { ColorChoice::Auto } else { ColorChoice::Never };

@@ -1,50 +1,105 @@
 //! Terminal output: stdout carries data, stderr carries progress. A closed pipe does not stop a run, and a terminal that
 //! is paused or a pipe that is not read does not delay it: a thread of its own writes to stderr.
 
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// The most pieces of output that wait for a reader of stderr. Further ones are dropped, and counted.
-const MAX_QUEUED: usize = 256;
-/// How long the program waits for a reader of stderr before it goes on.
+/// The most bytes of output that wait for a reader of stderr. Further output is left out.
+const MAX_QUEUED_BYTES: usize = 1 << 20;
+/// How many bytes a drawing counts for.
+const DRAWING_BYTES: usize = 256;
+/// How long the program waits for a reader of stderr who reads nothing.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// The name of the thread that writes to stderr.
+const WRITER: &str = "stderr";
 
-/// Something to draw on stderr, such as a line or a progress bar.
-type Drawing = Box<dyn FnOnce() + Send>;
-
-static STDERR: LazyLock<Stderr> = LazyLock::new(Stderr::start);
-
-/// The thread that writes to stderr, and its queue.
-struct Stderr {
-    queue: SyncSender<Drawing>,
+/// Something to write to stderr.
+enum Output {
+    Text(String),
+    /// A change of the progress bar.
+    Drawing(Box<dyn FnOnce() + Send>),
 }
 
-/// The number of pieces of output that were dropped and not yet reported.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
-/// Whether the last wait for a reader of stderr was in vain.
-static IS_STALLED: AtomicBool = AtomicBool::new(false);
-
-impl Stderr {
-    fn start() -> Self {
-        let (queue, drawings) = sync_channel(MAX_QUEUED);
-        // Without the thread, everything is dropped.
-        let _ = std::thread::Builder::new().name("stderr".into()).spawn(move || draw_all(&drawings));
-        Self { queue }
+impl Output {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Drawing(_) => DRAWING_BYTES,
+        }
     }
 }
 
-fn draw_all(drawings: &Receiver<Drawing>) {
-    for draw in drawings {
-        let dropped = DROPPED.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            write_stderr(&format!(
-                "({dropped} lines are missing here: they came while output was not read)\n"
-            ));
+/// The output that waits for the thread that writes to stderr.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Output>,
+    bytes: usize,
+    /// The number of texts that were left out since the last one that was queued.
+    left_out: u64,
+    /// Whether the thread is writing.
+    is_writing: bool,
+    /// The number of pieces written so far.
+    written: u64,
+    /// The number of pieces written when the last wait for the reader was in vain.
+    stalled_at: Option<u64>,
+}
+
+struct Stderr {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+static STDERR: LazyLock<Stderr> = LazyLock::new(|| {
+    // Without the thread, nothing is written.
+    let _ = std::thread::Builder::new().name(WRITER.to_owned()).spawn(write_all);
+    Stderr { queue: Mutex::default(), changed: Condvar::new() }
+});
+
+impl Stderr {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn push(&mut self, output: Output) {
+        if self.bytes + output.bytes() > MAX_QUEUED_BYTES {
+            self.left_out += u64::from(matches!(output, Output::Text(_)));
+            return;
         }
-        draw();
+        if self.left_out > 0 {
+            let text = format!("({} lines are left out here, because output was not read)\n", self.left_out);
+            self.left_out = 0;
+            self.push(Output::Text(text));
+        }
+        self.bytes += output.bytes();
+        self.waiting.push_back(output);
+    }
+}
+
+/// Writes the queued output, without end.
+fn write_all() {
+    let stderr = &*STDERR;
+    let mut queue = stderr.lock();
+    loop {
+        let Some(output) = queue.waiting.pop_front() else {
+            queue.is_writing = false;
+            stderr.changed.notify_all();
+            queue = stderr.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            continue;
+        };
+        queue.is_writing = true;
+        queue.bytes -= output.bytes();
+        drop(queue);
+        match output {
+            Output::Text(text) => write_stderr(&text),
+            Output::Drawing(draw) => draw(),
+        }
+        queue = stderr.lock();
+        queue.written += 1;
+        stderr.changed.notify_all();
     }
 }
 
@@ -52,25 +107,40 @@ fn write_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Draws on stderr, after all earlier output. Returns at once; what a stalled reader has no room for is dropped.
+fn queue(output: Output) {
+    STDERR.lock().push(output);
+    STDERR.changed.notify_all();
+}
+
+/// Changes the progress bar on stderr, after all earlier output. Returns at once.
 pub(super) fn draw(drawing: impl FnOnce() + Send + 'static) {
-    if STDERR.queue.try_send(Box::new(drawing)).is_err() {
-        DROPPED.fetch_add(1, Ordering::Relaxed);
+    queue(Output::Drawing(Box::new(drawing)));
+}
+
+/// Waits until stderr has been written, or until a reader has read nothing for a short time.
+pub(super) fn settle() {
+    let stderr = &*STDERR;
+    let mut queue = stderr.lock();
+    while !queue.waiting.is_empty() || queue.is_writing {
+        let written = queue.written;
+        if queue.stalled_at == Some(written) {
+            return;
+        }
+        let waited = stderr.changed.wait_timeout(queue, MAX_WAIT);
+        let (locked, waited) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        queue = locked;
+        if waited.timed_out() && queue.written == written {
+            queue.stalled_at = Some(written);
+        }
     }
 }
 
-/// Waits until stderr has been written, for a short time if nobody reads it.
-pub(super) fn settle() {
-    let (done, is_done) = channel();
-    let barrier = Box::new(move || {
-        IS_STALLED.store(false, Ordering::Relaxed);
-        let _ = done.send(());
-    });
-    let max_wait = if IS_STALLED.load(Ordering::Relaxed) { Duration::ZERO } else { MAX_WAIT };
-    let is_settled = STDERR.queue.try_send(barrier).is_ok() && is_done.recv_timeout(max_wait).is_ok();
-    if !is_settled {
-        IS_STALLED.store(true, Ordering::Relaxed);
+/// Writes the message of a panic. The thread that writes to stderr may be the one that panics.
+pub(super) fn stderr_of_panic(text: &str) {
+    if std::thread::current().name() != Some(WRITER) {
+        settle();
     }
+    write_stderr(text);
 }
 
 /// Writes data and ignores failures: the report file and the exit code still carry the result.
@@ -84,15 +154,21 @@ pub(super) async fn stdout_unless(text: String, interrupted: impl Future) {
     if capture::stdout(&text) {
         return;
     }
-    let (done, is_done) = tokio::sync::oneshot::channel();
+    let (done, mut is_done) = tokio::sync::oneshot::channel();
+    let text = std::sync::Arc::new(text);
     let writer = std::thread::Builder::new().name("stdout".into());
-    let _ = writer.spawn(move || {
-        stdout(&text);
+    let written = std::sync::Arc::clone(&text);
+    let spawned = writer.spawn(move || {
+        stdout(&written);
         let _ = done.send(());
     });
+    if spawned.is_err() {
+        return stdout(&text);
+    }
     tokio::select! {
-        _ = is_done => {}
-        _ = interrupted => {}
+        _ = &mut is_done => {}
+        // A reader that reads at all gets the whole report.
+        _ = interrupted => drop(tokio::time::timeout(MAX_WAIT, is_done).await),
     }
 }
 
@@ -117,8 +193,7 @@ pub(super) fn stderr(text: &str) {
     if capture::stderr(text) {
         return;
     }
-    let text = text.to_owned();
-    draw(move || write_stderr(&text));
+    queue(Output::Text(text.to_owned()));
 }
 
 /// Whether stderr may have colours and a progress bar: a capable terminal, and no `NO_COLOR`.
@@ -162,5 +237,26 @@ pub(super) mod capture {
     /// Appends to the captured output; `false` if this thread does not capture.
     fn keep(add: impl FnOnce(&mut Written)) -> bool {
         CAPTURED.with_borrow_mut(|written| written.as_mut().map(add).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_says_how_many_lines_it_left_out() {
+        let mut queue = Queue::default();
+        let line = "x".repeat(MAX_QUEUED_BYTES / 4);
+        (0..7).for_each(|_| queue.push(Output::Text(line.clone())));
+        assert_eq!((queue.waiting.len(), queue.left_out), (4, 3));
+        queue.bytes -= queue.waiting.pop_front().unwrap().bytes();
+        queue.push(Output::Text("y".to_owned()));
+        let texts = queue.waiting.iter().map(|output| match output {
+            Output::Text(text) => text.as_str(),
+            Output::Drawing(_) => "",
+        });
+        let end: Vec<&str> = texts.skip(3).collect();
+        assert_eq!(end, ["(3 lines are left out here, because output was not read)\n", "y"]);
     }
 }
