@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -117,6 +117,29 @@ impl PreciseTimer {
             // A waiter stays registered until its moment, so it registers only once.
             if !std::mem::replace(&mut is_registered, true) {
                 self.wake_at(moment, precision, cx);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Does work that is over at `latest`. `None` if the drain ends before.
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        latest: Instant,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        let mut is_registered = false;
+        poll_fn(|cx| {
+            if self.is_cancelled() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            if !std::mem::replace(&mut is_registered, true) {
+                self.wake_at(latest, Precision::Coarse, cx);
             }
             Poll::Pending
         })
@@ -356,6 +379,23 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn work_that_hangs_ends_when_the_drain_does() {
+        let timer = Rc::new(PreciseTimer::from_runtime());
+        let latest = Instant::now() + Duration::from_secs(3600);
+        let hung = Rc::clone(&timer);
+        let work = tokio::task::spawn_local(async move {
+            hung.unless_cancelled(latest, std::future::pending::<()>()).await
+        });
+        yield_now().await;
+        assert_eq!(timer.unless_cancelled(latest, async { 7 }).await, Some(7));
+        timer.cancel();
+        assert_eq!(work.await.unwrap(), None);
+        // Work that begins after the drain is not done at all.
+        assert_eq!(timer.unless_cancelled(latest, async { 7 }).await, None);
+        assert!(Instant::now() < latest);
+    }
 
     #[tokio::test(flavor = "local")]
     async fn waiters_wake_in_order_and_never_early() {

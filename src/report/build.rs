@@ -35,7 +35,7 @@ pub struct RunFacts<'f> {
     pub selected: &'f [PhaseId],
     /// The phases that started.
     pub phases: &'f [PhaseRun],
-    /// The reason for an ending without a judgement, such as a target that never became ready.
+    /// Why the run did not begin or did not reach its end.
     pub reason: Option<String>,
     /// The reason for an early stop.
     pub ended_early: Option<EndedEarlyReport>,

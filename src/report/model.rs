@@ -79,7 +79,7 @@ pub struct Report {
     pub rehearsal: bool,
     pub verdict: RunVerdict,
     pub exit_code: u8,
-    /// The reason for an ending without a judgement, such as a target that never became ready; `null` otherwise.
+    /// Why the run did not begin or did not reach its end, such as a target that never became ready; `null` otherwise.
     pub reason: Option<String>,
     /// The tier at which objectives were judged.
     pub gate: GateTier,

@@ -196,16 +196,11 @@ impl User {
         }
         if !self.has_usable_connection().await {
             let began = Instant::now();
-            let opening = Connection::open(&context.dialer, context.target.connect_timeout.duration());
-            let mut stop = context.stop.clone();
+            let within = context.target.connect_timeout.duration();
+            let opening =
+                context.timer.unless_cancelled(began + within, Connection::open(&context.dialer, within));
             // Boxed, because opening takes more memory than everything else that a user does, and is rare.
-            let opened = Box::pin(async {
-                tokio::select! {
-                    opened = opening => opened,
-                    () = stop.wait_for_cancel() => Err(Fault::cancelled()),
-                }
-            })
-            .await;
+            let opened = Box::pin(opening).await.unwrap_or_else(|| Err(Fault::cancelled()));
             sent.connect = Some(began.elapsed());
             let (connection, opened) = opened?;
             self.keep(Ok(connection));
