@@ -36,7 +36,7 @@ impl Output {
 struct Queue {
     waiting: VecDeque<Output>,
     bytes: usize,
-    /// The number of texts that were left out since the last one that was queued.
+    /// The number of texts that were left out and not yet reported.
     left_out: u64,
     /// Whether the thread is writing.
     is_writing: bool,
@@ -64,18 +64,27 @@ impl Stderr {
 }
 
 impl Queue {
+    /// Once a text has been left out, all others are until the queue is empty, so that their place can be shown.
     fn push(&mut self, output: Output) {
-        if self.bytes + output.bytes() > MAX_QUEUED_BYTES {
+        let is_full = self.bytes > 0 && self.bytes + output.bytes() > MAX_QUEUED_BYTES;
+        if is_full || self.left_out > 0 {
             self.left_out += u64::from(matches!(output, Output::Text(_)));
             return;
         }
-        if self.left_out > 0 {
-            let text = format!("({} lines are left out here, because output was not read)\n", self.left_out);
-            self.left_out = 0;
-            self.push(Output::Text(text));
-        }
         self.bytes += output.bytes();
         self.waiting.push_back(output);
+    }
+
+    /// The next output to write; after the last one, the number of texts that were left out.
+    fn pop(&mut self) -> Option<Output> {
+        if let Some(output) = self.waiting.pop_front() {
+            self.bytes -= output.bytes();
+            return Some(output);
+        }
+        let left_out = std::mem::take(&mut self.left_out);
+        (left_out > 0).then(|| {
+            Output::Text(format!("({left_out} messages are left out here, because output was not read)\n"))
+        })
     }
 }
 
@@ -84,14 +93,13 @@ fn write_all() {
     let stderr = &*STDERR;
     let mut queue = stderr.lock();
     loop {
-        let Some(output) = queue.waiting.pop_front() else {
+        let Some(output) = queue.pop() else {
             queue.is_writing = false;
             stderr.changed.notify_all();
             queue = stderr.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
             continue;
         };
         queue.is_writing = true;
-        queue.bytes -= output.bytes();
         drop(queue);
         match output {
             Output::Text(text) => write_stderr(&text),
@@ -121,7 +129,7 @@ pub(super) fn draw(drawing: impl FnOnce() + Send + 'static) {
 pub(super) fn settle() {
     let stderr = &*STDERR;
     let mut queue = stderr.lock();
-    while !queue.waiting.is_empty() || queue.is_writing {
+    while !queue.waiting.is_empty() || queue.left_out > 0 || queue.is_writing {
         let written = queue.written;
         if queue.stalled_at == Some(written) {
             return;
@@ -245,18 +253,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_says_how_many_lines_it_left_out() {
+    fn a_full_queue_says_where_and_how_much_it_left_out() {
         let mut queue = Queue::default();
+        let push = |queue: &mut Queue, text: &str| queue.push(Output::Text(text.to_owned()));
         let line = "x".repeat(MAX_QUEUED_BYTES / 4);
-        (0..7).for_each(|_| queue.push(Output::Text(line.clone())));
-        assert_eq!((queue.waiting.len(), queue.left_out), (4, 3));
-        queue.bytes -= queue.waiting.pop_front().unwrap().bytes();
-        queue.push(Output::Text("y".to_owned()));
-        let texts = queue.waiting.iter().map(|output| match output {
-            Output::Text(text) => text.as_str(),
-            Output::Drawing(_) => "",
-        });
-        let end: Vec<&str> = texts.skip(3).collect();
-        assert_eq!(end, ["(3 lines are left out here, because output was not read)\n", "y"]);
+        (0..6).for_each(|_| push(&mut queue, &line));
+        let next = |queue: &mut Queue| match queue.pop() {
+            Some(Output::Text(text)) => text,
+            _ => String::new(),
+        };
+        assert_eq!(next(&mut queue), line);
+        // It would fit, but it comes after those that are left out.
+        push(&mut queue, "y");
+        let rest: Vec<String> = (0..5).map(|_| next(&mut queue)).collect();
+        let left_out = "(3 messages are left out here, because output was not read)\n";
+        assert_eq!(rest, [&line, &line, &line, left_out, ""]);
+        // A single text may be larger than the queue.
+        push(&mut queue, &line.repeat(5));
+        push(&mut queue, "z");
+        assert_eq!(
+            (next(&mut queue).len(), next(&mut queue).as_str()),
+            (5 * line.len(), left_out.replace('3', "1").as_str())
+        );
     }
 }

@@ -176,6 +176,7 @@ fn output_that_nothing_reads_delays_neither_report_nor_signal() {
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let mut code = None;
+    // The standard library cannot wait for a process with a time limit.
     while code.is_none() && began.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(20));
         code = child.try_wait().unwrap().map(|status| status.code().unwrap());

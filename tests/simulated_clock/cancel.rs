@@ -75,6 +75,8 @@ fn a_cancelled_request_is_slow_only_for_limits_that_it_exceeded() {
     let run = |limit: &str| run(&max(limit)).signal(at(4.0), Terminate).run();
     // The first request to hang was sent after about half a second, and the drain ended after nine seconds.
     let exceeded = run("8s").exits(1);
+    let finished = count(&exceeded.phase("a")["requests"]) - 8;
+    assert_eq!(count(&exceeded.objective("Failed")["samples"]), finished);
     assert_eq!((cancelled(&exceeded), &exceeded.objective("Slow")["verdict"]), (8, &"missed".into()));
     let unknown = run("9s").exits(143);
     assert_eq!((cancelled(&unknown), &unknown.objective("Slow")["verdict"]), (8, &"met".into()));
