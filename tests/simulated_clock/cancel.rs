@@ -160,3 +160,35 @@ fn a_signal_in_the_drain_of_a_phase_bounds_it() {
     assert_eq!(verdicts("b"), ["not judged", "not judged"]);
     assert!(!verdicts("a").contains(&"not judged".into()), "{:?}", verdicts("a"));
 }
+
+/// Three users that start, perform tasks and leave.
+const LEAVING: &str = r#"
+    [[phases]]
+    name = "a"
+    duration = "60s"
+    users = 3
+    mix = { any = 1 }
+    [users.any]
+    on_start = [{ request = "POST /hello" }]
+    on_stop = [{ request = "POST /bye" }]
+    tasks = [{ request = "GET /" }]
+"#;
+
+#[test]
+fn a_user_that_is_cancelled_sends_no_on_stop() {
+    let target = Target::scripted(|_, received| match received.what.as_str() {
+        "GET /" => Answer::Never,
+        _ => Answer::Status(200),
+    });
+    let run = Runner::plan(LEAVING).against(&target).signal(at(4.0), Interrupt).run().exits(130);
+    assert_eq!((cancelled(&run), target.count_of("POST /bye")), (3, 0));
+}
+
+#[test]
+fn a_request_that_waits_for_its_latency_is_not_sent_after_the_drain() {
+    let plan = LEAVING.replace("[users.any]", "[users.any]\nnetwork_latency = [\"20s\", \"20s\"]");
+    let target = Target::fast();
+    let run = Runner::plan(&plan).against(&target).signal(at(4.0), Interrupt).run().exits(130);
+    assert_took(&run, 9.0);
+    assert_eq!((cancelled(&run), target.count()), (3, 0));
+}
