@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::app::monitor::MonitorArgs;
-use crate::app::stand_in::StandInArgs;
+use crate::app::commands::monitor::MonitorArgs;
+use crate::app::commands::stand_in::StandInArgs;
 use crate::session::Failpoint;
 use crate::units::TimeSpan;
 

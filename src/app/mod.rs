@@ -1,25 +1,18 @@
 //! The command-line interface, one module per command. Only this module writes to the terminal.
 
 mod arguments;
-mod check;
-mod headroom;
-mod hosts;
-mod load;
-mod monitor;
+mod commands;
 mod output;
-mod preflight;
-mod run;
-mod schema;
+mod prepare;
 mod signals;
-mod stand_in;
-mod stand_in_process;
-mod try_plan;
 
 use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::app::arguments::{Arguments, Command};
+use crate::app::commands::{check, monitor, run, schema, stand_in, try_plan};
+use crate::app::prepare::Refused;
 use crate::gate::Ending;
 
 /// Parses the command line, runs the command and returns the exit code.
@@ -43,7 +36,9 @@ pub fn main() -> ExitCode {
         None => run::run(&arguments.run),
     };
     let code = done.unwrap_or_else(|error| {
-        output::stderr(&format!("error: {error:#}\n"));
+        if !error.is::<Refused>() {
+            output::stderr(&format!("error: {error:#}\n"));
+        }
         ExitCode::from(ending_of(&error).code())
     });
     output::settle();
@@ -70,5 +65,9 @@ fn failure(ending: Ending, message: impl Into<String>) -> anyhow::Error {
 }
 
 fn ending_of(error: &anyhow::Error) -> Ending {
-    error.downcast_ref::<Failure>().map_or(Ending::Internal, |failure| failure.ending)
+    match error.downcast_ref::<Failure>() {
+        Some(failure) => failure.ending,
+        None if error.is::<Refused>() => Ending::Refused,
+        None => Ending::Internal,
+    }
 }

@@ -118,7 +118,7 @@ impl Diagnostic {
 }
 
 /// The files read so far and the problems found in them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Problems {
     sources: Vec<SourceText>,
     found: Vec<Diagnostic>,

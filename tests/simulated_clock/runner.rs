@@ -11,8 +11,10 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
 use crate::app::arguments::Arguments;
+use crate::app::commands::run::Run;
+use crate::app::ending_of;
 use crate::app::output::capture;
-use crate::app::run::{Run, ready};
+use crate::app::prepare::{PlanPurpose, prepare};
 use crate::app::signals::Signals;
 use crate::engine::Dialer;
 use crate::gate::{Ending, Signal};
@@ -93,15 +95,15 @@ impl Runner {
 /// Runs a command line; returns the ending, and the simulated time that it took.
 fn simulate(words: &[String], target: &Target, signals: &[(Duration, Signal)]) -> (Ending, Duration) {
     let arguments = Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).run;
-    let (ready, length) = match ready(&arguments) {
-        Ok(ready) => ready,
-        Err(ending) => return (ending, Duration::ZERO),
+    let prepared = match prepare(&arguments.plan, PlanPurpose::Run(&arguments)) {
+        Ok(prepared) => prepared,
+        Err(error) => return (ending_of(&error), Duration::ZERO),
     };
     let runtime =
         Builder::new_current_thread().enable_all().start_paused(true).build_local(LocalOptions::default());
     let runtime = runtime.expect("a runtime can be made");
     let (connect, connections) = unbounded_channel();
-    let run = Run { real_time: false, ..Run::prepare(&arguments, ready, length, Dialer::memory(connect)) };
+    let run = Run { real_time: false, ..Run::new(&arguments, prepared, Dialer::memory(connect)) };
     runtime.block_on(async {
         let began = Instant::now();
         tokio::task::spawn_local(target.serve_in_memory(connections));

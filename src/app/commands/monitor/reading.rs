@@ -3,8 +3,8 @@
 use jiff::ZonedDateTime;
 use serde_json::{Value, json};
 
-use crate::app::monitor::sampled_host::IntervalReading;
-use crate::app::monitor::totals::BytesSoFar;
+use crate::app::commands::monitor::sampled_host::IntervalReading;
+use crate::app::commands::monitor::totals::BytesSoFar;
 use crate::resources::metric::Metric;
 
 const MIB: f64 = (1 << 20) as f64;

@@ -7,7 +7,7 @@ use crate::app::output;
 use crate::{plan, slo};
 
 /// Prints the JSON Schema for editors and validators.
-pub(super) fn schema(arguments: &SchemaArgs) -> anyhow::Result<ExitCode> {
+pub(in crate::app) fn schema(arguments: &SchemaArgs) -> anyhow::Result<ExitCode> {
     let document = match arguments.kind {
         SchemaKind::Plan => plan::schema::plan(),
         SchemaKind::Users => plan::schema::users(),

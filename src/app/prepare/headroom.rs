@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::app::load::ReadyPlan;
-use crate::forecast::{Needs, needs};
+use crate::forecast::Needs;
 use crate::units::Size;
 
 /// The needs of a run and the free resources of this machine, in bytes.
-pub(super) struct Headroom {
+pub(in crate::app) struct Headroom {
     needs: Needs,
     /// The folder for the files of the run.
     folder: PathBuf,
@@ -20,20 +19,13 @@ pub(super) struct Headroom {
 }
 
 impl Headroom {
-    /// Estimates a run that writes to `folder` and logs at most `log_limit` requests.
-    pub(super) fn of(ready: &ReadyPlan, workers: u16, folder: &Path, log_limit: usize) -> Self {
-        let phases =
-            ready.phases.iter().map(|id| (&ready.plan.phases[id.index()], &ready.forecasts[id.index()]));
-        Self {
-            needs: needs(&ready.plan, phases, workers, log_limit),
-            folder: folder.to_owned(),
-            free: free_disk(folder),
-            available: available_memory(),
-        }
+    /// Compares the needs of a run that writes to `folder` with the free amounts.
+    pub(super) fn of(needs: Needs, folder: &Path) -> Self {
+        Self { needs, folder: folder.to_owned(), free: free_disk(folder), available: available_memory() }
     }
 
     /// One line with the needs and the free amounts.
-    pub(super) fn summary(&self) -> String {
+    pub(in crate::app) fn summary(&self) -> String {
         let there = |there: Option<u64>, word: &str| {
             there.map_or(String::new(), |there| format!(" ({} {word})", size(there as f64)))
         };
@@ -50,7 +42,7 @@ impl Headroom {
     }
 
     /// One message for each resource that is too small.
-    pub(super) fn shortages(&self) -> Vec<String> {
+    pub(in crate::app) fn shortages(&self) -> Vec<String> {
         let short = |needed: Option<f64>, there: Option<u64>| {
             needed.zip(there).filter(|(needed, there)| *needed > *there as f64)
         };
@@ -69,14 +61,14 @@ impl Headroom {
     }
 
     /// The `disk` object of `check --format json`.
-    pub(super) fn disk_json(&self) -> Value {
+    pub(in crate::app) fn disk_json(&self) -> Value {
         let needed = self.needs.disk.map(|bytes| bytes.round() as u64);
         let folder = self.folder.display().to_string();
         json!({ "folder": folder, "needed_bytes": needed, "free_bytes": self.free })
     }
 
     /// The `memory` object of `check --format json`.
-    pub(super) fn memory_json(&self) -> Value {
+    pub(in crate::app) fn memory_json(&self) -> Value {
         let needed = self.needs.memory.round() as u64;
         json!({ "needed_bytes": needed, "available_bytes": self.available })
     }

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use crate::app::check::model::{CheckedObjective, CheckedPhase, RunTotals, end, totals};
-use crate::app::headroom::Headroom;
-use crate::app::load::ReadyPlan;
+use crate::app::commands::check::model::{CheckedObjective, CheckedPhase, RunTotals, end, totals};
+use crate::app::prepare::PreparedPlan;
 use crate::report::table::plain_table;
 use crate::units::{TimeSpan, format_limit};
 
-pub(super) fn render(
-    ready: &ReadyPlan,
-    phases: &[CheckedPhase],
-    headroom: &Headroom,
-    explained: &str,
-) -> String {
-    let mut text = format!("{}\n{}", headline(ready), outlook(ready, headroom));
+pub(super) fn render(prepared: &PreparedPlan, phases: &[CheckedPhase], explained: &str) -> String {
+    let mut text = format!("{}\n{}", headline(prepared), outlook(prepared));
     phases.iter().for_each(|phase| text.push_str(&phase_text(phase)));
     text.push_str(explained);
     text.push_str("\nthe plan is valid; nothing was sent\n");
@@ -35,26 +29,26 @@ fn phase_text(phase: &CheckedPhase) -> String {
 }
 
 /// One line with the duration, the number of requests and the peak rate of a run.
-pub(in crate::app) fn headline(ready: &ReadyPlan) -> String {
-    let RunTotals { seconds, requests, peak_per_s } = totals(ready);
+pub(in crate::app) fn headline(prepared: &PreparedPlan) -> String {
+    let RunTotals { seconds, requests, peak_per_s } = totals(prepared);
     let load = match requests.zip(peak_per_s) {
         Some((requests, peak)) => format!("about {requests:.0} requests, up to {peak:.1}/s"),
         None => "as many requests as the target can serve".to_owned(),
     };
-    let count = match ready.phases.len() {
+    let count = match prepared.phases.len() {
         1 => "1 phase".to_owned(),
         more => format!("{more} phases"),
     };
     let total = TimeSpan::from(Duration::from_secs_f64(seconds));
-    format!("{}: {count} in {total}, {load}", ready.plan.name)
+    format!("{}: {count} in {total}, {load}", prepared.plan.name)
 }
 
 /// The end time of a run and its needs of disk and memory.
-pub(in crate::app) fn outlook(ready: &ReadyPlan, headroom: &Headroom) -> String {
-    let end = end(ready).map_or_else(String::new, |end| {
+pub(in crate::app) fn outlook(prepared: &PreparedPlan) -> String {
+    let end = end(prepared).map_or_else(String::new, |end| {
         format!("ends at {}, if started now\n", end.strftime("%A, %Y-%m-%d %H:%M:%S %Z"))
     });
-    end + &headroom.summary()
+    end + &prepared.headroom.summary()
 }
 
 fn objectives_table(objectives: &[CheckedObjective]) -> String {

@@ -1,6 +1,6 @@
 //! Bytes read, written, sent and received since the monitor began.
 
-use crate::app::monitor::sampled_host::IntervalReading;
+use crate::app::commands::monitor::sampled_host::IntervalReading;
 use crate::resources::metric::Metric;
 
 /// A number of bytes: the sum of rate × time over the readings.

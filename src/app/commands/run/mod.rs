@@ -7,7 +7,7 @@ mod progress;
 mod request_log;
 mod self_usage;
 #[cfg(test)]
-#[path = "../../../tests/simulated_clock/mod.rs"]
+#[path = "../../../../tests/simulated_clock/mod.rs"]
 mod simulated_clock;
 
 use std::path::{Path, PathBuf};
@@ -19,15 +19,10 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::app::arguments::RunArgs;
-use crate::app::check::{headline, outlook};
-use crate::app::headroom::Headroom;
-use crate::app::hosts;
-use crate::app::load::{ReadyPlan, load, refuse};
+use crate::app::commands::check::{headline, outlook};
 use crate::app::output;
-use crate::app::preflight;
+use crate::app::prepare::{PlanPurpose, PreparedPlan, hosts, prepare};
 use crate::app::signals::Signals;
-use crate::app::stand_in_process::StandInProcess;
-use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEvent, StopHandle};
 use crate::gate::{self, Ending, RunOutcome, Signal};
@@ -38,9 +33,7 @@ use crate::measure::indicator::Limits;
 use crate::measure::ledger::Ledger;
 use crate::monitor::Watcher;
 use crate::plan::model::Plan;
-use crate::plan::rehearse;
 use crate::session::{Failpoint, Session};
-use crate::slo::judge::RunLength;
 use crate::slo::objective::Objective;
 use crate::units::TimeSpan;
 use early_stopper::EarlyStopper;
@@ -51,13 +44,9 @@ use self_usage::ProcessUsage;
 /// A run about to start.
 struct Run<'r> {
     arguments: &'r RunArgs,
-    ready: ReadyPlan,
-    headroom: Headroom,
+    prepared: PreparedPlan,
     seed: u64,
-    workers: u16,
-    length: RunLength,
     started_at: Timestamp,
-    target_is_local: bool,
     dialer: Dialer,
     /// Whether the real clock is used; `false` in tests on a simulated clock.
     real_time: bool,
@@ -67,87 +56,22 @@ struct Run<'r> {
 }
 
 /// Runs a plan and returns the verdict as an exit code.
-pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
-    let (mut ready, length) = match ready(arguments) {
-        Ok(ready) => ready,
-        Err(ending) => return Ok(ExitCode::from(ending.code())),
-    };
-    let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    let untried = stand_in.as_ref().map(|it| stand_in_for(it, &mut ready)).unwrap_or_default();
-    let dialer = Dialer::new(&ready.plan.target).map_err(anyhow::Error::msg)?;
+pub(in crate::app) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
+    let prepared = prepare(&arguments.plan, PlanPurpose::Run(arguments))?;
+    let dialer = Dialer::new(&prepared.plan.target).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut run = Run::prepare(arguments, ready, length, dialer);
-    run.notices.extend(untried);
+    let run = Run::new(arguments, prepared, dialer);
     let ending = runtime.block_on(async { run.execute(Signals::new()).await });
     Ok(ExitCode::from(ending.code()))
 }
 
-/// Reads and checks the plan, and shortens it for a rehearsal.
-///
-/// # Errors
-/// The exit code of a refused plan, after all its problems were printed.
-fn ready(arguments: &RunArgs) -> Result<(ReadyPlan, RunLength), Ending> {
-    let mut ready = load(&arguments.plan)?;
-    let length = apply_rehearsal(&mut ready, arguments);
-    preflight::connections(&mut ready, workers(arguments));
-    if !arguments.plan.stand_in {
-        hosts::check(&mut ready);
-    }
-    if ready.problems.has_errors() {
-        return Err(refuse(&ready.problems, arguments.plan.format));
-    }
-    Ok((ready, length))
-}
-
-/// Points the target and the hosts of a plan at the stand-in. Returns notices about settings that are not tested.
-fn stand_in_for(stand_in: &StandInProcess, ready: &mut ReadyPlan) -> Vec<String> {
-    let untried = stand_in.replace_target(&mut ready.plan.target);
-    untried.into_iter().chain(hosts::replace_hosts(ready, stand_in)).collect()
-}
-
-/// The number of sending threads: `--workers`, or one per core.
-fn workers(arguments: &RunArgs) -> u16 {
-    arguments.workers.unwrap_or_else(preflight::workers)
-}
-
-/// The maximum number of logged requests; 0 without `--log-requests`.
-fn log_limit(arguments: &RunArgs) -> usize {
-    arguments.log_requests.as_ref().map_or(0, |_| arguments.log_limit)
-}
-
-/// Shortens the plan for `--rehearse`, with objectives and forecasts in proportion.
-fn apply_rehearsal(ready: &mut ReadyPlan, arguments: &RunArgs) -> RunLength {
-    let Some(total) = arguments.rehearse else { return RunLength::Full };
-    let phases = ready.phases.len() as f64;
-    if total.seconds() < 2.0 * phases {
-        let place = ready.problems.add_option("--rehearse", &total.to_string());
-        let message = format!("a rehearsal of {total} is too short for {phases} phases");
-        let help = format!("each phase needs at least 2s; use `--rehearse {}s` or longer", 2.0 * phases);
-        let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(place, "too short").help(help);
-        ready.problems.report(diagnostic);
-    }
-    let lengths =
-        |plan: &Plan| -> Vec<f64> { plan.phases.iter().map(|phase| phase.duration.seconds()).collect() };
-    let before = lengths(&ready.plan);
-    rehearse(&mut ready.plan, &ready.phases, total);
-    let after = lengths(&ready.plan);
-    ready.objectives.shrink(|phase| after[phase.index()] / before[phase.index()]);
-    ready.forecasts = crate::forecast::forecast(&ready.plan);
-    RunLength::Rehearsed
-}
-
 impl<'r> Run<'r> {
-    fn prepare(arguments: &'r RunArgs, mut ready: ReadyPlan, length: RunLength, dialer: Dialer) -> Self {
+    fn new(arguments: &'r RunArgs, prepared: PreparedPlan, dialer: Dialer) -> Self {
         let started_at = Timestamp::now();
-        let target_is_local = hosts::is_here(&ready.plan.target.url) == Some(true);
-        if let Some(monitor) = ready.plan.monitor.as_mut().filter(|_| target_is_local) {
-            hosts::add(monitor, &ready.plan.target.url);
-        }
-        let workers = workers(arguments);
         // A 32-bit seed is short enough to type when the run is repeated.
-        let seed = ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into());
+        let seed = prepared.plan.seed.unwrap_or_else(|| rand::random::<u32>().into());
         let mut notices = Vec::new();
-        let folder = match folder::create(&arguments.out, &ready.plan.name, started_at) {
+        let folder = match folder::create(&arguments.out, &prepared.plan.name, started_at) {
             Ok((folder, notice)) => {
                 notices.extend(notice);
                 Some(folder)
@@ -157,36 +81,22 @@ impl<'r> Run<'r> {
                 None
             }
         };
-        let headroom = Headroom::of(&ready, workers, &arguments.out, log_limit(arguments));
-        notices.extend(headroom.shortages());
-        Self {
-            arguments,
-            ready,
-            headroom,
-            seed,
-            workers,
-            length,
-            started_at,
-            target_is_local,
-            folder,
-            notices,
-            dialer,
-            real_time: true,
-        }
+        notices.extend(prepared.notices.iter().cloned());
+        Self { arguments, prepared, seed, started_at, folder, notices, dialer, real_time: true }
     }
 
     async fn execute(mut self, mut signals: Signals) -> Ending {
-        self.print_status(&self.ready.warnings());
-        if let Some(insecure) = gate::insecure(&self.ready.plan) {
+        self.print_status(&self.prepared.warnings());
+        if let Some(insecure) = gate::insecure(&self.prepared.plan) {
             output::stderr(&format!("warning: {insecure}\n"));
         }
         self.print_status(&format!(
             "{}\n{}target {}, seed {}, {} workers\n",
-            headline(&self.ready),
-            outlook(&self.ready, &self.headroom),
-            self.ready.plan.secrets.redact(&self.ready.plan.target.url.to_string()),
+            headline(&self.prepared),
+            outlook(&self.prepared),
+            self.prepared.plan.secrets.redact(&self.prepared.plan.target.url.to_string()),
             self.seed,
-            self.workers
+            self.prepared.workers
         ));
         for notice in &self.notices {
             self.print_status(&format!("notice: {notice}\n"));
@@ -222,9 +132,9 @@ impl<'r> Run<'r> {
     /// Waits until the target is ready. Returns the ending of the run if it is not.
     async fn wait_for_target(&self, signals: &mut Signals) -> Option<(Ending, String)> {
         tokio::select! {
-            ready = engine::wait_until_ready(&self.ready.plan.target, &self.dialer) => {
-                let tried = self.ready.plan.secrets.redact(&ready.err()?);
-                let within = self.ready.plan.target.ready_within;
+            ready = engine::wait_until_ready(&self.prepared.plan.target, &self.dialer) => {
+                let tried = self.prepared.plan.secrets.redact(&ready.err()?);
+                let within = self.prepared.plan.target.ready_within;
                 let reason =
                     format!("the target was not ready within {within}: {tried}; check it, or raise `ready_within`");
                 output::stderr(&format!("error: {reason}\n"));
@@ -236,7 +146,7 @@ impl<'r> Run<'r> {
 
     /// Checks that the hosts with judged objectives can be read. Returns the ending of the run if they cannot.
     async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<(Ending, String)> {
-        let ReadyPlan { plan, objectives, phases, .. } = &self.ready;
+        let PreparedPlan { plan, objectives, phases, .. } = &self.prepared;
         let monitor = plan.monitor.as_ref()?;
         let judged = |objective: &&Objective| {
             let read = objective.host.is_some() && phases.contains(&objective.phase);
@@ -259,11 +169,11 @@ impl<'r> Run<'r> {
     }
 
     async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<RunOutcome> {
-        let plan = Arc::new(self.ready.plan.clone());
-        let indicators = self.ready.objectives.indicators.clone();
-        let ledger = Ledger::new(&plan, indicators, usize::from(self.workers));
+        let plan = Arc::new(self.prepared.plan.clone());
+        let indicators = self.prepared.objectives.indicators.clone();
+        let ledger = Ledger::new(&plan, indicators, usize::from(self.prepared.workers));
         let log_path = self.arguments.log_requests.as_deref();
-        let target_is_local = self.target_is_local;
+        let target_is_local = self.prepared.target_is_local;
         let (sender, mut events) = unbounded_channel();
         let watched = plan.monitor.is_some();
         let watcher = watched.then(|| Watcher::start(&plan, sender.downgrade())).transpose();
@@ -272,7 +182,7 @@ impl<'r> Run<'r> {
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut journal = self.journal();
         let mut log = self.request_log(log_path, &plan);
-        let objectives = self.ready.objectives.all.clone();
+        let objectives = self.prepared.objectives.all.clone();
         let context = CheckContext { plan: &plan, objectives: &objectives, target_is_local };
         let mut early_stop = EarlyStopper::new(context, stop.clone());
         let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut early_stop];
@@ -297,8 +207,8 @@ impl<'r> Run<'r> {
 
     /// What the generator's checks need to know.
     fn check_context(&self) -> CheckContext<'_> {
-        let ReadyPlan { plan, objectives, .. } = &self.ready;
-        CheckContext { plan, objectives: &objectives.all, target_is_local: self.target_is_local }
+        let PreparedPlan { plan, objectives, .. } = &self.prepared;
+        CheckContext { plan, objectives: &objectives.all, target_is_local: self.prepared.target_is_local }
     }
 
     fn job(&self, plan: &Arc<Plan>, limits: &Limits) -> Job {
@@ -306,9 +216,9 @@ impl<'r> Run<'r> {
         Job {
             dialer: self.dialer.clone(),
             plan: Arc::clone(plan),
-            phases: self.ready.phases.clone(),
+            phases: self.prepared.phases.clone(),
             seed: self.seed,
-            workers: usize::from(self.workers),
+            workers: usize::from(self.prepared.workers),
             limits: Arc::new(limits.clone()),
             // One more than the log writes, so that it can report that it is incomplete.
             log_capacity: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
@@ -319,13 +229,13 @@ impl<'r> Run<'r> {
     }
 
     fn journal(&self) -> Option<JournalWriter> {
-        let plan = &self.ready.plan;
+        let plan = &self.prepared.plan;
         let manifest = Manifest {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             plan: plan.name.clone(),
             digest: plan.digest.clone(),
             seed: self.seed,
-            workers: self.workers,
+            workers: self.prepared.workers,
         };
         let folder = self.folder.as_ref()?;
         Some(JournalWriter::create(&folder.join(journal::FILE_NAME), manifest))

@@ -16,7 +16,7 @@ use crate::units::{Share, Size, TimeSpan};
 
 /// Serve the built-in target, a small case-search service, until interrupted
 #[derive(Debug, Args)]
-pub(super) struct StandInArgs {
+pub(in crate::app) struct StandInArgs {
     /// Port to listen on at 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 8008)]
     port: u16,
@@ -65,7 +65,7 @@ pub(super) struct StandInArgs {
 }
 
 /// Serves until SIGINT or SIGTERM. Prints its address to stdout as soon as it listens.
-pub(super) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
+pub(in crate::app) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
     let behaviour = behaviour(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.context("could not create the async runtime (check `ulimit -n`)")?;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::app::arguments::{GateArg, PlanArgs};
-use crate::app::load::{PlanSources, ReadyPlan};
+use crate::app::prepare::PreparedPlan;
 use crate::diagnostic::Problems;
 use crate::document::{EffectiveValue, Origin};
 use crate::plan::{expand_environment, split_key as split};
@@ -31,17 +31,18 @@ enum ValueSource {
     CommandLine,
 }
 
-pub(super) fn explain(ready: &mut ReadyPlan, sources: &PlanSources, arguments: &PlanArgs) -> Vec<Explained> {
-    let mut values = sources.written.effective_values();
-    values.extend(slo::effective_values(&sources.thresholds, &mut ready.problems));
-    let mut explained: Vec<Explained> =
-        values.into_iter().map(|value| explained(value, &ready.problems)).collect();
-    leave_out_phases(&mut explained, ready);
+pub(super) fn explain(prepared: &PreparedPlan, arguments: &PlanArgs) -> Vec<Explained> {
+    let PreparedPlan { documents, problems, .. } = prepared;
+    let mut values = documents.written.effective_values();
+    // The plan is valid, so reading its files again finds nothing new.
+    values.extend(slo::effective_values(&documents.thresholds, &mut problems.clone()));
+    let mut explained: Vec<Explained> = values.into_iter().map(|value| explained(value, problems)).collect();
+    leave_out_phases(&mut explained, prepared);
     for (key, value, option) in values_of_options(arguments) {
         put(&mut explained, Explained::option(key, value, option));
     }
     for value in &mut explained {
-        value.value = ready.plan.secrets.redact(&value.value);
+        value.value = prepared.plan.secrets.redact(&value.value);
     }
     explained
 }
@@ -103,9 +104,9 @@ fn put(explained: &mut Vec<Explained>, value: Explained) {
 }
 
 /// Removes the values of phases that `--phase` leaves out.
-fn leave_out_phases(explained: &mut Vec<Explained>, ready: &ReadyPlan) {
-    let runs = |name: &str| ready.phases.iter().any(|id| ready.plan.phases[id.index()].name == name);
-    let others: Vec<String> = ready.plan.phases.iter().map(|phase| phase.name.clone()).collect();
+fn leave_out_phases(explained: &mut Vec<Explained>, prepared: &PreparedPlan) {
+    let runs = |name: &str| prepared.phases.iter().any(|id| prepared.plan.phases[id.index()].name == name);
+    let others: Vec<String> = prepared.plan.phases.iter().map(|phase| phase.name.clone()).collect();
     for name in others.iter().filter(|name| !runs(name)) {
         let quoted = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         explained.retain(|value| !value.key.starts_with(&format!("phases.{quoted}.")));

@@ -6,8 +6,7 @@ use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::app::headroom::Headroom;
-use crate::app::load::ReadyPlan;
+use crate::app::prepare::PreparedPlan;
 use crate::diagnostic::to_json;
 use crate::plan::model::{Load, Phase, PhaseId, Wait};
 use crate::slo::objective::{Objective, ObjectiveKind, Statistic, Tier};
@@ -63,9 +62,9 @@ pub(super) struct RunTotals {
     pub(super) peak_per_s: Option<f64>,
 }
 
-pub(super) fn totals(ready: &ReadyPlan) -> RunTotals {
-    let phases = || ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
-    let forecasts = || ready.phases.iter().map(|id| &ready.forecasts[id.index()]);
+pub(super) fn totals(prepared: &PreparedPlan) -> RunTotals {
+    let phases = || prepared.phases.iter().map(|id| &prepared.plan.phases[id.index()]);
+    let forecasts = || prepared.phases.iter().map(|id| &prepared.forecasts[id.index()]);
     let peaks: Option<Vec<f64>> = forecasts().map(|forecast| forecast.peak_per_second).collect();
     RunTotals {
         seconds: phases().map(|phase| phase.duration.seconds()).sum(),
@@ -75,18 +74,18 @@ pub(super) fn totals(ready: &ReadyPlan) -> RunTotals {
 }
 
 /// The end time of a run that starts now, without the drain of its phases.
-pub(super) fn end(ready: &ReadyPlan) -> Option<ZonedDateTime> {
-    ZonedDateTime::now().checked_add(Duration::from_secs_f64(totals(ready).seconds)).ok()
+pub(super) fn end(prepared: &PreparedPlan) -> Option<ZonedDateTime> {
+    ZonedDateTime::now().checked_add(Duration::from_secs_f64(totals(prepared).seconds)).ok()
 }
 
-pub(super) fn check(ready: &ReadyPlan) -> Vec<CheckedPhase> {
-    ready.phases.iter().map(|id| checked_phase(ready, *id)).collect()
+pub(super) fn check(prepared: &PreparedPlan) -> Vec<CheckedPhase> {
+    prepared.phases.iter().map(|id| checked_phase(prepared, *id)).collect()
 }
 
-fn checked_phase(ready: &ReadyPlan, id: PhaseId) -> CheckedPhase {
-    let phase = &ready.plan.phases[id.index()];
-    let forecast = &ready.forecasts[id.index()];
-    let objectives = ready.objectives.all.iter().filter(|objective| objective.phase == id);
+fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
+    let phase = &prepared.plan.phases[id.index()];
+    let forecast = &prepared.forecasts[id.index()];
+    let objectives = prepared.objectives.all.iter().filter(|objective| objective.phase == id);
     CheckedPhase {
         name: phase.name.clone(),
         scenario: phase.scenario.clone(),
@@ -100,21 +99,21 @@ fn checked_phase(ready: &ReadyPlan, id: PhaseId) -> CheckedPhase {
         bound_per_s: forecast.per_second,
         peak_per_s: forecast.peak_per_second,
         requests: forecast.requests.map(|requests| requests.round() as u64),
-        waits_unused: phase.load != Load::Closed && waits(ready, phase),
-        objectives: objectives.map(|objective| checked_objective(ready, objective)).collect(),
+        waits_unused: phase.load != Load::Closed && waits(prepared, phase),
+        objectives: objectives.map(|objective| checked_objective(prepared, objective)).collect(),
         duration: phase.duration,
     }
 }
 
-fn waits(ready: &ReadyPlan, phase: &Phase) -> bool {
-    phase.mix.iter().any(|(class, _)| ready.plan.classes[class.index()].wait != Wait::Nothing)
+fn waits(prepared: &PreparedPlan, phase: &Phase) -> bool {
+    phase.mix.iter().any(|(class, _)| prepared.plan.classes[class.index()].wait != Wait::Nothing)
 }
 
-fn checked_objective(ready: &ReadyPlan, objective: &Objective) -> CheckedObjective {
-    let phase = &ready.plan.phases[objective.phase.index()];
-    let forecast = &ready.forecasts[objective.phase.index()];
-    let sample_size = forecast.sample_size(objective, phase, &ready.plan.gate);
-    let at_gate = objective.gated_limit(ready.plan.gate.tier);
+fn checked_objective(prepared: &PreparedPlan, objective: &Objective) -> CheckedObjective {
+    let phase = &prepared.plan.phases[objective.phase.index()];
+    let forecast = &prepared.forecasts[objective.phase.index()];
+    let sample_size = forecast.sample_size(objective, phase, &prepared.plan.gate);
+    let at_gate = objective.gated_limit(prepared.plan.gate.tier);
     let count = |number: f64| number.round() as u64;
     CheckedObjective {
         name: objective.name.clone(),
@@ -137,18 +136,18 @@ fn checked_objective(ready: &ReadyPlan, objective: &Objective) -> CheckedObjecti
 }
 
 /// The JSON document of `check --format json`.
-pub(super) fn json(ready: &ReadyPlan, phases: &[CheckedPhase], headroom: &Headroom) -> Value {
-    let RunTotals { seconds, requests, peak_per_s } = totals(ready);
+pub(super) fn json(prepared: &PreparedPlan, phases: &[CheckedPhase]) -> Value {
+    let RunTotals { seconds, requests, peak_per_s } = totals(prepared);
     json!({
-        "diagnostics": to_json(&ready.problems)["diagnostics"],
-        "plan": ready.plan.name,
+        "diagnostics": to_json(&prepared.problems)["diagnostics"],
+        "plan": prepared.plan.name,
         "duration_s": seconds,
-        "ends_at": end(ready).map(|end| end.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
+        "ends_at": end(prepared).map(|end| end.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
         "requests": requests.map(|requests| requests.round() as u64),
         "peak_per_s": peak_per_s,
-        "confidence_percent": Share::of_fraction(1.0 - ready.plan.gate.alpha).percent(),
-        "disk": headroom.disk_json(),
-        "memory": headroom.memory_json(),
+        "confidence_percent": Share::of_fraction(1.0 - prepared.plan.gate.alpha).percent(),
+        "disk": prepared.headroom.disk_json(),
+        "memory": prepared.headroom.memory_json(),
         "phases": phases,
     })
 }

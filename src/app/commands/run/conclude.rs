@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::app::arguments::Format;
-use crate::app::load::ReadyPlan;
+use crate::app::commands::run::{Run, folder};
 use crate::app::output;
-use crate::app::run::{Run, folder};
+use crate::app::prepare::PreparedPlan;
 use crate::gate::{EndedEarly, Ending, FinishedRun, RunConclusion, RunOutcome, conclude};
 use crate::report::model::{EndedBy, EndedEarlyReport, Report};
 use crate::report::{self, RunFacts};
@@ -14,11 +14,11 @@ impl Run<'_> {
     /// Judges the run and writes the report. Returns the ending with its exit code, and the report to print.
     pub(super) fn conclude(&mut self, outcome: &RunOutcome) -> (Ending, String) {
         let cycle_seconds: Vec<f64> =
-            self.ready.forecasts.iter().map(|forecast| forecast.cycle_seconds).collect();
+            self.prepared.forecasts.iter().map(|forecast| forecast.cycle_seconds).collect();
         let mut conclusion = conclude(&FinishedRun {
             context: self.check_context(),
             cycle_seconds: &cycle_seconds,
-            length: self.length,
+            length: self.prepared.length,
             outcome,
             is_storable: self.folder.is_some(),
         });
@@ -43,10 +43,10 @@ impl Run<'_> {
             seed: self.seed,
             started_at: self.started_at,
             ended_at: Timestamp::now(),
-            length: self.length,
+            length: self.prepared.length,
             ending: conclusion.ending,
-            gate: &self.ready.plan.gate,
-            selected: &self.ready.phases,
+            gate: &self.prepared.plan.gate,
+            selected: &self.prepared.phases,
             phases: &outcome.phases,
             reason: outcome.ending.as_ref().map(|(_, reason)| reason.clone()),
             ended_early: outcome.ended_early.as_ref().map(|ended| self.ended_early(ended)),
@@ -55,8 +55,8 @@ impl Run<'_> {
             notices: self.notices.iter().chain(&conclusion.notices).cloned().collect(),
         };
         report::build(
-            &self.ready.plan,
-            &self.ready.objectives.all,
+            &self.prepared.plan,
+            &self.prepared.objectives.all,
             &conclusion.judged,
             &outcome.summary,
             facts,
@@ -64,7 +64,7 @@ impl Run<'_> {
     }
 
     fn ended_early(&self, ended: &EndedEarly) -> EndedEarlyReport {
-        let ReadyPlan { plan, objectives, .. } = &self.ready;
+        let PreparedPlan { plan, objectives, .. } = &self.prepared;
         EndedEarlyReport {
             by: if ended.objective.is_some() { EndedBy::Abort } else { EndedBy::Breaker },
             objective: ended.objective.map(|index| objectives.all[index].name.clone()),

@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::Context;
 
-use crate::plan::model::{HttpVersion, Target, TargetUrl};
+use crate::app::prepare::place::StandInAddress;
 
 /// A running stand-in process. It exits when this value is dropped or this process ends.
-pub(in crate::app) struct StandInProcess {
+pub(super) struct StandInProcess {
     child: Child,
     /// The write end of its standard input. The kernel closes it however this process ends, and the stand-in then exits.
     _lifeline: Option<ChildStdin>,
@@ -18,7 +18,7 @@ pub(in crate::app) struct StandInProcess {
 
 impl StandInProcess {
     /// Starts the stand-in on a free port and waits until it listens.
-    pub(in crate::app) fn start() -> anyhow::Result<Self> {
+    pub(super) fn start() -> anyhow::Result<Self> {
         let program = std::env::current_exe()
             .context("could not find this executable (use `runner stand-in` and `--target` instead)")?;
         let mut child = Command::new(program)
@@ -45,21 +45,8 @@ impl StandInProcess {
         Ok(Self { child, _lifeline: lifeline, port })
     }
 
-    pub(in crate::app) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Points a plan's target at the stand-in, over HTTP/1.1 without TLS.
-    ///
-    /// Returns a notice if the plan has settings that the stand-in cannot test.
-    pub(in crate::app) fn replace_target(&self, target: &mut Target) -> Option<String> {
-        let untried = target.http == HttpVersion::Two || target.tls.is_some();
-        target.url = TargetUrl::loopback(self.port);
-        target.tls = None;
-        target.http = HttpVersion::One;
-        untried.then(|| {
-            "the stand-in speaks HTTP/1.1 without TLS; the plan's `http` and `tls` are not tested".to_owned()
-        })
+    pub(super) fn address(&self) -> StandInAddress {
+        StandInAddress { pid: self.child.id(), port: self.port }
     }
 }
 

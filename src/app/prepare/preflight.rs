@@ -1,8 +1,7 @@
 //! Checks before a run: whether this process may open enough connections.
 
-use crate::app::load::ReadyPlan;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::plan::model::Phase;
+use crate::plan::model::{Phase, PhaseId, Plan};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// File descriptors besides connections and workers: files, standard streams, the stand-in.
@@ -18,16 +17,14 @@ pub(super) fn workers() -> u16 {
     u16::try_from(cores.min(256)).unwrap_or(256)
 }
 
-/// Reports an error if a phase needs more connections than this process may open. Raises the soft limit of descriptors
-/// to the hard limit first.
-pub(super) fn connections(ready: &mut ReadyPlan, workers: u16) {
-    let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
-    let most = phases.max_by_key(|phase| phase.users);
-    let hosts = ready.plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len() as u64 + 2);
+/// An error if a phase needs more connections than this process may open. Raises the soft limit of descriptors to the
+/// hard limit first.
+pub(super) fn connections(plan: &Plan, phases: &[PhaseId], workers: u16) -> Option<Diagnostic> {
+    let most = phases.iter().map(|id| &plan.phases[id.index()]).max_by_key(|phase| phase.users)?;
+    let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len() as u64 + 2);
     let others =
         OTHER_DESCRIPTORS + DESCRIPTORS_PER_WORKER * u64::from(workers) + DESCRIPTORS_PER_HOST * hosts;
-    let found = most.and_then(|phase| too_many_connections(phase, others));
-    ready.problems.extend(found);
+    too_many_connections(most, others)
 }
 
 fn too_many_connections(phase: &Phase, others: u64) -> Option<Diagnostic> {

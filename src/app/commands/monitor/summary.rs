@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::app::monitor::reading::{MonitorReading, ProcessReading};
-use crate::app::monitor::totals::{ByteTotal, ByteTotals};
+use crate::app::commands::monitor::reading::{MonitorReading, ProcessReading};
+use crate::app::commands::monitor::totals::{ByteTotal, ByteTotals};
 use crate::resources::metric::Metric;
 use crate::units::{Unit, format_amount, format_number};
 
@@ -110,8 +110,8 @@ mod tests {
     use jiff::ZonedDateTime;
 
     use super::*;
-    use crate::app::monitor::sampled_host::IntervalReading;
-    use crate::app::monitor::totals::BytesSoFar;
+    use crate::app::commands::monitor::sampled_host::IntervalReading;
+    use crate::app::commands::monitor::totals::BytesSoFar;
     use crate::resources::reading::Values;
 
     fn reading(measured: Vec<(Metric, f64)>) -> MonitorReading {

@@ -7,9 +7,8 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::app::arguments::{Format, TryArgs};
-use crate::app::load::{ReadyPlan, load, refuse};
 use crate::app::output;
-use crate::app::stand_in_process::StandInProcess;
+use crate::app::prepare::{PlanPurpose, PreparedPlan, prepare, refuse};
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::engine::{Exchange, TriedTask, TryJob, try_each_task};
 use crate::gate;
@@ -21,34 +20,25 @@ const MAX_SHOWN_BODY_BYTES: usize = 4096;
 const MAX_LINE_CHARS: usize = 200;
 
 /// Performs each task of a plan once. The exit code is 1 if a request fails.
-pub(super) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
-    let mut ready = match load(&arguments.plan) {
-        Ok(ready) => ready,
-        Err(ending) => return Ok(ExitCode::from(ending.code())),
-    };
-    let only = match arguments.operation.as_deref().map(|name| operation(&ready.plan, name)).transpose() {
-        Ok(only) => only,
-        Err(problems) => {
-            let ending = refuse(&problems, arguments.plan.format);
-            return Ok(ExitCode::from(ending.code()));
-        }
-    };
-    let stand_in = if arguments.plan.stand_in { Some(StandInProcess::start()?) } else { None };
-    let untried = stand_in.as_ref().and_then(|it| it.replace_target(&mut ready.plan.target));
-    output::stderr(&ready.warnings());
-    output::stderr(&untried.map_or_else(String::new, |untried| format!("notice: {untried}\n")));
-    if let Some(insecure) = gate::insecure(&ready.plan) {
+pub(in crate::app) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
+    let prepared = prepare(&arguments.plan, PlanPurpose::Try)?;
+    let plan = &prepared.plan;
+    let only = arguments.operation.as_deref().map(|name| operation(plan, name)).transpose();
+    let only = only.map_err(|problems| refuse(&problems, arguments.plan.format))?;
+    output::stderr(&prepared.warnings());
+    prepared.notices.iter().for_each(|notice| output::stderr(&format!("notice: {notice}\n")));
+    if let Some(insecure) = gate::insecure(plan) {
         output::stderr(&format!("warning: {insecure}\n"));
     }
-    let transcript = Transcript { plan: &ready.plan, format: arguments.plan.format };
+    let transcript = Transcript { plan, format: arguments.plan.format };
     let mut totals = TryTotals::default();
     let mut documents = Vec::new();
     let job = TryJob {
-        plan: &ready.plan,
-        phase: ready.phases[0],
-        classes: classes(&ready),
+        plan,
+        phase: prepared.phases[0],
+        classes: classes(&prepared),
         only,
-        seed: ready.plan.seed.unwrap_or_else(|| rand::random::<u32>().into()),
+        seed: plan.seed.unwrap_or_else(|| rand::random::<u32>().into()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = try_each_task(job, |tried| {
@@ -113,8 +103,8 @@ fn operation(plan: &Plan, name: &str) -> Result<OperationId, Problems> {
 }
 
 /// The user classes of the selected phases, without duplicates.
-fn classes(ready: &ReadyPlan) -> Vec<ClassId> {
-    let phases = ready.phases.iter().map(|id| &ready.plan.phases[id.index()]);
+fn classes(prepared: &PreparedPlan) -> Vec<ClassId> {
+    let phases = prepared.phases.iter().map(|id| &prepared.plan.phases[id.index()]);
     let mut classes: Vec<ClassId> = Vec::new();
     for (class, _) in phases.flat_map(|phase| &phase.mix) {
         if !classes.contains(class) {

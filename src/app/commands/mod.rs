@@ -1,0 +1,8 @@
+//! The commands, one module each.
+
+pub(super) mod check;
+pub(super) mod monitor;
+pub(super) mod run;
+pub(super) mod schema;
+pub(super) mod stand_in;
+pub(super) mod try_plan;

@@ -1,0 +1,90 @@
+//! The monitored hosts of a plan: checks of their sources, before and at the start of a run.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::monitor;
+use crate::plan::model::{Host, HostId, Monitor, Plan, Secrets, TARGET, TargetUrl};
+use crate::resources::snapshot::Snapshot;
+use crate::resources::source::{ProcessSelector, Source};
+use crate::slo::objective::Objective;
+
+/// Whether the target is on this machine, that is, whether a socket can be bound to its address. `None` if its name
+/// cannot be resolved.
+pub(super) fn is_here(url: &TargetUrl) -> Option<bool> {
+    let addresses: Vec<SocketAddr> = match url.host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, 0)],
+        Err(_) => (url.host.as_str(), 0).to_socket_addrs().ok()?.collect(),
+    };
+    Some(addresses.into_iter().any(|address| UdpSocket::bind(address).is_ok()))
+}
+
+/// An error if host `target` reads this machine but the target is on another one.
+pub(super) fn check(plan: &Plan) -> Option<Diagnostic> {
+    let mut hosts = plan.monitor.iter().flat_map(|monitor| &monitor.hosts);
+    let target = hosts.find(|host| host.name == TARGET && host.source.is_here())?;
+    let span = target.span?;
+    if is_here(&plan.target.url) != Some(false) {
+        return check_port(plan, target, span);
+    }
+    let message = format!("the target `{}` is not on this machine", plan.target.url);
+    let diagnostic = Diagnostic::new(Code::BadSource, message).at(span, "this source reads this machine");
+    let help = "read a node_exporter on that machine, `target = \"http://kms:9100/metrics\"` (`runner monitor --listen` \
+                serves the same format), or a Prometheus server";
+    Some(diagnostic.help(help))
+}
+
+/// A warning if host `target` selects a process by another port than the target's.
+fn check_port(plan: &Plan, target: &Host, span: Span) -> Option<Diagnostic> {
+    let url = &plan.target.url;
+    let Source::Process(ProcessSelector::Port(port)) = &target.source else { return None };
+    (*port != url.port).then(|| {
+        let message =
+            format!("`{TARGET}` is the process at port {port}, but the load goes to port {}", url.port);
+        let help = "select the process that serves the load; ignore this if it is the one behind that port";
+        let diagnostic = Diagnostic::new(Code::OtherProcess, message).at(span, "it may not serve the load");
+        diagnostic.help(help)
+    })
+}
+
+/// Takes one snapshot of every host with a judged objective, before any load. Returns a message for each host that cannot
+/// be read or lacks a judged metric, with secrets redacted.
+pub(in crate::app) async fn unreadable_hosts(
+    monitor: &Monitor,
+    judged: &[&Objective],
+    secrets: &Secrets,
+) -> Vec<String> {
+    let is_judged = |id: &HostId| judged.iter().any(|o| o.host.as_ref().is_some_and(|(host, _)| host == id));
+    let ids: Vec<HostId> = (0..).map(HostId).take(monitor.hosts.len()).filter(is_judged).collect();
+    let host = |id: &HostId| &monitor.hosts[id.index()];
+    let sources = ids.iter().map(|id| host(id).source.clone()).collect();
+    let snapshots = monitor::first_snapshots(sources, monitor.every.seconds(), secrets).await;
+    let of_host = |(id, snapshot): (&HostId, Result<Snapshot, String>)| {
+        let (name, source) = (&host(id).name, host(id).source.description());
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(why) => return Some(secrets.redact(&format!("host `{name}` ({source}): {why}"))),
+        };
+        let of_this = judged.iter().filter(|o| o.host.as_ref().is_some_and(|(host, _)| host == id));
+        of_this.into_iter().find_map(|objective| {
+            let metric = objective.statistic.metric()?;
+            let why = snapshot.missing.get(&metric)?;
+            let (judges, metric) = (&objective.name, metric.as_str());
+            Some(secrets.redact(&format!("host `{name}` has no `{metric}`, which `{judges}` needs: {why}")))
+        })
+    };
+    ids.iter().zip(snapshots).filter_map(of_host).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_here_and_a_documentation_address_is_not() {
+        let url = |text: &str| TargetUrl { host: text.to_owned(), ..TargetUrl::loopback(1) };
+        assert_eq!(is_here(&url("localhost")), Some(true));
+        assert_eq!(is_here(&url("192.0.2.1")), Some(false));
+        assert_eq!(is_here(&url("no-such-host.invalid")), None);
+    }
+}
