@@ -106,7 +106,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::measure::indicator::Limits;
+    use crate::measure::limits::Limits;
     use crate::measure::recorder::{Latency, RecorderScope};
     use crate::measure::window::Window;
 

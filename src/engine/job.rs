@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::wire::socket::Dialer;
-use crate::measure::indicator::Limits;
+use crate::measure::limits::Limits;
 use crate::plan::model::{PhaseId, Plan};
 
 /// A run for the engine to execute.

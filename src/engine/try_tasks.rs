@@ -18,7 +18,7 @@ use crate::engine::user::prepared::{Prepared, PreparedClass};
 use crate::engine::user::virtual_user::User;
 use crate::engine::wire::socket::Dialer;
 use crate::event::StopHandle;
-use crate::measure::indicator::Limits;
+use crate::measure::limits::Limits;
 use crate::measure::recorder::{Latency, Recorder, RecorderScope};
 use crate::measure::sample::Purpose;
 use crate::plan::model::{ClassId, OperationId, PhaseId, Plan};

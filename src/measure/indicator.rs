@@ -115,38 +115,3 @@ impl IndicatorKind {
         }
     }
 }
-
-/// For each operation the response time limits of its indicators, ascending and without duplicates.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Limits {
-    by_operation: Vec<Vec<Duration>>,
-}
-
-impl Limits {
-    /// The limits of these indicators.
-    pub fn of(indicators: &[Indicator], operations: usize) -> Self {
-        let mut by_operation = vec![Vec::new(); operations];
-        for indicator in indicators {
-            if let IndicatorKind::Slower(limit) = indicator.kind {
-                for operation in &indicator.operations {
-                    by_operation[operation.index()].push(limit);
-                }
-            }
-        }
-        for limits in &mut by_operation {
-            limits.sort_unstable();
-            limits.dedup();
-        }
-        Self { by_operation }
-    }
-
-    /// The limits of an operation, ascending.
-    pub fn of_operation(&self, operation: OperationId) -> &[Duration] {
-        self.by_operation.get(operation.index()).map_or(&[], Vec::as_slice)
-    }
-
-    /// The index of a limit among those of an operation.
-    pub fn index(&self, operation: OperationId, limit: Duration) -> Option<usize> {
-        self.of_operation(operation).binary_search(&limit).ok()
-    }
-}

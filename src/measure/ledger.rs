@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::measure::hosts::PhaseReadings;
-use crate::measure::indicator::{Counts, Indicator, IndicatorKind, Limits};
+use crate::measure::indicator::{Counts, Indicator, IndicatorKind};
+use crate::measure::limits::{LimitCounts, Limits};
 use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts, Summary};
 use crate::measure::window::{Batch, Window};
 use crate::plan::model::{JudgedPeriod, Load, Phase, Plan};
@@ -234,12 +235,13 @@ fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Coun
         let cases = u64::from(cell.requests - cell.cancelled) + unserved;
         match indicator.kind {
             IndicatorKind::Slower(limit) => {
-                let index = limits.index(id, limit);
+                let limit = limits.id(id, limit);
+                let above = |counts: &LimitCounts| limit.map_or(0, |limit| u64::from(counts.above(limit)));
                 // Withdrawn arrivals and cancelled requests that had taken longer than the limit are slow. The outcome
                 // of the others is unknown, so they do not count.
-                let overdue = count(&cell.overdue, index);
+                let overdue = above(&cell.overdue);
                 n += cases + overdue;
-                k += count(&cell.slower, index) + u64::from(cell.timeouts()) + unserved + overdue;
+                k += above(&cell.slower) + u64::from(cell.timeouts()) + unserved + overdue;
                 untimed += others;
             }
             IndicatorKind::Failed => {
@@ -284,10 +286,6 @@ impl Evidence {
         self.broken.cut();
         self.trials.cut();
     }
-}
-
-fn count(counts: &[u32], index: Option<usize>) -> u64 {
-    index.and_then(|index| counts.get(index)).map_or(0, |count| u64::from(*count))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod hosts;
 pub mod indicator;
 pub mod ledger;
+pub mod limits;
 pub mod mean;
 pub mod recorder;
 pub mod response_gaps;

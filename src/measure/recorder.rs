@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
-use crate::measure::indicator::Limits;
+use crate::measure::limits::Limits;
 use crate::measure::response_gaps::GapDetector;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
 use crate::measure::window::{Batch, Example, Window};
@@ -113,7 +113,7 @@ impl Recorder {
         let cell = self.window(intended).cells.entry(operation).or_default();
         cell.dropped += 1;
         cell.withdrawn += 1;
-        cell.add_overdue(now.saturating_sub(intended), limits);
+        cell.overdue.add(now.saturating_sub(intended), limits);
         self.forget(intended);
     }
 
@@ -152,17 +152,14 @@ impl Recorder {
         let cell = window.cells.entry(sample.operation).or_default();
         cell.requests += 1;
         cell.bytes += sample.bytes;
-        cell.slower.resize(limits.len(), 0);
         match sample.outcome {
             Outcome::Succeeded => {
                 cell.succeeded += 1;
-                for (count, limit) in cell.slower.iter_mut().zip(limits) {
-                    *count += u32::from(response_time > *limit);
-                }
+                cell.slower.add(response_time, limits);
             }
             Outcome::Failed(ErrorKind::Cancelled) => {
                 cell.cancelled += 1;
-                cell.add_overdue(response_time, limits);
+                cell.overdue.add(response_time, limits);
             }
             Outcome::Failed(kind) => *cell.errors.entry(kind).or_default() += 1,
         }
@@ -234,9 +231,12 @@ fn second(at: Duration) -> u32 {
 mod tests {
     use super::*;
     use crate::measure::indicator::{Indicator, IndicatorKind};
+    use crate::measure::limits::LimitId;
     use crate::plan::model::PhaseId;
 
     const SEARCH: OperationId = OperationId(0);
+    /// The only limit.
+    const LIMIT: LimitId = LimitId(0);
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(batch.windows[&1].cells[&SEARCH].requests, 1);
         assert_eq!(batch.windows[&1].cells[&SEARCH].completed, 0);
         assert_eq!(batch.windows[&2].cells[&SEARCH].completed, 1);
-        assert_eq!(batch.windows[&1].cells[&SEARCH].slower, [1]);
+        assert_eq!(batch.windows[&1].cells[&SEARCH].slower.above(LIMIT), 1);
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
             recorder.expect(ms(0));
             recorder.record(&sample(0, finished, Outcome::Succeeded));
         }
-        assert_eq!(recorder.drain(ms(1000)).0.windows[&0].cells[&SEARCH].slower, [1]);
+        assert_eq!(recorder.drain(ms(1000)).0.windows[&0].cells[&SEARCH].slower.above(LIMIT), 1);
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         let window = &batch.windows[&0];
         let cell = &window.cells[&SEARCH];
         assert_eq!((cell.response.sum(), cell.user.sum(), window.send_lag.sum()), (99_000, 299_000, 1000));
-        assert_eq!((cell.slower.as_slice(), cell.succeeded, cell.completed), (&[0][..], 1, 0));
+        assert_eq!((cell.slower.above(LIMIT), cell.succeeded, cell.completed), (0, 1, 0));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The window: the record of one worker for one second of a phase.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::measure::generator_vitals::GeneratorVitals;
 use crate::measure::histogram::SparseHistogram;
+use crate::measure::limits::LimitCounts;
 use crate::measure::response_gaps::ResponseActivity;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::OperationId;
@@ -51,16 +51,16 @@ pub struct Cell {
     pub dropped: u32,
     /// Of these, the ones that still waited when the run was stopped.
     pub withdrawn: u32,
-    /// For each limit of the operation, the withdrawn arrivals and cancelled requests that had taken longer.
-    pub overdue: Vec<u32>,
+    /// The withdrawn arrivals and cancelled requests that had taken longer than a limit.
+    pub overdue: LimitCounts,
     /// Successful tasks that finished in this second.
     pub completed: u32,
     /// Requests that ended in this second, with any outcome.
     pub ended: u32,
     /// Of these, the ones with a response from the target.
     pub answered: u32,
-    /// For each limit of the operation, the successful requests that took longer, without timeouts.
-    pub slower: Vec<u32>,
+    /// The successful requests that took longer than a limit, without timeouts.
+    pub slower: LimitCounts,
     /// Bytes of response bodies.
     pub bytes: u64,
     /// Response times of requests that succeeded or timed out.
@@ -124,14 +124,6 @@ impl Cell {
         self.dropped - self.withdrawn
     }
 
-    /// Adds an arrival or a request without an outcome that had taken this time when the run ended.
-    pub(super) fn add_overdue(&mut self, time: Duration, limits: &[Duration]) {
-        self.overdue.resize(limits.len(), 0);
-        for (count, limit) in self.overdue.iter_mut().zip(limits) {
-            *count += u32::from(time > *limit);
-        }
-    }
-
     fn merge(&mut self, other: &Self) {
         let Self {
             requests,
@@ -158,23 +150,16 @@ impl Cell {
         }
         self.dropped += dropped;
         self.withdrawn += withdrawn;
-        add_each(&mut self.overdue, overdue);
+        self.overdue.merge(overdue);
         self.completed += completed;
         self.ended += ended;
         self.answered += answered;
-        add_each(&mut self.slower, slower);
+        self.slower.merge(slower);
         self.bytes += bytes;
         self.response.merge(response);
         self.service.merge(service);
         self.user.merge(user);
     }
-}
-
-fn add_each(mine: &mut Vec<u32>, theirs: &[u32]) {
-    if mine.len() < theirs.len() {
-        mine.resize(theirs.len(), 0);
-    }
-    mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
 }
 
 /// The record that a worker hands over once a second.
@@ -202,10 +187,13 @@ pub struct Example {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::measure::generator_vitals::{MachineVitals, ThreadVitals};
+    use crate::measure::limits::LimitId;
     use crate::measure::response_gaps::GapDetector;
     use crate::measure::sample::{Outcome, Purpose, Sample};
 
@@ -253,12 +241,13 @@ mod tests {
         fn cell()(
             numbers in prop::array::uniform4(0_u32..1000),
             errors in prop::collection::btree_map(prop::sample::select(ErrorKind::ALL), 1_u32..50, 0..4),
-            slower in prop::collection::vec(0_u32..9, 3),
+            slower in prop::collection::btree_map(0_u32..4, 0_u32..9, 3),
             response in counts(),
             service in counts(),
             user in counts(),
         ) -> Cell {
             let [requests, succeeded, dropped, completed] = numbers;
+            let slower: LimitCounts = slower.into_iter().map(|(id, count)| (LimitId(id), count)).collect();
             Cell {
                 requests, succeeded, cancelled: dropped, errors, dropped, completed, ended: dropped, answered: completed,
                 withdrawn: dropped / 2, overdue: slower.clone(), slower, bytes: 7, response, service, user,
@@ -323,7 +312,7 @@ mod tests {
             let sums = [
                 total(&|cell| u64::from(cell.requests)),
                 total(&|cell| u64::from(cell.failed())),
-                total(&|cell| cell.slower.iter().map(|n| u64::from(*n)).sum()),
+                total(&|cell| (0..4).map(|id| u64::from(cell.slower.above(LimitId(id)))).sum()),
                 total(&|cell| cell.response.count()),
                 total(&|cell| cell.service.sum()),
                 total(&|cell| cell.user.sum()),

@@ -8,7 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::*;
 use crate::measure::causes::interference::MAX_OPERATIONS;
-use crate::measure::indicator::Limits;
+use crate::measure::limits::Limits;
 use crate::measure::recorder::{Latency, Recorder, RecorderScope};
 use crate::measure::sample::{Outcome, Purpose, Sample};
 use crate::measure::window::Cell;

@@ -7,6 +7,7 @@ use crate::diagnostic::Problems;
 use crate::measure::generator_health::GeneratorHealth;
 use crate::measure::generator_vitals::ThreadVitals;
 use crate::measure::indicator::{IntervalRule, Intervals};
+use crate::measure::limits::LimitId;
 use crate::measure::window::Cell;
 use crate::plan::model::OperationId;
 use crate::plan::{Environment, Settings, load};
@@ -39,7 +40,7 @@ fn window(completed: u32) -> Window {
         requests: completed,
         succeeded: completed,
         completed,
-        slower: vec![completed],
+        slower: [(LimitId(0), completed)].into_iter().collect(),
         ..Cell::default()
     };
     Window { cells: [(GET, cell)].into(), ..Window::default() }
