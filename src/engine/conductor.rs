@@ -10,9 +10,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
+use crate::engine::clock::PhaseClock;
 use crate::engine::job::Job;
+use crate::engine::own_process::{OwnProcess, OwnScope};
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopHandle, StopSignal};
+use crate::measure::generator_vitals::GeneratorUsage;
 use crate::plan::model::{Phase, PhaseId};
 
 /// The longest time for users to connect before a phase begins; the remaining users connect during the phase.
@@ -124,45 +127,60 @@ impl Conductor {
             if self.stop.is_set() {
                 return;
             }
-            let ran = self.phase(id).await;
-            let _ = self.events.send(RunEvent::PhaseEnded { phase: id, ran });
+            let (ran, usage) = self.phase(id).await;
+            let _ = self.events.send(RunEvent::PhaseEnded { phase: id, ran, usage });
         }
     }
 
-    /// The time before a phase in which workers place their users, and users that start at once connect. It grows
-    /// with the number of users; a TLS handshake takes much longer than a TCP connect.
-    fn lead(&self, phase: &Phase) -> Duration {
-        let Job { plan, workers, .. } = &*self.job;
-        let per_user = match plan.target.tls {
-            None => Duration::from_micros(200),
-            Some(_) => Duration::from_millis(1),
-        };
-        let connecting = per_user * phase.users_at_once() / u32::try_from(*workers).unwrap_or(1);
-        let placing = Duration::from_micros(5) * phase.users;
-        Duration::from_millis(20) + placing + connecting.min(MAX_CONNECT_LEAD)
-    }
-
-    /// Runs a phase on all workers until all have drained. Returns how long it ran, without the drain.
-    async fn phase(&mut self, id: PhaseId) -> Duration {
-        let phase = &self.job.plan.phases[id.index()];
+    /// Runs a phase on all workers until all have drained. Returns how long it ran, without the drain, and the resource
+    /// usage of this process.
+    async fn phase(&mut self, id: PhaseId) -> (Duration, GeneratorUsage) {
+        let Self { job, orders, finished, events, stop } = self;
+        let phase = &job.plan.phases[id.index()];
         let duration = phase.duration.duration();
-        let lead = self.lead(phase);
-        let start = Instant::now() + lead;
-        for order in &self.orders {
+        let start = Instant::now() + lead(job, phase);
+        for order in orders.iter() {
             let _ = order.send((id, start));
         }
         tokio::select! {
-            () = self.stop.wait() => {}
+            () = stop.wait() => {}
             () = tokio::time::sleep_until(start) => {}
         }
-        let _ = self.events.send(RunEvent::PhaseStarted { phase: id, at: jiff::Timestamp::now() });
-        let stopped_at = tokio::select! {
-            () = self.stop.wait() => Instant::now(),
-            () = tokio::time::sleep_until(start + duration) => start + duration,
+        let scope = OwnScope {
+            phase: id,
+            number: u16::try_from(job.workers).expect("a run has fewer than 65 536 workers"),
+            clock: PhaseClock::starting_at(start),
+            end: duration,
         };
-        for _ in &self.orders {
-            let _ = self.finished.recv().await;
-        }
-        stopped_at.saturating_duration_since(start)
+        let mut process = OwnProcess::new(scope, job.real_time);
+        let _ = events.send(RunEvent::PhaseStarted { phase: id, at: jiff::Timestamp::now() });
+        let ended = async {
+            let stopped_at = tokio::select! {
+                () = stop.wait() => Instant::now(),
+                () = tokio::time::sleep_until(start + duration) => start + duration,
+            };
+            for _ in orders {
+                let _ = finished.recv().await;
+            }
+            stopped_at.saturating_duration_since(start)
+        };
+        let ran = tokio::select! {
+            ran = ended => ran,
+            () = process.record(events) => unreachable!("the recording ends with the phase"),
+        };
+        process.hand_over(events);
+        (ran, process.usage())
     }
+}
+
+/// The time before a phase in which workers place their users, and users that start at once connect. It grows with the
+/// number of users; a TLS handshake takes much longer than a TCP connect.
+fn lead(job: &Job, phase: &Phase) -> Duration {
+    let per_user = match job.plan.target.tls {
+        None => Duration::from_micros(200),
+        Some(_) => Duration::from_millis(1),
+    };
+    let connecting = per_user * phase.users_at_once() / u32::try_from(job.workers).unwrap_or(1);
+    let placing = Duration::from_micros(5) * phase.users;
+    Duration::from_millis(20) + placing + connecting.min(MAX_CONNECT_LEAD)
 }

@@ -7,6 +7,7 @@ mod clock;
 mod conductor;
 mod heartbeat;
 mod job;
+mod own_process;
 mod pool;
 mod readiness;
 mod timer;

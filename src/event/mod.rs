@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::sample::Sample;
 use crate::measure::summary::Summary;
 use crate::measure::window::Batch;
@@ -32,6 +33,7 @@ pub enum RunEvent {
         phase: PhaseId,
         /// How long it ran, without the drain.
         ran: Duration,
+        usage: GeneratorUsage,
     },
     /// A message about connections and users, in a verbose run.
     Verbose(String),

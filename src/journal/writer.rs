@@ -61,7 +61,7 @@ impl Observer for JournalWriter {
                 Record::PhaseStarted { phase: phase.0, at: at.as_microsecond() }
             }
             RunEvent::Recorded { batch, .. } => Record::Windows(batch.clone()),
-            RunEvent::PhaseEnded { phase, ran } => Record::PhaseEnded { phase: phase.0, ran: *ran },
+            RunEvent::PhaseEnded { phase, ran, .. } => Record::PhaseEnded { phase: phase.0, ran: *ran },
             RunEvent::HostReading(reading) => Record::Reading(reading.clone()),
             RunEvent::Verbose(_) => return,
         };

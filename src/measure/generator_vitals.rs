@@ -66,6 +66,17 @@ pub struct MachineVitals {
     pub largest_step_us: u64,
 }
 
+/// The resource usage of the generator's process during a phase, drain included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GeneratorUsage {
+    /// Processor time of all threads.
+    pub cpu: Duration,
+    /// The wall-clock time that `cpu` covers.
+    pub wall: Duration,
+    /// The peak of its memory since it started.
+    pub peak_memory_bytes: u64,
+}
+
 impl GeneratorVitals {
     /// Adds the vitals of another worker in the same second.
     pub fn merge(&mut self, other: &Self) {

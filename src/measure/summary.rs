@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::measure::blocks::BlockSums;
 use crate::measure::causes::CauseDetectors;
 use crate::measure::generator_health::GeneratorHealth;
+use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::hosts::PhaseReadings;
 use crate::measure::indicator::{CountBounds, Counts, Intervals};
@@ -64,12 +65,8 @@ pub struct PhaseSummary {
 pub struct PhaseRun {
     pub phase: PhaseId,
     pub started_at: Timestamp,
-    /// Processor time of the generator, drain included.
-    pub cpu: Duration,
-    /// The wall-clock time that `cpu` covers.
-    pub wall: Duration,
-    /// The generator's peak memory up to the end of the phase.
-    pub peak_memory_bytes: u64,
+    /// The generator's own usage; zero until the phase has ended.
+    pub usage: GeneratorUsage,
 }
 
 /// The numbers of an operation in a phase.

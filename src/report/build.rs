@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::gate::Ending;
 use crate::generator::Check;
+use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
@@ -227,13 +228,14 @@ fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
 }
 
 fn generator_report(run: &PhaseRun, counted: &PhaseSummary, checks: &[Check]) -> GeneratorReport {
-    let wall = run.wall.as_secs_f64();
+    let GeneratorUsage { cpu, wall, peak_memory_bytes } = run.usage;
+    let wall = wall.as_secs_f64();
     GeneratorReport {
         send_lag_ms: lag_report(&counted.send_lag),
         user_wait_ms: lag_report(&counted.user_wait),
         connect_ms: lag_report(&counted.connect),
-        cpu_percent: if wall > 0.0 { 100.0 * run.cpu.as_secs_f64() / wall } else { 0.0 },
-        peak_memory_bytes: run.peak_memory_bytes,
+        cpu_percent: if wall > 0.0 { 100.0 * cpu.as_secs_f64() / wall } else { 0.0 },
+        peak_memory_bytes,
         checks: checks.iter().map(check_report).collect(),
     }
 }

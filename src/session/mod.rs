@@ -1,11 +1,9 @@
 //! The event loop of a run: folds events into the ledger and passes them to observers until the run has ended.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::event::{Observer, RunEvent};
-use crate::measure::generator_vitals::MachineVitals;
+use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::ledger::Ledger;
 use crate::measure::summary::PhaseRun;
 use crate::measure::window::Batch;
@@ -19,26 +17,12 @@ pub enum Failpoint {
     Panic,
 }
 
-/// The generator's own resource usage. It is passed in, so that the session reads no clock.
-pub trait SelfUsage {
-    /// CPU time used so far.
-    fn cpu(&self) -> Duration;
-    /// Wall-clock time passed so far.
-    fn wall(&self) -> Duration;
-    /// Peak memory so far, in bytes.
-    fn peak_memory(&self) -> u64;
-    /// Events of the machine since the last call, such as suspends and clock steps.
-    fn machine(&self) -> MachineVitals;
-}
-
 /// Consumes the events of a run.
 pub struct Session<'s> {
     /// The ledger into which windows are folded.
     pub ledger: Ledger,
     /// Called with every event.
     pub observers: Vec<&'s mut dyn Observer>,
-    /// The source of the generator's own resource usage.
-    pub self_usage: &'s dyn SelfUsage,
     /// The fault to inject, if any.
     pub failpoint: Option<Failpoint>,
     /// The phases that have started so far.
@@ -57,32 +41,20 @@ impl Session<'_> {
         if let (Some(failpoint), RunEvent::Recorded { batch, .. }) = (self.failpoint, &mut event) {
             self.fail(failpoint, batch);
         }
-        match &mut event {
+        match &event {
             RunEvent::PhaseStarted { phase, at } => {
                 self.ledger.begin(phase.0, *at);
-                // The machine's vitals between two phases belong to neither.
-                let _ = self.self_usage.machine();
                 self.phases.push(PhaseRun {
                     phase: *phase,
                     started_at: *at,
-                    cpu: self.self_usage.cpu(),
-                    wall: self.self_usage.wall(),
-                    peak_memory_bytes: 0,
+                    usage: GeneratorUsage::default(),
                 });
             }
-            RunEvent::Recorded { batch, .. } => {
-                // The machine is sampled once a second, with the batches of the first worker.
-                if batch.worker == 0 {
-                    add_machine(batch, &self.self_usage.machine());
-                }
-                self.ledger.fold(batch);
-            }
-            RunEvent::PhaseEnded { phase, ran } => {
+            RunEvent::Recorded { batch, .. } => self.ledger.fold(batch),
+            RunEvent::PhaseEnded { phase, ran, usage } => {
                 self.ledger.finish(phase.0, *ran);
                 if let Some(run) = self.phases.last_mut() {
-                    run.cpu = self.self_usage.cpu().saturating_sub(run.cpu);
-                    run.wall = self.self_usage.wall().saturating_sub(run.wall);
-                    run.peak_memory_bytes = self.self_usage.peak_memory();
+                    run.usage = *usage;
                 }
             }
             RunEvent::HostReading(reading) => self.ledger.read(reading),
@@ -100,16 +72,5 @@ impl Session<'_> {
             cell.succeeded -= 1;
             self.failpoint = None;
         }
-    }
-}
-
-/// Adds the machine's vitals to the first window that holds a CPU sample of the worker.
-fn add_machine(batch: &mut Batch, machine: &MachineVitals) {
-    let sampled = batch
-        .windows
-        .values_mut()
-        .find(|window| window.vitals.workers.get(&batch.worker).is_some_and(|thread| thread.cpu_samples > 0));
-    if let Some(window) = sampled {
-        window.vitals.machine.merge(machine);
     }
 }

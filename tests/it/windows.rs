@@ -67,7 +67,7 @@ fn fold(run: &Ran) -> (Ledger, Vec<Objective>, Plan) {
     assert_eq!(run.report()["plan"]["digest"], manifest.digest);
     assert_eq!(run.report()["seed"], manifest.seed);
     let plan = loaded.plan.unwrap();
-    let mut ledger = Ledger::new(&plan, objectives.indicators, usize::from(manifest.workers));
+    let mut ledger = Ledger::new(&plan, objectives.indicators, usize::from(manifest.workers) + 1);
     for record in &contents.records[1..] {
         match record {
             Record::Windows(batch) => ledger.fold(batch),

@@ -5,7 +5,6 @@ mod early_stopper;
 mod folder;
 mod progress;
 mod request_log;
-mod self_usage;
 #[cfg(test)]
 #[path = "../../../../tests/simulated_clock/mod.rs"]
 mod simulated_clock;
@@ -39,7 +38,6 @@ use crate::units::TimeSpan;
 use early_stopper::EarlyStopper;
 use progress::Progress;
 use request_log::RequestLog;
-use self_usage::ProcessUsage;
 
 /// A run about to start.
 struct Run<'r> {
@@ -171,7 +169,7 @@ impl<'r> Run<'r> {
     async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<RunOutcome> {
         let plan = Arc::new(self.prepared.plan.clone());
         let indicators = self.prepared.objectives.indicators.clone();
-        let ledger = Ledger::new(&plan, indicators, usize::from(self.prepared.workers));
+        let ledger = Ledger::new(&plan, indicators, usize::from(self.prepared.workers) + 1);
         let log_path = self.arguments.log_requests.as_deref();
         let target_is_local = self.prepared.target_is_local;
         let (sender, mut events) = unbounded_channel();
@@ -190,9 +188,7 @@ impl<'r> Run<'r> {
         observers.extend(watcher.as_mut().map(|watcher| -> &mut dyn Observer { watcher }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
         let failpoint = self.arguments.failpoint.map(Failpoint::from);
-        let this_process = ProcessUsage::new();
-        let mut session =
-            Session { ledger, observers, self_usage: &this_process, failpoint, phases: Vec::new() };
+        let mut session = Session { ledger, observers, failpoint, phases: Vec::new() };
         let interrupted =
             until_it_ends(&mut session, &mut events, signals, &stop, self.arguments.drain).await;
         let summary = session.ledger.summary().clone();

@@ -1,24 +1,122 @@
-//! The load generator's own resource usage and events of its machine, from the kernel.
+//! The load generator's own process and its machine: resource usage, and events such as suspends and clock steps, from the
+//! kernel.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep_until;
 
-use crate::measure::generator_vitals::MachineVitals;
-use crate::session::SelfUsage;
+use crate::engine::clock::PhaseClock;
+use crate::event::RunEvent;
+use crate::measure::generator_vitals::{GeneratorUsage, GeneratorVitals, MachineVitals};
+use crate::measure::window::{Batch, Window};
+use crate::plan::model::PhaseId;
 
 /// A smaller step of the wall clock between two snapshots is a normal correction, such as NTP slewing.
 const CLOCK_STEP_MIN_US: i128 = 50_000;
 /// A smaller difference between boot time and monotonic time is measurement error, because the clocks are read one after
 /// the other.
 const SUSPEND_MIN_US: i128 = 1000;
+/// How often the machine's vitals are handed over.
+const HAND_OVER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// [`SelfUsage`] of this process on the real clock.
-pub(super) struct ProcessUsage {
+/// Records this process during a phase. Its windows follow those of the workers, under the next number.
+pub(super) struct OwnProcess {
+    scope: OwnScope,
+    /// `None` on a simulated clock, on which the kernel's counters mean nothing.
+    counters: Option<ProcessCounters>,
+    /// The last hand-over, as an offset from the start of the phase.
+    last: Duration,
+}
+
+/// The phase that is recorded, and the number under which windows are handed over.
+pub(super) struct OwnScope {
+    pub(super) phase: PhaseId,
+    pub(super) number: u16,
+    pub(super) clock: PhaseClock,
+    /// The planned end of the phase.
+    pub(super) end: Duration,
+}
+
+/// The kernel's counters at the start of a phase and at the last hand-over.
+struct ProcessCounters {
     start: Instant,
-    last: RefCell<KernelCounters>,
+    cpu: Duration,
+    machine: KernelCounters,
+}
+
+impl OwnProcess {
+    /// Starts to record. Without `real_time` there is nothing to measure, and only empty windows are handed over.
+    pub(super) fn new(scope: OwnScope, real_time: bool) -> Self {
+        let counters = real_time.then(|| ProcessCounters {
+            start: Instant::now(),
+            cpu: cpu_time(),
+            machine: KernelCounters::now(),
+        });
+        let last = scope.clock.now();
+        Self { scope, counters, last }
+    }
+
+    /// Hands over the machine's vitals once a second, for as long as it is polled.
+    pub(super) async fn record(&mut self, events: &UnboundedSender<RunEvent>) {
+        loop {
+            let next = Duration::from_secs(self.last.as_secs()) + HAND_OVER_INTERVAL;
+            sleep_until(self.scope.clock.moment(next)).await;
+            self.hand_over(events);
+        }
+    }
+
+    /// Hands over the vitals since the last time, in the window of the second in which they began.
+    pub(super) fn hand_over(&mut self, events: &UnboundedSender<RunEvent>) {
+        let OwnScope { phase, number, clock, end } = self.scope;
+        let (from, now) = (self.last, clock.now());
+        let second = |at: Duration| u32::try_from(at.as_secs()).unwrap_or(u32::MAX);
+        let windows = self.counters.as_mut().map(|counters| {
+            let vitals = GeneratorVitals { machine: counters.machine(), ..GeneratorVitals::default() };
+            (second(from), Window { vitals, ..Window::default() })
+        });
+        let batch = Batch {
+            phase: phase.0,
+            worker: number,
+            windows: windows.into_iter().collect(),
+            settled_before: second(now.min(end)),
+            ..Batch::default()
+        };
+        self.last = now;
+        // The send fails only after the session has ended, when windows are no longer needed.
+        let _ = events.send(RunEvent::Recorded { batch, log: Vec::new() });
+    }
+
+    /// The resource usage since the start.
+    pub(super) fn usage(&self) -> GeneratorUsage {
+        self.counters.as_ref().map_or_else(GeneratorUsage::default, |counters| GeneratorUsage {
+            cpu: cpu_time().saturating_sub(counters.cpu),
+            wall: counters.start.elapsed(),
+            peak_memory_bytes: peak_memory(),
+        })
+    }
+}
+
+impl ProcessCounters {
+    /// The machine's vitals since the last call.
+    fn machine(&mut self) -> MachineVitals {
+        let now = KernelCounters::now();
+        now.since(&std::mem::replace(&mut self.machine, now))
+    }
+}
+
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// The peak memory of this process, in bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// A snapshot of kernel counters.
@@ -32,35 +130,6 @@ struct KernelCounters {
     asleep: i128,
     /// Offset of the wall clock from the monotonic clock, in microseconds.
     wall: i128,
-}
-
-impl ProcessUsage {
-    pub(super) fn new() -> Self {
-        Self { start: Instant::now(), last: RefCell::new(KernelCounters::now()) }
-    }
-}
-
-impl SelfUsage for ProcessUsage {
-    fn cpu(&self) -> Duration {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        Duration::try_from(time).unwrap_or_default()
-    }
-
-    fn wall(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.unwrap_or(0) * 1024
-    }
-
-    fn machine(&self) -> MachineVitals {
-        let now = KernelCounters::now();
-        now.since(&self.last.replace(now))
-    }
 }
 
 impl KernelCounters {
