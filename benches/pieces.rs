@@ -14,7 +14,8 @@ use bytes::BytesMut;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use runner::diagnostic::Problems;
-use runner::journal::format::{Record, frame};
+use runner::event::RunEvent;
+use runner::journal::format::frame;
 use runner::measure::histogram::DenseHistogram;
 use runner::measure::indicator::{Indicator, IndicatorKind};
 use runner::measure::ledger::Ledger;
@@ -176,7 +177,7 @@ fn merge_windows(bencher: Bencher<'_, '_>, count: u16) {
 fn fold_ledger(bencher: Bencher<'_, '_>) {
     let (plan, objectives) = day();
     let all = operations(u16::try_from(plan.operations.len()).unwrap());
-    let mut ledger = Ledger::new(&plan, objectives.indicators, 2);
+    let mut ledger = Ledger::new(&plan, objectives.indicators.clone(), &limits(&plan, &objectives), 2);
     let window = window(&all, REQUESTS);
     let mut second = 0;
     let next = || {
@@ -194,11 +195,15 @@ fn fold_ledger(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Encodes the batch of one worker, including the copy that the journal makes.
+/// Encodes the batch of one worker.
 #[divan::bench(args = [1, 10])]
 fn encode_journal(bencher: Bencher<'_, '_>, count: u16) {
     let (batch, _) = filled(&operations(count), REQUESTS).drain(SECOND);
-    bencher.bench_local(|| frame(&Record::Windows(batch.clone())));
+    let (event, mut record) = (RunEvent::Recorded(batch), Vec::new());
+    bencher.bench_local(|| {
+        record.clear();
+        frame(&event, &mut record);
+    });
 }
 
 /// Arrivals of a rising rate; the throughput counts arrivals.
@@ -216,9 +221,13 @@ fn deal_arrivals(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(MANY)).bench_local(|| deal(black_box(&[70.0, 20.0, 10.0]), MANY));
 }
 
+fn limits(plan: &Plan, objectives: &Objectives) -> Limits {
+    Limits::of(&objectives.indicators, plan.operations.len())
+}
+
 /// The summary of the plan `daily` with 100 requests in each of its 50 400 seconds.
 fn summary(plan: &Plan, objectives: &Objectives) -> Summary {
-    let mut ledger = Ledger::new(plan, objectives.indicators.clone(), 1);
+    let mut ledger = Ledger::new(plan, objectives.indicators.clone(), &limits(plan, objectives), 1);
     for (number, phase) in (0..).zip(&plan.phases) {
         let window = window(&plan.operations_of(phase), 100);
         let seconds = phase.duration.seconds() as u32;

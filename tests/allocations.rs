@@ -152,7 +152,7 @@ fn run(plan: Plan) -> f64 {
     let _stop = engine::start(job, sender).unwrap();
     let mut requests = 0;
     while let Some(event) = events.blocking_recv() {
-        let RunEvent::Recorded { batch, .. } = event else { continue };
+        let RunEvent::Recorded(batch) = event else { continue };
         for cell in batch.windows.values().flat_map(|window| window.cells.values()) {
             assert_eq!(cell.failed(), 0, "{:?}", batch.examples);
             requests += cell.requests;

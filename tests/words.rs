@@ -28,8 +28,11 @@ const DIALECT: [&str; 18] = [
 /// Of a thousand comment lines, this many may hold one of the words; messages may hold none.
 const PER_MILLE: [(&str, usize); 2] = [("what", 30), ("any of the others", 3)];
 /// Type names that are there twice, with the reason.
-const TWICE: [(&str, &str); 2] =
-    [("Err", "the associated type of `FromStr`"), ("SystemTimer", "one definition per operating system")];
+const TWICE: [(&str, &str); 3] = [
+    ("Err", "the associated type of `FromStr`"),
+    ("Item", "the associated type of `Iterator`"),
+    ("SystemTimer", "one definition per operating system"),
+];
 /// Messages in which a word is right.
 const MESSAGES: [(&str, &str); 0] = [];
 

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::commands::monitor::MonitorArgs;
 use crate::app::commands::stand_in::StandInArgs;
+use crate::plan::GateTier;
 use crate::session::Failpoint;
 use crate::units::TimeSpan;
 
@@ -30,6 +32,10 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Perform each task of a plan once and print the requests and responses
     Try(TryArgs),
+    /// Print the report of a finished, dead or running run again
+    Report(ReportArgs),
+    /// Judge a stored run again, by its own or other objectives; the exit code is the verdict
+    Gate(GateArgs),
     /// Print the JSON Schema of plans, included user files or threshold files
     Schema(SchemaArgs),
     /// Sample this machine's resource usage; print it, record it, or serve it in node_exporter format
@@ -61,7 +67,7 @@ pub(super) struct PlanArgs {
     pub(super) seed: Option<u64>,
     /// Tier that decides: `target` is the strictest, `maximum` the loosest, `none` only reports; overrides the plan's
     #[arg(long, value_name = "TIER")]
-    pub(super) gate: Option<GateArg>,
+    pub(super) gate: Option<GateTier>,
     /// Format of the standard output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
@@ -93,6 +99,32 @@ pub(super) struct TryArgs {
     /// Operation whose tasks are tried; all by default
     #[arg(long, value_name = "NAME")]
     pub(super) operation: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Folder of the run, such as `reports/latest`
+    #[arg(value_name = "RUN")]
+    pub(super) run: PathBuf,
+    /// Format of the standard output
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GateArgs {
+    /// Folder of the run, such as `reports/latest`
+    #[arg(value_name = "RUN")]
+    pub(super) run: PathBuf,
+    /// Threshold files whose objectives are judged in place of the plan's
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) thresholds: Vec<PathBuf>,
+    /// Tier that decides; overrides that of the run
+    #[arg(long, value_name = "TIER")]
+    pub(super) gate: Option<GateTier>,
+    /// Format of the standard output
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -146,14 +178,6 @@ pub(super) struct RunArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum GateArg {
-    Target,
-    Acceptable,
-    Maximum,
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     Human,
     Json,
@@ -163,6 +187,16 @@ pub(super) enum Format {
 pub(super) enum FailpointArg {
     LoseASample,
     Panic,
+}
+
+impl ValueEnum for GateTier {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Target, Self::Acceptable, Self::Maximum, Self::Nothing]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
 }
 
 impl From<FailpointArg> for Failpoint {

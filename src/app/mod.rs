@@ -2,16 +2,19 @@
 
 mod arguments;
 mod commands;
+mod conclusion;
 mod output;
 mod prepare;
+mod run_folder;
 mod signals;
+mod stored_run;
 
 use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::app::arguments::{Arguments, Command};
-use crate::app::commands::{check, monitor, run, schema, stand_in, try_plan};
+use crate::app::commands::{check, gate, monitor, report, run, schema, stand_in, try_plan};
 use crate::app::prepare::Refused;
 use crate::gate::Ending;
 
@@ -30,6 +33,8 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Some(Command::Check(check)) => check::check(&check),
         Some(Command::Try(arguments)) => try_plan::try_plan(&arguments),
+        Some(Command::Report(arguments)) => report::report(&arguments),
+        Some(Command::Gate(arguments)) => gate::gate(&arguments),
         Some(Command::Schema(schema)) => schema::schema(&schema),
         Some(Command::StandIn(stand_in)) => stand_in::stand_in(&stand_in),
         Some(Command::Monitor(arguments)) => monitor::monitor(&arguments),

@@ -134,7 +134,7 @@ impl Conductor {
 
     /// Runs a phase on all workers until all have drained. Returns how long it ran, without the drain, and the resource
     /// usage of this process.
-    async fn phase(&mut self, id: PhaseId) -> (Duration, GeneratorUsage) {
+    async fn phase(&mut self, id: PhaseId) -> (Duration, Option<GeneratorUsage>) {
         let Self { job, orders, finished, events, stop } = self;
         let phase = &job.plan.phases[id.index()];
         let duration = phase.duration.duration();

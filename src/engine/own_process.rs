@@ -86,12 +86,12 @@ impl OwnProcess {
         };
         self.last = now;
         // The send fails only after the session has ended, when windows are no longer needed.
-        let _ = events.send(RunEvent::Recorded { batch, log: Vec::new() });
+        let _ = events.send(RunEvent::Recorded(batch));
     }
 
-    /// The resource usage since the start.
-    pub(super) fn usage(&self) -> GeneratorUsage {
-        self.counters.as_ref().map_or_else(GeneratorUsage::default, |counters| GeneratorUsage {
+    /// The resource usage since the start; `None` on a simulated clock.
+    pub(super) fn usage(&self) -> Option<GeneratorUsage> {
+        self.counters.as_ref().map(|counters| GeneratorUsage {
             cpu: cpu_time().saturating_sub(counters.cpu),
             wall: counters.start.elapsed(),
             peak_memory_bytes: peak_memory(),

@@ -178,9 +178,12 @@ impl Worker {
             if let Some(heartbeat) = &mut heartbeat {
                 heartbeat.sample_cpu(&mut context.recorder.borrow_mut());
             }
-            let (batch, log) = context.recorder.borrow_mut().drain(context.clock.now());
-            // The send fails only after the session has ended, when windows are no longer needed.
-            let _ = self.events.send(RunEvent::Recorded { batch, log });
+            let (batch, samples) = context.recorder.borrow_mut().drain(context.clock.now());
+            // A send fails only after the session has ended, when windows are no longer needed.
+            if !samples.is_empty() {
+                let _ = self.events.send(RunEvent::Sampled { phase: PhaseId(context.phase), samples });
+            }
+            let _ = self.events.send(RunEvent::Recorded(batch));
             if done {
                 return;
             }

@@ -1,9 +1,16 @@
 //! The events of a run, their observers, and the stop signal.
 
+mod start;
+
+pub use start::{RunOptions, RunPlace, RunStart, StandInAddress};
+
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::gate::{EndedEarly, Ending};
 use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::sample::Sample;
 use crate::measure::summary::Summary;
@@ -11,21 +18,22 @@ use crate::measure::window::Batch;
 use crate::plan::model::PhaseId;
 use crate::resources::reading::Reading;
 
-/// An event of a run.
-#[derive(Debug, Clone)]
+/// An event of a run. The events of a run tell everything that its report says; [`is_stored`](Self::is_stored) says which
+/// ones that takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RunEvent {
+    /// The run begins; the first event.
+    Started(Box<RunStart>),
     /// A phase begins.
     PhaseStarted {
         phase: PhaseId,
         /// The wall-clock time of the start.
-        at: jiff::Timestamp,
+        at: Timestamp,
     },
-    /// A worker handed over its windows.
-    Recorded {
-        batch: Batch,
-        /// Samples for the request log; empty unless it was requested.
-        log: Vec<Sample>,
-    },
+    /// A worker handed over its windows, or the process those of its own vitals.
+    Recorded(Batch),
+    /// Requests for the request log, if it was asked for.
+    Sampled { phase: PhaseId, samples: Vec<Sample> },
     /// A host was read.
     HostReading(Reading),
     /// A phase has drained; its workers send nothing more.
@@ -33,10 +41,33 @@ pub enum RunEvent {
         phase: PhaseId,
         /// How long it ran, without the drain.
         ran: Duration,
-        usage: GeneratorUsage,
+        /// `None` on a simulated clock.
+        usage: Option<GeneratorUsage>,
     },
+    /// The runner stops the run before its end.
+    EndedEarly(EndedEarly),
+    /// A fact that readers need to interpret the numbers, in one sentence.
+    Notice(String),
     /// A message about connections and users, in a verbose run.
     Verbose(String),
+    /// The run is over; the last event.
+    Ended(RunEnd),
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// The wall-clock time of the end, drain included.
+    pub at: Timestamp,
+    /// The ending of a run that was interrupted or never sent load, and its reason.
+    pub without_verdict: Option<(Ending, String)>,
+}
+
+impl RunEvent {
+    /// Whether the report depends on this event.
+    pub fn is_stored(&self) -> bool {
+        !matches!(self, Self::Sampled { .. } | Self::Verbose(_))
+    }
 }
 
 /// A receiver of the events of a run.

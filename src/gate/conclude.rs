@@ -9,14 +9,15 @@ use crate::plan::{Decision, GateTier, Inconclusive};
 use crate::slo::judge::{Judgement, Policy, RunLength, judge};
 
 /// The measurements of a run and the reasons why it ended.
-pub struct RunOutcome {
-    pub summary: Summary,
+#[derive(Clone, Copy)]
+pub struct RunOutcome<'o> {
+    pub summary: &'o Summary,
     /// The phases that started.
-    pub phases: Vec<PhaseRun>,
-    /// The ending of a run that was interrupted or never sent load, and its reason.
-    pub ending: Option<(Ending, String)>,
+    pub phases: &'o [PhaseRun],
+    /// The ending of a run that was interrupted or never sent load.
+    pub ending: Option<Ending>,
     /// The reason if the runner itself stopped the run early.
-    pub ended_early: Option<EndedEarly>,
+    pub ended_early: Option<&'o EndedEarly>,
 }
 
 /// A run that has ended, with everything that its conclusion follows from.
@@ -25,7 +26,9 @@ pub struct FinishedRun<'f> {
     /// The seconds that a user of each phase needs for one cycle.
     pub cycle_seconds: &'f [f64],
     pub length: RunLength,
-    pub outcome: &'f RunOutcome,
+    pub outcome: RunOutcome<'f>,
+    /// The index of the objective whose proven breach ended the run.
+    pub aborted: Option<usize>,
     /// Whether the report can be stored.
     pub is_storable: bool,
 }
@@ -41,17 +44,10 @@ pub struct RunConclusion {
     pub notices: Vec<String>,
 }
 
-impl RunOutcome {
-    /// The outcome of a run without load, or whose measurements were lost by an error.
-    pub fn without_load(ending: (Ending, String)) -> Self {
-        Self { summary: Summary::default(), phases: Vec::new(), ending: Some(ending), ended_early: None }
-    }
-}
-
 /// Judges a run and decides how it ended.
 pub fn conclude(run: &FinishedRun<'_>) -> RunConclusion {
     let FinishedRun { context, outcome, .. } = run;
-    let (plan, summary) = (context.plan, &outcome.summary);
+    let (plan, summary) = (context.plan, outcome.summary);
     let checks_of = |id: PhaseId| generator::checks(*context, id, &summary.phases[id.index()]);
     let checks: Vec<Vec<Check>> = (0..).map(PhaseId).take(summary.phases.len()).map(checks_of).collect();
     let invalid: Vec<Option<String>> = checks.iter().map(|of| generator::invalid(of)).collect();
@@ -60,14 +56,14 @@ pub fn conclude(run: &FinishedRun<'_>) -> RunConclusion {
         length: run.length,
         invalid: &invalid,
         cycle_seconds: run.cycle_seconds,
-        aborted: outcome.ended_early.as_ref().and_then(|ended| ended.objective),
+        aborted: run.aborted,
     };
     let judged = judge(context.objectives, summary, policy);
     let contradictions = contradictions(plan, summary);
     let mut endings = vec![of_objectives(plan, run.length, &judged, summary)];
-    endings.extend(outcome.ending.iter().map(|(ending, _)| *ending));
+    endings.extend(outcome.ending);
     // The objectives of the phases that did not run are undecided.
-    endings.extend(outcome.ended_early.as_ref().map(|_| Ending::Inconclusive));
+    endings.extend(outcome.ended_early.map(|_| Ending::Inconclusive));
     endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
     endings.extend(invalid.iter().flatten().next().map(|_| Ending::Invalid));
     endings.extend((!run.is_storable).then_some(Ending::Unwritten));
@@ -80,7 +76,7 @@ fn remarks(run: &FinishedRun<'_>, judged: &[Option<Judgement>]) -> Vec<String> {
     let FinishedRun { context, outcome, .. } = run;
     let plan = context.plan;
     let ran: Vec<PhaseId> = outcome.phases.iter().map(|run| run.phase).collect();
-    let mut found = notices::notices(plan, &outcome.summary);
+    let mut found = notices::notices(plan, outcome.summary);
     found.extend(notices::host_notices(plan, context.objectives, &ran));
     let is_gated = judged.iter().flatten().any(|judged| judged.gated);
     if !is_gated && !ran.is_empty() && plan.gate.tier != GateTier::Nothing {
@@ -91,7 +87,7 @@ fn remarks(run: &FinishedRun<'_>, judged: &[Option<Judgement>]) -> Vec<String> {
         );
     }
     if is_gated && plan.gate.decision == Decision::Proven && run.length == RunLength::Full {
-        found.extend(notices::slow_spell_notice(plan, &outcome.summary));
+        found.extend(notices::slow_spell_notice(plan, outcome.summary));
     }
     found
 }

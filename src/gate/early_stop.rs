@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::gate::circuit_breaker::CircuitBreaker;
 use crate::generator::{self, CheckContext};
 use crate::measure::summary::Summary;
 use crate::measure::window::Batch;
 use crate::plan::model::PhaseId;
 use crate::slo::abort::AbortCheck;
+use crate::slo::objective::ObjectiveName;
 
 /// The reason for an early stop, and its phase.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedEarly {
-    /// The index of the objective whose breach was proven; `None` if the circuit breaker tripped.
-    pub objective: Option<usize>,
+    /// The objective whose breach was proven; `None` if the circuit breaker tripped.
+    pub objective: Option<ObjectiveName>,
     pub phase: PhaseId,
     /// The wall-clock time of the stop.
     pub at: jiff::Timestamp,
@@ -43,7 +46,7 @@ impl<'g> EarlyStop<'g> {
         now: Duration,
         batch: &Batch,
         summary: &Summary,
-    ) -> Option<(Option<usize>, String)> {
+    ) -> Option<(Option<ObjectiveName>, String)> {
         let tripped = self.breaker.as_mut().and_then(|breaker| take(breaker, now, batch));
         if let Some(why) = tripped {
             return Some((None, format!("the circuit breaker ended the run: {why}")));
@@ -51,7 +54,8 @@ impl<'g> EarlyStop<'g> {
         // If a generator check fails, the load generator may have caused the numbers, so they prove no breach.
         let abort = self.aborts.check(phase, summary)?;
         let checks = generator::checks(self.context, phase, &summary.phases[phase.index()]);
-        generator::invalid(&checks).is_none().then_some((Some(abort.objective), abort.why))
+        let objective = self.context.objectives[abort.objective].full_name();
+        generator::invalid(&checks).is_none().then_some((Some(objective), abort.why))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The endings of a run with their codes, words and meanings, in one table.
 
+use serde::{Deserialize, Serialize};
+
 use crate::slo::judge::{Judgement, Verdict};
 use crate::units::text_enum;
 
@@ -30,7 +32,7 @@ text_enum! {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// Every gated objective was met.
     Passed,
@@ -57,7 +59,7 @@ pub enum Ending {
 }
 
 /// The signal that stopped a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Signal {
     /// SIGINT, as from Ctrl-C.
     Interrupt,

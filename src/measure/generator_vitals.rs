@@ -77,6 +77,13 @@ pub struct GeneratorUsage {
     pub peak_memory_bytes: u64,
 }
 
+impl GeneratorUsage {
+    /// Processor time in percent of one core; `None` if no time has passed.
+    pub fn cpu_percent(&self) -> Option<f64> {
+        (!self.wall.is_zero()).then(|| 100.0 * self.cpu.as_secs_f64() / self.wall.as_secs_f64())
+    }
+}
+
 impl GeneratorVitals {
     /// Adds the vitals of another worker in the same second.
     pub fn merge(&mut self, other: &Self) {

@@ -54,6 +54,12 @@ impl SparseHistogram {
         self.buckets[above..].iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
+    /// The number of times in the bucket of a limit, which may be above it or not.
+    pub fn count_near(&self, limit: Duration) -> u64 {
+        let found = self.buckets.binary_search_by_key(&bucket(micros(limit)), |(bucket, _)| *bucket);
+        found.map_or(0, |at| self.buckets[at].1.into())
+    }
+
     /// Adds the times of another histogram.
     pub fn merge(&mut self, other: &Self) {
         let Self { buckets, sum, max, clamped } = other;

@@ -65,9 +65,21 @@ pub struct Counts {
     pub k: f64,
     /// Failures without a response time.
     pub untimed: f64,
+    /// Further cases of a limit that requests were not counted against: those that a histogram cannot tell from the limit.
+    pub unclear: Unclear,
 }
 
-/// The pairs (n, k) of cases and bad cases that prove that a limit is kept or broken.
+/// Cases of a limit that requests were not counted against, which may be slow or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Unclear {
+    /// Requests in the bucket of the limit. They are among the cases.
+    pub in_bucket: f64,
+    /// Requests and arrivals without an outcome, which are cases only if they are slow.
+    pub unfinished: f64,
+}
+
+/// The pairs (n, k) of cases and bad cases that prove that a limit is kept or broken. What is unclear counts as slow for
+/// the one and as not slow for the other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CountBounds {
     /// To prove that it is kept. A failure without a time may have taken any time, so it is bad.
@@ -76,13 +88,22 @@ pub struct CountBounds {
     pub broken: (f64, f64),
 }
 
+impl Unclear {
+    /// All of them.
+    pub fn sum(self) -> f64 {
+        self.in_bucket + self.unfinished
+    }
+}
+
 impl Counts {
     /// Adds the counts of another second.
     pub fn add(&mut self, other: Self) {
-        let Self { n, k, untimed } = other;
+        let Self { n, k, untimed, unclear: Unclear { in_bucket, unfinished } } = other;
         self.n += n;
         self.k += k;
         self.untimed += untimed;
+        self.unclear.in_bucket += in_bucket;
+        self.unclear.unfinished += unfinished;
     }
 }
 
@@ -103,11 +124,12 @@ pub enum IndicatorKind {
 impl IndicatorKind {
     /// The pairs (n, k) by which these counts prove that a limit is kept or broken.
     pub fn bounds(self, counts: Counts) -> CountBounds {
-        let Counts { n, k, untimed } = counts;
+        let Counts { n, k, untimed, unclear: Unclear { in_bucket, unfinished } } = counts;
         match self {
-            Self::Slower(_) | Self::Failed | Self::Completed => {
-                CountBounds { kept: (n, k + untimed), broken: (n - untimed, k) }
-            }
+            Self::Slower(_) | Self::Failed | Self::Completed => CountBounds {
+                kept: (n + unfinished, k + untimed + in_bucket + unfinished),
+                broken: (n - untimed, k),
+            },
             // The cases of a mean are the requests with a response time.
             Self::Time(failure) => {
                 CountBounds { kept: (n + untimed, k + untimed * failure.as_micros() as f64), broken: (n, k) }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::measure::hosts::PhaseReadings;
-use crate::measure::indicator::{Counts, Indicator, IndicatorKind};
-use crate::measure::limits::{LimitCounts, Limits};
+use crate::measure::indicator::{Counts, Indicator, IndicatorKind, Unclear};
+use crate::measure::limits::{Limit, LimitId, Limits};
 use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts, Summary};
-use crate::measure::window::{Batch, Window};
+use crate::measure::window::{Batch, Cell, Window};
 use crate::plan::model::{JudgedPeriod, Load, Phase, Plan};
 use crate::resources::reading::Reading;
 
@@ -23,7 +23,9 @@ pub struct Ledger {
     indicators: Vec<Indicator>,
     limits: Limits,
     phases: Vec<PhaseSpan>,
-    workers: usize,
+    /// The time limit of a request.
+    timeout: Duration,
+    sources: usize,
     pending: BTreeMap<u16, PendingPhase>,
     summary: Summary,
 }
@@ -40,7 +42,7 @@ struct PhaseSpan {
 /// The windows of a running phase that are not folded yet.
 #[derive(Debug, Default)]
 struct PendingPhase {
-    /// By worker: the second before which its record is complete.
+    /// By source: the second before which its record is complete.
     settled: Vec<u32>,
     windows: BTreeMap<u32, Window>,
     /// The next second to fold.
@@ -48,8 +50,9 @@ struct PendingPhase {
 }
 
 impl Ledger {
-    /// An empty ledger for the indicators of a plan and a number of workers.
-    pub fn new(plan: &Plan, indicators: Vec<Indicator>, workers: usize) -> Self {
+    /// An empty ledger for the indicators of a plan. Requests are counted against `limits`. `sources` is the number of
+    /// workers and processes that hand over windows.
+    pub fn new(plan: &Plan, indicators: Vec<Indicator>, limits: &Limits, sources: usize) -> Self {
         let length = |phase: &Phase| PhaseSpan {
             judged: phase.judged(),
             duration: phase.duration.duration(),
@@ -61,16 +64,19 @@ impl Ledger {
         };
         let summary = Summary {
             phases: plan.phases.iter().map(of_phase).collect(),
-            evidence: vec![Evidence::default(); indicators.len()],
+            evidence: indicators.iter().map(|indicator| Evidence::of(indicator, limits)).collect(),
         };
-        let limits = Limits::of(&indicators, plan.operations.len());
         let phases = plan.phases.iter().map(length).collect();
-        Self { indicators, limits, phases, workers, pending: BTreeMap::new(), summary }
-    }
-
-    /// The response time limits that workers count against.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+        let timeout = plan.target.timeout.duration();
+        Self {
+            indicators,
+            limits: limits.clone(),
+            phases,
+            timeout,
+            sources,
+            pending: BTreeMap::new(),
+            summary,
+        }
     }
 
     /// The summary of all seconds folded so far.
@@ -102,9 +108,9 @@ impl Ledger {
             let examples = &mut self.summary.phases[phase].examples;
             examples.entry((example.operation, example.kind)).or_insert_with(|| example.text.clone());
         }
-        let workers = self.workers;
+        let sources = self.sources;
         let pending = self.pending.entry(batch.phase).or_default();
-        pending.settled.resize(workers, 0);
+        pending.settled.resize(sources, 0);
         let settled = &mut pending.settled[usize::from(batch.worker)];
         *settled = (*settled).max(batch.settled_before);
         for (second, window) in &batch.windows {
@@ -182,7 +188,7 @@ impl Ledger {
                 if index > 0 && second == judged.from {
                     evidence.cut();
                 }
-                let counts = count_second(indicator, &self.limits, window);
+                let counts = count_second(indicator, &self.limits, self.timeout, window);
                 evidence.add_second(indicator, counts, whole);
                 if indicator.keeps_timeline {
                     evidence.timeline.push(f64::from(second), SliceCounts { n: counts.n, k: counts.k });
@@ -226,45 +232,89 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
 }
 
 /// The counts of an indicator in one second.
-fn count_second(indicator: &Indicator, limits: &Limits, window: &Window) -> Counts {
-    let cells = indicator.operations.iter().filter_map(|id| Some((*id, window.cells.get(id)?)));
-    let (mut n, mut k, mut untimed) = (0_u64, 0_u64, 0_u64);
-    for (id, cell) in cells {
-        let others = u64::from(cell.failed() - cell.timeouts());
-        let unserved = u64::from(cell.unserved());
-        let cases = u64::from(cell.requests - cell.cancelled) + unserved;
-        match indicator.kind {
-            IndicatorKind::Slower(limit) => {
-                let limit = limits.id(id, limit);
-                let above = |counts: &LimitCounts| limit.map_or(0, |limit| u64::from(counts.above(limit)));
-                // Withdrawn arrivals and cancelled requests that had taken longer than the limit are slow. The outcome
-                // of the others is unknown, so they do not count.
-                let overdue = above(&cell.overdue);
-                n += cases + overdue;
-                k += above(&cell.slower) + u64::from(cell.timeouts()) + unserved + overdue;
-                untimed += others;
-            }
+fn count_second(indicator: &Indicator, limits: &Limits, timeout: Duration, window: &Window) -> Counts {
+    let mut counts = Counts::default();
+    for (id, cell) in indicator.operations.iter().filter_map(|id| Some((*id, window.cells.get(id)?))) {
+        let unserved = f64::from(cell.unserved());
+        counts.add(match indicator.kind {
+            IndicatorKind::Slower(limit) => match limits.id(id, limit) {
+                Some(limit) => count_slower(cell, limit),
+                None => estimate_slower(cell, limit, limits.of_operation(id), timeout),
+            },
             IndicatorKind::Failed => {
-                n += cases;
-                k += u64::from(cell.failed()) + unserved;
+                Counts { n: cases(cell), k: f64::from(cell.failed()) + unserved, ..Counts::default() }
             }
-            IndicatorKind::Completed => k += u64::from(cell.completed),
-            IndicatorKind::Time(failure) => {
-                // A dropped arrival enters the mean with the longest time that a request may take.
-                n += cell.response.count() + unserved;
-                k += cell.response.sum()
-                    + unserved * u64::try_from(failure.as_micros()).unwrap_or(u64::MAX >> 32);
-                untimed += others;
-            }
-        }
+            IndicatorKind::Completed => Counts { k: f64::from(cell.completed), ..Counts::default() },
+            // A dropped arrival enters the mean with the longest time that a request may take.
+            IndicatorKind::Time(failure) => Counts {
+                n: cell.response.count() as f64 + unserved,
+                k: cell.response.sum() as f64 + unserved * failure.as_micros() as f64,
+                untimed: f64::from(cell.failed() - cell.timeouts()),
+                ..Counts::default()
+            },
+        });
     }
-    if indicator.kind == IndicatorKind::Completed {
-        n = 1;
+    match indicator.kind {
+        IndicatorKind::Completed => Counts { n: 1.0, ..counts },
+        _ => counts,
     }
-    Counts { n: n as f64, k: k as f64, untimed: untimed as f64 }
+}
+
+/// Requests with an outcome and dropped arrivals.
+fn cases(cell: &Cell) -> f64 {
+    f64::from(cell.requests - cell.cancelled) + f64::from(cell.unserved())
+}
+
+/// Counts the cases that took longer than a limit.
+///
+/// Withdrawn arrivals and cancelled requests that had taken longer are slow. The outcome of the others is unknown, so they
+/// do not count.
+fn count_slower(cell: &Cell, limit: LimitId) -> Counts {
+    let overdue = f64::from(cell.overdue.above(limit));
+    let certain = f64::from(cell.timeouts()) + f64::from(cell.unserved()) + overdue;
+    Counts {
+        n: cases(cell) + overdue,
+        k: f64::from(cell.slower.above(limit)) + certain,
+        untimed: f64::from(cell.failed() - cell.timeouts()),
+        ..Counts::default()
+    }
+}
+
+/// Bounds the cases that took longer than a limit which they were not counted against, by the histogram of response times
+/// and by the counted limits on both sides.
+fn estimate_slower(cell: &Cell, limit: Duration, counted: &[Limit], timeout: Duration) -> Counts {
+    let next = counted.partition_point(|known| known.time < limit);
+    let above = |known: Option<&Limit>| known.map(|known| f64::from(cell.overdue.above(known.id)));
+    let overdue = above(counted.get(next)).unwrap_or(0.0);
+    let unfinished = f64::from(cell.withdrawn) + f64::from(cell.cancelled);
+    let may_be_overdue = above(next.checked_sub(1).map(|before| &counted[before])).unwrap_or(unfinished);
+    let (beyond, near) = (cell.response.count_above(limit) as f64, cell.response.count_near(limit) as f64);
+    // Timeouts are slower than every limit. The histogram has them with the time that they waited, at least `timeout`.
+    let timeouts = f64::from(cell.timeouts());
+    let (slow, may_be_slow) = match limit + limit / 1000 < timeout {
+        true => (beyond, beyond + near),
+        false => (beyond.max(timeouts), beyond + near + timeouts),
+    };
+    Counts {
+        n: cases(cell) + overdue,
+        k: slow + f64::from(cell.unserved()) + overdue,
+        untimed: f64::from(cell.failed() - cell.timeouts()),
+        unclear: Unclear { in_bucket: may_be_slow - slow, unfinished: may_be_overdue - overdue },
+    }
 }
 
 impl Evidence {
+    /// No case yet.
+    fn of(indicator: &Indicator, limits: &Limits) -> Self {
+        let is_by_histogram = match indicator.kind {
+            IndicatorKind::Slower(time) => {
+                indicator.operations.iter().any(|operation| limits.id(*operation, time).is_none())
+            }
+            _ => false,
+        };
+        Self { is_by_histogram, ..Self::default() }
+    }
+
     /// Adds one judged second. A partial second (`whole` is false) forms no block.
     fn add_second(&mut self, indicator: &Indicator, counts: Counts, whole: bool) {
         let bounds = indicator.kind.bounds(counts);

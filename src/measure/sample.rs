@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::plan::model::OperationId;
 use crate::units::text_enum;
 
 /// One request. All times are offsets from the start of the phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// The operation that objectives and reports count it by.
     pub operation: OperationId,
@@ -29,7 +31,7 @@ pub struct Sample {
 }
 
 /// The reason for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// A task: its success is throughput.
     Task,
@@ -74,7 +76,7 @@ impl Outcome {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// With an expected response.
     Succeeded,

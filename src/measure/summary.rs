@@ -11,7 +11,7 @@ use crate::measure::generator_health::GeneratorHealth;
 use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::hosts::PhaseReadings;
-use crate::measure::indicator::{CountBounds, Counts, Intervals};
+use crate::measure::indicator::{CountBounds, Counts, IndicatorKind, Intervals};
 use crate::measure::rollup::{Rollup, RollupItem};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{JudgedPeriod, OperationId, PhaseId};
@@ -65,8 +65,8 @@ pub struct PhaseSummary {
 pub struct PhaseRun {
     pub phase: PhaseId,
     pub started_at: Timestamp,
-    /// The generator's own usage; zero until the phase has ended.
-    pub usage: GeneratorUsage,
+    /// The generator's own usage; `None` until the phase has ended.
+    pub usage: Option<GeneratorUsage>,
 }
 
 /// The numbers of an operation in a phase.
@@ -135,6 +135,8 @@ impl PhaseSummary {
 pub struct Evidence {
     /// The totals.
     pub counts: Counts,
+    /// Whether requests were not counted against its limit, so that histograms decide.
+    pub is_by_histogram: bool,
     /// Blocks for proving that a limit is kept.
     pub kept: BlockSums,
     /// Blocks for proving that a limit is broken.
@@ -143,6 +145,13 @@ pub struct Evidence {
     pub trials: Trials,
     /// The counts over time, if the indicator keeps them.
     pub timeline: Rollup<SliceCounts>,
+}
+
+impl Evidence {
+    /// The pairs (n, k) of the totals by which a limit on requests is proven to be kept or broken.
+    pub fn bounds(&self) -> CountBounds {
+        IndicatorKind::Failed.bounds(self.counts)
+    }
 }
 
 /// The n and k of [`Counts`] in one slice of a timeline.

@@ -102,7 +102,7 @@ impl Observer for Watcher {
                     });
                 }
             }
-            RunEvent::Recorded { .. } | RunEvent::HostReading(_) | RunEvent::Verbose(_) => {}
+            _ => {}
         }
     }
 }

@@ -1,14 +1,16 @@
 //! The files of a plan: reads them, follows `include` and refuses paths outside the allowed folder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Problems, Span};
 use crate::document::{Node, PlainOrTable, Spanned, Value, parse};
 use crate::plan::document::{PlanDocument, ThresholdsEntryDocument};
+use crate::plan::model::Secrets;
 
 /// Access to files and environment variables. It is passed in, so that compiling is pure.
 pub struct Environment<'w> {
@@ -29,6 +31,66 @@ pub struct ThresholdsFile {
     pub gated: bool,
 }
 
+/// What a plan was compiled from, without secrets, so that it can be stored and compiled again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanInputs {
+    /// The plan, its included files and its threshold files as read. Of a list only the columns and one row of `-`, of
+    /// other files only the path.
+    pub files: Vec<InputFile>,
+    /// The environment variables that the plan uses and their values; of a secret only the scheme of a URL.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A file of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    pub path: String,
+    pub text: String,
+}
+
+impl PlanInputs {
+    /// Reads a stored file, for an [`Environment`].
+    ///
+    /// # Errors
+    /// [`NotFound`](std::io::ErrorKind::NotFound) if there is none with this path.
+    pub fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        let path = shown(path);
+        let file = self.files.iter().find(|file| file.path == path);
+        file.map(|file| file.text.clone().into_bytes()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+
+    /// Looks up a stored environment variable, for an [`Environment`].
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn put(&mut self, path: &Path, text: String) {
+        let path = shown(path);
+        match self.files.iter_mut().find(|file| file.path == path) {
+            Some(file) => file.text = text,
+            None => self.files.push(InputFile { path, text }),
+        }
+    }
+
+    /// The same without any of these secrets.
+    fn redacted(self, secrets: &Secrets) -> Self {
+        let files = self.files.into_iter().map(|file| InputFile { text: secrets.redact(&file.text), ..file });
+        let variables = self.variables.into_iter().map(|(name, value)| (name, secrets.redact(&value)));
+        Self { files: files.collect(), variables: variables.collect() }
+    }
+}
+
+/// A path as text, in the same form for every way to write it.
+fn shown(path: &Path) -> String {
+    normalised(path).display().to_string()
+}
+
+/// The part of a secret that may be stored: whether it is a URL, without which the plan does not compile.
+fn masked(secret: &str) -> String {
+    let scheme = ["https://", "http://"].into_iter().find(|scheme| secret.starts_with(scheme));
+    format!("{}***", scheme.unwrap_or_default())
+}
+
 /// Maximum size of a plan, an included file or a threshold file.
 const MAX_PLAN_BYTES: usize = 4 << 20;
 
@@ -40,6 +102,7 @@ pub(super) struct PlanFiles<'w> {
     paths: HashMap<FileId, PathBuf>,
     plan: PathBuf,
     hash: Context,
+    inputs: PlanInputs,
 }
 
 impl<'w> PlanFiles<'w> {
@@ -48,11 +111,34 @@ impl<'w> PlanFiles<'w> {
         let folder = normalised(plan.parent().unwrap_or(Path::new("")));
         let root = (!allow_outside).then(|| normalised(&folder.join("..")));
         let (known, paths) = (HashMap::new(), HashMap::new());
-        Self { environment, root, known, paths, plan: normalised(plan), hash: Context::new(&SHA256) }
+        Self {
+            environment,
+            root,
+            known,
+            paths,
+            plan: normalised(plan),
+            hash: Context::new(&SHA256),
+            inputs: PlanInputs::default(),
+        }
     }
 
-    pub(super) fn variable(&self) -> &'w dyn Fn(&str) -> Option<String> {
-        self.environment.variable
+    /// The value of an environment variable.
+    pub(super) fn variable(&mut self, name: &str) -> Option<String> {
+        let value = (self.environment.variable)(name)?;
+        self.inputs.variables.entry(name.to_owned()).or_insert_with(|| value.clone());
+        Some(value)
+    }
+
+    /// The value of an environment variable that no output may show.
+    pub(super) fn secret(&mut self, name: &str) -> Option<String> {
+        let value = (self.environment.variable)(name)?;
+        self.inputs.variables.insert(name.to_owned(), masked(&value));
+        Some(value)
+    }
+
+    /// Everything read so far, without secrets.
+    pub(super) fn inputs(self, secrets: &Secrets) -> PlanInputs {
+        self.inputs.redacted(secrets)
     }
 
     /// Whether a file read so far has a syntax error.
@@ -94,6 +180,7 @@ impl<'w> PlanFiles<'w> {
     ) -> FileId {
         self.hash.update(&(text.len() as u64).to_le_bytes());
         self.hash.update(text.as_bytes());
+        self.inputs.put(path, text.clone());
         let file = problems.add_source(shown, text);
         self.known.insert(normalised(path), file);
         self.paths.insert(file, normalised(path));
@@ -131,12 +218,20 @@ impl<'w> PlanFiles<'w> {
             Ok(bytes) => {
                 self.hash.update(&(bytes.len() as u64).to_le_bytes());
                 self.hash.update(&bytes);
+                self.inputs.put(&path, String::new());
                 Some(bytes.into())
             }
             Err(why) => {
                 report_unreadable(named, &path.display().to_string(), &why, problems);
                 None
             }
+        }
+    }
+
+    /// Keeps a text instead of the bytes of a file, from which the plan compiles in the same way.
+    pub(super) fn keep(&mut self, named: &Spanned<String>, text: String, problems: &mut Problems) {
+        if let Some(path) = self.path(named, problems) {
+            self.inputs.put(&path, text);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::plan::compile;
 use crate::plan::definitions::{Names, PlanDefinitions};
 use crate::plan::document::{IncludeDocument, PlanDocument};
 use crate::plan::effective::WrittenPlan;
-use crate::plan::files::{Environment, PlanFiles, ThresholdsFile};
+use crate::plan::files::{Environment, PlanFiles, PlanInputs, ThresholdsFile};
 use crate::plan::model::Plan;
 use crate::plan::overrides;
 
@@ -33,11 +33,19 @@ pub struct LoadedPlan {
     pub thresholds: Vec<ThresholdsFile>,
     /// The files as written; empty if they could not be read.
     pub written: WrittenPlan,
+    /// What the plan was compiled from; empty if an error was reported.
+    pub inputs: PlanInputs,
 }
 
 impl LoadedPlan {
     fn empty() -> Self {
-        Self { plan: None, names: Names::default(), thresholds: Vec::new(), written: WrittenPlan::default() }
+        Self {
+            plan: None,
+            names: Names::default(),
+            thresholds: Vec::new(),
+            written: WrittenPlan::default(),
+            inputs: PlanInputs::default(),
+        }
     }
 }
 
@@ -88,5 +96,6 @@ pub fn load(
         ..plan
     });
     included.insert(0, root);
-    LoadedPlan { plan, names, thresholds, written: WrittenPlan(included) }
+    let inputs = plan.as_ref().map(|plan| files.inputs(&plan.secrets)).unwrap_or_default();
+    LoadedPlan { plan, names, thresholds, written: WrittenPlan(included), inputs }
 }

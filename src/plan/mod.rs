@@ -19,7 +19,7 @@ pub mod template;
 pub use definitions::Names;
 pub use document::{Decision, GateTier, Inconclusive, Spacing};
 pub use effective::{WrittenPlan, expand_environment};
-pub use files::{Environment, ThresholdsFile};
+pub use files::{Environment, InputFile, PlanInputs, ThresholdsFile};
 pub use load::{LoadedPlan, Settings, load};
 pub use overrides::split as split_key;
 pub use rehearse::rehearse;

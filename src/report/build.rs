@@ -228,14 +228,12 @@ fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
 }
 
 fn generator_report(run: &PhaseRun, counted: &PhaseSummary, checks: &[Check]) -> GeneratorReport {
-    let GeneratorUsage { cpu, wall, peak_memory_bytes } = run.usage;
-    let wall = wall.as_secs_f64();
     GeneratorReport {
         send_lag_ms: lag_report(&counted.send_lag),
         user_wait_ms: lag_report(&counted.user_wait),
         connect_ms: lag_report(&counted.connect),
-        cpu_percent: if wall > 0.0 { 100.0 * cpu.as_secs_f64() / wall } else { 0.0 },
-        peak_memory_bytes,
+        cpu_percent: run.usage.as_ref().and_then(GeneratorUsage::cpu_percent),
+        peak_memory_bytes: run.usage.map(|usage| usage.peak_memory_bytes),
         checks: checks.iter().map(check_report).collect(),
     }
 }

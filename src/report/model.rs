@@ -274,9 +274,9 @@ pub struct GeneratorReport {
     /// Delay before sending for a new connection, over the requests that needed one.
     pub connect_ms: LagReport,
     /// CPU usage in percent of one core.
-    pub cpu_percent: f64,
+    pub cpu_percent: Option<f64>,
     /// Peak memory from the start of the run to the end of the phase.
-    pub peak_memory_bytes: u64,
+    pub peak_memory_bytes: Option<u64>,
     pub checks: Vec<CheckReport>,
 }
 

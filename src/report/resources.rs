@@ -113,8 +113,7 @@ pub(super) fn shared_machine(
     let machine = cpu(|host| matches!(host.source, Source::Local(_)))?;
     // Of several processes only one is the target's: the host named `target`, or the one that the run added.
     let target = cpu(|host| host.is_process_or_cgroup() && (host.name == TARGET || host.span.is_none()))?;
-    let wall = run.usage.wall.as_secs_f64();
-    let generator = 100.0 * run.usage.cpu.as_secs_f64() / wall.max(f64::MIN_POSITIVE) / cores.max(1.0);
+    let generator = run.usage.as_ref()?.cpu_percent()? / cores.max(1.0);
     let (limit, concluded) = match () {
         () if target >= SATURATED_PERCENT => (Some(AtLimit::Target), "the target is the limit"),
         () if generator >= SATURATED_PERCENT => {
@@ -180,11 +179,11 @@ mod tests {
         let run = PhaseRun {
             phase: PhaseId(0),
             started_at: Timestamp::UNIX_EPOCH,
-            usage: GeneratorUsage {
+            usage: Some(GeneratorUsage {
                 cpu: Duration::from_secs(5),
                 wall: Duration::from_secs(10),
                 peak_memory_bytes: 0,
-            },
+            }),
         };
         shared_machine(&monitor, &readings, &run, 2.0)
     }

@@ -1,11 +1,12 @@
-//! The event loop of a run: folds events into the ledger and passes them to observers until the run has ended.
+//! The event loop of a run: folds events and passes them to observers until the run has ended.
+
+mod fold;
+
+pub use fold::RunFold;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::event::{Observer, RunEvent};
-use crate::measure::generator_vitals::GeneratorUsage;
-use crate::measure::ledger::Ledger;
-use crate::measure::summary::PhaseRun;
 use crate::measure::window::Batch;
 
 /// Faults that a test can inject, to check how the runner reports them.
@@ -19,14 +20,11 @@ pub enum Failpoint {
 
 /// Consumes the events of a run.
 pub struct Session<'s> {
-    /// The ledger into which windows are folded.
-    pub ledger: Ledger,
+    pub fold: &'s mut RunFold,
     /// Called with every event.
     pub observers: Vec<&'s mut dyn Observer>,
     /// The fault to inject, if any.
     pub failpoint: Option<Failpoint>,
-    /// The phases that have started so far.
-    pub phases: Vec<PhaseRun>,
 }
 
 impl Session<'_> {
@@ -37,31 +35,14 @@ impl Session<'_> {
         }
     }
 
-    fn take(&mut self, mut event: RunEvent) {
-        if let (Some(failpoint), RunEvent::Recorded { batch, .. }) = (self.failpoint, &mut event) {
+    /// Folds an event and passes it to the observers.
+    pub fn take(&mut self, mut event: RunEvent) {
+        if let (Some(failpoint), RunEvent::Recorded(batch)) = (self.failpoint, &mut event) {
             self.fail(failpoint, batch);
         }
-        match &event {
-            RunEvent::PhaseStarted { phase, at } => {
-                self.ledger.begin(phase.0, *at);
-                self.phases.push(PhaseRun {
-                    phase: *phase,
-                    started_at: *at,
-                    usage: GeneratorUsage::default(),
-                });
-            }
-            RunEvent::Recorded { batch, .. } => self.ledger.fold(batch),
-            RunEvent::PhaseEnded { phase, ran, usage } => {
-                self.ledger.finish(phase.0, *ran);
-                if let Some(run) = self.phases.last_mut() {
-                    run.usage = *usage;
-                }
-            }
-            RunEvent::HostReading(reading) => self.ledger.read(reading),
-            RunEvent::Verbose(_) => {}
-        }
+        self.fold.add(&event);
         for observer in &mut self.observers {
-            observer.observe(&event, self.ledger.summary());
+            observer.observe(&event, self.fold.ledger.summary());
         }
     }
 

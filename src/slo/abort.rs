@@ -168,7 +168,7 @@ mod tests {
         let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
         (1..1000).find(|_| {
             let evidence = &mut summary.evidence[0];
-            evidence.counts.add(Counts { n, k, untimed: 0.0 });
+            evidence.counts.add(Counts { n, k, ..Counts::default() });
             evidence.kept.push(n, k);
             evidence.broken.push(n, k);
             aborts.check(PhaseId(0), &summary).is_some()
@@ -189,7 +189,7 @@ mod tests {
         let evidence = &mut summary.evidence[0];
         for _ in 0..MIN_JUDGED_S {
             let (n, k) = (1e8, 5_004_000.0);
-            evidence.counts.add(Counts { n, k, untimed: 0.0 });
+            evidence.counts.add(Counts { n, k, ..Counts::default() });
             evidence.kept.push(n, k);
             evidence.broken.push(n, k);
         }

@@ -1,6 +1,6 @@
 //! The rules that decide a limit: share, maximum, observed value, change and mean.
 
-use crate::measure::indicator::Counts;
+use crate::measure::indicator::CountBounds;
 use crate::measure::summary::{Evidence, Trials};
 use crate::slo::objective::{EveryInterval, Objective, Statistic};
 use crate::statistics::{Allowed, BatchMeans, Proportion, Side};
@@ -16,6 +16,8 @@ pub(in crate::slo) enum DecisionRule {
         broken: Proportion,
         /// The allowed share, from 0 to 1.
         allowed: f64,
+        /// Cases that a histogram cannot tell from the limit, because the run did not count requests against it.
+        unclear: f64,
     },
     /// No case may be bad. This needs no proof because every case is observed.
     NoneAllowed {
@@ -59,7 +61,7 @@ impl DecisionRule {
         if let Some(interval) = objective.interval {
             return Self::of_trials(interval, &evidence.trials);
         }
-        let Counts { n, k, untimed } = evidence.counts;
+        let CountBounds { kept, broken } = evidence.bounds();
         let mean = |side, limit| Self::Mean {
             kept: BatchMeans::of(&evidence.kept),
             broken: BatchMeans::of(&evidence.broken),
@@ -69,7 +71,9 @@ impl DecisionRule {
         match objective.statistic {
             Statistic::Quantile(part) => Self::of_share(evidence, 1.0 - part),
             Statistic::ErrorRate => Self::of_share(evidence, limit / 100.0),
-            Statistic::Max => Self::NoneAllowed { cases: n - untimed, counted: k, doubted: untimed },
+            Statistic::Max => {
+                Self::NoneAllowed { cases: broken.0, counted: broken.1, doubted: kept.1 - broken.1 }
+            }
             Statistic::Mean => mean(Side::AtMost, limit * 1000.0),
             Statistic::Throughput => mean(Side::AtLeast, limit),
             // These are not decided by indicators.
@@ -80,12 +84,13 @@ impl DecisionRule {
     }
 
     fn of_share(evidence: &Evidence, allowed: f64) -> Self {
-        let Counts { n, k, untimed } = evidence.counts;
+        let CountBounds { kept, broken } = evidence.bounds();
         Self::Proportion {
-            kept: Proportion::of(n, k + untimed, &evidence.kept),
-            broken: Proportion::of(n - untimed, k, &evidence.broken),
+            kept: Proportion::of(kept.0, kept.1, &evidence.kept),
+            broken: Proportion::of(broken.0, broken.1, &evidence.broken),
             // 1 − 0.95 is 0.05 only after rounding.
             allowed: (allowed * 1e9).round() / 1e9,
+            unclear: evidence.counts.unclear.sum(),
         }
     }
 
@@ -97,6 +102,7 @@ impl DecisionRule {
                 kept: Proportion::independent(judged, doubted),
                 broken: Proportion::independent(judged, missed),
                 allowed: allow,
+                unclear: 0.0,
             },
             _ => Self::NoneAllowed { cases: judged, counted: missed, doubted: doubted - missed },
         }
@@ -139,8 +145,10 @@ impl DecisionRule {
     /// Whether the observed value is within the limit; `None` if it is unknown.
     pub(in crate::slo) fn holds(&self) -> Option<bool> {
         match *self {
-            Self::Proportion { broken, allowed, .. } => {
-                (broken.cases > 0.0).then_some(broken.counted <= allowed * broken.cases + 1e-9)
+            Self::Proportion { broken, allowed, unclear, .. } => {
+                let within = |counted: f64| counted <= allowed * broken.cases + 1e-9;
+                let is_clear = within(broken.counted) == within(broken.counted + unclear);
+                (broken.cases > 0.0 && is_clear).then(|| within(broken.counted))
             }
             Self::NoneAllowed { counted, doubted, .. } if counted == 0.0 && doubted > 0.0 => None,
             Self::NoneAllowed { cases, counted, .. } => (cases > 0.0).then_some(counted == 0.0),

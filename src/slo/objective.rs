@@ -4,6 +4,8 @@ use crate::units::{Unit, text_enum};
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnostic::Span;
 use crate::measure::indicator::{Indicator, IndicatorKind, IntervalRule, Intervals};
 use crate::plan::GateTier;
@@ -36,6 +38,13 @@ pub struct Objective {
     pub span: Span,
     /// For each tier, the index of its limit's indicator among all indicators.
     pub indicators: Vec<(Tier, usize)>,
+}
+
+/// The name by which an objective is known in its threshold files: names are unique within a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectiveName {
+    pub kind: ObjectiveKind,
+    pub name: String,
 }
 
 /// Intervals that are judged one by one, and the share of them that may miss.
@@ -263,6 +272,11 @@ impl fmt::Display for Statistic {
 }
 
 impl Objective {
+    /// Its name and kind.
+    pub fn full_name(&self) -> ObjectiveName {
+        ObjectiveName { kind: self.statistic.kind(), name: self.name.clone() }
+    }
+
     /// The tier and limit that decide at a gate; `None` if the objective is not gated.
     pub fn gated_limit(&self, gate: GateTier) -> Option<(Tier, f64)> {
         self.tiers.at_gate(gate).filter(|_| self.gated)

@@ -4,10 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{UnitError, plain, split_number};
 
 /// A length of time: `"250ms"`, `"8h"`, `"1h30m"`; at most 3660 days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct TimeSpan(Duration);
 
 const HELP: &str = "write a duration with its unit: \"250ms\", \"30s\", \"10m\", \"8h\", \"1h30m\", \"7d\"";

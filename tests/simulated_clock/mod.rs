@@ -22,6 +22,7 @@ mod seeds;
 mod shapes;
 mod start_stop;
 mod steps;
+mod stored;
 mod thresholds_entries;
 mod verdict;
 mod waits;

@@ -12,12 +12,16 @@ use tokio::time::Instant;
 
 use crate::app::arguments::Arguments;
 use crate::app::commands::run::Run;
+use crate::app::conclusion::{self, JudgedBy, RecordedRun};
 use crate::app::ending_of;
 use crate::app::output::capture;
 use crate::app::prepare::{PlanPurpose, prepare};
 use crate::app::signals::Signals;
+use crate::app::stored_run::{self, StoredRun};
+use crate::diagnostic::Problems;
 use crate::engine::Dialer;
 use crate::gate::{Ending, Signal};
+use crate::journal::FILE_NAME;
 
 /// A command line to run.
 pub(super) struct Runner {
@@ -88,8 +92,27 @@ impl Runner {
         }
         words.extend(arguments);
         let ((ending, took), written) = capture::while_doing(|| simulate(&words, &target, &signals));
-        Ran { folder, code: ending.code().into(), stdout: written.stdout, stderr: written.stderr, took }
+        let run =
+            Ran { folder, code: ending.code().into(), stdout: written.stdout, stderr: written.stderr, took };
+        assert_rebuilt(&run);
+        run
     }
+}
+
+/// Asserts that the report of a run follows from its journal alone.
+#[track_caller]
+fn assert_rebuilt(run: &Ran) {
+    let (Some(report), Some(journal)) = (run.file("report.json"), run.file(FILE_NAME)) else { return };
+    let mut problems = Problems::default();
+    let folder = journal.parent().expect("a file is in a folder");
+    let stored = stored_run::open(folder).and_then(|journal| journal.fold(None, None, &mut problems));
+    let StoredRun { run: plan, start, fold } =
+        stored.unwrap_or_else(|why| panic!("{why:#}")).unwrap_or_else(|| panic!("{:?}", problems.all()));
+    let judged_by = JudgedBy::OwnObjectives;
+    let recorded = RecordedRun { run: &plan, start: &start, fold: &fold, judged_by };
+    let rebuilt = conclusion::json(&recorded.report(&recorded.conclude(true)));
+    let report = std::fs::read_to_string(report).expect("a report is text");
+    assert_eq!(rebuilt, report, "the journal gives another report");
 }
 
 /// Runs a command line; returns the ending, and the simulated time that it took.

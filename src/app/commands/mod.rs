@@ -1,7 +1,9 @@
 //! The commands, one module each.
 
 pub(super) mod check;
+pub(super) mod gate;
 pub(super) mod monitor;
+pub(super) mod report;
 pub(super) mod run;
 pub(super) mod schema;
 pub(super) mod stand_in;

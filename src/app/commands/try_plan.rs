@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::arguments::{Format, TryArgs};
 use crate::app::output;
-use crate::app::prepare::{PlanPurpose, PreparedPlan, prepare, refuse};
+use crate::app::prepare::{PlanPurpose, PreparedPlan, Refusal, prepare, refuse};
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::engine::{Exchange, TriedTask, TryJob, try_each_task};
 use crate::gate;
@@ -22,9 +22,9 @@ const MAX_LINE_CHARS: usize = 200;
 /// Performs each task of a plan once. The exit code is 1 if a request fails.
 pub(in crate::app) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> {
     let prepared = prepare(&arguments.plan, PlanPurpose::Try)?;
-    let plan = &prepared.plan;
+    let plan = &prepared.run.plan;
     let only = arguments.operation.as_deref().map(|name| operation(plan, name)).transpose();
-    let only = only.map_err(|problems| refuse(&problems, arguments.plan.format))?;
+    let only = only.map_err(|problems| refuse(&problems, arguments.plan.format, Refusal::Plan))?;
     output::stderr(&prepared.warnings());
     prepared.notices.iter().for_each(|notice| output::stderr(&format!("notice: {notice}\n")));
     if let Some(insecure) = gate::insecure(plan) {
@@ -35,7 +35,7 @@ pub(in crate::app) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> 
     let mut documents = Vec::new();
     let job = TryJob {
         plan,
-        phase: prepared.phases[0],
+        phase: prepared.run.phases[0],
         classes: classes(&prepared),
         only,
         seed: plan.seed.unwrap_or_else(|| rand::random::<u32>().into()),
@@ -104,7 +104,7 @@ fn operation(plan: &Plan, name: &str) -> Result<OperationId, Problems> {
 
 /// The user classes of the selected phases, without duplicates.
 fn classes(prepared: &PreparedPlan) -> Vec<ClassId> {
-    let phases = prepared.phases.iter().map(|id| &prepared.plan.phases[id.index()]);
+    let phases = prepared.run.phases.iter().map(|id| &prepared.run.plan.phases[id.index()]);
     let mut classes: Vec<ClassId> = Vec::new();
     for (class, _) in phases.flat_map(|phase| &phase.mix) {
         if !classes.contains(class) {

@@ -1,22 +1,37 @@
 //! Compiles a plan with its objectives as the command line selects them.
 
-use crate::app::arguments::{GateArg, PlanArgs};
+use std::path::Path;
+
 use crate::app::prepare::rehearsal;
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::forecast;
+use crate::event::RunOptions;
+use crate::forecast::{self, PhaseForecast};
 use crate::plan::model::{PhaseId, Plan};
-use crate::plan::{self, Environment, GateTier, Settings, ThresholdsFile, WrittenPlan};
+use crate::plan::{self, Environment, PlanInputs, Settings, ThresholdsFile, WrittenPlan};
 use crate::slo::judge::RunLength;
 use crate::slo::{self, Objectives};
-use crate::units::TimeSpan;
 
-/// A valid plan with its objectives.
+/// A plan as it runs, with everything by which it is judged.
+pub(in crate::app) struct RunPlan {
+    pub(in crate::app) plan: Plan,
+    pub(in crate::app) objectives: Objectives,
+    /// By phase of the plan.
+    pub(in crate::app) forecasts: Vec<PhaseForecast>,
+    /// The phases to run, in the order of the plan.
+    pub(in crate::app) phases: Vec<PhaseId>,
+    pub(in crate::app) length: RunLength,
+    /// Whether the target is on this machine.
+    pub(in crate::app) target_is_local: bool,
+}
+
+/// A valid plan with its objectives, not yet in its place.
 pub(super) struct CompiledPlan {
     pub(super) plan: Plan,
     pub(super) objectives: Objectives,
     pub(super) phases: Vec<PhaseId>,
     pub(super) length: RunLength,
     pub(super) documents: PlanDocuments,
+    pub(super) inputs: PlanInputs,
 }
 
 /// The documents that a plan was compiled from.
@@ -25,42 +40,57 @@ pub(in crate::app) struct PlanDocuments {
     pub(in crate::app) thresholds: Vec<ThresholdsFile>,
 }
 
+/// Whether a run lies ahead or was recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunState {
+    /// A plan that can never keep its objectives is refused.
+    Planned,
+    /// The measurements decide.
+    Recorded,
+}
+
+/// Where a plan comes from, besides its options.
+pub(super) struct PlanOrigin<'o> {
+    pub(super) path: &'o Path,
+    pub(super) environment: &'o Environment<'o>,
+    /// Threshold files in place of the plan's own.
+    pub(super) thresholds: Option<&'o [ThresholdsFile]>,
+}
+
 /// Compiles a plan and reports every problem in it; `None` if it is refused.
 pub(super) fn compile(
-    arguments: &PlanArgs,
-    total: Option<TimeSpan>,
-    environment: &Environment<'_>,
+    origin: &PlanOrigin<'_>,
+    options: &RunOptions,
+    state: RunState,
     problems: &mut Problems,
 ) -> Option<CompiledPlan> {
+    let PlanOrigin { path, environment, thresholds } = *origin;
     // The stand-in replaces the plan's URL, so the environment variables in that URL need not be set.
-    let stand_in = arguments.stand_in.then(|| "http://127.0.0.1:8008".to_owned());
+    let stand_in = options.stand_in.then(|| "http://127.0.0.1:8008".to_owned());
     let settings = Settings {
-        overrides: arguments.set.clone(),
-        target: arguments.target.clone().or(stand_in),
-        allow_outside: arguments.allow_outside,
+        overrides: options.overrides.clone(),
+        target: options.target.clone().or(stand_in),
+        allow_outside: options.allow_outside,
     };
-    let mut loaded = plan::load(arguments.plan(), &settings, environment, problems);
-    if let (Some(plan), Some(gate)) = (&mut loaded.plan, arguments.gate) {
-        plan.gate.tier = match gate {
-            GateArg::Target => GateTier::Target,
-            GateArg::Acceptable => GateTier::Acceptable,
-            GateArg::Maximum => GateTier::Maximum,
-            GateArg::None => GateTier::Nothing,
-        };
+    let mut loaded = plan::load(path, &settings, environment, problems);
+    if let (Some(plan), Some(tier)) = (&mut loaded.plan, options.gate) {
+        plan.gate.tier = tier;
     }
-    let mut objectives = slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), problems);
-    if let Some(plan) = loaded.plan.as_ref().filter(|_| !problems.has_errors()) {
+    let thresholds = thresholds.map_or(loaded.thresholds, <[_]>::to_vec);
+    let mut objectives = slo::load(&thresholds, &loaded.names, loaded.plan.as_ref(), problems);
+    let is_checked = state == RunState::Planned && !problems.has_errors();
+    if let Some(plan) = loaded.plan.as_ref().filter(|_| is_checked) {
         forecast::check(plan, &objectives.all, &forecast::forecast(plan), problems);
     }
     let mut plan = loaded.plan?;
-    let phases = select_phases(&plan, &arguments.phase, problems);
-    plan.seed = arguments.seed.or(plan.seed);
-    if let Some(total) = total.filter(|_| !problems.has_errors()) {
+    let phases = select_phases(&plan, &options.phases, problems);
+    if let Some(total) = options.rehearse.filter(|_| !problems.has_errors()) {
         rehearsal::apply(total, &mut plan, &mut objectives, &phases, problems);
     }
-    let length = if total.is_some() { RunLength::Rehearsed } else { RunLength::Full };
-    let documents = PlanDocuments { written: loaded.written, thresholds: loaded.thresholds };
-    (!problems.has_errors()).then_some(CompiledPlan { plan, objectives, phases, length, documents })
+    let length = if options.rehearse.is_some() { RunLength::Rehearsed } else { RunLength::Full };
+    let documents = PlanDocuments { written: loaded.written, thresholds };
+    let inputs = loaded.inputs;
+    (!problems.has_errors()).then_some(CompiledPlan { plan, objectives, phases, length, documents, inputs })
 }
 
 /// The phases that `--phase` names, or all phases without it.

@@ -9,22 +9,20 @@ mod preflight;
 mod rehearsal;
 mod stand_in_process;
 
-pub(super) use compile::PlanDocuments;
+pub(super) use compile::{PlanDocuments, RunPlan};
 pub(super) use headroom::Headroom;
 
 use std::path::Path;
 
 use crate::app::arguments::{Format, PlanArgs, RunArgs};
 use crate::app::output;
-use crate::app::prepare::compile::CompiledPlan;
+use crate::app::prepare::compile::{CompiledPlan, PlanOrigin, RunState, compile};
 use crate::app::prepare::stand_in_process::StandInProcess;
 use crate::diagnostic::{Code, Diagnostic, Problems, render, to_json};
 use crate::engine;
-use crate::forecast::{self, PhaseForecast};
-use crate::plan::Environment;
-use crate::plan::model::{PhaseId, Plan};
-use crate::slo::Objectives;
-use crate::slo::judge::RunLength;
+use crate::event::{RunOptions, RunPlace, RunStart};
+use crate::forecast;
+use crate::plan::{Environment, GateTier, PlanInputs, ThresholdsFile};
 
 /// What a plan is prepared for.
 #[derive(Clone, Copy)]
@@ -39,17 +37,12 @@ pub(super) enum PlanPurpose<'a> {
 
 /// A valid plan as a command uses it.
 pub(super) struct PreparedPlan {
-    pub(super) plan: Plan,
-    pub(super) objectives: Objectives,
-    /// By phase of the plan.
-    pub(super) forecasts: Vec<PhaseForecast>,
-    /// The phases to run, in the order of the plan.
-    pub(super) phases: Vec<PhaseId>,
-    pub(super) length: RunLength,
+    pub(super) run: RunPlan,
+    pub(super) options: RunOptions,
+    pub(super) inputs: PlanInputs,
+    pub(super) place: RunPlace,
     /// The number of sending threads.
     pub(super) workers: u16,
-    /// Whether the target is on this machine.
-    pub(super) target_is_local: bool,
     pub(super) headroom: Headroom,
     /// The sources that diagnostics refer to, and the warnings.
     pub(super) problems: Problems,
@@ -87,11 +80,9 @@ pub(super) fn prepare(arguments: &PlanArgs, purpose: PlanPurpose<'_>) -> anyhow:
     let mut problems = Problems::default();
     let environment =
         Environment { read: &|path| std::fs::read(path), variable: &|name| std::env::var(name).ok() };
-    let rehearse = match purpose {
-        PlanPurpose::Run(run) => run.rehearse,
-        PlanPurpose::Check | PlanPurpose::Try => None,
-    };
-    let compiled = compile::compile(arguments, rehearse, &environment, &mut problems);
+    let options = options(arguments, purpose);
+    let origin = PlanOrigin { path: arguments.plan(), environment: &environment, thresholds: None };
+    let compiled = compile(&origin, &options, RunState::Planned, &mut problems);
     let workers = match purpose {
         PlanPurpose::Run(run) => run.workers.unwrap_or_else(preflight::workers),
         PlanPurpose::Check | PlanPurpose::Try => preflight::workers(),
@@ -100,14 +91,15 @@ pub(super) fn prepare(arguments: &PlanArgs, purpose: PlanPurpose<'_>) -> anyhow:
         check(compiled, arguments, purpose, workers, &mut problems);
     }
     let Some(compiled) = compiled.filter(|_| !problems.has_errors()) else {
-        return Err(refuse(&problems, arguments.format));
+        return Err(refuse(&problems, arguments.format, Refusal::Plan));
     };
-    place(compiled, Placement { arguments, purpose, workers, problems })
+    place(compiled, Placement { arguments, options, purpose, workers, problems })
 }
 
 /// The choices for [`place`].
 struct Placement<'a> {
     arguments: &'a PlanArgs,
+    options: RunOptions,
     purpose: PlanPurpose<'a>,
     workers: u16,
     problems: Problems,
@@ -115,21 +107,21 @@ struct Placement<'a> {
 
 /// Puts a compiled plan in its place: on this machine, against its target or the stand-in.
 fn place(compiled: CompiledPlan, placement: Placement<'_>) -> anyhow::Result<PreparedPlan> {
-    let Placement { arguments, purpose, workers, mut problems } = placement;
-    let CompiledPlan { mut plan, mut objectives, phases, length, documents } = compiled;
+    let Placement { arguments, options, purpose, workers, mut problems } = placement;
     let starts_stand_in = arguments.stand_in && !matches!(purpose, PlanPurpose::Check);
     let stand_in = starts_stand_in.then(StandInProcess::start).transpose()?;
+    let address = stand_in.as_ref().map(StandInProcess::address);
+    let CompiledPlan { mut plan, mut objectives, phases, length, documents, inputs } = compiled;
+    plan.seed = arguments.seed.or(plan.seed);
     let mut notices = Vec::new();
-    if let Some(address) = stand_in.as_ref().map(StandInProcess::address) {
+    if let Some(address) = address {
         notices.extend(place::replace_target(&mut plan.target, address));
         if !matches!(purpose, PlanPurpose::Try) {
             notices.extend(place::replace_hosts(&mut plan, &mut objectives, address));
         }
     }
     let target_is_local = hosts::is_here(&plan.target.url) == Some(true);
-    if let Some(monitor) = plan.monitor.as_mut().filter(|_| target_is_local) {
-        place::add_hosts(monitor, &plan.target.url);
-    }
+    place::add_hosts(&mut plan, target_is_local);
     let forecasts = forecast::forecast(&plan);
     let (folder, log_limit) = match purpose {
         PlanPurpose::Run(run) => (run.out.as_path(), run.log_requests.as_ref().map_or(0, |_| run.log_limit)),
@@ -142,20 +134,62 @@ fn place(compiled: CompiledPlan, placement: Placement<'_>) -> anyhow::Result<Pre
         PlanPurpose::Check => problems.extend(headroom.shortages().into_iter().map(low_headroom)),
         PlanPurpose::Try => {}
     }
+    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
     Ok(PreparedPlan {
-        plan,
-        objectives,
-        forecasts,
-        phases,
-        length,
+        run: RunPlan { plan, objectives, forecasts, phases, length, target_is_local },
+        options,
+        inputs,
+        place: RunPlace { stand_in: address, target_is_local, cores },
         workers,
-        target_is_local,
         headroom,
         problems,
         documents,
         notices,
         _stand_in: stand_in,
     })
+}
+
+/// The options that change what the plan does.
+fn options(arguments: &PlanArgs, purpose: PlanPurpose<'_>) -> RunOptions {
+    RunOptions {
+        plan: arguments.plan().display().to_string(),
+        target: arguments.target.clone(),
+        stand_in: arguments.stand_in,
+        overrides: arguments.set.clone(),
+        phases: arguments.phase.clone(),
+        gate: arguments.gate,
+        rehearse: match purpose {
+            PlanPurpose::Run(run) => run.rehearse,
+            PlanPurpose::Check | PlanPurpose::Try => None,
+        },
+        allow_outside: arguments.allow_outside,
+    }
+}
+
+/// Prepares the plan of a stored run from the start of its events, as it was when it ran. `thresholds` and `gate` replace
+/// its own; nothing of this machine plays a part.
+pub(super) fn prepare_stored(
+    start: &RunStart,
+    gate: Option<GateTier>,
+    thresholds: Option<&[ThresholdsFile]>,
+    problems: &mut Problems,
+) -> Option<RunPlan> {
+    let RunStart { inputs, place, .. } = start;
+    let environment =
+        Environment { read: &|path| inputs.read(path), variable: &|name| inputs.variable(name) };
+    let options = RunOptions { gate: gate.or(start.options.gate), ..start.options.clone() };
+    let origin = PlanOrigin { path: Path::new(&options.plan), environment: &environment, thresholds };
+    let compiled = compile(&origin, &options, RunState::Recorded, problems)?;
+    let CompiledPlan { mut plan, mut objectives, phases, length, .. } = compiled;
+    plan.digest.clone_from(&start.digest);
+    if let Some(address) = place.stand_in {
+        place::replace_target(&mut plan.target, address);
+        place::replace_hosts(&mut plan, &mut objectives, address);
+    }
+    place::add_hosts(&mut plan, place.target_is_local);
+    let forecasts = forecast::forecast(&plan);
+    let target_is_local = place.target_is_local;
+    Some(RunPlan { plan, objectives, forecasts, phases, length, target_is_local })
 }
 
 /// Checks a compiled plan against this machine.
@@ -189,12 +223,29 @@ fn low_headroom(short: String) -> Diagnostic {
     Diagnostic::new(Code::LowHeadroom, short).help(help)
 }
 
-/// Prints the problems of a refused plan.
-pub(super) fn refuse(problems: &Problems, format: Format) -> anyhow::Error {
+/// What is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A plan to run, check or try.
+    Plan,
+    /// The plan of a stored run.
+    StoredPlan,
+    /// The threshold files for a stored run.
+    Thresholds,
+}
+
+/// Prints the problems of a plan or of threshold files that are refused.
+pub(super) fn refuse(problems: &Problems, format: Format, refusal: Refusal) -> anyhow::Error {
     match format {
         Format::Human => {
             output::stderr(&render(problems, output::stderr_is_interactive()));
-            output::stderr("the plan is refused; nothing was sent\n");
+            output::stderr(match refusal {
+                Refusal::Plan => "the plan is refused; nothing was sent\n",
+                Refusal::StoredPlan => {
+                    "this version refuses the plan of the run; use the version that ran it\n"
+                }
+                Refusal::Thresholds => "the objectives are refused; nothing was judged\n",
+            });
         }
         Format::Json => output::stdout(&format!("{:#}\n", to_json(problems))),
     }

@@ -1,20 +1,13 @@
 //! Where a run takes place: the stand-in instead of the plan's target and hosts, and the hosts that a run adds.
 
-use crate::plan::model::{Host, HttpVersion, Monitor, Plan, TARGET, Target, TargetUrl};
+use crate::event::StandInAddress;
+use crate::plan::model::{Host, HttpVersion, Plan, TARGET, Target, TargetUrl};
 use crate::resources::source::{DeviceFilter, ProcessSelector, Source};
 use crate::slo::Objectives;
 
 /// Names of the hosts that the run adds. A plan cannot use them, because of the parentheses.
 const TARGET_PROCESS: &str = "(target's process)";
 const THIS_MACHINE: &str = "(this machine)";
-
-/// A running stand-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StandInAddress {
-    pub(super) pid: u32,
-    /// The local port at which it listens.
-    pub(super) port: u16,
-}
 
 /// Points the target at the stand-in, over HTTP/1.1 without TLS. Returns a notice if the plan has settings that the
 /// stand-in cannot test.
@@ -75,9 +68,10 @@ pub(super) fn replace_hosts(
     notices
 }
 
-/// Adds this machine and the process of the target, if the plan does not monitor them. They separate the resource usage
-/// of a target on this machine from that of the load generator.
-pub(super) fn add_hosts(monitor: &mut Monitor, url: &TargetUrl) {
+/// Adds this machine and the process of a local target, if the plan monitors hosts but not these. They separate the
+/// resource usage of the target from that of the load generator.
+pub(super) fn add_hosts(plan: &mut Plan, target_is_local: bool) {
+    let Some(monitor) = plan.monitor.as_mut().filter(|_| target_is_local) else { return };
     let local = |host: &Host| matches!(host.source, Source::Local(_));
     let is_target = |host: &Host| host.name == TARGET && host.is_process_or_cgroup();
     let host = |name: &str, source| Host { name: name.to_owned(), source, span: None };
@@ -85,6 +79,8 @@ pub(super) fn add_hosts(monitor: &mut Monitor, url: &TargetUrl) {
         monitor.hosts.push(host(THIS_MACHINE, Source::Local(DeviceFilter::default())));
     }
     if !monitor.hosts.iter().any(is_target) {
-        monitor.hosts.push(host(TARGET_PROCESS, Source::Process(ProcessSelector::Port(url.port))));
+        monitor
+            .hosts
+            .push(host(TARGET_PROCESS, Source::Process(ProcessSelector::Port(plan.target.url.port))));
     }
 }

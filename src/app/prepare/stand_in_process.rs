@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::Context;
 
-use crate::app::prepare::place::StandInAddress;
+use crate::event::StandInAddress;
 
 /// A running stand-in process. It exits when this value is dropped or this process ends.
 pub(super) struct StandInProcess {

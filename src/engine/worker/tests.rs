@@ -14,10 +14,10 @@ use super::*;
 use crate::diagnostic::{Problems, render};
 use crate::engine::wire::socket::Dialer;
 use crate::event::{Observer, StopHandle};
-use crate::journal::format::Manifest;
 use crate::journal::writer::JournalWriter;
 use crate::measure::indicator::{Indicator, IndicatorKind};
 use crate::measure::ledger::Ledger;
+use crate::measure::limits::Limits;
 use crate::plan::{Environment, Settings, load};
 
 /// The server's response time.
@@ -67,7 +67,7 @@ struct Follower {
 
 impl Follower {
     fn take(&mut self, event: &RunEvent) {
-        if let RunEvent::Recorded { batch, .. } = event {
+        if let RunEvent::Recorded(batch) = event {
             self.ledger.fold(batch);
         }
         self.most_pending = self.most_pending.max(self.ledger.pending_seconds());
@@ -84,7 +84,8 @@ async fn simulate(plan: Plan) -> Ran {
     // It computes for a minute, next to tests that wait for the real clock.
     let _ = rustix::process::nice(19);
     let plan = Arc::new(plan);
-    let ledger = Ledger::new(&plan, indicators(&plan), 1);
+    let limits = Limits::of(&indicators(&plan), plan.operations.len());
+    let ledger = Ledger::new(&plan, indicators(&plan), &limits, 1);
     let (to_server, connections) = unbounded_channel();
     tokio::spawn(serve(connections));
     let (events, mut received) = unbounded_channel();
@@ -95,7 +96,7 @@ async fn simulate(plan: Plan) -> Ran {
         phases: Vec::new(),
         seed: 7,
         workers: 1,
-        limits: Arc::new(ledger.limits().clone()),
+        limits: Arc::new(limits),
         log_capacity: 0,
         max_drain: Duration::ZERO,
         verbose: false,
@@ -103,10 +104,8 @@ async fn simulate(plan: Plan) -> Ran {
     });
     let worker = Worker { number: 0, job, stop, events };
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("windows.journal");
-    let (runner, digest) = (String::new(), String::new());
-    let manifest = Manifest { runner, plan: plan.name.clone(), digest, seed: 7, workers: 1 };
-    let journal = JournalWriter::create(&file, manifest);
+    let file = folder.path().join("run.journal");
+    let journal = JournalWriter::create(&file);
     let mut follower = Follower { ledger, journal, memory: Vec::new(), seconds: 0, most_pending: 0 };
     for (phase, id) in plan.phases.iter().zip((0..).map(PhaseId)) {
         (follower.seconds, follower.memory) = (0, [follower.memory, vec![Vec::new()]].concat());

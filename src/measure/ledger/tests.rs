@@ -31,7 +31,8 @@ fn ledger(kind: IndicatorKind) -> Ledger {
         intervals: None,
         keeps_timeline: false,
     };
-    Ledger::new(&plan, vec![indicator], 2)
+    let limits = Limits::of(std::slice::from_ref(&indicator), plan.operations.len());
+    Ledger::new(&plan, vec![indicator], &limits, 2)
 }
 
 /// A second with this number of completed requests, all above the limit.
@@ -135,17 +136,11 @@ fn staged() -> Ledger {
         load(Path::new("plans/l.toml"), &Settings::default(), &environment, &mut problems).plan.unwrap();
     let intervals = Intervals { every: 2, rule: IntervalRule::None };
     let (phase, kind) = (crate::plan::model::PhaseId(0), IndicatorKind::Slower(LIMIT));
-    Ledger::new(
-        &plan,
-        vec![Indicator {
-            phase,
-            operations: vec![GET],
-            kind,
-            intervals: Some(intervals),
-            keeps_timeline: false,
-        }],
-        1,
-    )
+    let operations = vec![GET];
+    let intervals = Some(intervals);
+    let indicator = Indicator { phase, operations, kind, intervals, keeps_timeline: false };
+    let limits = Limits::of(std::slice::from_ref(&indicator), plan.operations.len());
+    Ledger::new(&plan, vec![indicator], &limits, 1)
 }
 
 #[test]

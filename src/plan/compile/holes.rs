@@ -133,12 +133,12 @@ impl Compiler<'_, '_> {
     fn segment(&mut self, hole: &str, span: Span, encoding: Encoding) -> Option<Segment> {
         if let Some(name) = hole.strip_prefix("env:") {
             let (name, default) = name.split_once(":-").map_or((name, None), |(n, d)| (n, Some(d)));
-            let value = (self.variable)(name).or(default.map(str::to_owned));
+            let value = self.files.variable(name).or(default.map(str::to_owned));
             let help = format!("set it before the run, or write a default: `${{env:{name}:-default}}`");
             return self.known(value, Variable { name, help }, span, encoding);
         }
         if let Some(name) = hole.strip_prefix("secret:") {
-            let value = (self.variable)(name).filter(|value| !value.is_empty());
+            let value = self.files.secret(name).filter(|value| !value.is_empty());
             self.remember_secret(value.as_deref());
             let help = "set it to a value that is not empty before the run".to_owned();
             return self.known(value, Variable { name, help }, span, encoding);

@@ -116,20 +116,17 @@ impl Compiler<'_, '_> {
 
     /// Reads a list from a file.
     fn table(&mut self, file: &Spanned<String>) -> Option<List> {
-        let format = match file.value.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("csv") => read_csv,
-            Some("jsonl") => read_json_lines,
-            _ => {
-                let help = "name it `….csv`, with a header row, or `….jsonl`, with an object in each line";
-                let message =
-                    format!("the name of a list file must end in `.csv` or `.jsonl`, not `{}`", file.value);
-                self.report(Code::BadList, message, file.span, help);
-                return None;
-            }
+        let Some(format) = TableFormat::of(&file.value) else {
+            let help = "name it `….csv`, with a header row, or `….jsonl`, with an object in each line";
+            let message =
+                format!("the name of a list file must end in `.csv` or `.jsonl`, not `{}`", file.value);
+            self.report(Code::BadList, message, file.span, help);
+            return None;
         };
         let bytes = self.files.bytes(file, MAX_LIST_BYTES, self.problems)?;
-        match format(&bytes) {
+        match (format.read)(&bytes) {
             Ok((columns, rows)) => {
+                self.files.keep(file, (format.without_rows)(&columns), self.problems);
                 let rows = rows.into_iter().map(Arc::new).collect();
                 Some(List::Table(columns, rows))
             }
@@ -141,6 +138,42 @@ impl Compiler<'_, '_> {
             }
         }
     }
+}
+
+/// The format of a list file.
+struct TableFormat {
+    read: fn(&[u8]) -> Result<Columns, String>,
+    /// A file with these columns and one row, whose values are left out.
+    without_rows: fn(&[String]) -> String,
+}
+
+impl TableFormat {
+    /// The format by the end of the file's name.
+    fn of(name: &str) -> Option<Self> {
+        match name.rsplit_once('.')?.1 {
+            "csv" => Some(Self { read: read_csv, without_rows: csv_of_columns }),
+            "jsonl" => Some(Self { read: read_json_lines, without_rows: json_line_of_columns }),
+            _ => None,
+        }
+    }
+}
+
+/// The value of every column in a list that is stored without its rows.
+const LEFT_OUT: &str = "-";
+
+fn csv_of_columns(columns: &[String]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let row = vec![LEFT_OUT; columns.len()];
+    let written = writer.write_record(columns).and_then(|()| writer.write_record(row));
+    written.expect("writing to memory cannot fail");
+    let bytes = writer.into_inner().expect("writing to memory cannot fail");
+    String::from_utf8(bytes).expect("the columns are UTF-8")
+}
+
+fn json_line_of_columns(columns: &[String]) -> String {
+    let object: serde_json::Map<_, _> =
+        columns.iter().map(|column| (column.clone(), Json::from(LEFT_OUT))).collect();
+    Json::Object(object).to_string() + "\n"
 }
 
 /// The JSON value of a string, a finite number or a boolean; `None` for any other value.

@@ -25,7 +25,6 @@ use crate::units::Share;
 struct Compiler<'c, 'w> {
     problems: &'c mut Problems,
     files: &'c mut PlanFiles<'w>,
-    variable: &'c dyn Fn(&str) -> Option<String>,
     lists: Lists,
     /// Names of the values that the current class captures, by slot.
     captures: Vec<String>,
@@ -49,7 +48,6 @@ pub(super) fn compile(
 ) -> (Option<Plan>, Names) {
     let mut compiler = Compiler {
         problems,
-        variable: files.variable(),
         files,
         lists: Lists::default(),
         captures: Vec::new(),

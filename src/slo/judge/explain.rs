@@ -111,7 +111,7 @@ fn observed(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
 
 /// "5 % of 8 214 requests may exceed 200 ms and 312 did".
 fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
-    let Counts { n, k, untimed } = evidence.counts;
+    let Counts { n, k, untimed, .. } = evidence.counts;
     let (tier, limit, _) = &case.decision_rules[case.at_gate];
     let statistic = case.objective.statistic;
     let shown = format_limit(*limit, statistic.unit());
@@ -123,6 +123,7 @@ fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
     if let Some(interval) = case.objective.interval {
         return of_intervals(&evidence.trials, interval, &format!("{} of {shown}", name(statistic, *tier)));
     }
+    let failed = failed + &uncounted(evidence);
     match statistic {
         Statistic::Quantile(part) => format!(
             "{} of {} requests may exceed {shown} and {} did{failed}",
@@ -146,6 +147,22 @@ fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
         }
         Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => String::new(),
     }
+}
+
+/// The effect of a limit that the run did not count requests against; empty for any other.
+fn uncounted(evidence: &Evidence) -> String {
+    if !evidence.is_by_histogram {
+        return String::new();
+    }
+    let unclear = evidence.counts.unclear.sum();
+    let decided = "; the run did not count this limit, so histograms decide";
+    if unclear == 0.0 {
+        return format!("{decided}, and none of them is too close to it to tell");
+    }
+    format!(
+        "{decided}: {} are too close to it to tell, and count as slow for a pass and as not slow for a breach",
+        Count(unclear)
+    )
 }
 
 /// "the limit is 85 % (360 of 360 readings)".
@@ -251,13 +268,16 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
             ": a breach is proven for this objective alone, but not among all gated objectives".to_owned()
         }
         DecisionRule::Mean { .. } => String::new(),
-        DecisionRule::Proportion { kept, broken, allowed } => {
+        DecisionRule::Proportion { kept, broken, allowed, unclear } => {
             let min_cases = min_cases(case.decision_rule(), alpha).unwrap_or(0);
             let within = |share: &Proportion| share.counted <= allowed * share.cases;
             match () {
                 () if kept.cases < min_cases as f64 => {
                     let cases = if case.objective.interval.is_some() { "intervals" } else { "requests" };
                     format!(": at least {} {cases} are needed", Count(min_cases as f64))
+                }
+                () if within(broken) && !within(kept) && *unclear > 0.0 => {
+                    ": requests too close to the limit to tell decide it".to_owned()
                 }
                 () if within(broken) && !within(kept) => ": failed requests may have been slow".to_owned(),
                 () if !kept.bursts_resolved => {

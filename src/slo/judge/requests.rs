@@ -73,7 +73,7 @@ impl Requests<'_> {
 
     /// The confidence interval, each end at risk α.
     pub(super) fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
-        let Evidence { counts: Counts { n, k, untimed }, broken, .. } = self.evidence;
+        let Evidence { counts: Counts { n, k, untimed, .. }, broken, .. } = self.evidence;
         let mean = |unit: f64| {
             let (low, high) = crate::statistics::BatchMeans::of(broken)?.interval(alpha);
             Some([low.max(0.0) / unit, high / unit])

@@ -31,7 +31,8 @@ fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
 
 /// Counts spread evenly over a minute.
 fn evidence(n: f64, k: f64, untimed: f64) -> Evidence {
-    let mut evidence = Evidence { counts: Counts { n, k, untimed }, ..Evidence::default() };
+    let mut evidence =
+        Evidence { counts: Counts { n, k, untimed, ..Counts::default() }, ..Evidence::default() };
     for _ in 0..60 {
         evidence.kept.push(n / 60.0, (k + untimed) / 60.0);
         evidence.broken.push((n - untimed) / 60.0, k / 60.0);
@@ -43,7 +44,7 @@ fn evidence(n: f64, k: f64, untimed: f64) -> Evidence {
 fn per_second(completed: impl Fn(u32) -> f64) -> Evidence {
     let mut evidence = Evidence::default();
     for second in 0..60 {
-        evidence.counts.add(Counts { n: 1.0, k: completed(second), untimed: 0.0 });
+        evidence.counts.add(Counts { n: 1.0, k: completed(second), ..Counts::default() });
         evidence.kept.push(1.0, completed(second));
         evidence.broken.push(1.0, completed(second));
     }

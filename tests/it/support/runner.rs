@@ -134,6 +134,23 @@ impl Runner {
     }
 }
 
+/// The output of another command.
+pub(crate) struct Rerun {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command in the folder of a run that has ended. Arguments are separated by spaces.
+pub(crate) fn rerun(run: &Ran, arguments: &str) -> Rerun {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+    command.args(arguments.split_whitespace()).current_dir(run.folder.path());
+    let output = command.output().expect("the binary was built for this test");
+    let text = |bytes| String::from_utf8(bytes).expect("the output is UTF-8");
+    let code = output.status.code().expect("the command ends on its own");
+    Rerun { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 /// The output of a process, line by line.
 fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::app::arguments::{GateArg, PlanArgs};
+use crate::app::arguments::PlanArgs;
 use crate::app::prepare::PreparedPlan;
 use crate::diagnostic::Problems;
 use crate::document::{EffectiveValue, Origin};
-use crate::plan::{expand_environment, split_key as split};
+use crate::plan::{GateTier, expand_environment, split_key as split};
 use crate::report::table::WIDTH;
 use crate::slo;
 
@@ -42,7 +42,7 @@ pub(super) fn explain(prepared: &PreparedPlan, arguments: &PlanArgs) -> Vec<Expl
         put(&mut explained, Explained::option(key, value, option));
     }
     for value in &mut explained {
-        value.value = prepared.plan.secrets.redact(&value.value);
+        value.value = prepared.run.plan.secrets.redact(&value.value);
     }
     explained
 }
@@ -70,12 +70,7 @@ fn explained(value: EffectiveValue, problems: &Problems) -> Explained {
 
 /// Values from command-line options other than `--set`: key, value, option.
 fn values_of_options(arguments: &PlanArgs) -> Vec<(&'static str, String, &'static str)> {
-    let gate = arguments.gate.map(|gate| match gate {
-        GateArg::Target => "target",
-        GateArg::Acceptable => "acceptable",
-        GateArg::Maximum => "maximum",
-        GateArg::None => "none",
-    });
+    let gate = arguments.gate.map(GateTier::as_str);
     let stand_in = arguments.stand_in.then(|| "the built-in target, on a free local port".to_owned());
     let phases = (!arguments.phase.is_empty()).then(|| arguments.phase.join(", "));
     let options = [
@@ -105,8 +100,9 @@ fn put(explained: &mut Vec<Explained>, value: Explained) {
 
 /// Removes the values of phases that `--phase` leaves out.
 fn leave_out_phases(explained: &mut Vec<Explained>, prepared: &PreparedPlan) {
-    let runs = |name: &str| prepared.phases.iter().any(|id| prepared.plan.phases[id.index()].name == name);
-    let others: Vec<String> = prepared.plan.phases.iter().map(|phase| phase.name.clone()).collect();
+    let runs =
+        |name: &str| prepared.run.phases.iter().any(|id| prepared.run.plan.phases[id.index()].name == name);
+    let others: Vec<String> = prepared.run.plan.phases.iter().map(|phase| phase.name.clone()).collect();
     for name in others.iter().filter(|name| !runs(name)) {
         let quoted = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         explained.retain(|value| !value.key.starts_with(&format!("phases.{quoted}.")));

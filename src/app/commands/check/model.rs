@@ -63,8 +63,8 @@ pub(super) struct RunTotals {
 }
 
 pub(super) fn totals(prepared: &PreparedPlan) -> RunTotals {
-    let phases = || prepared.phases.iter().map(|id| &prepared.plan.phases[id.index()]);
-    let forecasts = || prepared.phases.iter().map(|id| &prepared.forecasts[id.index()]);
+    let phases = || prepared.run.phases.iter().map(|id| &prepared.run.plan.phases[id.index()]);
+    let forecasts = || prepared.run.phases.iter().map(|id| &prepared.run.forecasts[id.index()]);
     let peaks: Option<Vec<f64>> = forecasts().map(|forecast| forecast.peak_per_second).collect();
     RunTotals {
         seconds: phases().map(|phase| phase.duration.seconds()).sum(),
@@ -79,13 +79,13 @@ pub(super) fn end(prepared: &PreparedPlan) -> Option<ZonedDateTime> {
 }
 
 pub(super) fn check(prepared: &PreparedPlan) -> Vec<CheckedPhase> {
-    prepared.phases.iter().map(|id| checked_phase(prepared, *id)).collect()
+    prepared.run.phases.iter().map(|id| checked_phase(prepared, *id)).collect()
 }
 
 fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
-    let phase = &prepared.plan.phases[id.index()];
-    let forecast = &prepared.forecasts[id.index()];
-    let objectives = prepared.objectives.all.iter().filter(|objective| objective.phase == id);
+    let phase = &prepared.run.plan.phases[id.index()];
+    let forecast = &prepared.run.forecasts[id.index()];
+    let objectives = prepared.run.objectives.all.iter().filter(|objective| objective.phase == id);
     CheckedPhase {
         name: phase.name.clone(),
         scenario: phase.scenario.clone(),
@@ -106,14 +106,14 @@ fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
 }
 
 fn waits(prepared: &PreparedPlan, phase: &Phase) -> bool {
-    phase.mix.iter().any(|(class, _)| prepared.plan.classes[class.index()].wait != Wait::Nothing)
+    phase.mix.iter().any(|(class, _)| prepared.run.plan.classes[class.index()].wait != Wait::Nothing)
 }
 
 fn checked_objective(prepared: &PreparedPlan, objective: &Objective) -> CheckedObjective {
-    let phase = &prepared.plan.phases[objective.phase.index()];
-    let forecast = &prepared.forecasts[objective.phase.index()];
-    let sample_size = forecast.sample_size(objective, phase, &prepared.plan.gate);
-    let at_gate = objective.gated_limit(prepared.plan.gate.tier);
+    let phase = &prepared.run.plan.phases[objective.phase.index()];
+    let forecast = &prepared.run.forecasts[objective.phase.index()];
+    let sample_size = forecast.sample_size(objective, phase, &prepared.run.plan.gate);
+    let at_gate = objective.gated_limit(prepared.run.plan.gate.tier);
     let count = |number: f64| number.round() as u64;
     CheckedObjective {
         name: objective.name.clone(),
@@ -140,12 +140,12 @@ pub(super) fn json(prepared: &PreparedPlan, phases: &[CheckedPhase]) -> Value {
     let RunTotals { seconds, requests, peak_per_s } = totals(prepared);
     json!({
         "diagnostics": to_json(&prepared.problems)["diagnostics"],
-        "plan": prepared.plan.name,
+        "plan": prepared.run.plan.name,
         "duration_s": seconds,
         "ends_at": end(prepared).map(|end| end.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
         "requests": requests.map(|requests| requests.round() as u64),
         "peak_per_s": peak_per_s,
-        "confidence_percent": Share::of_fraction(1.0 - prepared.plan.gate.alpha).percent(),
+        "confidence_percent": Share::of_fraction(1.0 - prepared.run.plan.gate.alpha).percent(),
         "disk": prepared.headroom.disk_json(),
         "memory": prepared.headroom.memory_json(),
         "phases": phases,

@@ -35,12 +35,12 @@ pub(in crate::app) fn headline(prepared: &PreparedPlan) -> String {
         Some((requests, peak)) => format!("about {requests:.0} requests, up to {peak:.1}/s"),
         None => "as many requests as the target can serve".to_owned(),
     };
-    let count = match prepared.phases.len() {
+    let count = match prepared.run.phases.len() {
         1 => "1 phase".to_owned(),
         more => format!("{more} phases"),
     };
     let total = TimeSpan::from(Duration::from_secs_f64(seconds));
-    format!("{}: {count} in {total}, {load}", prepared.plan.name)
+    format!("{}: {count} in {total}, {load}", prepared.run.plan.name)
 }
 
 /// The end time of a run and its needs of disk and memory.

@@ -1,6 +1,7 @@
 //! Ends a run early when the gate says so.
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::time::Instant;
 
 use crate::app::output;
@@ -10,25 +11,33 @@ use crate::generator::CheckContext;
 use crate::measure::summary::Summary;
 use crate::plan::model::{PhaseId, Plan};
 
-/// Observes a run and stops it when there is a reason.
+/// Observes a run and stops it when there is a reason, which becomes an event of the run.
 pub(super) struct EarlyStopper<'g> {
     plan: &'g Plan,
     early_stop: EarlyStop<'g>,
     stop: StopHandle,
+    /// Weak, because only the engine keeps the stream open.
+    events: WeakUnboundedSender<RunEvent>,
     started: Instant,
     phase: Option<PhaseId>,
-    ended: Option<EndedEarly>,
+    has_ended: bool,
 }
 
 impl<'g> EarlyStopper<'g> {
-    pub(super) fn new(context: CheckContext<'g>, stop: StopHandle) -> Self {
-        let early_stop = EarlyStop::new(context);
-        Self { plan: context.plan, early_stop, stop, started: Instant::now(), phase: None, ended: None }
-    }
-
-    /// The reason for the early stop; `None` if there was none.
-    pub(super) fn into_ended(self) -> Option<EndedEarly> {
-        self.ended
+    pub(super) fn new(
+        context: CheckContext<'g>,
+        stop: StopHandle,
+        events: WeakUnboundedSender<RunEvent>,
+    ) -> Self {
+        Self {
+            plan: context.plan,
+            early_stop: EarlyStop::new(context),
+            stop,
+            events,
+            started: Instant::now(),
+            phase: None,
+            has_ended: false,
+        }
     }
 }
 
@@ -37,16 +46,20 @@ impl Observer for EarlyStopper<'_> {
         match event {
             RunEvent::PhaseStarted { phase, .. } => self.phase = Some(*phase),
             RunEvent::PhaseEnded { .. } => self.phase = None,
-            RunEvent::Recorded { batch, .. } => {
-                let Some(phase) = self.phase.filter(|_| self.ended.is_none()) else { return };
+            RunEvent::Recorded(batch) => {
+                let Some(phase) = self.phase.filter(|_| !self.has_ended) else { return };
                 let found = self.early_stop.check(phase, self.started.elapsed(), batch, summary);
                 let Some((objective, why)) = found else { return };
                 let name = &self.plan.phases[phase.index()].name;
                 output::stderr(&format!("ending the run early, in phase `{name}`: {why}\n"));
-                self.ended = Some(EndedEarly { objective, phase, at: Timestamp::now(), why });
+                let ended = EndedEarly { objective, phase, at: Timestamp::now(), why };
+                let events = self.events.upgrade().expect("the engine sends until its phase has ended");
+                // The session receives until all senders are gone, and this is one of them.
+                let _ = events.send(RunEvent::EndedEarly(ended));
+                self.has_ended = true;
                 self.stop.stop();
             }
-            RunEvent::HostReading(_) | RunEvent::Verbose(_) => {}
+            _ => {}
         }
     }
 }

@@ -1,15 +1,13 @@
 //! `runner PLAN`: runs a plan, judges it, writes the report and exits with the verdict.
 
-mod conclude;
 mod early_stopper;
-mod folder;
 mod progress;
 mod request_log;
 #[cfg(test)]
 #[path = "../../../../tests/simulated_clock/mod.rs"]
 mod simulated_clock;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,22 +15,22 @@ use anyhow::Context;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::app::arguments::RunArgs;
+use crate::app::arguments::{Format, RunArgs};
 use crate::app::commands::check::{headline, outlook};
-use crate::app::output;
-use crate::app::prepare::{PlanPurpose, PreparedPlan, hosts, prepare};
+use crate::app::conclusion::{self, JudgedBy, RecordedRun};
+use crate::app::prepare::{PlanPurpose, PreparedPlan, RunPlan, hosts, prepare};
 use crate::app::signals::Signals;
+use crate::app::{output, run_folder};
 use crate::engine::{self, Dialer, Job};
-use crate::event::{Observer, RunEvent, StopHandle};
-use crate::gate::{self, Ending, RunOutcome, Signal};
-use crate::generator::CheckContext;
-use crate::journal::format::Manifest;
+use crate::event::{Observer, RunEnd, RunEvent, RunOptions, RunStart, StopHandle};
+use crate::gate::{self, Ending, Signal};
 use crate::journal::{self, writer::JournalWriter};
 use crate::measure::ledger::Ledger;
 use crate::measure::limits::Limits;
 use crate::monitor::Watcher;
 use crate::plan::model::Plan;
-use crate::session::{Failpoint, Session};
+use crate::report;
+use crate::session::{Failpoint, RunFold, Session};
 use crate::slo::objective::Objective;
 use crate::units::TimeSpan;
 use early_stopper::EarlyStopper;
@@ -43,8 +41,7 @@ use request_log::RequestLog;
 struct Run<'r> {
     arguments: &'r RunArgs,
     prepared: PreparedPlan,
-    seed: u64,
-    started_at: Timestamp,
+    start: RunStart,
     dialer: Dialer,
     /// Whether the real clock is used; `false` in tests on a simulated clock.
     real_time: bool,
@@ -53,23 +50,63 @@ struct Run<'r> {
     notices: Vec<String>,
 }
 
+/// The events of a run so far, and the file that keeps them.
+struct Record {
+    fold: RunFold,
+    journal: Option<JournalWriter>,
+}
+
+impl Record {
+    /// Adds an event that does not come from the engine.
+    fn add(&mut self, event: RunEvent) {
+        let Self { fold, journal } = self;
+        let observers = journal.iter_mut().map(|journal| -> &mut dyn Observer { journal }).collect();
+        Session { fold, observers, failpoint: None }.take(event);
+    }
+}
+
 /// Runs a plan and returns the verdict as an exit code.
 pub(in crate::app) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let prepared = prepare(&arguments.plan, PlanPurpose::Run(arguments))?;
-    let dialer = Dialer::new(&prepared.plan.target).map_err(anyhow::Error::msg)?;
+    let dialer = Dialer::new(&prepared.run.plan.target).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = Run::new(arguments, prepared, dialer);
     let ending = runtime.block_on(async { run.execute(Signals::new()).await });
     Ok(ExitCode::from(ending.code()))
 }
 
+/// The start of a run, as its journal keeps it.
+fn start(prepared: &PreparedPlan, at: Timestamp) -> RunStart {
+    let RunPlan { plan, objectives, .. } = &prepared.run;
+    let redact = |text: &String| plan.secrets.redact(text);
+    let options = &prepared.options;
+    RunStart {
+        runner: env!("CARGO_PKG_VERSION").to_owned(),
+        at,
+        inputs: prepared.inputs.clone(),
+        options: RunOptions {
+            target: options.target.as_ref().map(redact),
+            overrides: options.overrides.iter().map(redact).collect(),
+            ..options.clone()
+        },
+        digest: plan.digest.clone(),
+        target: redact(&plan.target.url.to_string()),
+        place: prepared.place,
+        // A 32-bit seed is short enough to type when the run is repeated.
+        seed: plan.seed.unwrap_or_else(|| rand::random::<u32>().into()),
+        workers: prepared.workers,
+        phases: plan.phases.iter().map(|phase| phase.name.clone()).collect(),
+        operations: plan.operations.clone(),
+        hosts: plan.monitor.iter().flat_map(|it| &it.hosts).map(|host| host.name.clone()).collect(),
+        limits: Limits::of(&objectives.indicators, plan.operations.len()),
+    }
+}
+
 impl<'r> Run<'r> {
     fn new(arguments: &'r RunArgs, prepared: PreparedPlan, dialer: Dialer) -> Self {
-        let started_at = Timestamp::now();
-        // A 32-bit seed is short enough to type when the run is repeated.
-        let seed = prepared.plan.seed.unwrap_or_else(|| rand::random::<u32>().into());
+        let start = start(&prepared, Timestamp::now());
         let mut notices = Vec::new();
-        let folder = match folder::create(&arguments.out, &prepared.plan.name, started_at) {
+        let folder = match run_folder::create(&arguments.out, &prepared.run.plan.name, start.at) {
             Ok((folder, notice)) => {
                 notices.extend(notice);
                 Some(folder)
@@ -80,45 +117,57 @@ impl<'r> Run<'r> {
             }
         };
         notices.extend(prepared.notices.iter().cloned());
-        Self { arguments, prepared, seed, started_at, folder, notices, dialer, real_time: true }
+        Self { arguments, prepared, start, folder, notices, dialer, real_time: true }
     }
 
-    async fn execute(mut self, mut signals: Signals) -> Ending {
-        self.print_status(&self.prepared.warnings());
-        if let Some(insecure) = gate::insecure(&self.prepared.plan) {
-            output::stderr(&format!("warning: {insecure}\n"));
-        }
-        self.print_status(&format!(
-            "{}\n{}target {}, seed {}, {} workers\n",
-            headline(&self.prepared),
-            outlook(&self.prepared),
-            self.prepared.plan.secrets.redact(&self.prepared.plan.target.url.to_string()),
-            self.seed,
-            self.prepared.workers
-        ));
-        for notice in &self.notices {
-            self.print_status(&format!("notice: {notice}\n"));
-        }
+    async fn execute(self, mut signals: Signals) -> Ending {
+        let mut record = self.begin();
         let unready = match self.wait_for_target(&mut signals).await {
             None => self.wait_for_hosts(&mut signals).await,
             ending => ending,
         };
-        let outcome = match unready {
-            Some(ending) => RunOutcome::without_load(ending),
-            None => match self.load_target(&mut signals).await {
-                Ok(outcome) => outcome,
+        let without_verdict = match unready {
+            Some(ending) => Some(ending),
+            None => match self.load_target(&mut record, &mut signals).await {
+                Ok(interrupted) => interrupted,
                 Err(error) => {
                     output::stderr(&format!("error: {error:#}\n"));
-                    RunOutcome::without_load((Ending::Internal, format!("{error:#}")))
+                    Some((Ending::Internal, format!("{error:#}")))
                 }
             },
         };
-        let (ending, printed) = self.conclude(&outcome);
+        record.add(RunEvent::Ended(RunEnd { at: Timestamp::now(), without_verdict }));
+        let (ending, printed) = self.conclude(record);
         output::stdout_unless(printed, signals.next()).await;
         if let Some(folder) = &self.folder {
             self.print_status(&format!("report: {}\n", folder.join("report.json").display()));
         }
         ending
+    }
+
+    /// Announces the run and begins its record.
+    fn begin(&self) -> Record {
+        let RunPlan { plan, objectives, .. } = &self.prepared.run;
+        self.print_status(&self.prepared.warnings());
+        if let Some(insecure) = gate::insecure(plan) {
+            output::stderr(&format!("warning: {insecure}\n"));
+        }
+        let RunStart { target, seed, workers, .. } = &self.start;
+        self.print_status(&format!(
+            "{}\n{}target {target}, seed {seed}, {workers} workers\n",
+            headline(&self.prepared),
+            outlook(&self.prepared),
+        ));
+        let (indicators, limits) = (objectives.indicators.clone(), &self.start.limits);
+        let ledger = Ledger::new(plan, indicators, limits, self.start.sources());
+        let journal = self.folder.as_ref().map(|it| JournalWriter::create(&it.join(journal::FILE_NAME)));
+        let mut record = Record { fold: RunFold::new(ledger), journal };
+        record.add(RunEvent::Started(Box::new(self.start.clone())));
+        for notice in &self.notices {
+            self.print_status(&format!("notice: {notice}\n"));
+            record.add(RunEvent::Notice(notice.clone()));
+        }
+        record
     }
 
     fn print_status(&self, text: &str) {
@@ -130,9 +179,9 @@ impl<'r> Run<'r> {
     /// Waits until the target is ready. Returns the ending of the run if it is not.
     async fn wait_for_target(&self, signals: &mut Signals) -> Option<(Ending, String)> {
         tokio::select! {
-            ready = engine::wait_until_ready(&self.prepared.plan.target, &self.dialer) => {
-                let tried = self.prepared.plan.secrets.redact(&ready.err()?);
-                let within = self.prepared.plan.target.ready_within;
+            ready = engine::wait_until_ready(&self.prepared.run.plan.target, &self.dialer) => {
+                let tried = self.prepared.run.plan.secrets.redact(&ready.err()?);
+                let within = self.prepared.run.plan.target.ready_within;
                 let reason =
                     format!("the target was not ready within {within}: {tried}; check it, or raise `ready_within`");
                 output::stderr(&format!("error: {reason}\n"));
@@ -144,7 +193,7 @@ impl<'r> Run<'r> {
 
     /// Checks that the hosts with judged objectives can be read. Returns the ending of the run if they cannot.
     async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<(Ending, String)> {
-        let PreparedPlan { plan, objectives, phases, .. } = &self.prepared;
+        let RunPlan { plan, objectives, phases, .. } = &self.prepared.run;
         let monitor = plan.monitor.as_ref()?;
         let judged = |objective: &&Objective| {
             let read = objective.host.is_some() && phases.contains(&objective.phase);
@@ -166,56 +215,48 @@ impl<'r> Run<'r> {
         (!unread.is_empty()).then(|| (Ending::Unavailable, unread.join("; ")))
     }
 
-    async fn load_target(&mut self, signals: &mut Signals) -> anyhow::Result<RunOutcome> {
-        let plan = Arc::new(self.prepared.plan.clone());
-        let indicators = self.prepared.objectives.indicators.clone();
-        let ledger = Ledger::new(&plan, indicators, usize::from(self.prepared.workers) + 1);
-        let log_path = self.arguments.log_requests.as_deref();
-        let target_is_local = self.prepared.target_is_local;
+    /// Runs the phases. Returns the ending of the run if a signal interrupted it.
+    async fn load_target(
+        &self,
+        record: &mut Record,
+        signals: &mut Signals,
+    ) -> anyhow::Result<Option<(Ending, String)>> {
+        let plan = Arc::new(self.prepared.run.plan.clone());
         let (sender, mut events) = unbounded_channel();
         let watched = plan.monitor.is_some();
         let watcher = watched.then(|| Watcher::start(&plan, sender.downgrade())).transpose();
         let mut watcher = watcher.context("could not start to monitor hosts (check `ulimit -u`)")?;
-        let stop = engine::start(self.job(&plan, ledger.limits()), sender)?;
+        let weak = sender.downgrade();
+        let stop = engine::start(self.job(&plan), sender)?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
-        let mut journal = self.journal();
-        let mut log = self.request_log(log_path, &plan);
-        let objectives = self.prepared.objectives.all.clone();
-        let context = CheckContext { plan: &plan, objectives: &objectives, target_is_local };
-        let mut early_stop = EarlyStopper::new(context, stop.clone());
+        let mut log = self.request_log(record, &plan);
+        let mut early_stop = EarlyStopper::new(self.prepared.run.check_context(), stop.clone(), weak);
+        let Record { fold, journal } = &mut *record;
         let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut early_stop];
         observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
         observers.extend(watcher.as_mut().map(|watcher| -> &mut dyn Observer { watcher }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
         let failpoint = self.arguments.failpoint.map(Failpoint::from);
-        let mut session = Session { ledger, observers, failpoint, phases: Vec::new() };
+        let mut session = Session { fold, observers, failpoint };
         let interrupted =
             until_it_ends(&mut session, &mut events, signals, &stop, self.arguments.drain).await;
-        let summary = session.ledger.summary().clone();
-        let phases = std::mem::take(&mut session.phases);
         drop(session);
         progress.finish();
-        let failed = journal.as_ref().and_then(JournalWriter::failure);
-        self.notices.extend(failed.map(|why| format!("the run's journal is incomplete: {why}")));
-        self.notices.extend(log.as_ref().and_then(RequestLog::notice));
-        Ok(RunOutcome { summary, phases, ending: interrupted, ended_early: early_stop.into_ended() })
+        if let Some(notice) = log.as_ref().and_then(RequestLog::notice) {
+            record.add(RunEvent::Notice(notice));
+        }
+        Ok(interrupted)
     }
 
-    /// What the generator's checks need to know.
-    fn check_context(&self) -> CheckContext<'_> {
-        let PreparedPlan { plan, objectives, .. } = &self.prepared;
-        CheckContext { plan, objectives: &objectives.all, target_is_local: self.prepared.target_is_local }
-    }
-
-    fn job(&self, plan: &Arc<Plan>, limits: &Limits) -> Job {
+    fn job(&self, plan: &Arc<Plan>) -> Job {
         let logs = self.arguments.log_requests.is_some();
         Job {
             dialer: self.dialer.clone(),
             plan: Arc::clone(plan),
-            phases: self.prepared.phases.clone(),
-            seed: self.seed,
-            workers: usize::from(self.prepared.workers),
-            limits: Arc::new(limits.clone()),
+            phases: self.prepared.run.phases.clone(),
+            seed: self.start.seed,
+            workers: usize::from(self.start.workers),
+            limits: Arc::new(self.start.limits.clone()),
             // One more than the log writes, so that it can report that it is incomplete.
             log_capacity: if logs { self.arguments.log_limit.saturating_add(1) } else { 0 },
             max_drain: self.arguments.drain.duration(),
@@ -224,35 +265,46 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn journal(&self) -> Option<JournalWriter> {
-        let plan = &self.prepared.plan;
-        let manifest = Manifest {
-            runner: env!("CARGO_PKG_VERSION").to_owned(),
-            plan: plan.name.clone(),
-            digest: plan.digest.clone(),
-            seed: self.seed,
-            workers: self.prepared.workers,
-        };
-        let folder = self.folder.as_ref()?;
-        Some(JournalWriter::create(&folder.join(journal::FILE_NAME), manifest))
-    }
-
-    fn request_log<'p>(
-        &mut self,
-        path: Option<&Path>,
-        plan: &'p crate::plan::model::Plan,
-    ) -> Option<RequestLog<'p>> {
-        let path = path?;
+    /// Creates the log of requests, if it was asked for.
+    fn request_log<'p>(&self, record: &mut Record, plan: &'p Plan) -> Option<RequestLog<'p>> {
+        let path = self.arguments.log_requests.as_deref()?;
         match RequestLog::create(path, self.arguments.log_limit, plan) {
             Ok(log) => Some(log),
             Err(error) => {
                 let notice =
                     format!("requests are not logged: could not create `{}`: {error}", path.display());
                 self.print_status(&format!("notice: {notice}\n"));
-                self.notices.push(notice);
+                record.add(RunEvent::Notice(notice));
                 None
             }
         }
+    }
+
+    /// Judges the run and writes the report. Returns the ending with its exit code, and the report to print.
+    fn conclude(&self, record: Record) -> (Ending, String) {
+        let Record { mut fold, journal } = record;
+        let failed = journal.as_ref().and_then(JournalWriter::failure);
+        fold.notices.extend(failed.map(|why| format!("the run's journal is incomplete: {why}")));
+        let recorded = RecordedRun {
+            run: &self.prepared.run,
+            start: &self.start,
+            fold: &fold,
+            judged_by: JudgedBy::OwnObjectives,
+        };
+        let mut conclusion = recorded.conclude(self.folder.is_some());
+        let mut report = recorded.report(&conclusion);
+        if let Some(folder) = &self.folder
+            && let Err(error) = run_folder::write(folder, "report.json", &conclusion::json(&report))
+        {
+            output::stderr(&format!("error: {error:#}; choose another `--out`\n"));
+            conclusion = conclusion::unwritten(conclusion);
+            report = recorded.report(&conclusion);
+        }
+        let printed = match self.arguments.plan.format {
+            Format::Json => conclusion::json(&report),
+            Format::Human => report::console::render(&report),
+        };
+        (conclusion.ending, printed)
     }
 }
 

@@ -95,7 +95,7 @@ impl Observer for Progress<'_> {
     fn observe(&mut self, event: &RunEvent, _: &Summary) {
         match event {
             RunEvent::PhaseStarted { phase, .. } => self.begin(*phase),
-            RunEvent::Recorded { batch, .. } => {
+            RunEvent::Recorded(batch) => {
                 for cell in batch.windows.values().flat_map(|window| window.cells.values()) {
                     self.requests += u64::from(cell.requests);
                     self.errors += u64::from(cell.failed() + cell.dropped);
@@ -103,8 +103,8 @@ impl Observer for Progress<'_> {
                 self.advance();
             }
             RunEvent::PhaseEnded { .. } => self.phase = None,
-            RunEvent::HostReading(_) => {}
             RunEvent::Verbose(text) => self.say(&format!("{text}\n")),
+            _ => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::event::{Observer, RunEvent};
 use crate::measure::sample::{Outcome, Sample};
 use crate::measure::summary::Summary;
-use crate::plan::model::Plan;
+use crate::plan::model::{PhaseId, Plan};
 
 /// Writes one JSON line per request up to a number of lines. Times are in ms from the start of the phase.
 pub(super) struct RequestLog<'p> {
@@ -37,10 +37,10 @@ impl<'p> RequestLog<'p> {
         }
     }
 
-    fn write(&mut self, phase: u16, sample: &Sample) -> std::io::Result<()> {
+    fn write(&mut self, phase: PhaseId, sample: &Sample) -> std::io::Result<()> {
         let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
         let line = json!({
-            "phase": self.plan.phases[usize::from(phase)].name,
+            "phase": self.plan.phases[phase.index()].name,
             "operation": self.plan.operations[sample.operation.index()],
             "intended_ms": ms(sample.intended),
             "sent_ms": ms(sample.sent),
@@ -57,14 +57,14 @@ impl<'p> RequestLog<'p> {
 
 impl Observer for RequestLog<'_> {
     fn observe(&mut self, event: &RunEvent, _: &Summary) {
-        let RunEvent::Recorded { batch, log } = event else { return };
-        for sample in log {
+        let RunEvent::Sampled { phase, samples } = event else { return };
+        for sample in samples {
             if self.lines_left == 0 {
                 self.left_out += 1;
                 continue;
             }
             self.lines_left -= 1;
-            if let Err(error) = self.write(batch.phase, sample) {
+            if let Err(error) = self.write(*phase, sample) {
                 self.failure.get_or_insert(error.to_string());
                 self.lines_left = 0;
             }
