@@ -36,7 +36,7 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Judge a stored run again, by its own or other objectives; the exit code is the verdict
     Gate(GateArgs),
-    /// Print the JSON Schema of plans, included user files or threshold files
+    /// Print the JSON Schema of plans, included user files, threshold files or reports
     Schema(SchemaArgs),
     /// Sample this machine's resource usage; print it, record it, or serve it in node_exporter format
     Monitor(MonitorArgs),
@@ -142,6 +142,8 @@ pub(super) enum SchemaKind {
     Users,
     /// Threshold files, such as `thresholds/response-time.toml`
     Thresholds,
+    /// Reports, such as `reports/latest/report.json`
+    Report,
 }
 
 #[derive(Debug, Args)]

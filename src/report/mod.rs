@@ -5,6 +5,7 @@ mod causes;
 pub mod console;
 pub mod model;
 mod resources;
+pub mod schema;
 pub mod table;
 
 pub use build::{RunFacts, build};

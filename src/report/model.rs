@@ -11,6 +11,7 @@ pub use resources::{
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::RunVerdict;
@@ -62,7 +63,7 @@ text_enum! {
 }
 
 /// A finished run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     pub schema: ReportSchema,
     pub runner: String,
@@ -100,7 +101,7 @@ pub struct Report {
 }
 
 /// An early stop by the runner.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndedEarlyReport {
     pub by: EndedBy,
     /// The objective whose breach was proven.
@@ -114,7 +115,7 @@ pub struct EndedEarlyReport {
 }
 
 /// The plan of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanReport {
     pub name: String,
     /// The path of its file, as on the command line.
@@ -124,7 +125,7 @@ pub struct PlanReport {
 }
 
 /// An objective in a phase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectiveReport {
     pub name: String,
     pub kind: ObjectiveKind,
@@ -164,7 +165,7 @@ pub struct ObjectiveReport {
 }
 
 /// A phase that ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseReport {
     pub name: String,
     /// The label by which throughput objectives select phases.
@@ -205,7 +206,7 @@ pub struct PhaseReport {
 }
 
 /// The arrivals of an open phase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ArrivalsReport {
     /// Arrivals of the schedule.
     pub scheduled: u64,
@@ -216,7 +217,7 @@ pub struct ArrivalsReport {
 }
 
 /// An operation in a phase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationReport {
     pub name: String,
     /// Requests that were sent or attempted in the whole phase.
@@ -242,7 +243,7 @@ pub struct OperationReport {
 }
 
 /// Distribution of times in ms; all `null` without data.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TimesReport {
     pub p50: Option<f64>,
     pub p90: Option<f64>,
@@ -255,7 +256,7 @@ pub struct TimesReport {
 }
 
 /// Failures of one kind of one operation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReport {
     pub operation: String,
     pub kind: ErrorKind,
@@ -265,7 +266,7 @@ pub struct ErrorReport {
 }
 
 /// Measurements and checks of the load generator in a phase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratorReport {
     /// Delay before sending that the load generator itself caused.
     pub send_lag_ms: LagReport,
@@ -281,7 +282,7 @@ pub struct GeneratorReport {
 }
 
 /// Distribution of delays before sending, in ms; all `null` without data.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LagReport {
     pub p50: Option<f64>,
     pub p99: Option<f64>,
@@ -289,7 +290,7 @@ pub struct LagReport {
 }
 
 /// One check of the load generator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckReport {
     pub name: String,
     /// The measured value as text.

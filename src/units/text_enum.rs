@@ -6,6 +6,7 @@ macro_rules! text_enum {
         $(#[doc = $about])+
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize,
+            ::schemars::JsonSchema,
         )]
         $vis enum $name {
             $($(#[doc = $doc])* #[serde(rename = $word)] $variant,)+

@@ -9,10 +9,11 @@ use runner::diagnostic::Problems;
 use runner::document::{FromNode, Map, Spanned, parse};
 use runner::units::{Rate, Share, Size, TimeSpan, UnitError};
 
-const SCHEMAS: [(&str, &str); 3] = [
+const SCHEMAS: [(&str, &str); 4] = [
     ("plan", "plans/plan.schema.json"),
     ("users", "plans/users.schema.json"),
     ("thresholds", "thresholds/thresholds.schema.json"),
+    ("report", "docs/reference/report.schema.json"),
 ];
 /// The folders of shipped files, and the schema in their first lines.
 const SHIPPED: [(&str, &str); 3] = [

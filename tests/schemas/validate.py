@@ -4,6 +4,7 @@
 Every shipped file and every file under `tests/schemas/right` must be valid by the schema in its first line. Every file
 under `tests/schemas/wrong` must be refused at the place in its second line and at no other place. The files under `right`
 must use every key. The patterns of quantities must accept and refuse the texts of `tests/schemas/quantities.toml`.
+Reports named as arguments must be valid by their schema and have no key that it lacks.
 Needs Python 3.11 and the package `jsonschema`; runs in any folder.
 """
 
@@ -18,6 +19,7 @@ from jsonschema import Draft202012Validator
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/schemas"
 SCHEMAS = ["plans/plan.schema.json", "plans/users.schema.json", "thresholds/thresholds.schema.json"]
+REPORT = "docs/reference/report.schema.json"
 SHIPPED = ["plans/*.toml", "plans/users/*.toml", "thresholds/*.toml"]
 # A key that holds a quantity of each kind.
 QUANTITIES = {
@@ -122,7 +124,7 @@ def patterns(kind, texts):
 
 
 def check_schemas():
-    for name in SCHEMAS:
+    for name in [*SCHEMAS, REPORT]:
         found = Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(read(name))
         check(f"{name} is a schema", [error.message for error in found])
 
@@ -148,12 +150,41 @@ def check_coverage():
         check(f"the pattern of a {kind}", patterns(kind, texts))
 
 
+def closed(schema):
+    """Returns a schema whose tables allow no other keys."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    extra = {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}
+    return {key: closed(value) for key, value in schema.items()} | extra
+
+
+def refused(validator, report):
+    """Returns the changes of a report that its schema does not refuse."""
+    without = {f"without {key}": {k: v for k, v in report.items() if k != key} for key in report}
+    other = {f"{key} = true": report | {key: True} for key in ("schema", "verdict", "gate", "phases", "seed")}
+    phase = report["phases"][0] if report["phases"] else {}
+    changed = {f"phases/0 without {key}": report | {"phases": [{k: v for k, v in phase.items() if k != key}]} for key in phase}
+    return [name for name, value in (without | other | changed).items() if validator.is_valid(value)]
+
+
+def check_reports(paths):
+    validator = Draft202012Validator(closed(read(REPORT)))
+    for path in paths:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = validator.iter_errors(report)
+        check(path, [f"{error.json_path}: {error.message}" for error in found])
+        check(f"{path}: changes are refused", refused(validator, report))
+
+
 def main():
     check_schemas()
     # An invalid schema cannot validate files.
     if not failed:
         check_files()
         check_coverage()
+        check_reports(sys.argv[1:])
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

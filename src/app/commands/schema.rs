@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::app::arguments::{SchemaArgs, SchemaKind};
 use crate::app::output;
-use crate::{plan, slo};
+use crate::{plan, report, slo};
 
 /// Prints the JSON Schema for editors and validators.
 pub(in crate::app) fn schema(arguments: &SchemaArgs) -> anyhow::Result<ExitCode> {
@@ -12,6 +12,7 @@ pub(in crate::app) fn schema(arguments: &SchemaArgs) -> anyhow::Result<ExitCode>
         SchemaKind::Plan => plan::schema::plan(),
         SchemaKind::Users => plan::schema::users(),
         SchemaKind::Thresholds => slo::schema::thresholds(),
+        SchemaKind::Report => report::schema::report(),
     };
     output::stdout(&format!("{document:#}\n"));
     Ok(ExitCode::SUCCESS)

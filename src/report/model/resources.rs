@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::resources::metric::Metric;
@@ -17,7 +18,7 @@ text_enum! {
 }
 
 /// Resource usage of a host in a phase, over the judged period.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostReport {
     /// The name of the host.
     pub host: String,
@@ -47,7 +48,7 @@ pub struct HostReport {
 }
 
 /// A time without a reading.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GapReport {
     /// RFC 3339, UTC.
     pub from: String,
@@ -56,7 +57,7 @@ pub struct GapReport {
 }
 
 /// An event of a host, such as a restart or a failed snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostEventReport {
     /// The first reading with the event: RFC 3339, UTC.
     pub from: String,
@@ -67,7 +68,7 @@ pub struct HostEventReport {
 }
 
 /// The readings of one metric of a host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricReport {
     /// The unit of all values.
     pub unit: Unit,
@@ -88,7 +89,7 @@ pub struct MetricReport {
 }
 
 /// Bytes that a host read, wrote, received and sent over the judged period; `null` if not measured.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TotalsReport {
     pub disk_read_bytes: Option<u64>,
     pub disk_written_bytes: Option<u64>,
@@ -100,7 +101,7 @@ pub struct TotalsReport {
 
 /// CPU usage of target, load generator and machine, if they share the machine. Each is a percentage of the cores that it
 /// may use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SharedMachineReport {
     /// The process of the target and its children.
     pub target_cpu_percent: f64,
