@@ -86,13 +86,13 @@ fn histograms(plan: &Plan, phase: &Phase) -> usize {
 
 /// Bytes of the journal; `None` if they depend on the target's speed.
 ///
-/// A worker writes a record per second: about 40 bytes, 25 for each operation that occurred, and the histogram buckets
+/// A worker writes a record per second: about 110 bytes, 45 for each operation that occurred, and the histogram buckets
 /// of each request, which requests share at high rates. The exponent was fitted to real files from 10 to 1500 requests
 /// per second; the estimate is above all of them.
 fn journal(plan: &Plan, phase: &Phase, forecast: &PhaseForecast, workers: u16) -> Option<f64> {
     let seconds = phase.duration.seconds();
     let per_worker = forecast.requests? / seconds / f64::from(workers.max(1));
     let operations = (plan.operations_of(phase).len() as f64).min(per_worker);
-    let second = 40.0 + 25.0 * operations + 14.0 * per_worker.powf(0.9);
+    let second = 110.0 + 45.0 * operations + 20.0 * per_worker.powf(0.9);
     Some(second * seconds * f64::from(workers))
 }

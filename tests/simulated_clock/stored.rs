@@ -8,7 +8,7 @@ use runner_test_support::ran::{Ran, number};
 use runner_test_support::target::{Answer, Target};
 use serde_json::Value;
 
-use super::runner::Runner;
+use super::runner::{Runner, record_day};
 use crate::app::arguments::{Arguments, Command};
 use crate::app::commands::gate::gate;
 use crate::app::ending_of;
@@ -99,4 +99,15 @@ fn objectives_that_do_not_fit_the_plan_are_refused() {
     assert!(code == 2 && text.contains("unknown operation `put`"), "{text}");
     let (code, _, text) = judge(&run, "not TOML", "");
     assert!(code == 2, "{text}");
+}
+
+#[test]
+#[ignore = "records a day of 2.5 million requests for the benchmark of `runner gate`, see `benches/README.md`"]
+fn a_day_is_recorded() {
+    let target = Target::scripted(|number, _| {
+        let ms = u64::try_from(number * 7919 % 97).expect("it is below 97");
+        Answer::Late(200, Duration::from_millis(5 + ms))
+    });
+    let ending = record_day(&target, "target/day");
+    println!("{ending:?}, in target/day/latest");
 }
