@@ -193,7 +193,7 @@ pub(super) enum FailpointArg {
 
 impl ValueEnum for GateTier {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Target, Self::Acceptable, Self::Maximum, Self::Nothing]
+        Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

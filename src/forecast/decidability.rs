@@ -5,10 +5,15 @@ use crate::measure::hosts::MINUTE_S;
 use crate::plan::Decision;
 use crate::plan::model::{Gate, JudgedPeriod, Phase};
 use crate::slo::judge::MIN_READINGS;
-use crate::slo::objective::{Aggregation, Objective, Resource, Statistic};
+use crate::slo::objective::{
+    Aggregation, Change, DriftObjective, Family, HostObjective, Objective, RequestStatistic,
+};
 use crate::statistics::{
     Allowed, MIN_BATCHES, MIN_JUDGED_SECONDS, MIN_RATIO_BATCHES, TREND_SEGMENTS, min_samples,
 };
+
+/// The mean of response times, which batches prove.
+const MEAN: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Mean);
 
 /// The samples that an objective needs for a proof in its phase, and the samples that it can expect there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,39 +110,41 @@ impl PhaseForecast {
     pub fn sample_size(&self, objective: &Objective, phase: &Phase, gate: &Gate) -> SampleSize {
         let seconds = whole_intervals(phase, 1);
         let readings = self.readings.iter().sum();
-        let of = match (objective.interval, objective.statistic) {
-            (_, Statistic::Resource(_)) if readings < f64::from(MIN_READINGS) => SampleUnit::Readings,
-            (Some(_), _) => SampleUnit::Windows,
-            (None, Statistic::Resource(_)) => SampleUnit::Readings,
-            (None, Statistic::Growth(_) | Statistic::Slowdown { .. }) => SampleUnit::JudgedTime,
-            (None, Statistic::Throughput) => SampleUnit::Seconds,
-            (None, Statistic::Mean) if seconds < MIN_JUDGED_SECONDS as f64 => SampleUnit::Seconds,
-            (None, _) => SampleUnit::Samples,
+        let interval = objective.family.interval();
+        let of = match &objective.family {
+            Family::Host(_) if readings < f64::from(MIN_READINGS) => SampleUnit::Readings,
+            Family::Host(_) | Family::Requests(_) if interval.is_some() => SampleUnit::Windows,
+            Family::Host(_) => SampleUnit::Readings,
+            Family::Drift(_) => SampleUnit::JudgedTime,
+            Family::Requests(requests) => match requests.statistic {
+                RequestStatistic::Throughput => SampleUnit::Seconds,
+                MEAN if seconds < MIN_JUDGED_SECONDS as f64 => SampleUnit::Seconds,
+                RequestStatistic::ResponseTime(_) | RequestStatistic::ErrorRate => SampleUnit::Samples,
+            },
         };
         let expected = match of {
             SampleUnit::Samples => self.samples(objective, phase),
             SampleUnit::Seconds => Some(seconds),
             SampleUnit::Readings => Some(readings),
             SampleUnit::JudgedTime => Some(phase.judged_seconds()),
-            SampleUnit::Windows => objective.interval.map(|interval| match objective.statistic {
-                Statistic::Resource(_) => self.windows_of_readings(interval.every),
-                _ => whole_intervals(phase, interval.every),
+            SampleUnit::Windows => interval.map(|interval| match &objective.family {
+                Family::Host(_) => self.windows_of_readings(interval.every),
+                Family::Requests(_) | Family::Drift(_) => whole_intervals(phase, interval.every),
             }),
         };
         let gated = objective.gated_limit(gate.tier);
         let limit = gated.filter(|_| gate.decision == Decision::Proven);
-        let share = limit.and_then(|(_, limit)| match (objective.interval, objective.statistic) {
+        let share = limit.and_then(|(_, limit)| match (interval, &objective.family) {
             // If no interval may miss, counting decides.
             (Some(interval), _) => Some(interval.allow).filter(|allow| *allow > 0.0),
-            (None, Statistic::Quantile(part)) => Some(1.0 - part),
-            (None, Statistic::ErrorRate) => Some(limit / 100.0),
-            (None, _) => None,
+            (None, Family::Requests(requests)) => requests.statistic.allowed_share(limit),
+            (None, Family::Host(_) | Family::Drift(_)) => None,
         });
         let needed = match of {
-            SampleUnit::Readings => gated.map(|_| self.min_readings(objective.statistic)),
-            SampleUnit::JudgedTime => gated.map(|_| self.min_length_s(objective.statistic)),
+            SampleUnit::Readings => gated.map(|_| self.min_readings(&objective.family)),
+            SampleUnit::JudgedTime => gated.map(|_| self.min_length_s(&objective.family)),
             SampleUnit::Seconds => limit.map(|_| MIN_JUDGED_SECONDS.max(self.cycle_seconds.ceil() as u64)),
-            SampleUnit::Samples if objective.statistic == Statistic::Mean => {
+            SampleUnit::Samples if is_mean(&objective.family) => {
                 limit.map(|_| if seconds < MIN_BATCHES as f64 { MIN_JUDGED_SECONDS } else { MIN_BATCHES })
             }
             _ => share.and_then(|share| min_samples(Allowed { share, alpha: gate.alpha })),
@@ -152,9 +159,11 @@ impl PhaseForecast {
     /// The longest judged period that intervals of an objective can fill, in seconds.
     pub(super) fn longest(&self, objective: &Objective, phase: &Phase) -> f64 {
         let of_readings = self.readings.iter().map(|readings| readings * self.reading_seconds);
-        match objective.statistic {
-            Statistic::Resource(_) => of_readings.fold(0.0, f64::max),
-            _ => phase.judged().into_iter().map(JudgedPeriod::seconds).fold(0.0, f64::max),
+        match &objective.family {
+            Family::Host(_) => of_readings.fold(0.0, f64::max),
+            Family::Requests(_) | Family::Drift(_) => {
+                phase.judged().into_iter().map(JudgedPeriod::seconds).fold(0.0, f64::max)
+            }
         }
     }
 
@@ -166,24 +175,29 @@ impl PhaseForecast {
     }
 
     /// The minimum number of readings: 6, or for percentiles those of a whole minute if they are more.
-    fn min_readings(&self, statistic: Statistic) -> u64 {
-        let minute = match statistic {
-            Statistic::Resource(Resource { of: Aggregation::Quantile(_), .. }) => {
+    fn min_readings(&self, family: &Family) -> u64 {
+        let minute = match family {
+            Family::Host(HostObjective { of: Aggregation::Quantile(_), .. }) => {
                 MINUTE_S / self.reading_seconds
             }
-            _ => 0.0,
+            Family::Host(_) | Family::Requests(_) | Family::Drift(_) => 0.0,
         };
         u64::from(MIN_READINGS).max(minute.ceil() as u64)
     }
 
     /// The shortest judged period that decides a drift, in seconds: `min_length`, or the minimum of the method.
-    fn min_length_s(&self, statistic: Statistic) -> u64 {
-        let seen = match statistic {
-            Statistic::Growth(_) => TREND_SEGMENTS[1] as f64 * self.reading_seconds / 0.9,
-            _ => 10.0 * MIN_RATIO_BATCHES as f64,
+    fn min_length_s(&self, family: &Family) -> u64 {
+        let Family::Drift(DriftObjective { change, min_length }) = family else { return 0 };
+        let seen = match change {
+            Change::Growth { .. } => TREND_SEGMENTS[1] as f64 * self.reading_seconds / 0.9,
+            Change::Slowdown { .. } => 10.0 * MIN_RATIO_BATCHES as f64,
         };
-        statistic.min_length().unwrap_or(0.0).max(seen).ceil() as u64
+        min_length.max(seen).ceil() as u64
     }
+}
+
+fn is_mean(family: &Family) -> bool {
+    matches!(family, Family::Requests(requests) if requests.statistic == MEAN)
 }
 
 /// The number of whole intervals of `seconds` in the judged period.

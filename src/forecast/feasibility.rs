@@ -1,13 +1,14 @@
 //! Checks the feasibility of a plan: objectives that can never be met or decided, and phases with too few users.
 
-use crate::units::Unit;
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::forecast::decidability::min_provable_share;
 use crate::forecast::{Decidability, PhaseForecast, SampleSize, SampleUnit};
 use crate::plan::model::{Load, OperationId, Phase, Plan};
-use crate::slo::objective::{Objective, Statistic};
+use crate::slo::objective::{
+    Aggregation, Family, Objective, ObjectiveKind, RequestObjective, RequestStatistic,
+};
 use crate::units::{Share, TimeSpan, format_against, format_exact};
 
 /// Reports objectives that can never be met or decided, and settings that make the results unreliable.
@@ -20,15 +21,10 @@ pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast],
     for objective in objectives {
         let phase = &plan.phases[objective.phase.index()];
         let forecast = &forecasts[objective.phase.index()];
-        match objective.statistic {
-            Statistic::Throughput => check_throughput(plan, objective, phase, forecast, problems),
-            Statistic::Quantile(_) | Statistic::Mean | Statistic::Max => {
-                check_timeout(plan, objective, problems);
-            }
-            Statistic::ErrorRate
-            | Statistic::Resource(_)
-            | Statistic::Growth(_)
-            | Statistic::Slowdown { .. } => {}
+        match objective.family.kind() {
+            ObjectiveKind::Throughput => check_throughput(plan, objective, phase, forecast, problems),
+            ObjectiveKind::ResponseTime => check_timeout(plan, objective, problems),
+            ObjectiveKind::ErrorRate | ObjectiveKind::Resource | ObjectiveKind::Drift => {}
         }
         check_proof(plan, objective, phase, forecast, problems);
         check_intervals(objective, phase, forecast, problems);
@@ -39,7 +35,7 @@ pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast],
 /// Drift needs a constant load: growth with the load is no drift.
 fn check_even_load(objective: &Objective, phase: &Phase, problems: &mut Problems) {
     let holds = phase.judged().len();
-    if objective.statistic.min_length().is_none() || holds < 2 {
+    if objective.family.kind() != ObjectiveKind::Drift || holds < 2 {
         return;
     }
     let message = format!(
@@ -53,14 +49,12 @@ fn check_even_load(objective: &Objective, phase: &Phase, problems: &mut Problems
 
 /// An interval longer than a judged period would never be complete.
 fn check_intervals(objective: &Objective, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
-    let Some(interval) = objective.interval else { return };
+    let Some(interval) = objective.family.interval() else { return };
     let longest = forecast.longest(objective, phase);
     if f64::from(interval.every) > longest {
-        let phase = match objective.statistic {
-            Statistic::Resource(_) => {
-                format!("readings fill only {longest:.0} s of phase `{}` at a time", phase.name)
-            }
-            _ => format!("phase `{}` is judged for only {longest:.0} s at a time", phase.name),
+        let phase = match objective.family.readings() {
+            Some(_) => format!("readings fill only {longest:.0} s of phase `{}` at a time", phase.name),
+            None => format!("phase `{}` is judged for only {longest:.0} s at a time", phase.name),
         };
         let message = format!("`{}` judges intervals of {} s, but {phase}", objective.name, interval.every);
         let help = "make `every` shorter or the phase longer";
@@ -151,9 +145,10 @@ fn check_pool(phase: &Phase, forecast: &PhaseForecast, objectives: &[&Objective]
         return;
     }
     let limit = |operation: &OperationId| {
-        let of_times = objectives
-            .iter()
-            .filter(|o| o.statistic.unit() == Unit::Milliseconds && o.operations.contains(operation));
+        let of_times = objectives.iter().filter(|objective| {
+            let family = &objective.family;
+            family.kind() == ObjectiveKind::ResponseTime && family.operations().contains(operation)
+        });
         of_times.map(|objective| objective.tiers.last).reduce(f64::max).unwrap_or(0.0)
     };
     let peak = forecast.peak_per_second.zip(forecast.per_second).map_or(1.0, |(peak, mean)| peak / mean);
@@ -197,12 +192,12 @@ fn check_proof(
             return;
         }
         let message = format!("{can}, but {needed} are needed to prove it");
-        let label = match (objective.interval, objective.statistic) {
+        let label = match objective.family.interval() {
             _ if !sample_size.of.is_statistical() => "this objective".to_owned(),
-            (Some(interval), _) => {
+            Some(interval) => {
                 format!("at most {} of the intervals may miss", Share::of_fraction(interval.allow))
             }
-            (None, statistic) => format!("{statistic}, at {confidence} confidence"),
+            None => format!("{}, at {confidence} confidence", objective.family.statistic()),
         };
         let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, label);
         let placed = diagnostic.at(phase.span, format!("judged for {}", span(phase.judged_seconds())));
@@ -247,17 +242,26 @@ fn ways_to_decide(plan: &Plan, objective: &Objective, phase: &Phase, sample_size
     if sample_size.of == SampleUnit::Samples && expected > 0.0 {
         ways.push(format!("{} times its load", hundredths_up(needed / expected)));
         let percent = ((1.0 - least) * 100.0 + 1e-6).floor();
-        match objective.statistic {
-            Statistic::Quantile(part) if (50.0..100.0 * part - 1e-6).contains(&percent) => {
+        let Family::Requests(RequestObjective { statistic, .. }) = &objective.family else {
+            return joined(&ways);
+        };
+        match statistic {
+            RequestStatistic::ResponseTime(Aggregation::Quantile(part))
+                if (50.0..100.0 * part - 1e-6).contains(&percent) =>
+            {
                 ways.push(format!("`statistic = \"p{percent}\"`"));
             }
-            Statistic::ErrorRate => {
+            RequestStatistic::ErrorRate => {
                 ways.push(format!("a limit of {}", Share::of_fraction((least * 1000.0).ceil() / 1000.0)));
             }
-            _ => {}
+            RequestStatistic::ResponseTime(_) | RequestStatistic::Throughput => {}
         }
     }
-    match ways.as_slice() {
+    joined(&ways)
+}
+
+fn joined(ways: &[String]) -> String {
+    match ways {
         [] => "to make it possible: more load".to_owned(),
         ways => format!("to make it possible: {}", ways.join(", or ")),
     }

@@ -199,7 +199,7 @@ impl PhaseForecast {
     pub fn samples(&self, objective: &Objective, phase: &Phase) -> Option<f64> {
         self.per_second?;
         let of = |counts: &BTreeMap<OperationId, f64>| -> f64 {
-            objective.operations.iter().filter_map(|operation| counts.get(operation)).sum()
+            objective.family.operations().iter().filter_map(|operation| counts.get(operation)).sum()
         };
         Some(of(&self.by_operation) * phase.judged_seconds() + of(&self.starts))
     }

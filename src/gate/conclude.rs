@@ -79,7 +79,7 @@ fn remarks(run: &FinishedRun<'_>, judged: &[Option<Judgement>]) -> Vec<String> {
     let mut found = notices::notices(plan, outcome.summary);
     found.extend(notices::host_notices(plan, context.objectives, &ran));
     let is_gated = judged.iter().flatten().any(|judged| judged.gated);
-    if !is_gated && !ran.is_empty() && plan.gate.tier != GateTier::Nothing {
+    if !is_gated && !ran.is_empty() && plan.gate.tier != GateTier::NOTHING {
         found.push(
             "no gated objective applies to the phases that ran, so the run cannot pass; \
              add one, or set `tier = \"none\"` under `[gate]`"
@@ -106,7 +106,7 @@ fn contradictions(plan: &Plan, summary: &Summary) -> Vec<String> {
 fn of_objectives(plan: &Plan, length: RunLength, judged: &[Option<Judgement>], summary: &Summary) -> Ending {
     let nothing_gated = !judged.iter().flatten().any(|judged| judged.gated);
     let ending = match ending::of_objectives(judged.iter().flatten()) {
-        Ending::Passed if nothing_gated && plan.gate.tier != GateTier::Nothing => Ending::Inconclusive,
+        Ending::Passed if nothing_gated && plan.gate.tier != GateTier::NOTHING => Ending::Inconclusive,
         Ending::Passed if length == RunLength::Rehearsed => rehearsed(summary),
         ending => ending,
     };

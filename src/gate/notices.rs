@@ -54,7 +54,9 @@ pub(super) fn host_notices(plan: &Plan, objectives: &[Objective], ran: &[PhaseId
     if local.is_some() {
         notices.push(format!("`{TARGET}` is this machine, so its readings include the load generator"));
     }
-    let of_disks = |objective: &&Objective| objective.statistic.metric() == Some(Metric::DiskIo);
+    let of_disks = |objective: &&Objective| {
+        objective.family.readings().is_some_and(|(_, metric)| metric == Metric::DiskIo)
+    };
     if objectives.iter().filter(|objective| ran.contains(&objective.phase)).any(|o| of_disks(&o)) {
         notices.push(
             "`disk_io` is the time in which a disk was busy; a solid-state disk serves many requests at once and may be \

@@ -9,7 +9,7 @@ mod threads;
 
 use crate::measure::summary::PhaseSummary;
 use crate::plan::model::{Load, Phase, PhaseId, Plan};
-use crate::slo::objective::{Objective, Statistic};
+use crate::slo::objective::{Objective, ObjectiveKind};
 use crate::units::text_enum;
 use crate::units::{Unit, format_against, format_amount_against};
 
@@ -110,8 +110,8 @@ impl CheckInput<'_> {
 
 /// The tightest time limit of the gated objectives of a phase at the gate's tier, in ms.
 fn tightest_limit(plan: &Plan, objectives: &[Objective], id: PhaseId) -> Option<f64> {
-    let of_time = |statistic| matches!(statistic, Statistic::Quantile(_) | Statistic::Mean | Statistic::Max);
-    let here = objectives.iter().filter(|objective| objective.phase == id && of_time(objective.statistic));
+    let of_time = |objective: &&Objective| objective.family.kind() == ObjectiveKind::ResponseTime;
+    let here = objectives.iter().filter(|objective| objective.phase == id).filter(of_time);
     here.filter_map(|objective| Some(objective.gated_limit(plan.gate.tier)?.1)).min_by(f64::total_cmp)
 }
 

@@ -12,6 +12,7 @@ use crate::document::{
     Choice, Definitions, FromNode, Map, Node, PlainOrTable, Spanned, TableRule, document, read_choice,
     words_schema,
 };
+use crate::plan::tier::GateTier;
 use crate::units::{Rate, Share, Size, TimeSpan};
 
 document! {
@@ -412,20 +413,6 @@ words! {
         Even = "even",
         /// Independent gaps with an exponential distribution.
         Poisson = "poisson",
-    }
-}
-
-words! {
-    /// Tier at which objectives are judged.
-    pub enum GateTier {
-        /// The last tier; for throughput the minimum.
-        Maximum = "maximum",
-        /// The middle tier.
-        Acceptable = "acceptable",
-        /// The first tier.
-        Target = "target",
-        /// Nothing is judged.
-        Nothing = "none",
     }
 }
 

@@ -15,11 +15,13 @@ pub mod random;
 mod rehearse;
 pub mod schema;
 pub mod template;
+mod tier;
 
 pub use definitions::Names;
-pub use document::{Decision, GateTier, Inconclusive, Spacing};
+pub use document::{Decision, Inconclusive, Spacing};
 pub use effective::{WrittenPlan, expand_environment};
 pub use files::{Environment, InputFile, PlanInputs, ThresholdsFile};
 pub use load::{LoadedPlan, Settings, load};
 pub use overrides::split as split_key;
 pub use rehearse::rehearse;
+pub use tier::{GateTier, Tier};

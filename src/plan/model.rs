@@ -14,9 +14,10 @@ use std::sync::Arc;
 use http::Method;
 use http::header::HeaderName;
 
-use crate::plan::document::{Decision, GateTier, Inconclusive};
+use crate::plan::document::{Decision, Inconclusive};
 use crate::plan::expect::Expectation;
 use crate::plan::template::{Hole, Pointer, Template};
+use crate::plan::tier::GateTier;
 use crate::units::TimeSpan;
 
 /// Index of a phase in [`Plan::phases`].

@@ -7,6 +7,7 @@ use crate::generator::Check;
 use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
+use crate::plan::Tier;
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
 use crate::report::causes::causes;
 use crate::report::model::{
@@ -15,7 +16,7 @@ use crate::report::model::{
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::slo::judge::{Judgement, RunLength, Verdict};
-use crate::slo::objective::{Objective, Statistic, Tier};
+use crate::slo::objective::{Family, Objective};
 
 /// Facts of a run besides its plan, summary and judgements.
 #[derive(Debug)]
@@ -104,12 +105,12 @@ pub fn build(
 }
 
 /// The key of a tier in `limits`: the last tier of throughput is a minimum.
-fn limit_name(statistic: Statistic, tier: Tier) -> LimitName {
-    match (statistic, tier) {
-        (_, Tier::Target) => LimitName::Target,
-        (_, Tier::Acceptable) => LimitName::Acceptable,
-        (Statistic::Throughput, Tier::Maximum) => LimitName::Minimum,
-        (_, Tier::Maximum) => LimitName::Maximum,
+fn limit_name(family: &Family, tier: Tier) -> LimitName {
+    match tier {
+        Tier::Target => LimitName::Target,
+        Tier::Acceptable => LimitName::Acceptable,
+        Tier::Maximum if family.has_minimum() => LimitName::Minimum,
+        Tier::Maximum => LimitName::Maximum,
     }
 }
 
@@ -127,17 +128,21 @@ fn without_noise(limit: f64) -> f64 {
 }
 
 fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> ObjectiveReport {
-    let statistic = objective.statistic;
+    let family = &objective.family;
+    let readings = family.readings();
     ObjectiveReport {
         name: objective.name.clone(),
-        kind: statistic.kind(),
+        kind: family.kind(),
         phase: plan.phases[objective.phase.index()].name.clone(),
-        operations: objective.operations.iter().map(|id| plan.operations[id.index()].clone()).collect(),
-        scenario: objective.scenario.clone(),
-        host: objective.host.as_ref().map(|(_, name)| name.clone()),
-        metric: statistic.metric(),
-        statistic: statistic.to_string(),
-        unit: statistic.unit(),
+        operations: family.operations().iter().map(|id| plan.operations[id.index()].clone()).collect(),
+        scenario: match family {
+            Family::Requests(requests) => requests.scenario.clone(),
+            Family::Host(_) | Family::Drift(_) => None,
+        },
+        host: readings.map(|(host, _)| host.name.clone()),
+        metric: readings.map(|(_, metric)| metric),
+        statistic: family.statistic(),
+        unit: family.unit(),
         observed: judged.observed,
         interval: judged.interval,
         samples: judged.samples,
@@ -145,7 +150,7 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> O
         limits: objective
             .tiers
             .all()
-            .map(|(tier, limit)| (limit_name(statistic, tier), without_noise(limit)))
+            .map(|(tier, limit)| (limit_name(family, tier), without_noise(limit)))
             .collect(),
         tier: judged.tier.map(proven_tier).or(judged.beyond_all.then_some(ProvenTier::Missed)),
         verdict: judged.verdict,

@@ -1,7 +1,7 @@
 //! Renders the report as text for a terminal of 80 columns.
 
 use crate::generator::CheckVerdict;
-use crate::plan::{Decision, GateTier};
+use crate::plan::{Decision, GateTier, Tier};
 use crate::resources::metric::Metric;
 use crate::slo::judge::Verdict;
 use crate::slo::objective::ObjectiveKind;
@@ -289,9 +289,9 @@ fn unmet_line(report: &Report, objective: &ObjectiveReport) -> String {
     // A gate asks for the next looser tier where an objective lacks its own.
     let last = last_limit(objective);
     let names: &[LimitName] = match report.gate {
-        GateTier::Target => &[LimitName::Target, LimitName::Acceptable, last],
-        GateTier::Acceptable => &[LimitName::Acceptable, last],
-        GateTier::Maximum | GateTier::Nothing => &[last],
+        GateTier(Some(Tier::Target)) => &[LimitName::Target, LimitName::Acceptable, last],
+        GateTier(Some(Tier::Acceptable)) => &[LimitName::Acceptable, last],
+        GateTier(Some(Tier::Maximum) | None) => &[last],
     };
     let limit = names.iter().find_map(|name| Some((name, objective.limits.get(name)?)));
     let limit = limit

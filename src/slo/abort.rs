@@ -4,9 +4,9 @@ use crate::measure::summary::{Evidence, Summary};
 use crate::plan::model::{Gate, PhaseId};
 use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings;
-use crate::slo::objective::{Objective, Statistic, Tier};
+use crate::slo::objective::{Family, Objective};
 use crate::statistics::SequentialTest;
-use crate::units::{Unit, format_against, format_exact};
+use crate::units::{format_against, format_exact};
 
 /// The design effect is itself an estimate, so no breach is proven before this many judged seconds.
 const MIN_JUDGED_S: u64 = 300;
@@ -43,7 +43,7 @@ impl<'o> AbortCheck<'o> {
     /// Checks the objectives of a running phase; returns the first with a proven breach.
     pub fn check(&mut self, phase: PhaseId, summary: &Summary) -> Option<Abort> {
         let of_phase =
-            |index: &usize| self.objectives[*index].phase == phase && self.objectives[*index].abort;
+            |index: &usize| self.objectives[*index].phase == phase && self.objectives[*index].family.aborts();
         let places: Vec<usize> = (0..self.objectives.len()).filter(of_phase).collect();
         places.into_iter().find_map(|objective| {
             let why = self.check_objective(objective, summary)?;
@@ -54,16 +54,19 @@ impl<'o> AbortCheck<'o> {
     fn check_objective(&mut self, index: usize, summary: &Summary) -> Option<String> {
         let objective = &self.objectives[index];
         let (tier, limit) = objective.gated_limit(self.gate.tier)?;
-        if let Statistic::Resource(resource) = objective.statistic {
-            let phase = &summary.phases[objective.phase.index()];
-            let certain = readings::certain_breach(objective, resource, phase, limit, self.gate.alpha)?;
-            let tier = tier.as_str();
-            return Some(format!("`{}` is certain to exceed its {tier}: {certain}", objective.name));
-        }
-        let (_, indicator) = objective.indicators.iter().find(|(watched, _)| *watched == tier)?;
-        let evidence = &summary.evidence[*indicator];
+        let requests = match &objective.family {
+            Family::Requests(requests) => requests,
+            Family::Host(host) => {
+                let phase = &summary.phases[objective.phase.index()];
+                let certain = readings::certain_breach(host, phase, limit, self.gate.alpha)?;
+                let tier = tier.as_str();
+                return Some(format!("`{}` is certain to exceed its {tier}: {certain}", objective.name));
+            }
+            Family::Drift(_) => return None,
+        };
+        let evidence = requests.evidence(tier, &summary.evidence);
         let seconds = seconds(evidence);
-        let decision_rule = DecisionRule::of(objective, limit, evidence);
+        let decision_rule = DecisionRule::of(requests, limit, evidence);
         let (checks, last) = &mut self.checks[index];
         // A certain breach need not wait.
         if decision_rule.shares_risk() {
@@ -77,12 +80,8 @@ impl<'o> AbortCheck<'o> {
             format!(
                 "`{}` is proven {} its {} after {seconds} judged seconds: {proof}",
                 objective.name,
-                if objective.statistic.unit() == Unit::PerSecond { "below" } else { "beyond" },
-                if objective.statistic.unit() == Unit::PerSecond && tier == Tier::Maximum {
-                    "minimum"
-                } else {
-                    tier.as_str()
-                },
+                if objective.family.has_minimum() { "below" } else { "beyond" },
+                objective.family.limit_name(tier),
             )
         })
     }
@@ -135,29 +134,33 @@ mod tests {
     use crate::diagnostic::{Problems, Span};
     use crate::measure::indicator::Counts;
     use crate::plan::model::OperationId;
-    use crate::plan::{Decision, GateTier, Inconclusive};
-    use crate::slo::objective::Tiers;
+    use crate::plan::{Decision, Inconclusive, Tier};
+    use crate::slo::objective::{Aggregation, RequestObjective, RequestStatistic, Tiers};
 
     fn gate() -> Gate {
-        let (tier, inconclusive, decision) = (GateTier::Maximum, Inconclusive::Fail, Decision::Proven);
+        let (tier, inconclusive, decision) = (Tier::Maximum.into(), Inconclusive::Fail, Decision::Proven);
         Gate { tier, inconclusive, decision, alpha: 0.05, breaker: true }
     }
 
-    fn objective(statistic: Statistic, abort: bool) -> Objective {
+    const P95: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Quantile(0.95));
+    const MAX: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Max);
+
+    fn objective(statistic: RequestStatistic, abort: bool) -> Objective {
         let file = Problems::default().add_source("x", "");
         Objective {
             name: "x".into(),
             phase: PhaseId(0),
-            operations: vec![OperationId(0)],
-            scenario: None,
-            host: None,
-            statistic,
+            family: Family::Requests(RequestObjective {
+                statistic,
+                operations: vec![OperationId(0)],
+                scenario: None,
+                interval: None,
+                abort,
+                indicators: vec![(Tier::Maximum, 0)],
+            }),
             tiers: Tiers { target: None, acceptable: None, last: 10.0 },
             gated: true,
-            interval: None,
-            abort,
             span: Span { file, start: 0, end: 0 },
-            indicators: vec![(Tier::Maximum, 0)],
         }
     }
 
@@ -177,14 +180,14 @@ mod tests {
 
     #[test]
     fn a_proof_needs_five_minutes_but_a_certain_breach_none() {
-        assert_eq!(ended(objective(Statistic::Quantile(0.95), true), 10.0, 2.0), Some(300));
-        assert_eq!(ended(objective(Statistic::Throughput, true), 1.0, 5.0), Some(300));
-        assert_eq!(ended(objective(Statistic::Max, true), 10.0, 1.0), Some(1));
+        assert_eq!(ended(objective(P95, true), 10.0, 2.0), Some(300));
+        assert_eq!(ended(objective(RequestStatistic::Throughput, true), 1.0, 5.0), Some(300));
+        assert_eq!(ended(objective(MAX, true), 10.0, 1.0), Some(1));
     }
 
     #[test]
     fn the_proof_shows_that_the_share_is_beyond_the_allowed_one() {
-        let (gate, objectives) = (gate(), [objective(Statistic::Quantile(0.95), true)]);
+        let (gate, objectives) = (gate(), [objective(P95, true)]);
         let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
         let evidence = &mut summary.evidence[0];
         for _ in 0..MIN_JUDGED_S {
@@ -199,15 +202,15 @@ mod tests {
 
     #[test]
     fn kept_objectives_and_those_without_abort_end_no_run() {
-        assert_eq!(ended(objective(Statistic::Quantile(0.95), true), 10.0, 0.4), None);
-        assert_eq!(ended(objective(Statistic::Throughput, true), 1.0, 20.0), None);
-        assert_eq!(ended(objective(Statistic::Max, true), 10.0, 0.0), None);
-        assert_eq!(ended(objective(Statistic::Quantile(0.95), false), 10.0, 5.0), None);
+        assert_eq!(ended(objective(P95, true), 10.0, 0.4), None);
+        assert_eq!(ended(objective(RequestStatistic::Throughput, true), 1.0, 20.0), None);
+        assert_eq!(ended(objective(MAX, true), 10.0, 0.0), None);
+        assert_eq!(ended(objective(P95, false), 10.0, 5.0), None);
     }
 
     #[test]
     fn checks_are_ten_seconds_apart() {
-        let (gate, objectives) = (gate(), [objective(Statistic::Quantile(0.95), true)]);
+        let (gate, objectives) = (gate(), [objective(P95, true)]);
         let mut aborts = AbortCheck::new(&objectives, &gate);
         let mut summary = Summary { evidence: vec![Evidence::default()], ..Summary::default() };
         for _ in 0..345 {

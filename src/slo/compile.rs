@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::{Spanned, parse, read_root};
 use crate::measure::indicator::{Indicator, Intervals};
-use crate::plan::model::{HostId, OperationId, Phase, PhaseId, Plan};
+use crate::plan::model::{OperationId, Phase, PhaseId, Plan};
 use crate::plan::{GateTier, Names, ThresholdsFile};
 use crate::resources::metric::Metric;
-use crate::slo::definition::{ObjectiveDefinition, Selector, read_definitions};
+use crate::slo::definition::{ObjectiveDefinition, Selector, Subject, read_definitions};
 use crate::slo::document::ThresholdsDocument;
-use crate::slo::objective::{EveryInterval, Objective, ObjectiveKind};
+use crate::slo::objective::{
+    Change, DriftObjective, EveryInterval, Family, HostObjective, JudgedHost, Objective, ObjectiveKind,
+    RequestObjective,
+};
 
 /// The objectives of a plan and the indicators that they need.
 #[derive(Debug, Default)]
@@ -27,9 +30,8 @@ impl Objectives {
         let shorter = |every: u32, phase| (f64::from(every) * factor(phase)).round().max(1.0) as u32;
         for objective in &mut self.all {
             let phase = objective.phase;
-            objective.interval = objective
-                .interval
-                .map(|interval| EveryInterval { every: shorter(interval.every, phase), ..interval });
+            let shrink = |it: EveryInterval| EveryInterval { every: shorter(it.every, phase), ..it };
+            objective.family.set_interval(shrink);
         }
         for indicator in &mut self.indicators {
             let phase = indicator.phase;
@@ -71,7 +73,7 @@ pub fn load(
         }
     }
     if !objectives.all.iter().any(|objective| objective.gated)
-        && plan.gate.tier != GateTier::Nothing
+        && plan.gate.tier != GateTier::NOTHING
         && !problems.has_errors()
     {
         let message = format!("`{}` has no gated objective, so the run would judge nothing", plan.path);
@@ -115,9 +117,7 @@ fn take(
 fn unique_names(definitions: &[ObjectiveDefinition], problems: &mut Problems) {
     let mut known: HashMap<(&str, ObjectiveKind), Span> = HashMap::new();
     for definition in definitions {
-        if let Some(first) =
-            known.insert((&definition.name.value, definition.statistic.kind()), definition.name.span)
-        {
+        if let Some(first) = known.insert((&definition.name.value, definition.kind()), definition.name.span) {
             let message = format!("two objectives are named `{}`", definition.name.value);
             let diagnostic = Diagnostic::new(Code::DefinedTwice, message)
                 .at(definition.name.span, "again here")
@@ -201,26 +201,49 @@ fn expand(definition: &ObjectiveDefinition, plan: &Plan) -> Vec<Objective> {
         None => true,
     });
     let in_phase = phases.filter_map(|(index, phase)| {
-        let (operations, scenario) = selected(definition, plan, phase)?;
-        let host = definition_host(definition, plan);
         Some(Objective {
             name: definition.name.value.clone(),
             phase: PhaseId(u16::try_from(index).ok()?),
-            operations,
-            scenario,
-            host,
-            statistic: definition.statistic,
+            family: family(definition, plan, phase)?,
             tiers: definition.tiers,
             gated: definition.gated,
-            interval: definition.interval,
-            abort: definition.abort,
             span: definition.name.span,
-            indicators: Vec::new(),
         })
     });
     in_phase.collect()
 }
 
+/// What is judged in a phase; `None` if the definition does not apply to it.
+fn family(definition: &ObjectiveDefinition, plan: &Plan, phase: &Phase) -> Option<Family> {
+    let host = || {
+        let Selector::Host(host, _) = &definition.selector else { return None };
+        Some(JudgedHost { id: plan.monitor.as_ref()?.host(&host.value)?, name: host.value.clone() })
+    };
+    let (interval, abort) = (definition.interval, definition.abort);
+    Some(match definition.subject {
+        Subject::Requests(statistic) => {
+            let (operations, scenario) = selected(definition, plan, phase)?;
+            let indicators = Vec::new();
+            let requests = RequestObjective { statistic, operations, scenario, interval, abort, indicators };
+            Family::Requests(requests)
+        }
+        Subject::Host(metric, of) => {
+            Family::Host(HostObjective { host: host()?, metric, of, interval, abort })
+        }
+        Subject::Growth { metric, min_length } => {
+            Family::Drift(DriftObjective { change: Change::Growth { host: host()?, metric }, min_length })
+        }
+        Subject::Slowdown { min_length } => {
+            let (operations, _) = selected(definition, plan, phase)?;
+            Family::Drift(DriftObjective {
+                change: Change::Slowdown { operations, indicator: 0 },
+                min_length,
+            })
+        }
+    })
+}
+
+/// The operations that a definition selects in a phase, and the scenario. `None` if there are none.
 fn selected(
     definition: &ObjectiveDefinition,
     plan: &Plan,
@@ -239,19 +262,14 @@ fn selected(
             let found = list.iter().any(|entry| matches_glob(&entry.value, &phase.scenario));
             found.then(|| (all, Some(phase.scenario.clone())))
         }
-        Selector::Host(..) => definition_host(definition, plan).map(|_| (Vec::new(), None)),
+        Selector::Host(..) => None,
     }
-}
-
-fn definition_host(definition: &ObjectiveDefinition, plan: &Plan) -> Option<(HostId, String)> {
-    let Selector::Host(host, _) = &definition.selector else { return None };
-    Some((plan.monitor.as_ref()?.host(&host.value)?, host.value.clone()))
 }
 
 /// An objective on host readings needs a host under `[monitor]` and a source that provides the metric.
 fn check_host(definition: &ObjectiveDefinition, plan: &Plan, problems: &mut Problems) {
     let (Selector::Host(host, metric_span), Some(metric)) =
-        (&definition.selector, definition.statistic.metric())
+        (&definition.selector, definition.subject.metric())
     else {
         return;
     };
@@ -287,16 +305,17 @@ fn check_host(definition: &ObjectiveDefinition, plan: &Plan, problems: &mut Prob
 fn add_watches(objectives: &mut Objectives, plan: &Plan) {
     let Objectives { all, indicators } = objectives;
     for objective in all {
-        for (tier, limit) in objective.tiers.all() {
-            let Some(indicator) = objective.indicator(limit, plan.target.timeout.duration()) else {
-                continue;
-            };
-            let known = indicators.iter().position(|other| *other == indicator).unwrap_or_else(|| {
+        let needed = objective.needed_indicators(plan.target.timeout.duration());
+        let found = needed.into_iter().map(|(tier, indicator)| {
+            let known = indicators.iter().position(|other| *other == indicator);
+            let index = known.unwrap_or_else(|| {
                 indicators.push(indicator);
                 indicators.len() - 1
             });
-            objective.indicators.push((tier, known));
-        }
+            (tier, index)
+        });
+        let found = found.collect();
+        objective.set_indicators(found);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::measure::indicator::CountBounds;
 use crate::measure::summary::{Evidence, Trials};
-use crate::slo::objective::{EveryInterval, Objective, Statistic};
+use crate::slo::objective::{Aggregation, EveryInterval, RequestObjective, RequestStatistic};
 use crate::statistics::{Allowed, BatchMeans, Proportion, Side};
 
 /// The evidence for one limit and the rule that decides it.
@@ -57,7 +57,8 @@ pub(in crate::slo) enum DecisionRule {
 }
 
 impl DecisionRule {
-    pub(in crate::slo) fn of(objective: &Objective, limit: f64, evidence: &Evidence) -> Self {
+    /// The rule for a limit on requests; `evidence` is that of its indicator.
+    pub(in crate::slo) fn of(objective: &RequestObjective, limit: f64, evidence: &Evidence) -> Self {
         if let Some(interval) = objective.interval {
             return Self::of_trials(interval, &evidence.trials);
         }
@@ -69,17 +70,15 @@ impl DecisionRule {
             limit,
         };
         match objective.statistic {
-            Statistic::Quantile(part) => Self::of_share(evidence, 1.0 - part),
-            Statistic::ErrorRate => Self::of_share(evidence, limit / 100.0),
-            Statistic::Max => {
+            RequestStatistic::ResponseTime(Aggregation::Quantile(part)) => {
+                Self::of_share(evidence, 1.0 - part)
+            }
+            RequestStatistic::ErrorRate => Self::of_share(evidence, limit / 100.0),
+            RequestStatistic::ResponseTime(Aggregation::Max) => {
                 Self::NoneAllowed { cases: broken.0, counted: broken.1, doubted: kept.1 - broken.1 }
             }
-            Statistic::Mean => mean(Side::AtMost, limit * 1000.0),
-            Statistic::Throughput => mean(Side::AtLeast, limit),
-            // These are not decided by indicators.
-            Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => {
-                Self::Observed { cases: 0.0, within: None }
-            }
+            RequestStatistic::ResponseTime(Aggregation::Mean) => mean(Side::AtMost, limit * 1000.0),
+            RequestStatistic::Throughput => mean(Side::AtLeast, limit),
         }
     }
 

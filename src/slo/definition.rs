@@ -4,16 +4,17 @@ mod readings;
 
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::Spanned;
+use crate::resources::metric::Metric;
 use crate::slo::document::{
     CommonKeys, ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument,
 };
-use crate::slo::objective::{EveryInterval, Statistic, Tiers};
+use crate::slo::objective::{Aggregation, Bound, EveryInterval, ObjectiveKind, RequestStatistic, Tiers};
 use crate::units::{Share, TimeSpan};
 
 /// A written objective with checked limits and statistic, not yet matched with the phases of a plan.
 pub(super) struct ObjectiveDefinition {
     pub(super) name: Spanned<String>,
-    pub(super) statistic: Statistic,
+    pub(super) subject: Subject,
     pub(super) tiers: Tiers,
     pub(super) selector: Selector,
     pub(super) phases: Option<Vec<Spanned<String>>>,
@@ -25,7 +26,7 @@ pub(super) struct ObjectiveDefinition {
 impl ObjectiveDefinition {
     fn new(
         common: CommonKeys,
-        statistic: Statistic,
+        subject: Subject,
         tiers: Tiers,
         selector: Selector,
         problems: &mut Problems,
@@ -33,7 +34,7 @@ impl ObjectiveDefinition {
         let CommonKeys { name, phases, gate, every, allow, abort } = common;
         Some(Self {
             name: name?,
-            statistic,
+            subject,
             tiers,
             selector,
             phases: phases.map(|phases| phases.value),
@@ -41,6 +42,45 @@ impl ObjectiveDefinition {
             interval: interval(every.as_ref(), allow.as_ref(), problems),
             abort: abort?.value,
         })
+    }
+}
+
+/// What an objective judges, independent of the phases, operations and hosts of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Subject {
+    Requests(RequestStatistic),
+    Host(Metric, Aggregation),
+    /// `min_length` is in seconds.
+    Growth {
+        metric: Metric,
+        min_length: f64,
+    },
+    /// `min_length` is in seconds.
+    Slowdown {
+        min_length: f64,
+    },
+}
+
+impl Subject {
+    /// The metric of a host, for readings.
+    pub(super) fn metric(self) -> Option<Metric> {
+        match self {
+            Self::Host(metric, _) | Self::Growth { metric, .. } => Some(metric),
+            Self::Requests(_) | Self::Slowdown { .. } => None,
+        }
+    }
+}
+
+impl ObjectiveDefinition {
+    /// The table that it stands in.
+    pub(super) fn kind(&self) -> ObjectiveKind {
+        match self.subject {
+            Subject::Requests(RequestStatistic::ResponseTime(_)) => ObjectiveKind::ResponseTime,
+            Subject::Requests(RequestStatistic::Throughput) => ObjectiveKind::Throughput,
+            Subject::Requests(RequestStatistic::ErrorRate) => ObjectiveKind::ErrorRate,
+            Subject::Host(..) => ObjectiveKind::Resource,
+            Subject::Growth { .. } | Subject::Slowdown { .. } => ObjectiveKind::Drift,
+        }
     }
 }
 
@@ -101,12 +141,12 @@ fn response_time_definition(
 ) -> Option<ObjectiveDefinition> {
     let common = document.common();
     let ResponseTimeDocument { operations, statistic, target, acceptable, maximum, .. } = document;
-    let statistic = read_statistic(&statistic?, problems)?;
+    let of = read_aggregation(&statistic?, problems)?;
     let limits = written([target, acceptable, maximum], |limit| limit.seconds() * 1000.0);
     ObjectiveDefinition::new(
         common,
-        statistic,
-        tiers(statistic, &limits, problems)?,
+        Subject::Requests(RequestStatistic::ResponseTime(of)),
+        tiers(LastLimit::Maximum, &limits, problems)?,
         Selector::Operations(operations?.value),
         problems,
     )
@@ -119,10 +159,10 @@ fn throughput_definition(
     let common = document.common();
     let ThroughputDocument { scenarios, target, acceptable, minimum, .. } = document;
     let limits = written([target, acceptable, minimum], |limit| limit.per_second());
-    let tiers = tiers(Statistic::Throughput, &limits, problems)?;
+    let tiers = tiers(LastLimit::Minimum, &limits, problems)?;
     ObjectiveDefinition::new(
         common,
-        Statistic::Throughput,
+        Subject::Requests(RequestStatistic::Throughput),
         tiers,
         Selector::Scenarios(scenarios?.value),
         problems,
@@ -136,10 +176,10 @@ fn error_rate_definition(
     let common = document.common();
     let ErrorRateDocument { operations, target, acceptable, maximum, .. } = document;
     let limits = written([target, acceptable, maximum], |limit| limit.percent());
-    let tiers = tiers(Statistic::ErrorRate, &limits, problems)?;
+    let tiers = tiers(LastLimit::Maximum, &limits, problems)?;
     ObjectiveDefinition::new(
         common,
-        Statistic::ErrorRate,
+        Subject::Requests(RequestStatistic::ErrorRate),
         tiers,
         Selector::Operations(operations?.value),
         problems,
@@ -151,12 +191,14 @@ fn written<T>(limits: [Option<Spanned<T>>; 3], number: impl Fn(&T) -> f64) -> [O
     limits.map(|limit| limit.map(|limit| Spanned::new(number(&limit.value), limit.span)))
 }
 
-fn read_statistic(written: &Spanned<String>, problems: &mut Problems) -> Option<Statistic> {
+fn read_aggregation(written: &Spanned<String>, problems: &mut Problems) -> Option<Aggregation> {
     let percentile = written.value.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
     let read = match (written.value.as_str(), percentile) {
-        ("mean", _) => Some(Statistic::Mean),
-        ("max", _) => Some(Statistic::Max),
-        (_, Some(percent)) if (50.0..=99.9).contains(&percent) => Some(Statistic::Quantile(percent / 100.0)),
+        ("mean", _) => Some(Aggregation::Mean),
+        ("max", _) => Some(Aggregation::Max),
+        (_, Some(percent)) if (50.0..=99.9).contains(&percent) => {
+            Some(Aggregation::Quantile(percent / 100.0))
+        }
         _ => None,
     };
     if read.is_none() {
@@ -168,15 +210,22 @@ fn read_statistic(written: &Spanned<String>, problems: &mut Problems) -> Option<
     read
 }
 
+/// The kind of the last limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastLimit {
+    Maximum,
+    Minimum,
+}
+
 /// The tiers, after checking that the limits are above 0 and in order.
-fn tiers(
-    statistic: Statistic,
-    written: &[Option<Spanned<f64>>; 3],
-    problems: &mut Problems,
-) -> Option<Tiers> {
-    let names = match statistic {
-        Statistic::Throughput => ["target", "acceptable", "minimum"],
-        _ => ["target", "acceptable", "maximum"],
+fn tiers(last: LastLimit, written: &[Option<Spanned<f64>>; 3], problems: &mut Problems) -> Option<Tiers> {
+    let (names, order) = match last {
+        LastLimit::Maximum => (["target", "acceptable", "maximum"], "target ≤ acceptable ≤ maximum"),
+        LastLimit::Minimum => (["target", "acceptable", "minimum"], "target ≥ acceptable ≥ minimum"),
+    };
+    let bound = |limit| match last {
+        LastLimit::Maximum => Bound::AtMost(limit),
+        LastLimit::Minimum => Bound::AtLeast(limit),
     };
     let mut stricter: Option<(&str, &Spanned<f64>)> = None;
     let mut in_order = true;
@@ -189,13 +238,9 @@ fn tiers(
             in_order = false;
         }
         if let Some((before, first)) = stricter
-            && !statistic.bound(first.value).allows(limit.value)
+            && !bound(first.value).allows(limit.value)
         {
             let message = format!("`{before}` is looser than `{name}`");
-            let order = match statistic {
-                Statistic::Throughput => "target ≥ acceptable ≥ minimum",
-                _ => "target ≤ acceptable ≤ maximum",
-            };
             let diagnostic = Diagnostic::new(Code::Tiers, message)
                 .at(limit.span, format!("stricter than `{before}`"))
                 .at(first.span, format!("`{before}` is here"));
@@ -205,6 +250,5 @@ fn tiers(
         stricter = Some((name, limit));
     }
     let value = |index: usize| written[index].as_ref().map(|limit| limit.value);
-    let last = value(2).filter(|_| in_order)?;
-    Some(Tiers { target: value(0), acceptable: value(1), last })
+    Some(Tiers { target: value(0), acceptable: value(1), last: value(2).filter(|_| in_order)? })
 }

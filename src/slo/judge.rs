@@ -8,13 +8,13 @@ mod requests;
 pub use readings::MIN_READINGS;
 
 use crate::measure::summary::{Evidence, PhaseSummary, Summary};
-use crate::plan::Decision;
-use crate::plan::model::Gate;
+use crate::plan::model::{Gate, PhaseId};
+use crate::plan::{Decision, Tier};
 use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::drift::Drift;
 use crate::slo::judge::readings::{AllowedGaps, Readings};
 use crate::slo::judge::requests::Requests;
-use crate::slo::objective::{Objective, Statistic, Tier};
+use crate::slo::objective::{Change, DriftObjective, Family, HostObjective, Objective, RequestObjective};
 use crate::statistics::holm;
 use crate::units::text_enum;
 
@@ -123,8 +123,22 @@ struct ObjectiveCase<'c> {
 /// The data of an objective.
 enum CaseData<'c> {
     Requests(Requests<'c>),
-    Readings(Readings<'c>),
+    Host(HostCase<'c>),
     Drift(Drift<'c>),
+}
+
+/// The readings of an objective on a host.
+struct HostCase<'c> {
+    objective: &'c HostObjective,
+    readings: Readings<'c>,
+}
+
+/// What was counted in a phase.
+#[derive(Clone, Copy)]
+struct Counted<'c> {
+    phase: &'c PhaseSummary,
+    /// By indicator.
+    evidence: &'c [Evidence],
 }
 
 /// Judges every objective. Exact counts decide, not histograms.
@@ -171,17 +185,13 @@ impl<'c> ObjectiveCase<'c> {
     ) -> Option<Self> {
         let objective = &objectives[index];
         let phase = summary.phases.get(objective.phase.index()).filter(|phase| phase.ran.is_some())?;
-        let of_tier = |tier: Tier| {
-            let watched = objective.indicators.iter().find(|(t, _)| *t == tier);
-            watched.map(|(_, indicator)| &summary.evidence[*indicator])
-        };
         let tiers: Vec<(Tier, f64)> = objective.tiers.all().collect();
         let gate = objective.tiers.at_gate(policy.gate.tier);
         let at_gate = gate.and_then(|(tier, _)| tiers.iter().position(|(known, _)| *known == tier));
         let at_gate = at_gate.unwrap_or(tiers.len() - 1);
-        let at_gate_of = of_tier(tiers[at_gate].0);
-        let data = CaseData::of(objective, phase, at_gate_of, policy.gate.alpha);
-        let decision_rule = |tier: Tier, limit: f64| data.decision_rule(objective, limit, of_tier(tier));
+        let counts = Counted { phase, evidence: &summary.evidence };
+        let data = CaseData::of(&objective.family, tiers[at_gate].0, counts, policy.gate.alpha);
+        let decision_rule = |tier: Tier, limit: f64| data.decision_rule(tier, limit, &summary.evidence);
         Some(Self {
             decision_rules: tiers
                 .into_iter()
@@ -189,7 +199,7 @@ impl<'c> ObjectiveCase<'c> {
                 .collect(),
             gated: objective.gated && gate.is_some(),
             invalid: policy.invalid.get(objective.phase.index()).and_then(Option::as_deref),
-            not_assessable: data.not_assessable(objective, phase, policy),
+            not_assessable: data.not_assessable(objective.phase, policy),
             aborted: policy.aborted == Some(index),
             objective,
             phase,
@@ -262,9 +272,9 @@ impl<'c> ObjectiveCase<'c> {
     /// Whether the observed value is within the limit of a tier; `None` if it is unknown.
     fn within(&self, index: usize, observed: Option<f64>) -> Option<bool> {
         let (_, limit, decision_rule) = &self.decision_rules[index];
-        match self.objective.statistic {
-            Statistic::Mean | Statistic::Throughput if self.objective.interval.is_none() => {
-                observed.map(|observed| self.objective.statistic.bound(*limit).holds(observed))
+        match (&self.objective.family, decision_rule) {
+            (Family::Requests(requests), DecisionRule::Mean { .. }) => {
+                observed.map(|observed| requests.statistic.bound(*limit).holds(observed))
             }
             _ => decision_rule.holds(),
         }
@@ -273,7 +283,7 @@ impl<'c> ObjectiveCase<'c> {
     fn has_data(&self) -> bool {
         match &self.data {
             CaseData::Requests(requests) => requests.has_data(),
-            CaseData::Readings(readings) => readings.has_data(),
+            CaseData::Host(host) => host.readings.has_data(),
             CaseData::Drift(drift) => drift.has_data(),
         }
     }
@@ -282,18 +292,17 @@ impl<'c> ObjectiveCase<'c> {
     fn samples(&self) -> u64 {
         match &self.data {
             CaseData::Requests(requests) => requests.samples(),
-            CaseData::Readings(readings) => u64::from(readings.coverage.seen),
+            CaseData::Host(host) => u64::from(host.readings.coverage.seen),
             CaseData::Drift(drift) => drift.samples,
         }
     }
 
     /// The observed value for reports, in the statistic's unit.
     fn observed(&self) -> Option<f64> {
-        match (&self.data, self.objective.statistic) {
-            (CaseData::Requests(requests), _) => requests.observed(),
-            (CaseData::Readings(readings), Statistic::Resource(resource)) => readings.observed(resource.of),
-            (CaseData::Readings(_), _) => None,
-            (CaseData::Drift(drift), _) => drift.change.map(|[_, estimate, _]| estimate),
+        match &self.data {
+            CaseData::Requests(requests) => requests.observed(),
+            CaseData::Host(host) => host.readings.observed(host.objective.of),
+            CaseData::Drift(drift) => drift.change.map(|[_, estimate, _]| estimate),
         }
     }
 
@@ -301,7 +310,7 @@ impl<'c> ObjectiveCase<'c> {
     fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
         match &self.data {
             CaseData::Requests(requests) => requests.interval(alpha),
-            CaseData::Readings(_) => None,
+            CaseData::Host(_) => None,
             CaseData::Drift(drift) => drift.change.map(|[low, _, high]| [low, high]),
         }
     }
@@ -316,57 +325,56 @@ impl<'c> ObjectiveCase<'c> {
 }
 
 impl<'c> CaseData<'c> {
-    fn of(
-        objective: &'c Objective,
-        phase: &'c PhaseSummary,
-        evidence: Option<&'c Evidence>,
-        alpha: f64,
-    ) -> Self {
-        match (objective.statistic, evidence) {
-            (Statistic::Growth(growth), _) => {
-                Self::Drift(Drift::of_metric(objective, growth.metric, phase, alpha))
+    /// The data of an objective that is judged at a tier.
+    fn of(family: &'c Family, tier: Tier, counted: Counted<'c>, alpha: f64) -> Self {
+        let Counted { phase, evidence } = counted;
+        match family {
+            Family::Requests(objective) => {
+                Self::Requests(Requests { objective, phase, evidence: objective.evidence(tier, evidence) })
             }
-            (Statistic::Resource(resource), _) => {
-                Self::Readings(Readings::of(objective, resource.metric, phase))
+            Family::Host(objective) => {
+                Self::Host(HostCase { objective, readings: Readings::of_host(objective, phase) })
             }
-            (Statistic::Slowdown { .. }, Some(evidence)) => {
-                Self::Drift(Drift::of_times(evidence, phase, alpha))
-            }
-            (_, evidence) => {
-                let evidence = evidence.expect("each tier of a counted objective has an indicator");
-                Self::Requests(Requests { objective, phase, evidence })
-            }
+            Family::Drift(DriftObjective { change, min_length }) => Self::Drift(match change {
+                Change::Growth { host, metric } => {
+                    Drift::of_metric(Readings::of(host, *metric, None, phase), *min_length, phase, alpha)
+                }
+                Change::Slowdown { indicator, .. } => {
+                    Drift::of_times(&evidence[*indicator], *min_length, phase, alpha)
+                }
+            }),
         }
     }
 
-    /// The decision rule of one limit; `evidence` is that of its indicator.
-    fn decision_rule(&self, objective: &Objective, limit: f64, evidence: Option<&Evidence>) -> DecisionRule {
-        match (self, objective.statistic, evidence) {
-            (Self::Drift(drift), ..) => drift.decision_rule(limit),
-            (Self::Readings(readings), Statistic::Resource(resource), _) => {
-                readings.decision_rule(resource, limit)
+    /// The decision rule of one limit.
+    fn decision_rule(&self, tier: Tier, limit: f64, evidence: &[Evidence]) -> DecisionRule {
+        match self {
+            Self::Requests(Requests { objective, .. }) => {
+                DecisionRule::of(objective, limit, objective.evidence(tier, evidence))
             }
-            (_, _, Some(evidence)) => DecisionRule::of(objective, limit, evidence),
-            _ => DecisionRule::Observed { cases: 0.0, within: None },
+            Self::Host(host) => host.readings.decision_rule(host.objective.of, limit),
+            Self::Drift(drift) => drift.decision_rule(limit),
         }
     }
 
     /// The reason why the data cannot decide, if there is one.
-    fn not_assessable(
-        &self,
-        objective: &Objective,
-        phase: &PhaseSummary,
-        policy: Policy<'_>,
-    ) -> Option<String> {
+    fn not_assessable(&self, phase: PhaseId, policy: Policy<'_>) -> Option<String> {
         match self {
             Self::Requests(requests) => {
-                requests.unsteady(policy.cycle_seconds.get(objective.phase.index()).copied().unwrap_or(0.0))
+                requests.unsteady(policy.cycle_seconds.get(phase.index()).copied().unwrap_or(0.0))
             }
-            Self::Readings(readings) => readings.not_assessable(AllowedGaps::Short),
-            Self::Drift(drift) => {
-                drift.not_assessable(phase.judged_seconds, objective.statistic.min_length().unwrap_or(0.0))
-            }
+            Self::Host(host) => host.readings.not_assessable(AllowedGaps::Short),
+            Self::Drift(drift) => drift.not_assessable.clone(),
         }
+    }
+}
+
+impl RequestObjective {
+    /// The evidence for the limit of a tier.
+    pub(in crate::slo) fn evidence<'e>(&self, tier: Tier, evidence: &'e [Evidence]) -> &'e Evidence {
+        let found = self.indicators.iter().find(|(known, _)| *known == tier);
+        let (_, indicator) = found.expect("each tier of an objective on requests has an indicator");
+        &evidence[*indicator]
     }
 }
 

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Span;
 use crate::measure::indicator::{Indicator, IndicatorKind, IntervalRule, Intervals};
-use crate::plan::GateTier;
 use crate::plan::model::{HostId, OperationId, PhaseId};
+use crate::plan::{GateTier, Tier};
 use crate::resources::metric::Metric;
-use crate::statistics::{Allowed, min_samples};
 
 /// An objective in one phase. The threshold file's objective becomes one of these for each phase in which it applies.
 #[derive(Debug, Clone)]
@@ -19,25 +18,98 @@ pub struct Objective {
     /// The name in the threshold file.
     pub name: String,
     pub phase: PhaseId,
-    /// The pooled operations of this phase; for throughput all of them, for host readings none.
-    pub operations: Vec<OperationId>,
-    /// The scenario of a throughput objective.
-    pub scenario: Option<String>,
-    /// For host readings, the host and its name.
-    pub host: Option<(HostId, String)>,
-    pub statistic: Statistic,
-    /// The limits, in the statistic's unit.
+    pub family: Family,
+    /// The limits, in the unit of the objective.
     pub tiers: Tiers,
     /// Whether the objective counts for the verdict of the run.
     pub gated: bool,
+    /// The place of its name.
+    pub span: Span,
+}
+
+/// What is judged.
+#[derive(Debug, Clone)]
+pub enum Family {
+    /// The requests of a phase.
+    Requests(RequestObjective),
+    /// The usage of a resource of a host.
+    Host(HostObjective),
+    /// A change over the phase.
+    Drift(DriftObjective),
+}
+
+/// A limit on a statistic of requests.
+#[derive(Debug, Clone)]
+pub struct RequestObjective {
+    pub statistic: RequestStatistic,
+    /// The pooled operations of this phase; for throughput all of them.
+    pub operations: Vec<OperationId>,
+    /// The scenario of a throughput objective.
+    pub scenario: Option<String>,
     /// The intervals that are judged instead of the whole judged period, if `every` is set.
     pub interval: Option<EveryInterval>,
     /// Whether the run ends as soon as a breach is proven.
     pub abort: bool,
-    /// The place of its name.
-    pub span: Span,
     /// For each tier, the index of its limit's indicator among all indicators.
     pub indicators: Vec<(Tier, usize)>,
+}
+
+/// The number that is compared with the limits of requests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RequestStatistic {
+    /// Of the response times, in ms.
+    ResponseTime(Aggregation),
+    /// Successful requests of tasks per second.
+    Throughput,
+    /// The share of requests that failed, in percent.
+    ErrorRate,
+}
+
+/// A limit on a metric of a host.
+#[derive(Debug, Clone)]
+pub struct HostObjective {
+    pub host: JudgedHost,
+    pub metric: Metric,
+    /// The aggregation of its readings.
+    pub of: Aggregation,
+    /// The intervals that are judged instead of the whole judged period, if `every` is set.
+    pub interval: Option<EveryInterval>,
+    /// Whether the run ends as soon as a breach is certain.
+    pub abort: bool,
+}
+
+/// The host of an objective.
+#[derive(Debug, Clone)]
+pub struct JudgedHost {
+    pub id: HostId,
+    pub name: String,
+}
+
+/// The aggregation of many values into one number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Aggregation {
+    Mean,
+    Max,
+    /// The value that this share does not exceed: of the requests, or of a host's means over 60 s.
+    Quantile(f64),
+}
+
+/// A limit on a change over the phase.
+#[derive(Debug, Clone)]
+pub struct DriftObjective {
+    pub change: Change,
+    /// In seconds; a shorter judged period is not enough to decide.
+    pub min_length: f64,
+}
+
+/// A change over the phase.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// The growth of a metric of a host, in percent of its level at the beginning.
+    Growth { host: JudgedHost, metric: Metric },
+    /// The mean response time of these operations in the last tenth, divided by that in the first tenth. `indicator` is
+    /// the index of their times among all indicators.
+    Slowdown { operations: Vec<OperationId>, indicator: usize },
 }
 
 /// The name by which an objective is known in its threshold files: names are unique within a kind.
@@ -56,54 +128,6 @@ pub struct EveryInterval {
     pub allow: f64,
 }
 
-/// The number that is compared with the limits.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Statistic {
-    /// The response time that this share of the requests does not exceed, in ms.
-    Quantile(f64),
-    /// The mean response time, in ms.
-    Mean,
-    /// The longest response time, in ms.
-    Max,
-    /// Successful requests of tasks per second.
-    Throughput,
-    /// The share of requests that failed, in percent.
-    ErrorRate,
-    /// The usage of a resource of a host, in the metric's unit.
-    Resource(Resource),
-    /// The growth of a metric of a host over the phase, in percent of its level at the beginning.
-    Growth(Growth),
-    /// The mean response time in the last tenth of the phase, divided by that in the first tenth.
-    Slowdown {
-        /// In seconds; a shorter judged period is not enough to decide.
-        min_length: f64,
-    },
-}
-
-/// A metric of a host and the aggregation of its readings that is compared with the limits.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Resource {
-    pub metric: Metric,
-    pub of: Aggregation,
-}
-
-/// The aggregation of many readings into one number.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Aggregation {
-    Mean,
-    Max,
-    /// The value that this share of the readings' means over 60 s does not exceed.
-    Quantile(f64),
-}
-
-/// A metric of a host whose growth is limited.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Growth {
-    pub metric: Metric,
-    /// In seconds; a shorter judged period is not enough to decide.
-    pub min_length: f64,
-}
-
 text_enum! {
     /// The kind of an objective: the table of threshold files that it stands in.
     pub enum ObjectiveKind {
@@ -112,16 +136,6 @@ text_enum! {
         ErrorRate = "error_rate",
         Resource = "resource",
         Drift = "drift",
-    }
-}
-
-text_enum! {
-    /// A tier of limits, best first.
-    pub enum Tier {
-        Target = "target",
-        Acceptable = "acceptable",
-        /// For throughput the minimum.
-        Maximum = "maximum",
     }
 }
 
@@ -169,104 +183,164 @@ impl Tiers {
 
     /// The tier at which an objective is judged: the gate's tier, or the next looser one that has a limit.
     pub fn at_gate(&self, gate: GateTier) -> Option<(Tier, f64)> {
-        let wanted = match gate {
-            GateTier::Target => Tier::Target,
-            GateTier::Acceptable => Tier::Acceptable,
-            GateTier::Maximum => Tier::Maximum,
-            GateTier::Nothing => return None,
-        };
+        let wanted = gate.0?;
         self.all().find(|(tier, _)| *tier >= wanted)
     }
 }
 
-impl Statistic {
+impl fmt::Display for Aggregation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mean => f.write_str("mean"),
+            Self::Max => f.write_str("max"),
+            // 0.999 · 100 is 99.9 only after rounding.
+            Self::Quantile(part) => write!(f, "p{}", (part * 1e6).round() / 1e4),
+        }
+    }
+}
+
+impl RequestStatistic {
     /// The limit with its good side.
     pub fn bound(self, limit: f64) -> Bound {
         match self {
             Self::Throughput => Bound::AtLeast(limit),
-            _ => Bound::AtMost(limit),
-        }
-    }
-
-    /// The unit of its values, as reports have it.
-    pub fn unit(self) -> Unit {
-        match self {
-            Self::Quantile(_) | Self::Mean | Self::Max => Unit::Milliseconds,
-            Self::Throughput => Unit::PerSecond,
-            Self::ErrorRate | Self::Growth(_) => Unit::Percent,
-            Self::Resource(resource) => resource.metric.unit(),
-            Self::Slowdown { .. } => Unit::Ratio,
-        }
-    }
-
-    /// The kind of objective, as reports have it.
-    pub fn kind(self) -> ObjectiveKind {
-        match self {
-            Self::Quantile(_) | Self::Mean | Self::Max => ObjectiveKind::ResponseTime,
-            Self::Throughput => ObjectiveKind::Throughput,
-            Self::ErrorRate => ObjectiveKind::ErrorRate,
-            Self::Resource(_) => ObjectiveKind::Resource,
-            Self::Growth(_) | Self::Slowdown { .. } => ObjectiveKind::Drift,
+            Self::ResponseTime(_) | Self::ErrorRate => Bound::AtMost(limit),
         }
     }
 
     /// The indicator and the rule of its intervals that decide a limit. `failure` is the time at which failures enter a
-    /// mean. `None` for host readings.
-    pub fn counted(self, limit: f64, failure: Duration) -> Option<(IndicatorKind, IntervalRule)> {
+    /// mean.
+    pub fn counted(self, limit: f64, failure: Duration) -> (IndicatorKind, IntervalRule) {
         let slower = || IndicatorKind::Slower(Duration::from_nanos((limit * 1e6).round() as u64));
-        Some(match self {
-            Self::Quantile(part) => (slower(), IntervalRule::Share(1.0 - part)),
-            Self::Max => (slower(), IntervalRule::None),
-            Self::Mean => (IndicatorKind::Time(failure), IntervalRule::Mean(limit * 1000.0)),
+        match self {
+            Self::ResponseTime(Aggregation::Quantile(part)) => (slower(), IntervalRule::Share(1.0 - part)),
+            Self::ResponseTime(Aggregation::Max) => (slower(), IntervalRule::None),
+            Self::ResponseTime(Aggregation::Mean) => {
+                (IndicatorKind::Time(failure), IntervalRule::Mean(limit * 1000.0))
+            }
             Self::Throughput => (IndicatorKind::Completed, IntervalRule::Throughput(limit)),
             Self::ErrorRate => (IndicatorKind::Failed, IntervalRule::Share(limit / 100.0)),
-            // Only the times are needed: the limit is a ratio.
-            Self::Slowdown { .. } => (IndicatorKind::Time(failure), IntervalRule::Mean(f64::INFINITY)),
-            Self::Resource(_) | Self::Growth(_) => return None,
-        })
-    }
-
-    /// The metric of a host, for host readings.
-    pub fn metric(self) -> Option<Metric> {
-        match self {
-            Self::Resource(Resource { metric, .. }) | Self::Growth(Growth { metric, .. }) => Some(metric),
-            _ => None,
         }
     }
 
-    /// The shortest judged period that decides a drift objective, in seconds.
-    pub fn min_length(self) -> Option<f64> {
+    /// The share of bad requests that a limit allows, from 0 to 1. `None` for statistics that are not shares.
+    pub fn allowed_share(self, limit: f64) -> Option<f64> {
         match self {
-            Self::Growth(Growth { min_length, .. }) | Self::Slowdown { min_length } => Some(min_length),
-            _ => None,
+            Self::ResponseTime(Aggregation::Quantile(part)) => Some(1.0 - part),
+            Self::ErrorRate => Some(limit / 100.0),
+            Self::ResponseTime(Aggregation::Mean | Aggregation::Max) | Self::Throughput => None,
         }
-    }
-
-    /// The smallest number of samples that can prove a share at risk `alpha`, if none of them exceeds the limit. `None`
-    /// for statistics that are not shares.
-    pub fn min_samples(self, limit: f64, alpha: f64) -> Option<u64> {
-        let share = match self {
-            Self::Quantile(part) => 1.0 - part,
-            Self::ErrorRate => limit / 100.0,
-            _ => return None,
-        };
-        min_samples(Allowed { share, alpha })
     }
 }
 
-impl fmt::Display for Statistic {
+impl fmt::Display for RequestStatistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Quantile(part) | Self::Resource(Resource { of: Aggregation::Quantile(part), .. }) => {
-                // 0.999 · 100 is 99.9 only after rounding.
-                write!(f, "p{}", (part * 1e6).round() / 1e4)
-            }
-            Self::Mean | Self::Resource(Resource { of: Aggregation::Mean, .. }) => f.write_str("mean"),
-            Self::Max | Self::Resource(Resource { of: Aggregation::Max, .. }) => f.write_str("max"),
-            Self::Growth(_) => f.write_str("growth"),
-            Self::Slowdown { .. } => f.write_str("ratio"),
+            Self::ResponseTime(of) => of.fmt(f),
             Self::Throughput => f.write_str("throughput"),
             Self::ErrorRate => f.write_str("error rate"),
+        }
+    }
+}
+
+impl Family {
+    /// The kind of objective, as reports have it.
+    pub fn kind(&self) -> ObjectiveKind {
+        match self {
+            Self::Requests(requests) => match requests.statistic {
+                RequestStatistic::ResponseTime(_) => ObjectiveKind::ResponseTime,
+                RequestStatistic::Throughput => ObjectiveKind::Throughput,
+                RequestStatistic::ErrorRate => ObjectiveKind::ErrorRate,
+            },
+            Self::Host(_) => ObjectiveKind::Resource,
+            Self::Drift(_) => ObjectiveKind::Drift,
+        }
+    }
+
+    /// The unit of its values, as reports have it.
+    pub fn unit(&self) -> Unit {
+        match self {
+            Self::Requests(requests) => match requests.statistic {
+                RequestStatistic::ResponseTime(_) => Unit::Milliseconds,
+                RequestStatistic::Throughput => Unit::PerSecond,
+                RequestStatistic::ErrorRate => Unit::Percent,
+            },
+            Self::Host(host) => host.metric.unit(),
+            Self::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => Unit::Percent,
+            Self::Drift(DriftObjective { change: Change::Slowdown { .. }, .. }) => Unit::Ratio,
+        }
+    }
+
+    /// The statistic as reports have it, such as `p95`.
+    pub fn statistic(&self) -> String {
+        match self {
+            Self::Requests(requests) => requests.statistic.to_string(),
+            Self::Host(host) => host.of.to_string(),
+            Self::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => "growth".to_owned(),
+            Self::Drift(DriftObjective { change: Change::Slowdown { .. }, .. }) => "ratio".to_owned(),
+        }
+    }
+
+    /// The operations whose requests are pooled; none for readings of a host.
+    pub fn operations(&self) -> &[OperationId] {
+        match self {
+            Self::Requests(RequestObjective { operations, .. })
+            | Self::Drift(DriftObjective { change: Change::Slowdown { operations, .. }, .. }) => operations,
+            Self::Host(_) | Self::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => &[],
+        }
+    }
+
+    /// The host and the metric, for readings of a host.
+    pub fn readings(&self) -> Option<(&JudgedHost, Metric)> {
+        match self {
+            Self::Host(HostObjective { host, metric, .. })
+            | Self::Drift(DriftObjective { change: Change::Growth { host, metric }, .. }) => {
+                Some((host, *metric))
+            }
+            Self::Requests(_) | Self::Drift(DriftObjective { change: Change::Slowdown { .. }, .. }) => None,
+        }
+    }
+
+    /// The intervals that are judged, if `every` is set.
+    pub fn interval(&self) -> Option<EveryInterval> {
+        match self {
+            Self::Requests(RequestObjective { interval, .. })
+            | Self::Host(HostObjective { interval, .. }) => *interval,
+            Self::Drift(_) => None,
+        }
+    }
+
+    /// Replaces the intervals, if there are any.
+    pub(in crate::slo) fn set_interval(&mut self, change: impl Fn(EveryInterval) -> EveryInterval) {
+        match self {
+            Self::Requests(RequestObjective { interval, .. })
+            | Self::Host(HostObjective { interval, .. }) => {
+                *interval = interval.map(change);
+            }
+            Self::Drift(_) => {}
+        }
+    }
+
+    /// Whether the run ends as soon as a breach is proven.
+    pub fn aborts(&self) -> bool {
+        match self {
+            Self::Requests(RequestObjective { abort, .. }) | Self::Host(HostObjective { abort, .. }) => {
+                *abort
+            }
+            Self::Drift(_) => false,
+        }
+    }
+
+    /// Whether its last limit is a minimum.
+    pub fn has_minimum(&self) -> bool {
+        self.kind() == ObjectiveKind::Throughput
+    }
+
+    /// The name of a tier's limit: the last one of throughput is a minimum.
+    pub fn limit_name(&self, tier: Tier) -> &'static str {
+        match tier {
+            Tier::Maximum if self.has_minimum() => "minimum",
+            tier => tier.as_str(),
         }
     }
 }
@@ -274,7 +348,7 @@ impl fmt::Display for Statistic {
 impl Objective {
     /// Its name and kind.
     pub fn full_name(&self) -> ObjectiveName {
-        ObjectiveName { kind: self.statistic.kind(), name: self.name.clone() }
+        ObjectiveName { kind: self.family.kind(), name: self.name.clone() }
     }
 
     /// The tier and limit that decide at a gate; `None` if the objective is not gated.
@@ -282,44 +356,76 @@ impl Objective {
         self.tiers.at_gate(gate).filter(|_| self.gated)
     }
 
-    /// The indicator that decides one of its limits; `None` for host readings.
-    pub fn indicator(&self, limit: f64, failure: Duration) -> Option<Indicator> {
-        let (kind, rule) = self.statistic.counted(limit, failure)?;
-        Some(Indicator {
+    /// The indicators that decide its limits, by tier; none for readings of a host. `failure` is the time at which failures
+    /// enter a mean.
+    pub(in crate::slo) fn needed_indicators(&self, failure: Duration) -> Vec<(Tier, Indicator)> {
+        let indicator = |operations: &[OperationId], kind, intervals, keeps_timeline| Indicator {
             phase: self.phase,
-            operations: self.operations.clone(),
+            operations: operations.to_vec(),
             kind,
-            intervals: self.interval.map(|interval| Intervals { every: interval.every, rule }),
-            keeps_timeline: matches!(self.statistic, Statistic::Slowdown { .. }),
-        })
+            intervals,
+            keeps_timeline,
+        };
+        match &self.family {
+            Family::Requests(RequestObjective { statistic, operations, interval, .. }) => {
+                let of_tier = |(tier, limit)| {
+                    let (kind, rule) = statistic.counted(limit, failure);
+                    let intervals = interval.map(|interval| Intervals { every: interval.every, rule });
+                    (tier, indicator(operations, kind, intervals, false))
+                };
+                self.tiers.all().map(of_tier).collect()
+            }
+            Family::Drift(DriftObjective { change: Change::Slowdown { operations, .. }, .. }) => {
+                let kind = IndicatorKind::Time(failure);
+                vec![(Tier::Maximum, indicator(operations, kind, None, true))]
+            }
+            Family::Host(_) | Family::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// Sets the indices of its indicators, in the order of [`needed_indicators`](Self::needed_indicators).
+    pub(in crate::slo) fn set_indicators(&mut self, found: Vec<(Tier, usize)>) {
+        match &mut self.family {
+            Family::Requests(requests) => requests.indicators = found,
+            Family::Drift(DriftObjective { change: Change::Slowdown { indicator, .. }, .. }) => {
+                *indicator = found.first().map_or(0, |(_, index)| *index);
+            }
+            Family::Host(_) | Family::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => {}
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::{Allowed, min_samples};
 
     #[test]
     fn the_fewest_samples_are_the_known_ones() {
-        let fewest = |part| Statistic::Quantile(part).min_samples(200.0, 0.05);
-        assert_eq!(fewest(0.95), Some(59));
-        assert_eq!(fewest(0.99), Some(299));
-        assert_eq!(fewest(0.999), Some(2995));
-        assert_eq!(Statistic::ErrorRate.min_samples(1.0, 0.05), Some(299));
-        assert_eq!(Statistic::Quantile(0.95).min_samples(200.0, 0.001), Some(135));
+        let fewest = |statistic: RequestStatistic, limit, alpha| {
+            min_samples(Allowed { share: statistic.allowed_share(limit)?, alpha })
+        };
+        let percentile = |part| RequestStatistic::ResponseTime(Aggregation::Quantile(part));
+        assert_eq!(fewest(percentile(0.95), 200.0, 0.05), Some(59));
+        assert_eq!(fewest(percentile(0.99), 200.0, 0.05), Some(299));
+        assert_eq!(fewest(percentile(0.999), 200.0, 0.05), Some(2995));
+        assert_eq!(fewest(RequestStatistic::ErrorRate, 1.0, 0.05), Some(299));
+        assert_eq!(fewest(percentile(0.95), 200.0, 0.001), Some(135));
     }
 
     #[test]
     fn without_the_gates_tier_the_next_looser_one_is_judged() {
         let tiers = Tiers { target: Some(50.0), acceptable: None, last: 200.0 };
-        assert_eq!(tiers.at_gate(GateTier::Target), Some((Tier::Target, 50.0)));
-        assert_eq!(tiers.at_gate(GateTier::Acceptable), Some((Tier::Maximum, 200.0)));
-        assert_eq!(tiers.at_gate(GateTier::Nothing), None);
+        assert_eq!(tiers.at_gate(Tier::Target.into()), Some((Tier::Target, 50.0)));
+        assert_eq!(tiers.at_gate(Tier::Acceptable.into()), Some((Tier::Maximum, 200.0)));
+        assert_eq!(tiers.at_gate(GateTier::NOTHING), None);
     }
 
     #[test]
     fn a_statistic_is_shown_as_it_is_written() {
-        assert_eq!(Statistic::Quantile(0.999).to_string(), "p99.9");
-        assert_eq!(Statistic::Quantile(0.95).to_string(), "p95");
+        assert_eq!(Aggregation::Quantile(0.999).to_string(), "p99.9");
+        assert_eq!(Aggregation::Quantile(0.95).to_string(), "p95");
     }
 }

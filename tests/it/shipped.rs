@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use runner::plan::GateTier;
 use runner::plan::model::{Load, Phase, Plan, Request, Task, UserClass, Wait};
 use runner::resources::metric::Metric;
-use runner::slo::objective::{Aggregation, Resource, Statistic};
+use runner::slo::objective::{Family, ObjectiveKind};
+use runner::statistics::{Allowed, min_samples};
 use runner::units::TimeSpan;
 
 use crate::support::answer::Answer;
@@ -82,7 +83,7 @@ fn every_shipped_plan_loads_without_a_warning() {
         assert_eq!(answer.shown, "", "{}", path.display());
         let plan = answer.plan.unwrap();
         let judged = !answer.objectives.all.is_empty();
-        assert_eq!(judged, plan.gate.tier != GateTier::Nothing, "{}", path.display());
+        assert_eq!(judged, plan.gate.tier != GateTier::NOTHING, "{}", path.display());
     }
 }
 
@@ -185,29 +186,32 @@ fn the_daily_plan_is_judged_by_the_intended_limits() {
             .map(|objective| {
                 let tiers = objective.tiers;
                 assert!(objective.gated);
-                (objective.statistic, [tiers.target.unwrap(), tiers.acceptable.unwrap(), tiers.last])
+                let family = &objective.family;
+                let metric = family.readings().map_or("", |(_, metric)| metric.as_str());
+                let statistic = format!("{} {metric}", family.statistic()).trim_end().to_owned();
+                (statistic, [tiers.target.unwrap(), tiers.acceptable.unwrap(), tiers.last])
             })
             .collect();
         let phases = said.len();
         said.dedup();
         assert_eq!(said.len(), 1, "{name}");
-        (phases, said[0].0, said[0].1)
+        let (statistic, limits) = said.remove(0);
+        (phases, statistic, limits)
     };
-    let p95 = Statistic::Quantile(0.95);
-    assert_eq!(limits("Single search"), (3, p95, [50.0, 100.0, 200.0]));
-    assert_eq!(limits("Health check"), (3, p95, [10.0, 25.0, 50.0]));
-    assert_eq!(limits("Sync status"), (2, p95, [100.0, 200.0, 500.0]));
-    assert_eq!(limits("Manual sync trigger"), (3, p95, [500.0, 1000.0, 2000.0]));
-    assert_eq!(limits("Steady state"), (1, Statistic::Throughput, [20.0, 15.0, 10.0]));
-    assert_eq!(limits("Peak load"), (1, Statistic::Throughput, [100.0, 75.0, 50.0]));
-    assert_eq!(limits("Search-heavy"), (1, Statistic::Throughput, [50.0, 30.0, 20.0]));
-    assert_eq!(limits("Failed requests"), (3, Statistic::ErrorRate, [0.1, 0.5, 1.0]));
-    let mean = |metric| Statistic::Resource(Resource { metric, of: Aggregation::Mean });
+    assert_eq!(limits("Single search"), (3, "p95".to_owned(), [50.0, 100.0, 200.0]));
+    assert_eq!(limits("Health check"), (3, "p95".to_owned(), [10.0, 25.0, 50.0]));
+    assert_eq!(limits("Sync status"), (2, "p95".to_owned(), [100.0, 200.0, 500.0]));
+    assert_eq!(limits("Manual sync trigger"), (3, "p95".to_owned(), [500.0, 1000.0, 2000.0]));
+    assert_eq!(limits("Steady state"), (1, "throughput".to_owned(), [20.0, 15.0, 10.0]));
+    assert_eq!(limits("Peak load"), (1, "throughput".to_owned(), [100.0, 75.0, 50.0]));
+    assert_eq!(limits("Search-heavy"), (1, "throughput".to_owned(), [50.0, 30.0, 20.0]));
+    assert_eq!(limits("Failed requests"), (3, "error rate".to_owned(), [0.1, 0.5, 1.0]));
+    let mean = |metric: Metric| format!("mean {}", metric.as_str());
     assert_eq!(limits("CPU Usage"), (3, mean(Metric::Cpu), [50.0, 70.0, 85.0]));
     assert_eq!(limits("Memory Usage"), (3, mean(Metric::Memory), [60.0, 80.0, 90.0]));
     assert_eq!(limits("Disk I/O"), (3, mean(Metric::DiskIo), [50.0, 70.0, 85.0]));
     assert_eq!(answer.objectives.all.len(), 26);
-    let both = answer.objectives.all.iter().any(|objective| objective.operations.len() == 2);
+    let both = answer.objectives.all.iter().any(|objective| objective.family.operations().len() == 2);
     assert!(both, "`health` and `health-detailed` are judged together");
     assert_eq!(plan.operations.len(), 8);
 }
@@ -224,14 +228,15 @@ fn the_smoke_plan_proves_all_limits_in_under_a_minute() {
     let rarest = judged / tasks.len() as f64;
     assert!(tasks.iter().all(|task| task.weight == 1.0 && task.choices.len() == 1));
     for objective in answer.objectives.all.iter().filter(|objective| objective.gated) {
-        let expected = match objective.statistic {
-            Statistic::Quantile(_) => rarest,
-            _ => judged,
-        };
+        let Family::Requests(requests) = &objective.family else { panic!("no requests") };
+        let kind = objective.family.kind();
+        let expected = if kind == ObjectiveKind::ResponseTime { rarest } else { judged };
         let (name, limit) = (&objective.name, objective.tiers.last);
-        let fewest = objective.statistic.min_samples(limit, plan.gate.alpha).unwrap_or(0) as f64;
+        let share = requests.statistic.allowed_share(limit);
+        let fewest = share.and_then(|share| min_samples(Allowed { share, alpha: plan.gate.alpha }));
+        let fewest = fewest.unwrap_or(0) as f64;
         assert!(expected >= 2.0 * fewest, "{name}: {expected} of {fewest}");
-        if objective.statistic == Statistic::Throughput {
+        if kind == ObjectiveKind::Throughput {
             assert!(objective.tiers.target.unwrap() < arrivals.from.per_second(), "{name}");
         }
     }
@@ -300,8 +305,8 @@ fn an_unreachable_throughput_is_shown_and_not_judged() {
         let (plan, answer) = shipped(file);
         let offered = runner::forecast::forecast(&plan)[0].per_second.unwrap();
         assert!((offered / most - 1.0).abs() < 0.005, "{file}: {offered}");
-        let mut of_throughput =
-            answer.objectives.all.iter().filter(|objective| objective.statistic == Statistic::Throughput);
+        let all = answer.objectives.all.iter();
+        let mut of_throughput = all.filter(|objective| objective.family.kind() == ObjectiveKind::Throughput);
         assert!(of_throughput.all(|objective| !objective.gated && objective.tiers.last > offered), "{file}");
     }
 }
@@ -358,5 +363,5 @@ fn the_debug_plan_is_one_user_without_objectives() {
     let (plan, answer) = shipped("debug.toml");
     assert_eq!(said_only_phase(&plan), "debug (debug): 10s, 1 users in 0s, closed, curious 1");
     assert_eq!(said(&plan, "curious"), "1s to 1s: 1 search");
-    assert!(plan.gate.tier == GateTier::Nothing && answer.objectives.all.is_empty());
+    assert!(plan.gate.tier == GateTier::NOTHING && answer.objectives.all.is_empty());
 }

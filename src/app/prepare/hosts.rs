@@ -54,7 +54,10 @@ pub(in crate::app) async fn unreadable_hosts(
     judged: &[&Objective],
     secrets: &Secrets,
 ) -> Vec<String> {
-    let is_judged = |id: &HostId| judged.iter().any(|o| o.host.as_ref().is_some_and(|(host, _)| host == id));
+    let reads = |objective: &Objective, id: &HostId| {
+        objective.family.readings().is_some_and(|(host, _)| host.id == *id)
+    };
+    let is_judged = |id: &HostId| judged.iter().any(|objective| reads(objective, id));
     let ids: Vec<HostId> = (0..).map(HostId).take(monitor.hosts.len()).filter(is_judged).collect();
     let host = |id: &HostId| &monitor.hosts[id.index()];
     let sources = ids.iter().map(|id| host(id).source.clone()).collect();
@@ -65,9 +68,9 @@ pub(in crate::app) async fn unreadable_hosts(
             Ok(snapshot) => snapshot,
             Err(why) => return Some(secrets.redact(&format!("host `{name}` ({source}): {why}"))),
         };
-        let of_this = judged.iter().filter(|o| o.host.as_ref().is_some_and(|(host, _)| host == id));
+        let of_this = judged.iter().filter(|objective| reads(objective, id));
         of_this.into_iter().find_map(|objective| {
-            let metric = objective.statistic.metric()?;
+            let (_, metric) = objective.family.readings()?;
             let why = snapshot.missing.get(&metric)?;
             let (judges, metric) = (&objective.name, metric.as_str());
             Some(secrets.redact(&format!("host `{name}` has no `{metric}`, which `{judges}` needs: {why}")))

@@ -53,9 +53,10 @@ pub(super) fn replace_hosts(
         ));
     }
     for objective in objectives.all.iter_mut().filter(|objective| objective.gated) {
-        let host = objective.host.as_ref().map(|(host, _)| &monitor.hosts[host.index()]);
-        let given =
-            host.zip(objective.statistic.metric()).is_none_or(|(host, metric)| host.source.provides(metric));
+        let given = objective.family.readings().is_none_or(|(host, metric)| {
+            let source = &monitor.hosts[host.id.index()].source;
+            source.provides(metric)
+        });
         if !given {
             objective.gated = false;
             notices.push(format!(

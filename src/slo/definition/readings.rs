@@ -4,9 +4,9 @@ use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::Spanned;
 use crate::measure::hosts::MINUTE_S;
 use crate::resources::metric::Metric;
-use crate::slo::definition::{ObjectiveDefinition, Selector, read_statistic, tiers};
+use crate::slo::definition::{LastLimit, ObjectiveDefinition, Selector, Subject, read_aggregation, tiers};
 use crate::slo::document::{DriftDocument, DriftMetric, ResourceDocument, ResourceLimit};
-use crate::slo::objective::{Aggregation, Growth, Resource, Statistic, Tiers};
+use crate::slo::objective::{Aggregation, Tiers};
 use crate::units::Unit;
 use crate::units::{Share, TimeSpan};
 
@@ -23,9 +23,9 @@ pub(super) fn resource_definition(
     if let Some(every) = &common.every {
         check_intervals(every, aggregation, problems);
     }
-    let statistic = Statistic::Resource(Resource { metric: metric.value, of: aggregation });
-    let tiers = tiers(statistic, &all(limits)?, problems)?;
-    ObjectiveDefinition::new(common, statistic, tiers, Selector::Host(host?, metric.span), problems)
+    let subject = Subject::Host(metric.value, aggregation);
+    let tiers = tiers(LastLimit::Maximum, &all(limits)?, problems)?;
+    ObjectiveDefinition::new(common, subject, tiers, Selector::Host(host?, metric.span), problems)
 }
 
 fn check_intervals(every: &Spanned<TimeSpan>, aggregation: Aggregation, problems: &mut Problems) {
@@ -64,16 +64,14 @@ fn in_unit(limit: &Spanned<ResourceLimit>, metric: Metric, problems: &mut Proble
 }
 
 fn aggregation(written: &Spanned<String>, problems: &mut Problems) -> Option<Aggregation> {
-    match read_statistic(written, problems)? {
-        Statistic::Quantile(part) if part > 0.99 => {
+    match read_aggregation(written, problems)? {
+        Aggregation::Quantile(part) if part > 0.99 => {
             let message = format!("`{}` is above the highest percentile of readings, `p99`", written.value);
             let help = "write `mean`, `max` or a percentile from `p50` to `p99`";
             problems.report(Diagnostic::new(Code::OutOfRange, message).at(written.span, "here").help(help));
             None
         }
-        Statistic::Quantile(part) => Some(Aggregation::Quantile(part)),
-        Statistic::Max => Some(Aggregation::Max),
-        _ => Some(Aggregation::Mean),
+        aggregation => Some(aggregation),
     }
 }
 
@@ -104,21 +102,21 @@ pub(super) fn drift_definition(
     let written = written?;
     let min_length = min_length?.value.seconds();
     right?;
-    let (statistic, selector, limit) = match metric {
+    let (subject, selector, limit) = match metric {
         DriftMetric::Metric(metric) => {
             let host =
                 host.unwrap_or_else(|| Spanned::new(crate::plan::model::TARGET.to_owned(), written.span));
-            let growth = Statistic::Growth(Growth { metric, min_length });
+            let growth = Subject::Growth { metric, min_length };
             (growth, Selector::Host(host, written.span), growth_limit(&max_growth?, problems)?)
         }
         DriftMetric::ResponseTime => {
             let selector = Selector::Operations(operations?.value);
-            (Statistic::Slowdown { min_length }, selector, ratio_limit(&max_ratio?, problems)?)
+            (Subject::Slowdown { min_length }, selector, ratio_limit(&max_ratio?, problems)?)
         }
     };
     Some(ObjectiveDefinition {
         name: name?,
-        statistic,
+        subject,
         tiers: Tiers { target: None, acceptable: None, last: limit },
         selector,
         phases: phases.map(|phases| phases.value),

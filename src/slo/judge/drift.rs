@@ -4,7 +4,6 @@ use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts};
 use crate::resources::metric::Metric;
 use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::readings::{AllowedGaps, Readings};
-use crate::slo::objective::Objective;
 use crate::statistics::{self, MIN_RATIO_BATCHES, TREND_SEGMENTS};
 use crate::units::{TimeSpan, Unit, format_against, format_amount, format_amount_against, format_number};
 
@@ -33,30 +32,41 @@ pub(super) enum DriftSubject<'c> {
 impl<'c> Drift<'c> {
     /// The growth of a metric of a host.
     pub(super) fn of_metric(
-        objective: &'c Objective,
-        metric: Metric,
-        phase: &'c PhaseSummary,
+        readings: Readings<'c>,
+        min_length: f64,
+        phase: &PhaseSummary,
         alpha: f64,
     ) -> Self {
-        let readings = Readings::of(objective, metric, phase);
         let span = span(phase);
         let lows = readings.series().into_iter().flat_map(|series| series.lows.iter());
         let lows: Vec<(f64, f64)> = lows.map(|(_, low)| (low.at, low.value)).collect();
         let trend = span.and_then(|span| statistics::trend(&lows, span, alpha));
         let length = span.map_or(0.0, |(from, to)| to - from);
         let note = trend.as_ref().and_then(|trend| full_in(&readings, trend));
+        let few_segments = || {
+            let reason = format!("drift needs a reading in each of {} equal segments", TREND_SEGMENTS[1]);
+            trend.is_none().then_some(reason)
+        };
+        let not_assessable = too_short(phase.judged_seconds, min_length)
+            .or_else(|| not_assessable(&readings))
+            .or_else(few_segments);
         Self {
             change: trend.as_ref().map(|trend| trend.over(length)),
             samples: u64::from(readings.coverage.seen),
             segments: trend.as_ref().map(|trend| trend.segments as f64),
-            not_assessable: not_assessable(&readings),
+            not_assessable,
             note,
             of: DriftSubject::Readings(readings),
         }
     }
 
     /// The ratio of the mean response time in the last tenth of a phase to that in the first tenth.
-    pub(super) fn of_times(evidence: &'c Evidence, phase: &PhaseSummary, alpha: f64) -> Self {
+    pub(super) fn of_times(
+        evidence: &'c Evidence,
+        min_length: f64,
+        phase: &PhaseSummary,
+        alpha: f64,
+    ) -> Self {
         let mean_ratio = span(phase).and_then(|(from, to)| {
             let tenth = (to - from) / 10.0;
             let within = |low: f64, high: f64| -> Vec<(f64, f64)> {
@@ -66,12 +76,19 @@ impl<'c> Drift<'c> {
             };
             statistics::mean_ratio(&within(from, from + tenth), &within(to - tenth, to), alpha)
         });
+        let few_parts = || {
+            let reason = format!(
+                "drift needs requests in at least {MIN_RATIO_BATCHES} parts of the first and of the last tenth"
+            );
+            mean_ratio.is_none().then_some(reason)
+        };
+        let not_assessable = too_short(phase.judged_seconds, min_length).or_else(few_parts);
         Self {
             of: DriftSubject::Requests(evidence),
             change: mean_ratio.map(|mean_ratio| [mean_ratio.low, mean_ratio.estimate, mean_ratio.high]),
             samples: evidence.counts.n as u64,
             segments: None,
-            not_assessable: None,
+            not_assessable,
             note: None,
         }
     }
@@ -85,30 +102,6 @@ impl<'c> Drift<'c> {
 
     pub(super) fn decision_rule(&self, limit: f64) -> DecisionRule {
         DecisionRule::Change { change: self.change, limit, cases: self.samples as f64 }
-    }
-
-    /// The reason why the data cannot decide, if there is one. Both arguments are in seconds.
-    pub(super) fn not_assessable(&self, judged: f64, min_length: f64) -> Option<String> {
-        if judged < min_length - 1e-6 {
-            let span = |seconds: f64| TimeSpan::from(std::time::Duration::from_secs_f64(seconds.round()));
-            return Some(format!(
-                "judged for {}, and drift needs at least {}",
-                span(judged),
-                span(min_length)
-            ));
-        }
-        self.not_assessable.clone().or_else(|| {
-            self.change.is_none().then(|| match self.of {
-                DriftSubject::Readings(_) => {
-                    format!("drift needs a reading in each of {} equal segments", TREND_SEGMENTS[1])
-                }
-                DriftSubject::Requests(_) => {
-                    format!(
-                        "drift needs requests in at least {MIN_RATIO_BATCHES} parts of the first and of the last tenth"
-                    )
-                }
-            })
-        })
     }
 
     /// "growth of process_memory of `target` is 21 % [17, 25]".
@@ -134,6 +127,13 @@ impl<'c> Drift<'c> {
             }
         }
     }
+}
+
+/// The reason why a judged period is too short for drift, if it is. Both arguments are in seconds.
+fn too_short(judged: f64, min_length: f64) -> Option<String> {
+    let span = |seconds: f64| TimeSpan::from(std::time::Duration::from_secs_f64(seconds.round()));
+    (judged < min_length - 1e-6)
+        .then(|| format!("judged for {}, and drift needs at least {}", span(judged), span(min_length)))
 }
 
 /// The judged period in seconds: from the first judged second to the end of the last.

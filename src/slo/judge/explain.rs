@@ -6,9 +6,9 @@ use crate::measure::summary::{Evidence, Trials};
 use crate::plan::Decision;
 use crate::slo::decision_rule::DecisionRule;
 use crate::slo::judge::drift::{Drift, DriftSubject};
-use crate::slo::judge::readings::Readings;
-use crate::slo::judge::{CaseData, ObjectiveCase, Policy, Verdict};
-use crate::slo::objective::{EveryInterval, Statistic, Tier};
+use crate::slo::judge::requests::Requests;
+use crate::slo::judge::{CaseData, HostCase, ObjectiveCase, Policy, Verdict};
+use crate::slo::objective::{Aggregation, EveryInterval, RequestStatistic};
 use crate::statistics::{
     Allowed, BURSTY_DESIGN_EFFECT, MIN_BATCHES, MIN_JUDGED_SECONDS, Proportion, min_samples,
 };
@@ -47,10 +47,11 @@ pub(super) fn explain(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> 
     }
     let summary = match &case.data {
         CaseData::Requests(requests) => {
-            format!("{}; {}", observed(case, conclusion), counted(case, requests.evidence))
+            format!("{}; {}", observed(case, conclusion), counted(case, requests))
         }
-        CaseData::Readings(readings) => {
-            format!("{}; {}", readings.describe(conclusion.observed, &case.limits()), read(case, readings))
+        CaseData::Host(host) => {
+            let described = host.readings.describe(host.objective.of, conclusion.observed, &case.limits());
+            format!("{described}; {}", read(case, host))
         }
         CaseData::Drift(drift) => format!("{}; {}", drift.describe(&case.limits()), changed(case, drift)),
     };
@@ -72,29 +73,25 @@ fn no_data(case: &ObjectiveCase<'_>) -> String {
     let evidence = match &case.data {
         CaseData::Requests(requests) => requests.evidence,
         CaseData::Drift(Drift { of: DriftSubject::Requests(evidence), .. }) => evidence,
-        CaseData::Readings(readings)
+        CaseData::Host(HostCase { readings, .. })
         | CaseData::Drift(Drift { of: DriftSubject::Readings(readings), .. }) => {
             return readings.no_data_reason();
         }
     };
     let failed = evidence.counts.untimed;
-    if case.objective.interval.is_some() && evidence.counts.n > 0.0 {
+    if case.objective.family.interval().is_some() && evidence.counts.n > 0.0 {
         return "no interval of the judged period was complete".to_owned();
     }
     if failed > 0.0 {
         return format!("all {} requests failed, so none has a response time", Count(failed));
     }
-    let of = match case.objective.statistic {
-        Statistic::Throughput => "",
-        _ => " of these operations",
-    };
+    let of = if case.objective.family.has_minimum() { "" } else { " of these operations" };
     format!("no request{of} in {:.0} judged seconds", case.phase.judged_seconds)
 }
 
 /// "p95 is 187 ms [181, 194]".
 fn observed(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
-    let statistic = case.objective.statistic;
-    let unit = statistic.unit();
+    let (statistic, unit) = (case.objective.family.statistic(), case.objective.family.unit());
     let between = match conclusion.interval {
         Some([low, high]) => {
             format!(" [{}, {}]", format_against(low, &case.limits()), format_against(high, &case.limits()))
@@ -110,42 +107,44 @@ fn observed(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
 }
 
 /// "5 % of 8 214 requests may exceed 200 ms and 312 did".
-fn counted(case: &ObjectiveCase<'_>, evidence: &Evidence) -> String {
+fn counted(case: &ObjectiveCase<'_>, requests: &Requests<'_>) -> String {
+    let Requests { objective, evidence, .. } = requests;
     let Counts { n, k, untimed, .. } = evidence.counts;
     let (tier, limit, _) = &case.decision_rules[case.at_gate];
-    let statistic = case.objective.statistic;
-    let shown = format_limit(*limit, statistic.unit());
+    let family = &case.objective.family;
+    let shown = format_limit(*limit, family.unit());
     let failed = if untimed > 0.0 {
         format!(", and {} failed without a response time", Count(untimed))
     } else {
         String::new()
     };
-    if let Some(interval) = case.objective.interval {
-        return of_intervals(&evidence.trials, interval, &format!("{} of {shown}", name(statistic, *tier)));
+    if let Some(interval) = objective.interval {
+        return of_intervals(&evidence.trials, interval, &format!("{} of {shown}", family.limit_name(*tier)));
     }
     let failed = failed + &uncounted(evidence);
-    match statistic {
-        Statistic::Quantile(part) => format!(
+    match objective.statistic {
+        RequestStatistic::ResponseTime(Aggregation::Quantile(part)) => format!(
             "{} of {} requests may exceed {shown} and {} did{failed}",
             format_limit((1.0 - part) * 100.0, Unit::Percent),
             Count(n - untimed),
             HowMany(k)
         ),
-        Statistic::Max => {
+        RequestStatistic::ResponseTime(Aggregation::Max) => {
             format!(
                 "none of {} requests may exceed {shown} and {} did{failed}",
                 Count(n - untimed),
                 HowMany(k)
             )
         }
-        Statistic::ErrorRate => {
+        RequestStatistic::ErrorRate => {
             format!("{shown} of {} requests may fail or be dropped and {} did", Count(n), HowMany(k))
         }
-        Statistic::Mean => format!("the limit is {shown} ({} requests{failed})", Count(n)),
-        Statistic::Throughput => {
+        RequestStatistic::ResponseTime(Aggregation::Mean) => {
+            format!("the limit is {shown} ({} requests{failed})", Count(n))
+        }
+        RequestStatistic::Throughput => {
             format!("{} requests succeeded in {n:.1} s and at least {shown} must", Count(k))
         }
-        Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => String::new(),
     }
 }
 
@@ -166,22 +165,20 @@ fn uncounted(evidence: &Evidence) -> String {
 }
 
 /// "the limit is 85 % (360 of 360 readings)".
-fn read(case: &ObjectiveCase<'_>, readings: &Readings<'_>) -> String {
+fn read(case: &ObjectiveCase<'_>, host: &HostCase<'_>) -> String {
+    let HostCase { objective, readings } = host;
     let (tier, limit, decision_rule) = &case.decision_rules[case.at_gate];
-    let statistic = case.objective.statistic;
-    let shown = format_limit(*limit, statistic.unit());
+    let shown = format_limit(*limit, objective.metric.unit());
     let Coverage { expected, seen, .. } = &readings.coverage;
     let by = format!("{} of {} readings", Count(f64::from(*seen)), Count(f64::from(*expected)));
-    match (case.objective.interval, statistic) {
-        (Some(interval), Statistic::Resource(resource)) => {
-            let trials = readings.trials(resource.of, interval, *limit);
-            let limit = format!("{} of {shown}", name(statistic, *tier));
+    match (objective.interval, decision_rule) {
+        (Some(interval), _) => {
+            let trials = readings.trials(objective.of, interval, *limit);
+            let limit = format!("{} of {shown}", tier.as_str());
             format!("{} ({by})", of_intervals(&trials, interval, &limit))
         }
-        _ if matches!(decision_rule, DecisionRule::Observed { within: None, .. }) => {
-            format!("no whole minute in {by}")
-        }
-        _ => format!("the limit is {shown} ({by})"),
+        (None, DecisionRule::Observed { within: None, .. }) => format!("no whole minute in {by}"),
+        (None, _) => format!("the limit is {shown} ({by})"),
     }
 }
 
@@ -195,7 +192,7 @@ fn changed(case: &ObjectiveCase<'_>, drift: &Drift<'_>) -> String {
         _ => String::new(),
     };
     let note = drift.note.as_ref().map_or(String::new(), |note| format!("; {note}"));
-    format!("the limit is {}{by}{note}", format_limit(*limit, case.objective.statistic.unit()))
+    format!("the limit is {}{by}{note}", format_limit(*limit, case.objective.family.unit()))
 }
 
 fn of_intervals(trials: &Trials, interval: EveryInterval, limit: &str) -> String {
@@ -217,12 +214,12 @@ fn of_intervals(trials: &Trials, interval: EveryInterval, limit: &str) -> String
 
 /// "proven within maximum, not within acceptable".
 fn concluded(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
-    let statistic = case.objective.statistic;
-    let (inside, outside) = match statistic {
-        Statistic::Throughput => ("at or above", "below"),
-        _ => ("within", "beyond"),
+    let family = &case.objective.family;
+    let (inside, outside) = match family.has_minimum() {
+        true => ("at or above", "below"),
+        false => ("within", "beyond"),
     };
-    let tier = |index: usize| name(statistic, case.decision_rules[index].0);
+    let tier = |index: usize| family.limit_name(case.decision_rules[index].0);
     let at_gate = tier(case.at_gate);
     let certain =
         matches!(case.decision_rule(), DecisionRule::NoneAllowed { .. } | DecisionRule::Observed { .. });
@@ -273,7 +270,8 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
             let within = |share: &Proportion| share.counted <= allowed * share.cases;
             match () {
                 () if kept.cases < min_cases as f64 => {
-                    let cases = if case.objective.interval.is_some() { "intervals" } else { "requests" };
+                    let cases =
+                        if case.objective.family.interval().is_some() { "intervals" } else { "requests" };
                     format!(": at least {} {cases} are needed", Count(min_cases as f64))
                 }
                 () if within(broken) && !within(kept) && *unclear > 0.0 => {
@@ -295,13 +293,6 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
         }
     };
     format!("undecided{because} ({tier}, {confidence} confidence)")
-}
-
-fn name(statistic: Statistic, tier: Tier) -> &'static str {
-    match (statistic, tier) {
-        (Statistic::Throughput, Tier::Maximum) => "minimum",
-        (_, tier) => tier.as_str(),
-    }
 }
 
 /// A count in groups of three digits.

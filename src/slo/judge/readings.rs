@@ -11,7 +11,7 @@ use crate::measure::summary::{PhaseSummary, Trials};
 use crate::resources::metric::Metric;
 use crate::resources::reading::CounterReset;
 use crate::slo::decision_rule::DecisionRule;
-use crate::slo::objective::{Aggregation, EveryInterval, Objective, Resource, Statistic};
+use crate::slo::objective::{Aggregation, EveryInterval, HostObjective, JudgedHost};
 use crate::statistics::Proportion;
 use crate::units::format_amount_against;
 
@@ -27,23 +27,34 @@ const MAX_SHOWN_GAPS: usize = 3;
 /// The readings of an objective.
 #[derive(Clone)]
 pub(super) struct Readings<'c> {
-    pub(super) objective: &'c Objective,
+    host: &'c JudgedHost,
     pub(super) metric: Metric,
+    interval: Option<EveryInterval>,
     all: &'c PhaseReadings,
-    host: Option<&'c HostSummary>,
+    summary: Option<&'c HostSummary>,
     series: Option<&'c Series>,
     pub(super) coverage: Coverage,
 }
 
 impl<'c> Readings<'c> {
-    /// The readings of a metric of the objective's host.
-    pub(super) fn of(objective: &'c Objective, metric: Metric, phase: &'c PhaseSummary) -> Self {
+    /// The readings of an objective on a host.
+    pub(super) fn of_host(objective: &'c HostObjective, phase: &'c PhaseSummary) -> Self {
+        Self::of(&objective.host, objective.metric, objective.interval, phase)
+    }
+
+    /// The readings of a metric of a host, which may be judged in intervals.
+    pub(super) fn of(
+        host: &'c JudgedHost,
+        metric: Metric,
+        interval: Option<EveryInterval>,
+        phase: &'c PhaseSummary,
+    ) -> Self {
         let all = &phase.readings;
-        let host = objective.host.as_ref().and_then(|(host, _)| all.hosts.get(host.index()));
-        let series = host.and_then(|host| host.series.get(&metric));
+        let summary = all.hosts.get(host.id.index());
+        let series = summary.and_then(|host| host.series.get(&metric));
         let none = Default::default();
         let coverage = series.map_or(&none, |series| &series.seen).coverage(&all.expected);
-        Self { objective, metric, all, host, series, coverage }
+        Self { host, metric, interval, all, summary, series, coverage }
     }
 
     pub(super) fn has_data(&self) -> bool {
@@ -73,12 +84,12 @@ impl<'c> Readings<'c> {
     }
 
     /// The decision rule of a limit: the observed value is compared with it, or a share of intervals may miss.
-    pub(super) fn decision_rule(&self, resource: Resource, limit: f64) -> DecisionRule {
-        match self.objective.interval {
-            Some(interval) => DecisionRule::of_trials(interval, &self.trials(resource.of, interval, limit)),
+    pub(super) fn decision_rule(&self, of: Aggregation, limit: f64) -> DecisionRule {
+        match self.interval {
+            Some(interval) => DecisionRule::of_trials(interval, &self.trials(of, interval, limit)),
             None => DecisionRule::Observed {
                 cases: f64::from(self.coverage.seen),
-                within: self.observed(resource.of).map(|observed| observed <= limit),
+                within: self.observed(of).map(|observed| observed <= limit),
             },
         }
     }
@@ -134,7 +145,7 @@ impl<'c> Readings<'c> {
             let say = if seen == 1 { "1 reading".to_owned() } else { format!("{seen} readings") };
             return Some(format!("only {say}, and at least {MIN_READINGS} are needed{detail}"));
         }
-        if self.objective.interval.is_some()
+        if self.interval.is_some()
             && !self.series.is_some_and(|it| it.minutes.iter().any(|m| self.all.whole(m)))
         {
             return Some("no whole minute of readings, which intervals need".to_owned());
@@ -173,7 +184,7 @@ impl<'c> Readings<'c> {
         let clock = |tick: u32| Some(self.all.time_of(tick)?.strftime("%H:%M:%S").to_string());
         let (from, to) = (clock(hole.start.saturating_sub(1))?, clock(hole.end - 1)?);
         let looked =
-            self.host.is_some_and(|host| host.read_ticks.coverage(std::slice::from_ref(hole)).seen > 0);
+            self.summary.is_some_and(|host| host.read_ticks.coverage(std::slice::from_ref(hole)).seen > 0);
         let otherwise =
             if looked { "its source does not provide it" } else { "no snapshot completed in time" };
         let why = self.cause_of_gap(hole).unwrap_or(otherwise);
@@ -182,7 +193,7 @@ impl<'c> Readings<'c> {
 
     /// The trouble of the host during a gap, or the reason why this metric is not available.
     fn cause_of_gap(&self, hole: &Range<u32>) -> Option<&'c str> {
-        let host = self.host?;
+        let host = self.summary?;
         let within = |it: &&Trouble| it.ticks.start < hole.end && hole.start < it.ticks.end;
         let trouble = host.troubles.iter().find(within).map(|trouble| &trouble.message);
         trouble.or_else(|| host.missing.get(&self.metric)).map(String::as_str)
@@ -196,7 +207,7 @@ impl<'c> Readings<'c> {
 
     /// The first counter reset of a kind before the end of the judged period: its time and its description.
     pub(super) fn counter_reset(&self, by: fn(CounterReset) -> bool) -> Option<(Timestamp, &'c str)> {
-        let host = self.host?;
+        let host = self.summary?;
         let end = self.all.expected.last()?.end;
         let (tick, subject) =
             *host.counter_resets.iter().find(|(tick, subject)| *tick < end && by(*subject))?;
@@ -212,18 +223,16 @@ impl<'c> Readings<'c> {
     }
 
     pub(super) fn host_name(&self) -> &'c str {
-        self.objective.host.as_ref().map_or("", |(_, name)| name)
+        &self.host.name
     }
 
     /// The observed value as a clause, such as "mean cpu of `target` is 97.3 %".
-    pub(super) fn describe(&self, observed: Option<f64>, limits: &[f64]) -> String {
-        let (statistic, unit) = (self.objective.statistic, self.objective.statistic.unit());
-        let subject = match statistic {
-            Statistic::Resource(Resource { of: Aggregation::Quantile(_), .. }) => {
-                format!("{statistic} of the minutes' mean")
-            }
-            _ => statistic.to_string(),
+    pub(super) fn describe(&self, of: Aggregation, observed: Option<f64>, limits: &[f64]) -> String {
+        let subject = match of {
+            Aggregation::Quantile(_) => format!("{of} of the minutes' mean"),
+            Aggregation::Mean | Aggregation::Max => of.to_string(),
         };
+        let unit = self.metric.unit();
         let value =
             observed.map_or("unknown".to_owned(), |observed| format_amount_against(observed, limits, unit));
         format!("{subject} {} of `{}` is {value}", self.metric.as_str(), self.host_name())
@@ -233,23 +242,22 @@ impl<'c> Readings<'c> {
 /// The proof that a host will exceed a limit even if every further reading of the phase is 0, as a clause. If a share
 /// of intervals may miss, the missed ones must prove a breach at risk `alpha` even if all further ones are good.
 pub(in crate::slo) fn certain_breach(
-    objective: &Objective,
-    resource: Resource,
+    objective: &HostObjective,
     phase: &PhaseSummary,
     limit: f64,
     alpha: f64,
 ) -> Option<String> {
-    let readings = Readings::of(objective, resource.metric, phase);
+    let HostObjective { metric, of, interval, .. } = objective;
+    let readings = Readings::of_host(objective, phase);
     let series = readings.series.filter(|_| readings.fit_so_far())?;
-    let (unit, host) = (objective.statistic.unit(), readings.host_name());
-    let (subject, shown) =
-        (resource.metric.as_str(), |value: f64| format_amount_against(value, &[limit], unit));
+    let (unit, host) = (metric.unit(), readings.host_name());
+    let (subject, shown) = (metric.as_str(), |value: f64| format_amount_against(value, &[limit], unit));
     let minutes =
         || readings.all.expected.iter().map(|range| range.len() as f64 * readings.every() / MINUTE_S);
-    if let Some(interval) = objective.interval {
+    if let Some(interval) = *interval {
         // The current minute may still improve.
         let past = &series.minutes[..series.minutes.len() - 1];
-        let trials = readings.trials_of(past, resource.of, interval, limit);
+        let trials = readings.trials_of(past, *of, interval, limit);
         let all =
             minutes().map(|minutes| (minutes * MINUTE_S / f64::from(interval.every) + 1e-9).floor()).sum();
         let certain = match interval.allow {
@@ -262,7 +270,7 @@ pub(in crate::slo) fn certain_breach(
         return certain.then(|| format!("{subject} of `{host}` is above {} in {detail}", shown(limit)));
     }
     let expected = f64::from(readings.coverage.expected);
-    match resource.of {
+    match *of {
         Aggregation::Max => (series.highest > limit).then(|| {
             format!("{subject} of `{host}` was {}, and the limit is {}", shown(series.highest), shown(limit))
         }),

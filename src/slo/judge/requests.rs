@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::indicator::Counts;
 use crate::measure::summary::{Evidence, PhaseSummary};
-use crate::slo::objective::{Objective, Statistic};
+use crate::slo::objective::{Aggregation, RequestObjective, RequestStatistic};
 use crate::statistics::Proportion;
 
 /// The requests of an objective.
 pub(super) struct Requests<'c> {
-    pub(super) objective: &'c Objective,
+    pub(super) objective: &'c RequestObjective,
     pub(super) phase: &'c PhaseSummary,
     /// The evidence at the gate's tier.
     pub(super) evidence: &'c Evidence,
@@ -22,24 +22,24 @@ impl Requests<'_> {
         match self.objective.statistic {
             // Seconds alone are no data: a task must have been drawn or an arrival dropped in the judged period.
             // Otherwise users that never began would show as a throughput of 0.
-            Statistic::Throughput => {
+            RequestStatistic::Throughput => {
                 let tried = self.phase.health.draws.iter().any(|drawn| *drawn > 0);
                 n > 0.0 && (tried || self.phase.dropped() > 0)
             }
             _ if self.objective.interval.is_some() => self.evidence.trials.judged > 0,
-            Statistic::Mean => n > 0.0,
-            _ => n - untimed > 0.0,
+            RequestStatistic::ResponseTime(Aggregation::Mean) => n > 0.0,
+            RequestStatistic::ResponseTime(_) | RequestStatistic::ErrorRate => n - untimed > 0.0,
         }
     }
 
     /// The number of requests.
     pub(super) fn samples(&self) -> u64 {
         match self.objective.statistic {
-            Statistic::Throughput => {
+            RequestStatistic::Throughput => {
                 let operations = self.objective.operations.iter();
                 operations.filter_map(|id| self.phase.operations.get(id)).map(|o| o.completed).sum()
             }
-            _ => self.evidence.counts.n as u64,
+            RequestStatistic::ResponseTime(_) | RequestStatistic::ErrorRate => self.evidence.counts.n as u64,
         }
     }
 
@@ -55,12 +55,11 @@ impl Requests<'_> {
     pub(super) fn observed(&self) -> Option<f64> {
         let Counts { n, k, .. } = self.evidence.counts;
         match self.objective.statistic {
-            Statistic::Quantile(part) => self.quantile(&self.times(), part),
-            Statistic::Max => self.times().max().map(ms),
-            Statistic::Mean => (n > 0.0).then(|| k / n / 1000.0),
-            Statistic::Throughput => self.has_data().then(|| k / n),
-            Statistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),
-            Statistic::Resource(_) | Statistic::Growth(_) | Statistic::Slowdown { .. } => None,
+            RequestStatistic::ResponseTime(Aggregation::Quantile(part)) => self.quantile(&self.times(), part),
+            RequestStatistic::ResponseTime(Aggregation::Max) => self.times().max().map(ms),
+            RequestStatistic::ResponseTime(Aggregation::Mean) => (n > 0.0).then(|| k / n / 1000.0),
+            RequestStatistic::Throughput => self.has_data().then(|| k / n),
+            RequestStatistic::ErrorRate => (n > 0.0).then(|| 100.0 * k / n),
         }
     }
 
@@ -79,18 +78,18 @@ impl Requests<'_> {
             Some([low.max(0.0) / unit, high / unit])
         };
         match self.objective.statistic {
-            Statistic::Quantile(part) => {
+            RequestStatistic::ResponseTime(Aggregation::Quantile(part)) => {
                 let (low, high) = Proportion::of(n - untimed, *k, broken).ranks(part, alpha);
                 let times = self.times();
                 Some([self.quantile(&times, low)?, self.quantile(&times, high?)?])
             }
-            Statistic::ErrorRate => {
+            RequestStatistic::ErrorRate => {
                 let (low, high) = Proportion::of(*n, *k, broken).interval(alpha);
                 Some([100.0 * low, 100.0 * high])
             }
-            Statistic::Mean => mean(1000.0),
-            Statistic::Throughput => mean(1.0),
-            _ => None,
+            RequestStatistic::ResponseTime(Aggregation::Mean) => mean(1000.0),
+            RequestStatistic::Throughput => mean(1.0),
+            RequestStatistic::ResponseTime(Aggregation::Max) => None,
         }
     }
 
@@ -99,7 +98,8 @@ impl Requests<'_> {
     pub(super) fn unsteady(&self, round: f64) -> Option<String> {
         let judged = self.phase.judged_seconds;
         let answered = || self.times().quantile(0.5).unwrap_or_default().as_secs_f64();
-        let unsteady = self.objective.statistic == Statistic::Throughput && judged < round + answered();
+        let unsteady =
+            self.objective.statistic == RequestStatistic::Throughput && judged < round + answered();
         unsteady.then(|| {
             format!(
                 "judged for {} s, less than one cycle of its users; not enough to decide",

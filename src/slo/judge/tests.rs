@@ -9,23 +9,32 @@ use crate::measure::indicator::Counts;
 use crate::measure::summary::OperationSummary;
 use crate::plan::model::{OperationId, PhaseId};
 use crate::plan::{GateTier, Inconclusive};
-use crate::slo::objective::{EveryInterval, Tiers};
+use crate::slo::objective::{Aggregation, EveryInterval, RequestStatistic, Tiers};
 
-fn objective(statistic: Statistic, tiers: Tiers) -> Objective {
+const P95: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Quantile(0.95));
+const MEAN: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Mean);
+const MAX: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Max);
+
+fn objective(statistic: RequestStatistic, tiers: Tiers) -> Objective {
+    in_intervals(statistic, tiers, None)
+}
+
+fn in_intervals(statistic: RequestStatistic, tiers: Tiers, interval: Option<EveryInterval>) -> Objective {
     let file = Problems::default().add_source("x", "");
     Objective {
         name: "x".into(),
         phase: PhaseId(0),
-        operations: vec![OperationId(0)],
-        scenario: None,
-        host: None,
-        statistic,
+        family: Family::Requests(RequestObjective {
+            statistic,
+            operations: vec![OperationId(0)],
+            scenario: None,
+            interval,
+            abort: false,
+            indicators: tiers.all().enumerate().map(|(index, (tier, _))| (tier, index)).collect(),
+        }),
         tiers,
         gated: true,
-        interval: None,
-        abort: false,
         span: Span { file, start: 0, end: 0 },
-        indicators: tiers.all().enumerate().map(|(index, (tier, _))| (tier, index)).collect(),
     }
 }
 
@@ -80,31 +89,26 @@ fn judge_with(objectives: &[Objective], summary: &Summary, gate: &Gate) -> Vec<J
     judge(objectives, summary, policy).into_iter().flatten().collect()
 }
 
-fn judged(statistic: Statistic, tiers: Tiers, counts: Vec<Evidence>, tier: GateTier) -> Judgement {
+fn judged(statistic: RequestStatistic, tiers: Tiers, counts: Vec<Evidence>, tier: GateTier) -> Judgement {
     judge_with(&[objective(statistic, tiers)], &summary(counts), &gate(tier)).remove(0)
 }
 
 fn p95(counts: [(f64, f64, f64); 3], tier: GateTier) -> Judgement {
-    judged(
-        Statistic::Quantile(0.95),
-        TIERS,
-        counts.map(|(n, k, untimed)| evidence(n, k, untimed)).into(),
-        tier,
-    )
+    judged(P95, TIERS, counts.map(|(n, k, untimed)| evidence(n, k, untimed)).into(), tier)
 }
 
 /// A p95 judged at maximum, with the same counts for every tier.
 fn p95_of(n: f64, k: f64, untimed: f64) -> Judgement {
-    p95([(n, k, untimed); 3], GateTier::Maximum)
+    p95([(n, k, untimed); 3], Tier::Maximum.into())
 }
 
 #[test]
 fn the_tier_is_the_best_one_that_is_proven_and_the_gate_decides() {
     let counts = [(5000.0, 300.0, 0.0), (5000.0, 224.0, 0.0), (5000.0, 0.0, 0.0)];
     for (gate, verdict) in [
-        (GateTier::Maximum, Verdict::Met),
-        (GateTier::Acceptable, Verdict::Met),
-        (GateTier::Target, Verdict::Missed),
+        (Tier::Maximum.into(), Verdict::Met),
+        (Tier::Acceptable.into(), Verdict::Met),
+        (Tier::Target.into(), Verdict::Missed),
     ] {
         let judged = p95(counts, gate);
         assert_eq!((judged.tier, judged.verdict), (Some(Tier::Acceptable), verdict), "{gate:?}");
@@ -151,18 +155,12 @@ fn failures_without_a_time_prove_neither_slow_nor_fast() {
 
 #[test]
 fn no_data_is_never_met() {
-    let statistics = [
-        Statistic::Quantile(0.95),
-        Statistic::Mean,
-        Statistic::Max,
-        Statistic::Throughput,
-        Statistic::ErrorRate,
-    ];
+    let statistics = [P95, MEAN, MAX, RequestStatistic::Throughput, RequestStatistic::ErrorRate];
     for statistic in statistics {
         for decision in [Decision::Proven, Decision::Observed] {
             let mut empty = summary(vec![Evidence::default(); 3]);
             empty.phases[0].operations.clear();
-            let gate = Gate { decision, ..gate(GateTier::Maximum) };
+            let gate = Gate { decision, ..gate(Tier::Maximum.into()) };
             let judged = judge_with(&[objective(statistic, TIERS)], &empty, &gate).remove(0);
             assert_eq!((judged.verdict, judged.tier), (Verdict::NoData, None), "{statistic}");
         }
@@ -173,17 +171,17 @@ fn no_data_is_never_met() {
 fn a_phase_that_was_not_run_is_not_judged() {
     let mut none = summary(vec![evidence(0.0, 0.0, 0.0); 3]);
     none.phases[0].ran = None;
-    let gate = gate(GateTier::Maximum);
+    let gate = gate(Tier::Maximum.into());
     let policy =
         Policy { gate: &gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
-    assert_eq!(judge(&[objective(Statistic::Mean, TIERS)], &none, policy), [None]);
+    assert_eq!(judge(&[objective(MEAN, TIERS)], &none, policy), [None]);
 }
 
 #[test]
 fn throughput_is_decided_by_batches() {
     let rates = Tiers { target: Some(20.0), acceptable: Some(15.0), last: 10.0 };
     let of = |completed: fn(u32) -> f64| {
-        judged(Statistic::Throughput, rates, vec![per_second(completed); 3], GateTier::Maximum)
+        judged(RequestStatistic::Throughput, rates, vec![per_second(completed); 3], Tier::Maximum.into())
     };
     let steady = of(|_| 16.0);
     assert_eq!((steady.observed, steady.interval), (Some(16.0), Some([16.0, 16.0])));
@@ -196,8 +194,9 @@ fn throughput_is_decided_by_batches() {
 
 #[test]
 fn throughput_is_undecided_before_a_full_user_cycle() {
-    let gate = gate(GateTier::Maximum);
-    let objective = objective(Statistic::Throughput, Tiers { target: None, acceptable: None, last: 10.0 });
+    let gate = gate(Tier::Maximum.into());
+    let objective =
+        objective(RequestStatistic::Throughput, Tiers { target: None, acceptable: None, last: 10.0 });
     let verdict = |round: f64| {
         let policy = Policy {
             gate: &gate,
@@ -207,11 +206,7 @@ fn throughput_is_undecided_before_a_full_user_cycle() {
             aborted: None,
         };
         let counts = summary(vec![per_second(|_| 5.0)]);
-        let judged = judge(
-            &[Objective { indicators: vec![(Tier::Maximum, 0)], ..objective.clone() }],
-            &counts,
-            policy,
-        );
+        let judged = judge(std::slice::from_ref(&objective), &counts, policy);
         judged[0].as_ref().unwrap().verdict
     };
     // The median response time is 30 ms.
@@ -221,7 +216,9 @@ fn throughput_is_undecided_before_a_full_user_cycle() {
 #[test]
 fn error_rates_are_shares() {
     let shares = Tiers { target: Some(0.1), acceptable: Some(0.5), last: 1.0 };
-    let of = |n, k| judged(Statistic::ErrorRate, shares, vec![evidence(n, k, 0.0); 3], GateTier::Maximum);
+    let of = |n, k| {
+        judged(RequestStatistic::ErrorRate, shares, vec![evidence(n, k, 0.0); 3], Tier::Maximum.into())
+    };
     let errors = of(5000.0, 63.0);
     assert_eq!((errors.observed, errors.verdict), (Some(1.26), Verdict::Missed));
     assert_eq!(of(5000.0, 62.0).verdict, Verdict::Inconclusive);
@@ -232,14 +229,14 @@ fn error_rates_are_shares() {
 
 #[test]
 fn mean_and_maximum_are_of_the_responses() {
-    let mean = judged(Statistic::Mean, TIERS, vec![evidence(60.0, 3_600_000.0, 0.0); 3], GateTier::Maximum);
+    let mean = judged(MEAN, TIERS, vec![evidence(60.0, 3_600_000.0, 0.0); 3], Tier::Maximum.into());
     assert_eq!((mean.tier, mean.verdict), (Some(Tier::Acceptable), Verdict::Met));
     let max = vec![evidence(100.0, 3.0, 0.0), evidence(100.0, 1.0, 0.0), evidence(100.0, 0.0, 0.0)];
-    let max = judged(Statistic::Max, TIERS, max, GateTier::Maximum);
+    let max = judged(MAX, TIERS, max, Tier::Maximum.into());
     assert_eq!((max.tier, max.verdict), (Some(Tier::Maximum), Verdict::Met));
-    let one = judged(Statistic::Max, TIERS, vec![evidence(100.0, 1.0, 0.0); 3], GateTier::Maximum);
+    let one = judged(MAX, TIERS, vec![evidence(100.0, 1.0, 0.0); 3], Tier::Maximum.into());
     assert_eq!(one.verdict, Verdict::Missed);
-    let failed = judged(Statistic::Max, TIERS, vec![evidence(100.0, 0.0, 99.0); 3], GateTier::Maximum);
+    let failed = judged(MAX, TIERS, vec![evidence(100.0, 0.0, 99.0); 3], Tier::Maximum.into());
     assert_eq!((failed.verdict, failed.tier), (Verdict::Inconclusive, None));
 }
 
@@ -264,7 +261,8 @@ fn seconds_without_attempts_are_no_data_for_throughput() {
     idle.phases[0].send_lag = DenseHistogram::default();
     idle.phases[0].health.draws.clear();
     let judged =
-        judge_with(&[objective(Statistic::Throughput, TIERS)], &idle, &gate(GateTier::Maximum)).remove(0);
+        judge_with(&[objective(RequestStatistic::Throughput, TIERS)], &idle, &gate(Tier::Maximum.into()))
+            .remove(0);
     assert_eq!(judged.verdict, Verdict::NoData);
 }
 
@@ -273,11 +271,8 @@ fn intervals_need_as_many_cases_as_requests() {
     let windows = |allow, judged, missed, doubted| {
         let mut counted = evidence(1000.0, 0.0, 0.0);
         (counted.trials.judged, counted.trials.missed, counted.trials.doubted) = (judged, missed, doubted);
-        let objective = Objective {
-            interval: Some(EveryInterval { every: 60, allow }),
-            ..objective(Statistic::Quantile(0.95), TIERS)
-        };
-        judge_with(&[objective], &summary(vec![counted; 3]), &gate(GateTier::Maximum)).remove(0).verdict
+        let objective = in_intervals(P95, TIERS, Some(EveryInterval { every: 60, allow }));
+        judge_with(&[objective], &summary(vec![counted; 3]), &gate(Tier::Maximum.into())).remove(0).verdict
     };
     assert_eq!(windows(0.05, 59, 0, 0), Verdict::Met);
     assert_eq!(windows(0.05, 58, 0, 0), Verdict::Inconclusive);
@@ -296,13 +291,14 @@ fn a_single_breach_may_be_chance_among_many_objectives() {
     let (alone, many) = (1, 12);
     let verdicts = |count: usize| {
         // 35 of 500: a p-value of 3 %.
-        let mut objectives = vec![objective(Statistic::Quantile(0.95), TIERS); count];
+        let mut objectives = vec![objective(P95, TIERS); count];
         let good = (0..3).map(|_| evidence(500.0, 10.0, 0.0));
         let all = (0..3).map(|_| evidence(500.0, 35.0, 0.0)).chain(good).collect();
         for objective in objectives.iter_mut().skip(1) {
-            objective.indicators.iter_mut().for_each(|(_, indicator)| *indicator += 3);
+            let Family::Requests(requests) = &mut objective.family else { unreachable!() };
+            requests.indicators.iter_mut().for_each(|(_, indicator)| *indicator += 3);
         }
-        judge_with(&objectives, &summary(all), &gate(GateTier::Maximum)).remove(0)
+        judge_with(&objectives, &summary(all), &gate(Tier::Maximum.into())).remove(0)
     };
     assert_eq!(verdicts(alone).verdict, Verdict::Missed);
     let among = verdicts(many);
@@ -313,13 +309,13 @@ fn a_single_breach_may_be_chance_among_many_objectives() {
 
 #[test]
 fn a_phase_with_an_invalid_generator_decides_nothing() {
-    let gate = gate(GateTier::Maximum);
+    let gate = gate(Tier::Maximum.into());
     let why = [Some("it was stopped for 2 s".to_owned())];
     let policy =
         Policy { gate: &gate, length: RunLength::Full, invalid: &why, cycle_seconds: &[], aborted: None };
     for k in [0.0, 4000.0] {
         let counts = summary(vec![evidence(5000.0, k, 0.0); 3]);
-        let judged = judge(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, policy);
+        let judged = judge(&[objective(P95, TIERS)], &counts, policy);
         let judged = judged[0].as_ref().unwrap();
         assert_eq!((judged.verdict, judged.tier, judged.beyond_all), (Verdict::Inconclusive, None, false));
         assert!(judged.why.contains("it was stopped for 2 s"), "{}", judged.why);
@@ -328,9 +324,9 @@ fn a_phase_with_an_invalid_generator_decides_nothing() {
 
 #[test]
 fn a_rehearsal_assesses_a_breach_but_nothing_undecidable() {
-    let objective = objective(Statistic::Quantile(0.95), TIERS);
+    let objective = objective(P95, TIERS);
     let verdict = |decision, n, k| {
-        let gate = Gate { decision, ..gate(GateTier::Maximum) };
+        let gate = Gate { decision, ..gate(Tier::Maximum.into()) };
         let policy = Policy {
             gate: &gate,
             length: RunLength::Rehearsed,
@@ -350,10 +346,10 @@ fn a_rehearsal_assesses_a_breach_but_nothing_undecidable() {
 
 #[test]
 fn an_observed_objective_is_marked_as_observed() {
-    let gate = Gate { decision: Decision::Observed, ..gate(GateTier::Maximum) };
+    let gate = Gate { decision: Decision::Observed, ..gate(Tier::Maximum.into()) };
     let of = |n, k| {
         let counts = summary(vec![evidence(n, k, 0.0); 3]);
-        judge_with(&[objective(Statistic::Quantile(0.95), TIERS)], &counts, &gate).remove(0)
+        judge_with(&[objective(P95, TIERS)], &counts, &gate).remove(0)
     };
     let judged = of(100.0, 5.0);
     assert_eq!((judged.verdict, judged.tier), (Verdict::Met, Some(Tier::Target)));
@@ -371,9 +367,9 @@ fn the_reason_is_a_sentence_with_the_numbers() {
     let mut times = SparseHistogram::default();
     (100..8214).for_each(|_| times.record(Duration::from_millis(30)));
     many.phases[0].operations.get_mut(&OperationId(0)).unwrap().response.add(&times);
-    let gate = gate(GateTier::Maximum);
+    let gate = gate(Tier::Maximum.into());
     assert_eq!(
-        judge_with(&[objective(Statistic::Quantile(0.95), TIERS)], &many, &gate)[0].why,
+        judge_with(&[objective(P95, TIERS)], &many, &gate)[0].why,
         "p95 is 30 ms [30, 30]; 5 % of 8 214 requests may exceed 200 ms and 312 did; proven within maximum, \
          not within acceptable"
     );
@@ -383,7 +379,7 @@ fn the_reason_is_a_sentence_with_the_numbers() {
          are needed (maximum, 95 % confidence)"
     );
     let rates = Tiers { target: None, acceptable: None, last: 10.0 };
-    let slow = judged(Statistic::Throughput, rates, vec![per_second(|_| 9.0)], GateTier::Maximum);
+    let slow = judged(RequestStatistic::Throughput, rates, vec![per_second(|_| 9.0)], Tier::Maximum.into());
     assert_eq!(
         slow.why,
         "throughput is 9/s [9, 9]; 540 requests succeeded in 60.0 s and at least 10/s must; proven below minimum"

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::prepare::PreparedPlan;
 use crate::diagnostic::to_json;
 use crate::plan::model::{Load, Phase, PhaseId, Wait};
-use crate::slo::objective::{Objective, ObjectiveKind, Statistic, Tier};
+use crate::slo::objective::{Family, Objective, ObjectiveKind};
 use crate::units::{Share, TimeSpan, Unit};
 
 /// The forecast of a phase.
@@ -117,21 +117,21 @@ fn checked_objective(prepared: &PreparedPlan, objective: &Objective) -> CheckedO
     let count = |number: f64| number.round() as u64;
     CheckedObjective {
         name: objective.name.clone(),
-        kind: objective.statistic.kind(),
-        statistic: objective.statistic.to_string(),
-        unit: objective.statistic.unit(),
+        kind: objective.family.kind(),
+        statistic: objective.family.statistic(),
+        unit: objective.family.unit(),
         gated: objective.gated,
-        tier: at_gate.map(|(tier, _)| match (objective.statistic, tier) {
-            (Statistic::Throughput, Tier::Maximum) => "minimum",
-            _ => tier.as_str(),
-        }),
+        tier: at_gate.map(|(tier, _)| objective.family.limit_name(tier)),
         limit: at_gate.map(|(_, limit)| limit),
-        samples: forecast.samples(objective, phase).map(count).filter(|_| objective.host.is_none()),
+        samples: forecast
+            .samples(objective, phase)
+            .map(count)
+            .filter(|_| objective.family.readings().is_none()),
         counted: sample_size.of.as_str(),
         expected: sample_size.expected.map(count),
         needed: sample_size.needed,
         can_decide: at_gate.map_or("not judged", |_| sample_size.decidability().as_str()),
-        requests: objective.statistic.metric().is_none() && objective.statistic.min_length().is_none(),
+        requests: matches!(objective.family, Family::Requests(_)),
     }
 }
 

@@ -196,7 +196,7 @@ impl<'r> Run<'r> {
         let RunPlan { plan, objectives, phases, .. } = &self.prepared.run;
         let monitor = plan.monitor.as_ref()?;
         let judged = |objective: &&Objective| {
-            let read = objective.host.is_some() && phases.contains(&objective.phase);
+            let read = objective.family.readings().is_some() && phases.contains(&objective.phase);
             read && objective.gated_limit(plan.gate.tier).is_some()
         };
         let judged: Vec<&Objective> = objectives.all.iter().filter(judged).collect();

@@ -8,40 +8,52 @@ use crate::diagnostic::{Problems, Span};
 use crate::measure::indicator::Counts;
 use crate::measure::summary::{Evidence, SliceCounts, Summary};
 use crate::plan::model::{Gate, HostId, JudgedPeriod, OperationId, PhaseId};
-use crate::plan::{Decision, GateTier, Inconclusive};
+use crate::plan::{Decision, Inconclusive, Tier};
 use crate::resources::reading::{CounterReset, Reading, Values};
 use crate::resources::ticks::Ticks;
 use crate::slo::judge::{Judgement, Policy, RunLength, Verdict, judge};
-use crate::slo::objective::{Growth, Tier, Tiers};
+use crate::slo::objective::{Change, DriftObjective, Family, Objective, Tiers};
 
 const EVERY: f64 = 10.0;
 const METRIC: Metric = Metric::ProcessMemory;
 
 fn gate() -> Gate {
-    let (tier, inconclusive, decision) = (GateTier::Maximum, Inconclusive::Fail, Decision::Proven);
+    let (tier, inconclusive, decision) = (Tier::Maximum.into(), Inconclusive::Fail, Decision::Proven);
     Gate { tier, inconclusive, decision, alpha: 0.05, breaker: true }
 }
 
-fn objective(statistic: Statistic, last: f64) -> Objective {
+fn objective(family: Family, last: f64) -> Objective {
     let file = Problems::default().add_source("x", "");
     Objective {
         name: "x".into(),
         phase: PhaseId(0),
-        operations: Vec::new(),
-        scenario: None,
-        host: Some((HostId(0), "kms".into())),
-        statistic,
+        family,
         tiers: Tiers { target: None, acceptable: Some(last / 2.0), last },
         gated: true,
-        interval: None,
-        abort: false,
         span: Span { file, start: 0, end: 0 },
-        indicators: Vec::new(),
     }
 }
 
-fn cpu(of: Aggregation) -> Statistic {
-    Statistic::Resource(Resource { metric: Metric::Cpu, of })
+fn kms() -> JudgedHost {
+    JudgedHost { id: HostId(0), name: "kms".into() }
+}
+
+fn cpu(of: Aggregation) -> Family {
+    cpu_in(of, None)
+}
+
+fn cpu_in(of: Aggregation, interval: Option<EveryInterval>) -> Family {
+    Family::Host(HostObjective { host: kms(), metric: Metric::Cpu, of, interval, abort: false })
+}
+
+fn growth_of(metric: Metric, min_length: f64) -> Family {
+    Family::Drift(DriftObjective { change: Change::Growth { host: kms(), metric }, min_length })
+}
+
+/// Whether a breach of a limit of 50 % is certain.
+fn is_certain(family: &Family, phase: &PhaseSummary) -> bool {
+    let Family::Host(host) = family else { panic!("only readings of hosts end a run") };
+    certain_breach(host, phase, 50.0, 0.05).is_some()
 }
 
 /// A phase of this length in seconds with a reading every 10 s. `read` gives the values of a tick; `None` is a failure.
@@ -155,10 +167,8 @@ fn percentiles_are_of_the_means_of_whole_minutes() {
 
 #[test]
 fn a_share_of_intervals_may_miss_and_partial_ones_are_ignored() {
-    let windows = |allow| {
-        let limited = objective(cpu(Aggregation::Mean), 50.0);
-        Objective { interval: Some(EveryInterval { every: 120, allow }), ..limited }
-    };
+    let windows =
+        |allow| objective(cpu_in(Aggregation::Mean, Some(EveryInterval { every: 120, allow })), 50.0);
     // The fifth of thirty intervals, and an incomplete last one.
     let read = |tick: u32| Some(if (49..=60).contains(&tick) || tick > 360 { 90.0 } else { 10.0 });
     assert_eq!(judged(of_cpu(363, read), windows(0.0)).verdict, Verdict::Missed);
@@ -189,9 +199,7 @@ fn only_an_irreversible_breach_ends_a_run() {
     let certain = |read: fn(u32) -> f64, come: u32, of: Aggregation, interval: Option<EveryInterval>| {
         let mut phase = of_cpu(come, |tick| Some(read(tick)));
         phase.readings.expected[0].end = 61;
-        let objective = Objective { interval, ..objective(cpu(of), 50.0) };
-        let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
-        certain_breach(&objective, resource, &phase, 50.0, 0.05).is_some()
+        is_certain(&cpu_in(of, interval), &phase)
     };
     let mean = |come| certain(|_| 100.0, come, Aggregation::Mean, None);
     assert_eq!((mean(30), mean(31)), (false, true));
@@ -211,9 +219,7 @@ fn readings_with_gaps_end_no_run() {
     let certain = |hole: Range<u32>| {
         let mut phase = of_cpu(40, |tick| (!hole.contains(&tick)).then_some(100.0));
         phase.readings.expected[0].end = 61;
-        let objective = objective(cpu(Aggregation::Mean), 50.0);
-        let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
-        certain_breach(&objective, resource, &phase, 50.0, 0.05).is_some()
+        is_certain(&cpu(Aggregation::Mean), &phase)
     };
     // Future readings are not missing.
     assert_eq!((certain(0..0), certain(20..22), certain(20..26)), (true, true, false));
@@ -231,8 +237,8 @@ fn memory(hours: f64, growth: f64) -> impl Fn(u32) -> Values {
 }
 
 fn growth(min_length: f64) -> Objective {
-    let growth = Statistic::Growth(Growth { metric: METRIC, min_length });
-    Objective { tiers: Tiers { target: None, acceptable: None, last: 5.0 }, ..objective(growth, 5.0) }
+    let tiers = Tiers { target: None, acceptable: None, last: 5.0 };
+    Objective { tiers, ..objective(growth_of(METRIC, min_length), 5.0) }
 }
 
 #[test]
@@ -289,8 +295,7 @@ fn readings_of_two_hosts_decide_nothing() {
     assert!(two.why.ends_with(message), "{}", two.why);
     assert_eq!(of_cpu(CounterReset::Restart).verdict, Verdict::Met);
     let disk = |by| {
-        let growth = Statistic::Growth(Growth { metric: Metric::DiskUsed, min_length: 3600.0 });
-        judged(with_counter_reset(Metric::DiskUsed, by), objective(growth, 5.0))
+        judged(with_counter_reset(Metric::DiskUsed, by), objective(growth_of(Metric::DiskUsed, 3600.0), 5.0))
     };
     let (booted, two) = (disk(CounterReset::Restart), disk(CounterReset::OtherHost));
     assert_eq!((booted.verdict, two.verdict), (Verdict::Met, Verdict::Inconclusive), "{}", booted.why);
@@ -311,9 +316,7 @@ fn another_host_ends_no_run() {
         let mut phase = of_cpu(40, |_| Some(100.0));
         phase.readings.hosts[0].counter_resets.extend(by.map(|by| (20, by)));
         phase.readings.expected[0].end = 61;
-        let objective = objective(cpu(Aggregation::Mean), 50.0);
-        let Statistic::Resource(resource) = objective.statistic else { unreachable!() };
-        certain_breach(&objective, resource, &phase, 50.0, 0.05).is_some()
+        is_certain(&cpu(Aggregation::Mean), &phase)
     };
     assert_eq!(
         (certain(None), certain(Some(CounterReset::Restart)), certain(Some(CounterReset::OtherHost))),
@@ -342,16 +345,10 @@ fn drift_compares_the_last_tenth_with_the_first() {
             let time = 1000.0 * (1.0 + by * f64::from(second) / 20_000.0 + 0.1 * noise);
             evidence.timeline.push(f64::from(second), SliceCounts { n: 1.0, k: time });
         }
-        let statistic = Statistic::Slowdown { min_length: 14_400.0 };
+        let change = Change::Slowdown { operations: vec![OperationId(0)], indicator: 0 };
+        let slowdown = Family::Drift(DriftObjective { change, min_length: 14_400.0 });
         let tiers = Tiers { target: None, acceptable: None, last: 1.1 };
-        let operations = vec![OperationId(0)];
-        let objective = Objective {
-            host: None,
-            operations,
-            tiers,
-            indicators: vec![(Tier::Maximum, 0)],
-            ..objective(statistic, 1.1)
-        };
+        let objective = Objective { tiers, ..objective(slowdown, 1.1) };
         judged_in(phase(20_000.0, |_| None), objective, vec![evidence])
     };
     let even = slower(0.0);
