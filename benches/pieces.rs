@@ -92,7 +92,7 @@ fn filled(operations: &[OperationId], requests: u64) -> Recorder {
     });
     let known = operations.iter().map(|operation| operation.index() + 1).max().unwrap();
     let limits = Arc::new(Limits::of(&limits, known));
-    let scope = RecorderScope { phase: 0, worker: 0, latency: Latency::None };
+    let scope = RecorderScope { phase: PhaseId(0), worker: 0, latency: Latency::None };
     let mut recorder = Recorder::new(limits, scope, 100 * SECOND, 0);
     samples(operations, requests).iter().for_each(|sample| record(&mut recorder, sample));
     recorder
@@ -183,8 +183,8 @@ fn fold_ledger(bencher: Bencher<'_, '_>) {
     let next = || {
         second += 1;
         [0, 1].map(|worker| Batch {
-            phase: 1,
-            worker,
+            phase: PhaseId(1),
+            source: worker,
             windows: [(second - 1, window.clone())].into(),
             settled_before: second,
             examples: Vec::new(),
@@ -234,9 +234,9 @@ fn summary(plan: &Plan, objectives: &Objectives) -> Summary {
         for second in 0..seconds {
             let windows = [(second, window.clone())].into();
             let (settled_before, examples) = (second + 1, Vec::new());
-            ledger.fold(&Batch { phase: number, worker: 0, windows, settled_before, examples });
+            ledger.fold(&Batch { phase: PhaseId(number), source: 0, windows, settled_before, examples });
         }
-        ledger.finish(number, phase.duration.duration());
+        ledger.finish(PhaseId(number), phase.duration.duration());
     }
     ledger.summary().clone()
 }

@@ -11,6 +11,7 @@ use crate::gate::Ending;
 use crate::journal::FILE_NAME;
 use crate::journal::reader::JournalReader;
 use crate::measure::ledger::Ledger;
+use crate::plan::model::PhaseId;
 use crate::plan::{GateTier, ThresholdsFile};
 use crate::session::RunFold;
 
@@ -61,7 +62,13 @@ impl StoredJournal {
         check_names(&start, &run)?;
         let indicators = run.objectives.indicators.clone();
         let mut fold = RunFold::new(Ledger::new(&run.plan, indicators, &start.limits, start.sources()));
-        events.by_ref().for_each(|event| fold.add(&event));
+        for event in events.by_ref() {
+            if !is_of_run(&start, &event) {
+                let why = "an event names a phase, worker or host that the run does not have";
+                return Err(failure(Ending::Refused, format!("the journal is not consistent: {why}")));
+            }
+            fold.add(&event);
+        }
         if fold.end.is_none() {
             let reason = "the journal stops before the end of the run, which still goes on or was killed";
             fold.close(start.at, reason);
@@ -73,6 +80,18 @@ impl StoredJournal {
             fold.doubt(&reason);
         }
         Ok(Some(StoredRun { run, start, fold }))
+    }
+}
+
+/// Whether the phase, the source and the host of an event are those of the run.
+fn is_of_run(start: &RunStart, event: &RunEvent) -> bool {
+    let has = |phase: PhaseId| phase.index() < start.phases.len();
+    match event {
+        RunEvent::PhaseStarted { phase, .. } | RunEvent::PhaseEnded { phase, .. } => has(*phase),
+        RunEvent::Recorded(batch) => has(batch.phase) && usize::from(batch.source) < start.sources(),
+        RunEvent::HostReading(reading) => has(reading.phase) && reading.host.index() < start.hosts.len(),
+        RunEvent::EndedEarly(ended) => has(ended.phase),
+        _ => true,
     }
 }
 

@@ -109,11 +109,12 @@ mod tests {
     use crate::measure::limits::Limits;
     use crate::measure::recorder::{Latency, RecorderScope};
     use crate::measure::window::Window;
+    use crate::plan::model::PhaseId;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn recorder() -> Recorder {
-        let scope = RecorderScope { phase: 0, worker: 3, latency: Latency::None };
+        let scope = RecorderScope { phase: PhaseId(0), worker: 3, latency: Latency::None };
         Recorder::new(Arc::new(Limits::default()), scope, 3 * SECOND, 0)
     }
 

@@ -78,8 +78,8 @@ impl OwnProcess {
             (second(from), Window { vitals, ..Window::default() })
         });
         let batch = Batch {
-            phase: phase.0,
-            worker: number,
+            phase,
+            source: number,
             windows: windows.into_iter().collect(),
             settled_before: second(now.min(end)),
             ..Batch::default()

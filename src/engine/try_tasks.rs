@@ -56,7 +56,7 @@ pub async fn try_each_task(job: TryJob<'_>, mut show: impl FnMut(&TriedTask)) ->
     let (_handle, stop) = StopHandle::new();
     let plan = job.plan;
     let phase = &plan.phases[job.phase.index()];
-    let scope = RecorderScope { phase: job.phase.0, worker: 0, latency: Latency::None };
+    let scope = RecorderScope { phase: job.phase, worker: 0, latency: Latency::None };
     let end = Duration::from_secs(u32::MAX.into());
     let context = Rc::new(PhaseContext {
         clock: PhaseClock::starting_at(Instant::now()),
@@ -67,7 +67,7 @@ pub async fn try_each_task(job: TryJob<'_>, mut show: impl FnMut(&TriedTask)) ->
         preconnect_permits: Semaphore::new(MAX_PRECONNECTING),
         prepared_classes: Rc::new(PreparedClass::of_classes(plan)),
         seed: job.seed,
-        phase: job.phase.0,
+        phase: job.phase,
         end,
         stop,
         numbering: Numbering::of_phase(plan, phase),

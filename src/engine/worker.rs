@@ -86,7 +86,7 @@ impl Worker {
         let limits = Arc::clone(&self.job.limits);
         let has_latency = plan.classes_of(phase).any(|class| class.network_latency.is_some());
         let scope = RecorderScope {
-            phase: id.0,
+            phase: id,
             worker: u16::try_from(self.number).expect("a run has fewer than 65 536 workers"),
             latency: if has_latency { Latency::Some } else { Latency::None },
         };
@@ -100,7 +100,7 @@ impl Worker {
             preconnect_permits: Semaphore::new(MAX_PRECONNECTING),
             prepared_classes: Rc::new(PreparedClass::of_classes(plan)),
             seed: self.job.seed,
-            phase: id.0,
+            phase: id,
             end,
             stop: self.stop.clone(),
             numbering: Numbering::of_phase(plan, phase),
@@ -181,7 +181,7 @@ impl Worker {
             let (batch, samples) = context.recorder.borrow_mut().drain(context.clock.now());
             // A send fails only after the session has ended, when windows are no longer needed.
             if !samples.is_empty() {
-                let _ = self.events.send(RunEvent::Sampled { phase: PhaseId(context.phase), samples });
+                let _ = self.events.send(RunEvent::Sampled { phase: context.phase, samples });
             }
             let _ = self.events.send(RunEvent::Recorded(batch));
             if done {

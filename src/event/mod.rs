@@ -12,11 +12,11 @@ use tokio::sync::watch;
 
 use crate::gate::{EndedEarly, Ending};
 use crate::measure::generator_vitals::GeneratorUsage;
+use crate::measure::reading::Reading;
 use crate::measure::sample::Sample;
 use crate::measure::summary::Summary;
 use crate::measure::window::Batch;
 use crate::plan::model::PhaseId;
-use crate::resources::reading::Reading;
 
 /// An event of a run. The events of a run tell everything that its report says; [`is_stored`](Self::is_stored) says which
 /// ones that takes.

@@ -124,7 +124,8 @@ mod tests {
 
     fn events() -> Vec<RunEvent> {
         let window = Window { scheduled: 3, started: 2, ..Window::default() };
-        let batch = Batch { phase: 1, windows: [(7, window)].into(), settled_before: 8, ..Batch::default() };
+        let batch =
+            Batch { phase: PhaseId(1), windows: [(7, window)].into(), settled_before: 8, ..Batch::default() };
         let usage = Some(GeneratorUsage::default());
         vec![
             RunEvent::PhaseStarted { phase: PhaseId(1), at: jiff::Timestamp::UNIX_EPOCH },

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
+use crate::measure::reading::Reading;
 use crate::measure::rollup::{Rollup, RollupItem};
 use crate::plan::model::{JudgedPeriod, Monitor, Phase};
 use crate::resources::metric::Metric;
-use crate::resources::reading::{CounterReset, Reading};
+use crate::resources::reading::CounterReset;
 use crate::resources::ticks::Ticks;
 
 /// Readings are averaged over this time, in seconds, before a percentile is taken.
@@ -174,7 +175,7 @@ impl PhaseReadings {
     /// Adds a reading. Outside the judged periods its values do not count, but its troubles do.
     pub fn add(&mut self, reading: &Reading) {
         let Some(ticks) = self.ticks else { return };
-        let Some(host) = self.hosts.get_mut(usize::from(reading.host)) else { return };
+        let Some(host) = self.hosts.get_mut(reading.host.index()) else { return };
         let stretch = self.expected.iter().position(|range| range.contains(&reading.tick));
         let values = &reading.values;
         values.troubles.iter().for_each(|message| host.trouble(reading.tick, message));
@@ -328,6 +329,7 @@ pub fn quantile(values: &mut [f64], part: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::model::{HostId, PhaseId};
     use crate::resources::reading::Values;
 
     fn readings() -> PhaseReadings {
@@ -341,7 +343,7 @@ mod tests {
 
     fn reading(tick: u32, value: f64) -> Reading {
         let values = Values { measured: vec![(Metric::Cpu, value)], ..Values::default() };
-        Reading { phase: 0, host: 0, tick, covered_s: 10.0, values }
+        Reading { phase: PhaseId(0), host: HostId(0), tick, covered_s: 10.0, values }
     }
 
     #[test]
@@ -376,7 +378,7 @@ mod tests {
         let measured = |cpu, memory| vec![(Metric::Cpu, cpu), (Metric::Memory, memory)];
         for (tick, covered_s, measured) in [(1, 10.0, measured(90.0, 5.0)), (7, 60.0, measured(80.0, 6.0))] {
             let values = Values { measured, ..Values::default() };
-            readings.add(&Reading { phase: 0, host: 0, tick, covered_s, values });
+            readings.add(&Reading { phase: PhaseId(0), host: HostId(0), tick, covered_s, values });
         }
         readings.add(&reading(8, 10.0));
         let host = &readings.hosts[0];

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use crate::measure::hosts::PhaseReadings;
 use crate::measure::indicator::{Counts, Indicator, IndicatorKind, Unclear};
 use crate::measure::limits::{Limit, LimitId, Limits};
+use crate::measure::reading::Reading;
 use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts, Summary};
 use crate::measure::window::{Batch, Cell, Window};
-use crate::plan::model::{JudgedPeriod, Load, Phase, Plan};
-use crate::resources::reading::Reading;
+use crate::plan::model::{JudgedPeriod, Load, Phase, PhaseId, Plan};
 
 /// Folds batches of windows into a summary. The order of batches from different workers does not matter.
 ///
@@ -26,7 +26,7 @@ pub struct Ledger {
     /// The time limit of a request.
     timeout: Duration,
     sources: usize,
-    pending: BTreeMap<u16, PendingPhase>,
+    pending: BTreeMap<PhaseId, PendingPhase>,
     summary: Summary,
 }
 
@@ -90,20 +90,20 @@ impl Ledger {
     }
 
     /// Records the start of a phase.
-    pub fn begin(&mut self, phase: u16, at: Timestamp) {
-        self.summary.phases[usize::from(phase)].readings.started_at = Some(at);
+    pub fn begin(&mut self, phase: PhaseId, at: Timestamp) {
+        self.summary.phases[phase.index()].readings.started_at = Some(at);
     }
 
     /// Adds a reading of a host to its phase.
     pub fn read(&mut self, reading: &Reading) {
-        if let Some(phase) = self.summary.phases.get_mut(usize::from(reading.phase)) {
+        if let Some(phase) = self.summary.phases.get_mut(reading.phase.index()) {
             phase.readings.add(reading);
         }
     }
 
     /// Adds a batch of one worker and folds the seconds that it settles.
     pub fn fold(&mut self, batch: &Batch) {
-        let phase = usize::from(batch.phase);
+        let phase = batch.phase.index();
         for example in &batch.examples {
             let examples = &mut self.summary.phases[phase].examples;
             examples.entry((example.operation, example.kind)).or_insert_with(|| example.text.clone());
@@ -111,7 +111,7 @@ impl Ledger {
         let sources = self.sources;
         let pending = self.pending.entry(batch.phase).or_default();
         pending.settled.resize(sources, 0);
-        let settled = &mut pending.settled[usize::from(batch.worker)];
+        let settled = &mut pending.settled[usize::from(batch.source)];
         *settled = (*settled).max(batch.settled_before);
         for (second, window) in &batch.windows {
             pending.windows.entry(*second).or_default().merge(window);
@@ -123,8 +123,8 @@ impl Ledger {
     }
 
     /// Folds the rest of a phase that ran for `ran`. All workers have delivered all of their windows.
-    pub fn finish(&mut self, phase: u16, ran: Duration) {
-        let length = &mut self.phases[usize::from(phase)];
+    pub fn finish(&mut self, phase: PhaseId, ran: Duration) {
+        let length = &mut self.phases[phase.index()];
         // An interrupted phase is judged up to the interrupt.
         length.duration = length.duration.min(ran);
         let end = length.duration.as_secs_f64();
@@ -138,20 +138,20 @@ impl Ledger {
         for (second, window) in self.pending.remove(&phase).unwrap_or_default().windows {
             self.fold_second(phase, second, &window);
         }
-        let summary = &mut self.summary.phases[usize::from(phase)];
+        let summary = &mut self.summary.phases[phase.index()];
         summary.ran = Some(ran);
         summary.judged_seconds = judged_seconds;
-        summary.judged = self.phases[usize::from(phase)].judged.clone();
-        summary.readings.finish(&self.phases[usize::from(phase)].judged);
+        summary.judged = self.phases[phase.index()].judged.clone();
+        summary.readings.finish(&self.phases[phase.index()].judged);
         for (indicator, evidence) in self.indicators.iter().zip(&mut self.summary.evidence) {
-            if indicator.phase.0 == phase && indicator.kind == IndicatorKind::Completed {
+            if indicator.phase == phase && indicator.kind == IndicatorKind::Completed {
                 evidence.counts.n = judged_seconds;
             }
         }
     }
 
     /// Folds the pending seconds of a phase before `before`, in order.
-    fn settle(&mut self, phase: u16, before: u32) {
+    fn settle(&mut self, phase: PhaseId, before: u32) {
         loop {
             let Some(pending) = self.pending.get_mut(&phase) else { return };
             let second = pending.next;
@@ -160,31 +160,31 @@ impl Ledger {
             }
             pending.next += 1;
             let window = pending.windows.remove(&second).unwrap_or_default();
-            let unbalanced = &mut self.summary.phases[usize::from(phase)].unbalanced;
+            let unbalanced = &mut self.summary.phases[phase.index()].unbalanced;
             if unbalanced.is_none() {
-                let open = self.phases[usize::from(phase)].open;
+                let open = self.phases[phase.index()].open;
                 *unbalanced = window.contradiction(open).map(|why| (second, why));
             }
             self.fold_second(phase, second, &window);
         }
     }
 
-    fn fold_second(&mut self, phase: u16, second: u32, window: &Window) {
-        let judged = self.phases[usize::from(phase)].judged.iter();
+    fn fold_second(&mut self, phase: PhaseId, second: u32, window: &Window) {
+        let judged = self.phases[phase.index()].judged.iter();
         let stretch =
             judged.enumerate().find(|(_, judged)| judged.from <= second && f64::from(second) < judged.to);
         let stretch = stretch.map(|(index, judged)| (index, *judged));
-        let summary = &mut self.summary.phases[usize::from(phase)];
+        let summary = &mut self.summary.phases[phase.index()];
         fold_window(summary, window, stretch.is_some());
         summary.settled = Duration::from_secs(u64::from(second) + 1);
         summary.judged_seconds += stretch.map_or(0.0, |(_, judged)| (judged.to - f64::from(second)).min(1.0));
-        if f64::from(second) < self.phases[usize::from(phase)].duration.as_secs_f64() {
+        if f64::from(second) < self.phases[phase.index()].duration.as_secs_f64() {
             summary.causes.add_second(second, window, stretch.is_some());
         }
         let Some((index, judged)) = stretch else { return };
         let whole = f64::from(second) + 1.0 <= judged.to;
         for (indicator, evidence) in self.indicators.iter().zip(&mut self.summary.evidence) {
-            if indicator.phase.0 == phase {
+            if indicator.phase == phase {
                 if index > 0 && second == judged.from {
                     evidence.cut();
                 }

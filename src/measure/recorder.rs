@@ -9,7 +9,7 @@ use crate::measure::limits::Limits;
 use crate::measure::response_gaps::GapDetector;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
 use crate::measure::window::{Batch, Example, Window};
-use crate::plan::model::OperationId;
+use crate::plan::model::{OperationId, PhaseId};
 
 /// Texts of example failures are truncated to this length.
 const MAX_EXAMPLE_BYTES: usize = 256;
@@ -17,7 +17,7 @@ const MAX_EXAMPLE_BYTES: usize = 256;
 /// The phase and the worker that a recorder belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct RecorderScope {
-    pub phase: u16,
+    pub phase: PhaseId,
     pub worker: u16,
     pub latency: Latency,
 }
@@ -209,7 +209,7 @@ impl Recorder {
         let first_expected = self.expected.keys().next().copied().unwrap_or(u32::MAX);
         let batch = Batch {
             phase: self.scope.phase,
-            worker: self.scope.worker,
+            source: self.scope.worker,
             windows: std::mem::take(&mut self.windows),
             // Windows of the drain, after the end, are settled when the phase has finished.
             settled_before: first_expected.min(second(now.min(self.end))),
@@ -232,7 +232,6 @@ mod tests {
     use super::*;
     use crate::measure::indicator::{Indicator, IndicatorKind};
     use crate::measure::limits::LimitId;
-    use crate::plan::model::PhaseId;
 
     const SEARCH: OperationId = OperationId(0);
     /// The only limit.
@@ -250,7 +249,7 @@ mod tests {
             intervals: None,
             keeps_timeline: false,
         };
-        let scope = RecorderScope { phase: 0, worker: 0, latency: Latency::None };
+        let scope = RecorderScope { phase: PhaseId(0), worker: 0, latency: Latency::None };
         Recorder::new(Arc::new(Limits::of(&[indicator], 1)), scope, ms(10_500), 0)
     }
 

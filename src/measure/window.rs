@@ -9,7 +9,7 @@ use crate::measure::histogram::SparseHistogram;
 use crate::measure::limits::LimitCounts;
 use crate::measure::response_gaps::ResponseActivity;
 use crate::measure::sample::ErrorKind;
-use crate::plan::model::OperationId;
+use crate::plan::model::{OperationId, PhaseId};
 
 /// The requests that were intended or completed in one second of a phase.
 ///
@@ -165,9 +165,9 @@ impl Cell {
 /// The record that a worker hands over once a second.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Batch {
-    /// The index of the phase in the plan.
-    pub phase: u16,
-    pub worker: u16,
+    pub phase: PhaseId,
+    /// The number of the worker, or of the process, among the sources of windows.
+    pub source: u16,
     /// The windows with new records since the last batch, by second of the phase.
     pub windows: BTreeMap<u32, Window>,
     /// The worker's record of all seconds before this one is complete.

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::event::{Observer, RunEvent};
+use crate::measure::reading::Reading;
 use crate::measure::summary::Summary;
 use crate::monitor::Probe;
-use crate::plan::model::{PhaseId, Plan, Secrets};
+use crate::plan::model::{HostId, PhaseId, Plan, Secrets};
 use crate::resources::rates::{between, covered_s, initial};
-use crate::resources::reading::{Reading, Values};
+use crate::resources::reading::Values;
 use crate::resources::snapshot::Snapshot;
 use crate::resources::source::Source;
 use crate::resources::ticks::Ticks;
@@ -202,7 +203,7 @@ impl HostSampler {
         snapshot: Result<Snapshot, String>,
     ) -> Option<Reading> {
         let reading = |covered_s: f64, mut values: Values| {
-            let (phase, host) = (running.phase.0, self.number);
+            let (phase, host) = (running.phase, HostId(self.number));
             let missing = values.missing.iter_mut().map(|(_, why)| why);
             missing
                 .chain(&mut values.troubles)

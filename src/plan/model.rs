@@ -21,7 +21,9 @@ use crate::plan::tier::GateTier;
 use crate::units::TimeSpan;
 
 /// Index of a phase in [`Plan::phases`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct PhaseId(pub u16);
 
 /// Index of an operation in [`Plan::operations`].

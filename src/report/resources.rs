@@ -150,8 +150,9 @@ mod tests {
 
     use super::*;
     use crate::measure::generator_vitals::GeneratorUsage;
-    use crate::plan::model::PhaseId;
-    use crate::resources::reading::{Reading, Values};
+    use crate::measure::reading::Reading;
+    use crate::plan::model::{HostId, PhaseId};
+    use crate::resources::reading::Values;
     use crate::resources::source::{DeviceFilter, ProcessSelector};
     use crate::resources::ticks::Ticks;
     use crate::units::TimeSpan;
@@ -166,7 +167,7 @@ mod tests {
         };
         for (host, (.., cpu)) in (0..).zip(&hosts) {
             let values = Values { measured: vec![(Metric::Cpu, *cpu)], ..Values::default() };
-            readings.add(&Reading { phase: 0, host, tick: 1, covered_s: 1.0, values });
+            readings.add(&Reading { phase: PhaseId(0), host: HostId(host), tick: 1, covered_s: 1.0, values });
         }
         let file = crate::diagnostic::Problems::default().add_source("x", "");
         let written = Some(crate::diagnostic::Span { file, start: 0, end: 0 });

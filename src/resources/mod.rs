@@ -1,6 +1,6 @@
 //! Resource usage of machines, processes and control groups, as pure computation.
 //!
-//! A [`Snapshot`](snapshot::Snapshot) holds the counters of a host at one moment. A [`Reading`](reading::Reading) is the
+//! A [`Snapshot`](snapshot::Snapshot) holds the counters of a host at one moment. A reading ([`Values`](reading::Values)) is the
 //! difference of two consecutive snapshots.
 
 pub mod cgroup;

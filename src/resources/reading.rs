@@ -1,22 +1,8 @@
-//! The result of two consecutive snapshots of a host.
+//! The values that result from two consecutive snapshots of a host.
 
 use serde::{Deserialize, Serialize};
 
 use crate::resources::metric::Metric;
-
-/// The difference of the snapshot at one tick from the previous one, or the reason why there is none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// Index in the plan.
-    pub phase: u16,
-    /// Index in the plan.
-    pub host: u16,
-    /// Index in the phase.
-    pub tick: u32,
-    /// Seconds between the two snapshots; 0 if there is only one, or none.
-    pub covered_s: f64,
-    pub values: Values,
-}
 
 /// The measured values between two snapshots, each in the unit of its metric.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -32,13 +32,13 @@ impl RunFold {
     pub fn add(&mut self, event: &RunEvent) {
         match event {
             RunEvent::PhaseStarted { phase, at } => {
-                self.ledger.begin(phase.0, *at);
+                self.ledger.begin(*phase, *at);
                 self.phases.push(PhaseRun { phase: *phase, started_at: *at, usage: None });
             }
             RunEvent::Recorded(batch) => self.ledger.fold(batch),
             RunEvent::HostReading(reading) => self.ledger.read(reading),
             RunEvent::PhaseEnded { phase, ran, usage } => {
-                self.ledger.finish(phase.0, *ran);
+                self.ledger.finish(*phase, *ran);
                 if let Some(run) = self.phases.last_mut() {
                     run.usage = *usage;
                 }
@@ -61,7 +61,7 @@ impl RunFold {
             at = last.started_at.checked_add(passed).unwrap_or(last.started_at);
             if ran.is_none() {
                 let settled = *settled;
-                self.ledger.finish(last.phase.0, settled);
+                self.ledger.finish(last.phase, settled);
             }
         }
         self.end = Some(RunEnd { at, without_verdict: None });

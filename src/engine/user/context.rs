@@ -16,7 +16,7 @@ use crate::event::StopSignal;
 use crate::measure::recorder::Recorder;
 use crate::measure::sample::{ErrorKind, Sample};
 use crate::plan::expect::CheckResult;
-use crate::plan::model::{OperationId, Phase, Plan, Secrets, Target};
+use crate::plan::model::{OperationId, Phase, PhaseId, Plan, Secrets, Target};
 use crate::plan::random::{RandomStream, StreamKey};
 
 /// The most users of a worker that connect at the same time before a phase begins.
@@ -33,7 +33,7 @@ pub(in crate::engine) struct PhaseContext {
     pub(in crate::engine) preconnect_permits: Semaphore,
     pub(in crate::engine) prepared_classes: Rc<Vec<PreparedClass>>,
     pub(in crate::engine) seed: u64,
-    pub(in crate::engine) phase: u16,
+    pub(in crate::engine) phase: PhaseId,
     /// The end of the phase as an offset; no task or arrival is intended from then on.
     pub(in crate::engine) end: Duration,
     pub(in crate::engine) stop: StopSignal,
@@ -91,7 +91,7 @@ impl Numbering {
 
     /// The first number for a stream key, and the step to the next number. Keys are numbered within their phase, and
     /// the numbers of the phases interleave.
-    pub(in crate::engine) fn of(self, phase: u16, stream_key: StreamKey) -> (u64, u64) {
+    pub(in crate::engine) fn of(self, phase: PhaseId, stream_key: StreamKey) -> (u64, u64) {
         let of_user = |user: u32, time: u64| u64::from(user) + time * self.users;
         let (number, lane) = match stream_key {
             StreamKey::Task(user, task) => (of_user(user, task), 0),
@@ -101,7 +101,7 @@ impl Numbering {
             StreamKey::User(_) | StreamKey::ArrivalGaps => (0, 0),
         };
         let number = if self.starts { number * 3 + lane } else { number };
-        (number * self.per_task * self.phases + u64::from(phase), self.phases)
+        (number * self.per_task * self.phases + u64::from(phase.0), self.phases)
     }
 
     /// The row of a list for a stream key. Arrival k takes row k; the i-th task, start or stop of user u takes the
@@ -137,7 +137,7 @@ impl PhaseContext {
 
     /// The random stream of a key in this phase.
     pub(in crate::engine) fn draw(&self, stream_key: StreamKey) -> RandomStream {
-        RandomStream::new(self.seed, self.phase, stream_key)
+        RandomStream::new(self.seed, self.phase.0, stream_key)
     }
 
     pub(in crate::engine) fn expect(&self, intended: Duration) {
@@ -198,7 +198,8 @@ mod tests {
                 [StreamKey::Task(user, time), StreamKey::Start(user, time), StreamKey::Stop(user, time)]
             })
         };
-        let mut given: Vec<u64> = (0..2_u16)
+        let mut given: Vec<u64> = (0..2)
+            .map(PhaseId)
             .flat_map(|phase| {
                 (0..100).flat_map(stream_keys).map(move |stream_key| numbering.of(phase, stream_key))
             })

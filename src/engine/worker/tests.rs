@@ -120,7 +120,7 @@ async fn simulate(plan: Plan) -> Ran {
         while let Ok(event) = received.try_recv() {
             follower.take(&event);
         }
-        follower.ledger.finish(id.0, phase.duration.duration());
+        follower.ledger.finish(id, phase.duration.duration());
     }
     let Follower { ledger, journal, memory, most_pending, .. } = follower;
     assert_eq!(journal.failure(), None);

@@ -12,6 +12,7 @@ use crate::measure::limits::Limits;
 use crate::measure::recorder::{Latency, Recorder, RecorderScope};
 use crate::measure::sample::{Outcome, Purpose, Sample};
 use crate::measure::window::Cell;
+use crate::plan::model::PhaseId;
 
 const CHECK: OperationId = OperationId(0);
 const SEARCH: OperationId = OperationId(1);
@@ -40,7 +41,7 @@ fn causes(mut requests: Vec<RequestTimes>, seconds: u32) -> CauseDetectors {
     requests.sort_unstable_by_key(|(_, finished, _)| *finished);
     let mut windows = BTreeMap::<u32, Window>::new();
     for worker in 0..2 {
-        let scope = RecorderScope { phase: 0, worker, latency: Latency::None };
+        let scope = RecorderScope { phase: PhaseId(0), worker, latency: Latency::None };
         let end = Duration::from_secs(seconds.into());
         let mut recorder = Recorder::new(Arc::new(Limits::default()), scope, end, 0);
         for (intended, finished, operation) in requests.iter().skip(worker.into()).step_by(2) {

@@ -12,6 +12,7 @@ use crate::measure::window::Cell;
 use crate::plan::model::OperationId;
 use crate::plan::{Environment, Settings, load};
 
+const PHASE: PhaseId = PhaseId(0);
 const GET: OperationId = OperationId(0);
 const LIMIT: Duration = Duration::from_millis(100);
 
@@ -24,13 +25,8 @@ fn ledger(kind: IndicatorKind) -> Ledger {
     let mut problems = Problems::default();
     let plan =
         load(Path::new("plans/l.toml"), &Settings::default(), &environment, &mut problems).plan.unwrap();
-    let indicator = Indicator {
-        phase: crate::plan::model::PhaseId(0),
-        operations: vec![GET],
-        kind,
-        intervals: None,
-        keeps_timeline: false,
-    };
+    let indicator =
+        Indicator { phase: PHASE, operations: vec![GET], kind, intervals: None, keeps_timeline: false };
     let limits = Limits::of(std::slice::from_ref(&indicator), plan.operations.len());
     Ledger::new(&plan, vec![indicator], &limits, 2)
 }
@@ -49,7 +45,7 @@ fn window(completed: u32) -> Window {
 
 fn batch(worker: u16, seconds: std::ops::Range<u32>, settled_before: u32) -> Batch {
     let windows = seconds.map(|second| (second, window(second + 1))).collect();
-    Batch { worker, windows, settled_before, ..Batch::default() }
+    Batch { source: worker, windows, settled_before, ..Batch::default() }
 }
 
 fn ms(ms: u64) -> Duration {
@@ -72,7 +68,7 @@ fn the_order_of_batches_changes_nothing() {
     let folded = |order: [usize; 4]| {
         let mut ledger = ledger(IndicatorKind::Slower(LIMIT));
         order.iter().for_each(|index| ledger.fold(&batches[*index]));
-        ledger.finish(0, ms(10_500));
+        ledger.finish(PHASE, ms(10_500));
         ledger.summary().evidence[0].clone()
     };
     let expected = folded([0, 1, 2, 3]);
@@ -85,7 +81,7 @@ fn the_order_of_batches_changes_nothing() {
 fn ramp_and_warm_up_count_as_requests_but_are_not_judged() {
     let mut ledger = ledger(IndicatorKind::Slower(LIMIT));
     ledger.fold(&batch(0, 0..10, 10));
-    ledger.finish(0, ms(10_500));
+    ledger.finish(PHASE, ms(10_500));
     assert_eq!(ledger.summary().phases[0].operations[&GET].requests, 55);
     assert_eq!(ledger.summary().evidence[0].counts.n, 55.0 - 1.0 - 2.0);
 }
@@ -94,7 +90,7 @@ fn ramp_and_warm_up_count_as_requests_but_are_not_judged() {
 fn a_partial_second_counts_but_is_no_block_of_throughput() {
     let mut ledger = ledger(IndicatorKind::Completed);
     ledger.fold(&batch(0, 0..11, 10));
-    ledger.finish(0, ms(10_500));
+    ledger.finish(PHASE, ms(10_500));
     let Evidence { counts: Counts { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
     assert_eq!((*n, *k), (8.5, f64::from((3..=11).sum::<u32>())));
     assert_eq!((kept.levels()[0].blocks, kept.levels()[0].k), (8, f64::from((3..=10).sum::<u32>())));
@@ -107,7 +103,7 @@ fn an_interrupted_phase_is_judged_up_to_the_interrupt() {
     ledger.fold(&batch(1, 0..5, 5));
     // The run stopped after 5.5 s. Seconds 6 and 7 are the drain.
     ledger.fold(&batch(0, 5..8, 5));
-    ledger.finish(0, ms(5500));
+    ledger.finish(PHASE, ms(5500));
     let summary = ledger.summary();
     assert_eq!(summary.phases[0].judged_seconds, 3.5);
     assert_eq!(summary.evidence[0].counts.k, f64::from(2 * (3 + 4 + 5) + 6));
@@ -118,7 +114,7 @@ fn an_interrupted_phase_is_judged_up_to_the_interrupt() {
 #[test]
 fn a_second_without_requests_is_a_block_too() {
     let mut ledger = ledger(IndicatorKind::Completed);
-    ledger.finish(0, ms(10_500));
+    ledger.finish(PHASE, ms(10_500));
     let Evidence { counts: Counts { n, k, .. }, kept, .. } = &ledger.summary().evidence[0];
     assert_eq!((*n, *k), (8.5, 0.0));
     assert_eq!(kept.levels().first().map_or(0, |level| level.blocks), 8);
@@ -135,7 +131,7 @@ fn staged() -> Ledger {
     let plan =
         load(Path::new("plans/l.toml"), &Settings::default(), &environment, &mut problems).plan.unwrap();
     let intervals = Intervals { every: 2, rule: IntervalRule::None };
-    let (phase, kind) = (crate::plan::model::PhaseId(0), IndicatorKind::Slower(LIMIT));
+    let (phase, kind) = (PHASE, IndicatorKind::Slower(LIMIT));
     let operations = vec![GET];
     let intervals = Some(intervals);
     let indicator = Indicator { phase, operations, kind, intervals, keeps_timeline: false };
@@ -147,7 +143,7 @@ fn staged() -> Ledger {
 fn blocks_and_intervals_do_not_span_two_holds() {
     let mut ledger = staged();
     ledger.fold(&batch(0, 0..8, 8));
-    ledger.finish(0, ms(8000));
+    ledger.finish(PHASE, ms(8000));
     let Evidence { counts, kept, trials, .. } = &ledger.summary().evidence[0];
     assert_eq!(counts.n, f64::from(1 + 2 + 3 + 6 + 7 + 8));
     let blocks: Vec<u64> = kept.levels().iter().map(|level| level.blocks).collect();

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::*;
 use crate::diagnostic::{Problems, Span};
 use crate::measure::indicator::Counts;
+use crate::measure::reading::Reading;
 use crate::measure::summary::{Evidence, SliceCounts, Summary};
 use crate::plan::model::{Gate, HostId, JudgedPeriod, OperationId, PhaseId};
 use crate::plan::{Decision, Inconclusive, Tier};
-use crate::resources::reading::{CounterReset, Reading, Values};
+use crate::resources::reading::{CounterReset, Values};
 use crate::resources::ticks::Ticks;
 use crate::slo::judge::{Judgement, Policy, RunLength, Verdict, judge};
 use crate::slo::objective::{Change, DriftObjective, Family, Objective, Tiers};
@@ -67,7 +68,7 @@ fn phase(seconds: f64, read: impl Fn(u32) -> Option<Values>) -> PhaseSummary {
     };
     for tick in expected[0].clone() {
         let values = read(tick).unwrap_or_else(|| Values::failed("connection refused"));
-        readings.add(&Reading { phase: 0, host: 0, tick, covered_s: EVERY, values });
+        readings.add(&Reading { phase: PhaseId(0), host: HostId(0), tick, covered_s: EVERY, values });
     }
     PhaseSummary {
         ran: Some(Duration::from_secs_f64(seconds)),
