@@ -10,8 +10,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use runner::kernel::Kernel;
 use runner::monitor::Probe;
-use runner::monitor::kernel::Kernel;
 use runner::resources::exporter;
 use runner::resources::metric::Metric;
 use runner::resources::rates::{between, covered_s};

@@ -1,8 +1,6 @@
 //! Takes snapshots of hosts. A [`Probe`] reads one host: the files of this machine's kernel, or an exporter or a
 //! Prometheus over HTTP. Snapshots have raw counters; [`crate::resources`] computes the usage between two of them.
 
-pub mod http_client;
-pub mod kernel;
 pub mod process_lookup;
 pub mod process_tree;
 pub mod prometheus;
@@ -16,8 +14,8 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::monitor::http_client::HttpClient;
-use crate::monitor::kernel::{ControlGroup, Kernel, now};
+use crate::http_client::HttpClient;
+use crate::kernel::{ControlGroup, Kernel, now};
 use crate::monitor::process_tree::ProcessTree;
 use crate::monitor::prometheus::Prometheus;
 use crate::resources::exporter;

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use crate::monitor::kernel::Kernel;
+use crate::kernel::Kernel;
 use crate::monitor::sockets;
-use crate::resources::process::{self, ProcessStat, TcpState};
+use crate::resources::linux::process::{self, ProcessStat, TcpState};
 use crate::resources::source::ProcessSelector;
 
 /// `/proc/PID/stat` of a process that has not ended.

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::monitor::kernel::Kernel;
+use crate::kernel::Kernel;
 use crate::monitor::process_lookup::{FoundProcesses, all, find, socket_descriptors, stat_even_if_ended};
 use crate::monitor::sockets;
-use crate::resources::cgroup;
+use crate::resources::linux::cgroup;
+use crate::resources::linux::proc::{ReadFile, first_number};
+use crate::resources::linux::process::{self, ProcessStat, TcpState};
 use crate::resources::metric::Metric;
-use crate::resources::proc::{ReadFile, first_number};
-use crate::resources::process::{self, ProcessStat, TcpState};
 use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 use crate::resources::source::ProcessSelector;
 

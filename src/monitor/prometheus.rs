@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::monitor::http_client::{HttpClient, HttpResponse};
+use crate::http_client::{HttpClient, HttpResponse};
 use crate::resources::metric::Metric;
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{Gauge, Snapshot};

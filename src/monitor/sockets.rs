@@ -6,9 +6,9 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
 };
 
-use crate::monitor::kernel::Kernel;
-use crate::resources::proc::keyed_number;
-use crate::resources::process::{self, SocketEntry, TcpState};
+use crate::kernel::Kernel;
+use crate::resources::linux::proc::keyed_number;
+use crate::resources::linux::process::{self, SocketEntry, TcpState};
 
 /// Socket tables, each with the file and the key of its number of entries.
 const TABLES: [(&str, &str, &str); 2] =

@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::failure;
 use crate::gate::Ending;
-use crate::monitor::kernel::Kernel;
-use crate::resources::exposition_writer;
+use crate::kernel::Kernel;
+use crate::resources::exporter::exposition_writer;
 use crate::resources::machine::MachineCounters;
 
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -7,11 +7,11 @@ use rustix::fs::{StatVfs, readlinkat, statvfs};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::resources::device_filter::{self, Mount};
+use crate::resources::linux::proc::{self, first_number, read_error};
+use crate::resources::linux::{cgroup, proc::text};
 use crate::resources::machine::MachineCounters;
 use crate::resources::metric::Metric;
-use crate::resources::proc::{self, first_number, read_error};
 use crate::resources::snapshot::Snapshot;
-use crate::resources::{cgroup, proc::text};
 
 /// Mount points of control groups (version 2): alone, or next to those of version 1.
 const CGROUP_ROOTS: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];

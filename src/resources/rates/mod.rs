@@ -1,14 +1,18 @@
 //! Computes a reading, the rates and gauges between two consecutive snapshots of a host.
 
+pub mod counter_reset;
+pub mod cpu_time;
+pub mod device_counters;
+
 use std::collections::BTreeMap;
 
-use crate::resources::counter_reset::{Continuity, continuity};
-use crate::resources::cpu_time::{CpuUsage, TICK_ROUNDING_S, cpu_usage, impossible_cpu_time};
-use crate::resources::device_counters::{
+use crate::resources::metric::Metric;
+use crate::resources::rates::counter_reset::{Continuity, continuity};
+use crate::resources::rates::cpu_time::{CpuUsage, TICK_ROUNDING_S, cpu_usage, impossible_cpu_time};
+use crate::resources::rates::device_counters::{
     DISK_BUSY_TIME, DISK_BYTES_READ, DISK_BYTES_WRITTEN, DISK_QUEUE_TIME, Devices, NETWORK_BYTES_RECEIVED,
     NETWORK_BYTES_SENT, NOT_COUNTED_BEFORE, RateError, gone, increase,
 };
-use crate::resources::metric::Metric;
 use crate::resources::reading::Values;
 use crate::resources::snapshot::{ClockSource, Cpu, Disk, Gauge, Snapshot, Traffic};
 

@@ -312,10 +312,10 @@ mod tests {
                 };
                 assert!(machine(&read).is_ok_and(|found| found.at == 1.0));
                 mounts(&bytes);
-                let _ = crate::resources::cgroup::snapshot(&read, "c", "a", 0.0);
+                let _ = crate::resources::linux::cgroup::snapshot(&read, "c", "a", 0.0);
                 let text = String::from_utf8_lossy(&bytes);
-                crate::resources::process::sockets(&text).for_each(drop);
-                let _ = (crate::resources::process::stat(&text), crate::resources::process::cores_allowed(&text));
+                crate::resources::linux::process::sockets(&text).for_each(drop);
+                let _ = (crate::resources::linux::process::stat(&text), crate::resources::linux::process::cores_allowed(&text));
             }
         }
     }

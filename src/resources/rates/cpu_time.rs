@@ -1,6 +1,6 @@
 //! Processor time of a machine between two snapshots, and the check that it is possible.
 
-use crate::resources::device_counters::{NOT_COUNTED_BEFORE, RateError};
+use crate::resources::rates::device_counters::{NOT_COUNTED_BEFORE, RateError};
 use crate::resources::snapshot::{ClockSource, Cpu, Snapshot};
 
 /// Sums of ticks may decrease by this much through rounding, without a reset.

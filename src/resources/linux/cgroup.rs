@@ -6,9 +6,9 @@ use std::io;
 use procfs_core::{DiskStats, FromBufRead};
 
 use crate::resources::device_filter;
+use crate::resources::linux::proc::{ReadFile, first_number, keyed_number, pressure, read_error, text};
+use crate::resources::linux::process::count;
 use crate::resources::metric::Metric;
-use crate::resources::proc::{ReadFile, first_number, keyed_number, pressure, read_error, text};
-use crate::resources::process::count;
 use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 
 /// Takes a snapshot of a control group. `root` is the mount point of the hierarchy and `group` the path below it, both

@@ -1,6 +1,6 @@
 //! Decides whether the counters of two snapshots belong together, and how much time passed between them.
 
-use crate::resources::cpu_time::is_stalled;
+use crate::resources::rates::cpu_time::is_stalled;
 use crate::resources::reading::CounterReset;
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::Snapshot;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::resources::device_filter::Mount;
 use crate::resources::exporter::MAX_THREADS_FAMILY;
-use crate::resources::exposition::line;
+use crate::resources::exporter::exposition::line;
 use crate::resources::machine::{MachineCounters, MemoryInfo, Modes, Swap};
 use crate::resources::snapshot::{Disk, Traffic};
 

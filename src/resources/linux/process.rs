@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::resources::proc::{TICKS_PER_SECOND, first_number, keyed_number};
+use crate::resources::linux::proc::{TICKS_PER_SECOND, first_number, keyed_number};
 
 /// The used fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,12 +1,15 @@
 //! Reads the counters of a machine from the page of a node_exporter.
 
+pub mod exposition;
+pub mod exposition_writer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resources::device_filter::Mount;
-use crate::resources::exposition::{ExpositionSample, samples, written};
+use crate::resources::exporter::exposition::{ExpositionSample, samples, written};
+use crate::resources::linux::proc::finite_limit;
 use crate::resources::machine::{MachineCounters, MemoryInfo, Modes, Swap};
 use crate::resources::metric::Metric;
-use crate::resources::proc::finite_limit;
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{ClockSource, Disk, Gauge, Identity, Traffic};
 
@@ -244,7 +247,7 @@ fn lacking_modes(machine: &mut MachineCounters) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::exposition_writer::text;
+    use crate::resources::exporter::exposition_writer::text;
     use crate::resources::source::DeviceFilter;
 
     fn full() -> MachineCounters {

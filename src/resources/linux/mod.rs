@@ -1,0 +1,5 @@
+//! The files of the Linux kernel, as snapshots: a machine, a process tree, a control group.
+
+pub mod cgroup;
+pub mod proc;
+pub mod process;
