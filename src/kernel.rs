@@ -1,14 +1,16 @@
-//! Reads the kernel's files, of this machine or of a folder with the same layout.
+//! Reads the kernel's files, of this machine or of a folder with the same layout: for monitored hosts and for the runner
+//! itself.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{StatVfs, readlinkat, statvfs};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::resources::device_filter::{self, Mount};
-use crate::resources::linux::proc::{self, first_number, read_error};
-use crate::resources::linux::{cgroup, proc::text};
+use crate::resources::linux::proc::{self, MachineTicks, first_number, read_error, text};
+use crate::resources::linux::{cgroup, process};
 use crate::resources::machine::MachineCounters;
 use crate::resources::metric::Metric;
 use crate::resources::snapshot::Snapshot;
@@ -143,6 +145,47 @@ impl Kernel {
             statvfs(self.root.join(mount.point.trim_start_matches('/'))).ok()?;
         let bytes = |blocks: u64| Some(blocks as f64 * f_frsize as f64);
         Some(Mount { size: bytes(f_blocks), free: bytes(f_bfree), available: bytes(f_bavail), ..mount })
+    }
+
+    /// Processor time of the machine; `None` if the kernel does not report it.
+    pub fn machine_ticks(&self) -> Option<MachineTicks> {
+        proc::machine_ticks(&self.read("proc/stat").ok()?)
+    }
+
+    /// Memory in bytes that this process can still use: of the machine, or below the limits of its control group and the
+    /// ancestors of that group, such as a service or a job of a batch system.
+    pub fn available_memory(&self) -> Option<f64> {
+        let of_machine = proc::available_memory(&self.read("proc/meminfo").ok()?)?;
+        let read = |path: &str| self.read(path);
+        let left = self.own_group().and_then(|(root, group)| cgroup::memory_left(&read, root, &group));
+        Some(left.map_or(of_machine, |left| left.min(of_machine)))
+    }
+
+    /// Enforcement periods of the CPU quota that applies to this process, and those in which it was used up.
+    pub fn own_throttling(&self) -> Option<(u64, u64)> {
+        let (root, group) = self.own_group()?;
+        cgroup::throttling(&|path| self.read(path), root, &group)
+    }
+
+    /// The control group of this process: the mount point of all groups, and the path below it.
+    fn own_group(&self) -> Option<(&'static str, String)> {
+        let group = process::group(&self.text("proc/self/cgroup").ok()?)?.trim_matches('/').to_owned();
+        Some((self.cgroup_root()?, group))
+    }
+
+    /// The peak of the resident memory of this process, in bytes.
+    pub fn own_peak_memory(&self) -> Option<u64> {
+        process::peak_memory(&self.text("proc/self/status").ok()?)
+    }
+
+    /// The time of the calling thread on a core and in the queue for one; `None` if the kernel does not report it.
+    pub fn own_schedule_times(&self) -> Option<(Duration, Duration)> {
+        process::schedule_times(&self.text("proc/thread-self/schedstat").ok()?)
+    }
+
+    /// The number of local ports for connections to one address.
+    pub fn local_ports(&self) -> Option<u64> {
+        proc::local_ports(&self.text("proc/sys/net/ipv4/ip_local_port_range").ok()?)
     }
 
     /// The mount point of control groups (version 2), below the root; `None` if the machine has none.

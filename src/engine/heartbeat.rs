@@ -6,6 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::engine::clock::PhaseClock;
+use crate::kernel::Kernel;
 use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
 use crate::measure::recorder::Recorder;
 
@@ -15,6 +16,7 @@ const MIN_SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The heartbeat of a worker in a phase.
 pub(super) struct Heartbeat {
+    kernel: Kernel,
     clock: PhaseClock,
     due: Instant,
     sampled_at: Instant,
@@ -32,12 +34,9 @@ struct ThreadCpuTimes {
 impl Heartbeat {
     /// The first beat is due one interval after `start`.
     pub(super) fn starting_at(start: Instant, clock: PhaseClock) -> Self {
-        Self {
-            clock,
-            due: start + BEAT_INTERVAL,
-            sampled_at: Instant::now(),
-            cpu_times: ThreadCpuTimes::of_this_thread(),
-        }
+        let kernel = Kernel::this_machine();
+        let cpu_times = ThreadCpuTimes::of_this_thread(&kernel);
+        Self { kernel, clock, due: start + BEAT_INTERVAL, sampled_at: Instant::now(), cpu_times }
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -69,7 +68,7 @@ impl Heartbeat {
 
     /// Records how busy the thread was since the last sample.
     pub(super) fn sample_cpu(&mut self, recorder: &mut Recorder) {
-        let (now, cpu_times) = (Instant::now(), ThreadCpuTimes::of_this_thread());
+        let (now, cpu_times) = (Instant::now(), ThreadCpuTimes::of_this_thread(&self.kernel));
         let passed = now - self.sampled_at;
         if passed >= MIN_SAMPLE_INTERVAL {
             let ran = cpu_times.cpu.saturating_sub(self.cpu_times.cpu);
@@ -85,19 +84,12 @@ impl Heartbeat {
 }
 
 impl ThreadCpuTimes {
-    fn of_this_thread() -> Self {
-        Self::from_schedstat().unwrap_or_else(|| {
-            let cpu = Duration::try_from(clock_gettime(ClockId::ThreadCPUTime));
-            Self { cpu: cpu.unwrap_or_default(), delay: None }
-        })
-    }
-
-    /// The fields of `schedstat`: nanoseconds on a core, nanoseconds waiting for a core, number of time slices.
-    fn from_schedstat() -> Option<Self> {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        let mut numbers = text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
-        let cpu = numbers.next()?.ok()?;
-        Some(Self { cpu, delay: Some(numbers.next()?.ok()?) })
+    fn of_this_thread(kernel: &Kernel) -> Self {
+        if let Some((cpu, delay)) = kernel.own_schedule_times() {
+            return Self { cpu, delay: Some(delay) };
+        }
+        let cpu = Duration::try_from(clock_gettime(ClockId::ThreadCPUTime));
+        Self { cpu: cpu.unwrap_or_default(), delay: None }
     }
 }
 

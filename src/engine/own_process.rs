@@ -1,7 +1,6 @@
 //! The load generator's own process and its machine: resource usage, and events such as suspends and clock steps, from the
 //! kernel.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -10,9 +9,11 @@ use tokio::time::sleep_until;
 
 use crate::engine::clock::PhaseClock;
 use crate::event::RunEvent;
+use crate::kernel::Kernel;
 use crate::measure::generator_vitals::{GeneratorUsage, GeneratorVitals, MachineVitals};
 use crate::measure::window::{Batch, Window};
 use crate::plan::model::PhaseId;
+use crate::resources::linux::proc::MachineTicks;
 
 /// A smaller step of the wall clock between two snapshots is a normal correction, such as NTP slewing.
 const CLOCK_STEP_MIN_US: i128 = 50_000;
@@ -42,6 +43,7 @@ pub(super) struct OwnScope {
 
 /// The kernel's counters at the start of a phase and at the last hand-over.
 struct ProcessCounters {
+    kernel: Kernel,
     start: Instant,
     cpu: Duration,
     machine: KernelCounters,
@@ -50,10 +52,10 @@ struct ProcessCounters {
 impl OwnProcess {
     /// Starts to record. Without `real_time` there is nothing to measure, and only empty windows are handed over.
     pub(super) fn new(scope: OwnScope, real_time: bool) -> Self {
-        let counters = real_time.then(|| ProcessCounters {
-            start: Instant::now(),
-            cpu: cpu_time(),
-            machine: KernelCounters::now(),
+        let counters = real_time.then(|| {
+            let kernel = Kernel::this_machine();
+            let machine = KernelCounters::now(&kernel);
+            ProcessCounters { kernel, start: Instant::now(), cpu: cpu_time(), machine }
         });
         let last = scope.clock.now();
         Self { scope, counters, last }
@@ -94,7 +96,7 @@ impl OwnProcess {
         self.counters.as_ref().map(|counters| GeneratorUsage {
             cpu: cpu_time().saturating_sub(counters.cpu),
             wall: counters.start.elapsed(),
-            peak_memory_bytes: peak_memory(),
+            peak_memory_bytes: counters.kernel.own_peak_memory().unwrap_or(0),
         })
     }
 }
@@ -102,21 +104,13 @@ impl OwnProcess {
 impl ProcessCounters {
     /// The machine's vitals since the last call.
     fn machine(&mut self) -> MachineVitals {
-        let now = KernelCounters::now();
+        let now = KernelCounters::now(&self.kernel);
         now.since(&std::mem::replace(&mut self.machine, now))
     }
 }
 
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
-}
-
-/// The peak memory of this process, in bytes.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }
 
 /// A snapshot of kernel counters.
@@ -133,12 +127,11 @@ struct KernelCounters {
 }
 
 impl KernelCounters {
-    fn now() -> Self {
-        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-        let (ticks, stolen) = ticks(&stat).unwrap_or_default();
-        let (periods, throttled) = own_limits().unwrap_or_default();
+    fn now(kernel: &Kernel) -> Self {
+        let MachineTicks { total, stolen } = kernel.machine_ticks().unwrap_or_default();
+        let (periods, throttled) = kernel.own_throttling().unwrap_or_default();
         Self {
-            ticks,
+            ticks: total,
             stolen,
             periods,
             throttled,
@@ -165,29 +158,6 @@ impl KernelCounters {
     }
 }
 
-/// Ticks of all cores and stolen ticks, from the first line of `/proc/stat`: user, nice, system, idle, iowait, irq,
-/// softirq, steal. Guest time is left out because user and nice include it.
-fn ticks(stat: &str) -> Option<(u64, u64)> {
-    let numbers = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
-    let numbers: Vec<u64> = numbers.map(str::parse).collect::<Result<_, _>>().ok()?;
-    Some((numbers.iter().sum(), *numbers.get(7)?))
-}
-
-/// Enforcement periods and throttled periods of the CPU limit of our own control group (version 2).
-fn own_limits() -> Option<(u64, u64)> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/');
-    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
-    let read = |root: &Path| std::fs::read_to_string(root.join(own).join("cpu.stat")).ok();
-    limits(&roots.into_iter().find_map(read)?)
-}
-
-/// `nr_periods` and `nr_throttled` of a `cpu.stat`.
-fn limits(stat: &str) -> Option<(u64, u64)> {
-    let value = |key: &str| stat.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
-    Some((value("nr_periods ")?, value("nr_throttled ")?))
-}
-
 /// Offset of a clock from the monotonic clock, which neither suspend nor clock setting affects, in microseconds.
 fn clock_offset_us(of: ClockId) -> i128 {
     let micros = |clock| {
@@ -207,18 +177,6 @@ fn clock_offset_us(of: ClockId) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steal_is_the_eighth_number_and_guests_are_not_counted_twice() {
-        assert_eq!(ticks("cpu  100 10 50 800 20 5 5 10 7 7\ncpu0 1 1 1 1 1 1 1 1 1 1\n"), Some((1000, 10)));
-        assert_eq!(ticks(""), None);
-    }
-
-    #[test]
-    fn a_group_without_a_limit_has_no_periods() {
-        assert_eq!(limits("usage_usec 5\nnr_periods 40\nnr_throttled 3\n"), Some((40, 3)));
-        assert_eq!(limits("usage_usec 5\nuser_usec 4\n"), None);
-    }
 
     #[test]
     fn a_machine_that_slept_did_not_set_its_clock() {

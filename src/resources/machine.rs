@@ -94,7 +94,7 @@ impl Modes {
     }
 
     /// Time in all modes, with steal if it is counted; `None` if another mode is missing.
-    fn total(mut self) -> Option<f64> {
+    pub fn total(mut self) -> Option<f64> {
         let total = self.named().into_iter().filter_map(|(_, time)| *time).sum();
         self.lacking().is_none().then_some(total)
     }

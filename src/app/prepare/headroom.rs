@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::forecast::Needs;
+use crate::kernel::Kernel;
 use crate::units::Size;
 
 /// The needs of a run and the free resources of this machine, in bytes.
@@ -21,7 +22,12 @@ pub(in crate::app) struct Headroom {
 impl Headroom {
     /// Compares the needs of a run that writes to `folder` with the free amounts.
     pub(super) fn of(needs: Needs, folder: &Path) -> Self {
-        Self { needs, folder: folder.to_owned(), free: free_disk(folder), available: available_memory() }
+        Self {
+            needs,
+            folder: folder.to_owned(),
+            free: free_disk(folder),
+            available: Kernel::this_machine().available_memory().map(|bytes| bytes as u64),
+        }
     }
 
     /// One line with the needs and the free amounts.
@@ -89,18 +95,6 @@ fn free_disk(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().map(|path| if path == Path::new("") { here } else { path });
     let stat = there.into_iter().find_map(|path| rustix::fs::statvfs(path).ok())?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Available memory in bytes: of the machine, or of the container around this process if that is less.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let of_machine = line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024;
-    let number = |file: &str| -> Option<u64> {
-        std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(file)).ok()?.trim().parse().ok()
-    };
-    let of_container = number("memory.max").zip(number("memory.current"));
-    Some(of_container.map_or(of_machine, |(most, used)| of_machine.min(most.saturating_sub(used))))
 }
 
 #[cfg(test)]

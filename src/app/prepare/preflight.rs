@@ -1,6 +1,7 @@
 //! Checks before a run: whether this process may open enough connections.
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::kernel::Kernel;
 use crate::plan::model::{Phase, PhaseId, Plan};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -45,17 +46,9 @@ fn too_many_connections(phase: &Phase, others: u64) -> Option<Diagnostic> {
         );
         return refused(message, format!("raise the hard limit (`ulimit -Hn {needed}`) or use fewer users"));
     }
-    let ports = local_ports().filter(|ports| users > *ports)?;
+    let ports = Kernel::this_machine().local_ports().filter(|ports| users > *ports)?;
     refused(
         format!("{users} users need {users} local ports to one address, but this machine has {ports}"),
         "widen `net.ipv4.ip_local_port_range` or use fewer users".to_owned(),
     )
-}
-
-/// The number of local ports for connections to one address; `None` if the kernel does not report it.
-fn local_ports() -> Option<u64> {
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-    let mut ends = range.split_whitespace().map(str::parse::<u64>);
-    let (low, high) = (ends.next()?.ok()?, ends.next()?.ok()?);
-    Some(high.saturating_sub(low) + 1)
 }

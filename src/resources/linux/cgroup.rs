@@ -61,6 +61,34 @@ pub fn memory_limit(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64>
     limits(read, root, group, "memory.max").filter_map(|text| first_number(&text)).reduce(f64::min)
 }
 
+/// Memory that the processes of a group can still use, in bytes: the least that is left below the `memory.max` of the
+/// group and its ancestors. `None` without a limit.
+pub fn memory_left(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
+    let left = levels(root, group).into_iter().filter_map(|level| {
+        let number = |file: &str| first_number(&text(read, &format!("{level}/{file}")).ok()?);
+        let stat = text(read, &format!("{level}/memory.stat")).unwrap_or_default();
+        let (most, current) = (number("memory.max")?, number("memory.current")?);
+        Some((most - working_set(current, &stat)).max(0.0))
+    });
+    left.reduce(f64::min)
+}
+
+/// Enforcement periods of the CPU quota, and those in which it was used up: of the group, or of its nearest ancestor with
+/// a quota. `None` without one.
+pub fn throttling(read: &ReadFile<'_>, root: &str, group: &str) -> Option<(u64, u64)> {
+    levels(root, group).into_iter().find_map(|level| {
+        share(&text(read, &format!("{level}/cpu.max")).ok()?)?;
+        let stat = text(read, &format!("{level}/cpu.stat")).ok()?;
+        let count = |key: &str| keyed_number(&stat, key).map(|number| number as u64);
+        Some((count("nr_periods")?, count("nr_throttled")?))
+    })
+}
+
+/// The memory of a group that the kernel cannot reclaim as soon as it is needed: without the inactive page cache.
+fn working_set(current: f64, stat: &str) -> f64 {
+    (current - keyed_number(stat, "inactive_file").unwrap_or(0.0)).max(0.0)
+}
+
 /// The contents of `file` in a group and its ancestors; unreadable files are left out.
 fn limits<'a>(
     read: &'a ReadFile<'a>,
@@ -68,14 +96,20 @@ fn limits<'a>(
     group: &str,
     file: &str,
 ) -> impl Iterator<Item = String> + 'a {
-    let mut paths = Vec::new();
+    let paths = levels(root, group).into_iter().map(move |level| format!("{level}/{file}"));
+    paths.collect::<Vec<_>>().into_iter().filter_map(|path| text(read, &path).ok())
+}
+
+/// The folders of a group and its ancestors, the group first.
+fn levels(root: &str, group: &str) -> Vec<String> {
+    let mut folders = Vec::new();
     let mut rest = group.trim_matches('/');
     while !rest.is_empty() {
-        paths.push(format!("{root}/{rest}/{file}"));
+        folders.push(format!("{root}/{rest}"));
         rest = rest.rsplit_once('/').map_or("", |(above, _)| above);
     }
-    paths.push(format!("{root}/{file}"));
-    paths.into_iter().filter_map(|path| text(read, &path).ok())
+    folders.push(root.to_owned());
+    folders
 }
 
 /// The quota in a `cpu.max` such as `150000 100000` (quota and period), in cores.
@@ -161,8 +195,7 @@ impl GroupFiles<'_> {
 
     fn memory(&self, snapshot: &mut Snapshot, current: f64) {
         let stat = self.own("memory.stat").unwrap_or_default();
-        // The kernel reclaims the inactive page cache as soon as memory is needed, so the working set excludes it.
-        let value = (current - keyed_number(&stat, "inactive_file").unwrap_or(0.0)).max(0.0);
+        let value = working_set(current, &stat);
         let limit = memory_limit(self.read, self.root, self.group).or_else(|| machine_memory(self.read));
         snapshot.set_process_memory(value, limit);
     }
@@ -268,5 +301,24 @@ mod tests {
             found.disks.unwrap()["all"],
             Disk { read: Some(10.0), written: Some(20.0), ..Disk::default() }
         );
+    }
+
+    /// A batch job: the limits are those of the job, two levels above the group of the process.
+    #[test]
+    fn limits_of_an_ancestor_apply_to_the_group() {
+        let files = files(&[
+            ("g/job/memory.max", "1000\n"),
+            ("g/job/memory.current", "700\n"),
+            ("g/job/memory.stat", "anon 500\ninactive_file 200\n"),
+            ("g/job/cpu.max", "150000 100000\n"),
+            ("g/job/cpu.stat", "usage_usec 5\nnr_periods 40\nnr_throttled 3\n"),
+            ("g/job/step/memory.max", "max\n"),
+            ("g/job/step/memory.current", "600\n"),
+            ("g/job/step/cpu.max", "max 100000\n"),
+            ("g/job/step/cpu.stat", "usage_usec 5\nnr_periods 0\nnr_throttled 0\n"),
+        ]);
+        assert_eq!(memory_left(&files, "g", "job/step/task"), Some(500.0));
+        assert_eq!(throttling(&files, "g", "job/step/task"), Some((40, 3)));
+        assert_eq!((memory_left(&files, "g", ""), throttling(&files, "g", "")), (None, None));
     }
 }

@@ -149,6 +149,35 @@ fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
     if cores.is_empty() { Err("no core".to_owned()) } else { Ok(cores) }
 }
 
+/// Processor time of all cores, in ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MachineTicks {
+    pub total: u64,
+    /// Given to other machines by the hypervisor.
+    pub stolen: u64,
+}
+
+/// The processor time in `stat`; `None` if it is malformed or a mode is missing.
+pub fn machine_ticks(stat: &[u8]) -> Option<MachineTicks> {
+    let cores = cores(stat).ok()?;
+    let ticks = |seconds: f64| (seconds * TICKS_PER_SECOND).round() as u64;
+    let total: Option<f64> = cores.values().map(|core| core.total()).sum();
+    let stolen: f64 = cores.values().filter_map(|core| core.steal).sum();
+    Some(MachineTicks { total: ticks(total?), stolen: ticks(stolen) })
+}
+
+/// Memory that programs can use without swapping, from `meminfo`, in bytes.
+pub fn available_memory(meminfo: &[u8]) -> Option<f64> {
+    memory(meminfo).ok().map(|memory| memory.available)
+}
+
+/// The number of local ports for connections to one address, from `sys/net/ipv4/ip_local_port_range`.
+pub fn local_ports(range: &str) -> Option<u64> {
+    let mut ends = range.split_ascii_whitespace().map(str::parse::<u64>);
+    let (low, high) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some(high.saturating_sub(low) + 1)
+}
+
 fn memory(bytes: &[u8]) -> Result<MemoryInfo, String> {
     Ok(MemoryInfo {
         total: meminfo_bytes(bytes, "MemTotal")?,
@@ -318,5 +347,18 @@ mod tests {
                 let _ = (crate::resources::linux::process::stat(&text), crate::resources::linux::process::cores_allowed(&text));
             }
         }
+    }
+
+    #[test]
+    fn machine_ticks_are_those_of_all_cores_without_counting_guests_twice() {
+        let stat = "cpu  100 10 50 800 20 5 5 10 7 7\ncpu0 60 10 50 400 20 5 5 10 7 7\ncpu1 40 0 0 400 0 0 0 0 0 0\n\
+                    intr 0\nctxt 1\nbtime 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
+        assert_eq!(machine_ticks(stat.as_bytes()), Some(MachineTicks { total: 1000, stolen: 10 }));
+        assert_eq!(machine_ticks(b""), None);
+    }
+
+    #[test]
+    fn local_ports_are_counted_with_both_ends() {
+        assert_eq!((local_ports("32768\t60999\n"), local_ports("x")), (Some(28_232), None));
     }
 }

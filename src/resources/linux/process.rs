@@ -1,6 +1,7 @@
 //! Parses the kernel's files of processes below `/proc/PID` and `/proc/net`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::resources::linux::proc::{TICKS_PER_SECOND, first_number, keyed_number};
 
@@ -119,6 +120,18 @@ pub fn sockets(text: &str) -> impl Iterator<Item = SocketEntry> {
 /// The inode in the link of a socket's descriptor, such as `socket:[123]`.
 pub fn socket_inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// The peak of the resident memory of a process, from its `status`, in bytes.
+pub fn peak_memory(status: &str) -> Option<u64> {
+    keyed_number(status, "VmHWM").map(|kib| kib as u64 * 1024)
+}
+
+/// The time of a thread on a core and in the queue for one, from its `schedstat`.
+pub fn schedule_times(schedstat: &str) -> Option<(Duration, Duration)> {
+    let mut numbers =
+        schedstat.split_ascii_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// The path of the control group (version 2) of a process, from its `cgroup`.
