@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use http::HeaderMap;
 
-use crate::resources::metric::Metric;
+use crate::resources::metric::{Measured, Metric};
 
 /// Where the metrics of a host come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,20 +75,10 @@ pub struct HttpEndpoint {
 impl Source {
     /// Whether this kind of source can provide a metric.
     pub fn provides(&self, metric: Metric) -> bool {
-        use Metric::{
-            Connections, Cpu, DiskPressure, DiskRead, DiskWrite, Memory, OpenFiles, ProcessMemory, Threads,
-            Throttled,
-        };
         match self {
-            Self::Local(_) | Self::NodeExporter(..) => !matches!(metric, Throttled | ProcessMemory),
-            Self::Process(_) => matches!(
-                metric,
-                Cpu | Memory | ProcessMemory | DiskRead | DiskWrite | OpenFiles | Threads | Connections
-            ),
-            Self::Cgroup(_) => matches!(
-                metric,
-                Cpu | Throttled | Memory | ProcessMemory | DiskPressure | DiskRead | DiskWrite | Threads
-            ),
+            Self::Local(_) | Self::NodeExporter(..) => metric.is_of(Measured::Machine),
+            Self::Process(_) => metric.is_of(Measured::Process),
+            Self::Cgroup(_) => metric.is_of(Measured::Group),
             Self::Prometheus(_, queries) => queries.iter().any(|(known, _)| *known == metric),
         }
     }
