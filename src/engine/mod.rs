@@ -20,6 +20,6 @@ pub use conductor::start;
 pub use job::Job;
 pub use readiness::{check_tls, wait_until_ready};
 pub use try_tasks::{TriedTask, TryJob, try_each_task};
-pub use user::context::Exchange;
+pub use user::exchange_log::Exchange;
 pub use wire::connection::ReceivedResponse;
 pub use wire::socket::{ConnectionSetup, Dialer};

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use crate::engine::clock::PhaseClock;
 use crate::engine::timer::PreciseTimer;
-use crate::engine::user::context::{Exchange, MAX_PRECONNECTING, Numbering, PhaseContext};
+use crate::engine::user::context::{MAX_PRECONNECTING, Numbering, PhaseContext};
+use crate::engine::user::exchange_log::{Exchange, ExchangeLog};
 use crate::engine::user::intent::Intent;
 use crate::engine::user::prepared::{Prepared, PreparedClass};
 use crate::engine::user::virtual_user::User;
@@ -73,7 +74,7 @@ pub async fn try_each_task(job: TryJob<'_>, mut show: impl FnMut(&TriedTask)) ->
         numbering: Numbering::of_phase(plan, phase),
         secrets: plan.secrets.clone(),
         verbose_log: None,
-        exchange_log: Some(RefCell::default()),
+        exchange_log: ExchangeLog::on(),
     });
     let work = async {
         for class in &job.classes {
@@ -117,9 +118,7 @@ async fn try_class(
         let intent = Intent { purpose, ..Intent::task(stream_key, intended) };
         let mut draw: RandomStream = context.draw(stream_key);
         let performed = user.perform(steps, intent, &mut draw).await;
-        let exchange_log =
-            context.exchange_log.as_ref().expect("the context was created with an exchange log");
-        show(&TriedTask { class, label, exchanges: std::mem::take(&mut exchange_log.borrow_mut()) });
+        show(&TriedTask { class, label, exchanges: context.exchange_log.take() });
         performed.succeeded
     };
     let start = StreamKey::Start(0, 0);

@@ -16,6 +16,7 @@ use crate::engine::job::Job;
 use crate::engine::pool::{Arrival, Pool};
 use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::user::context::{MAX_PRECONNECTING, Numbering, PhaseContext};
+use crate::engine::user::exchange_log::ExchangeLog;
 use crate::engine::user::prepared::PreparedClass;
 use crate::engine::user::virtual_user::{ActivePeriod, OpenSlot, User};
 use crate::engine::wire::connection::Pause;
@@ -105,7 +106,7 @@ impl Worker {
             stop: self.stop.clone(),
             numbering: Numbering::of_phase(plan, phase),
             secrets: plan.secrets.clone(),
-            exchange_log: None,
+            exchange_log: ExchangeLog::Off,
             // The send fails only after the session has ended, when messages are no longer needed.
             verbose_log: self.job.verbose.then(|| -> Box<dyn Fn(String)> {
                 Box::new(move |text| drop(events.send(RunEvent::Verbose(text))))

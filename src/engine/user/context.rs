@@ -8,14 +8,13 @@ use tokio::sync::Semaphore;
 
 use crate::engine::clock::PhaseClock;
 use crate::engine::timer::{PreciseTimer, Precision};
+use crate::engine::user::exchange_log::ExchangeLog;
 use crate::engine::user::prepared::PreparedClass;
-use crate::engine::wire::connection::ReceivedResponse;
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::socket::{ConnectionSetup, Dialer};
+use crate::engine::wire::socket::Dialer;
 use crate::event::StopSignal;
 use crate::measure::recorder::Recorder;
 use crate::measure::sample::{ErrorKind, Sample};
-use crate::plan::expect::CheckResult;
 use crate::plan::model::{OperationId, Phase, PhaseId, Plan, Secrets, Target};
 use crate::plan::random::{RandomStream, StreamKey};
 
@@ -41,29 +40,7 @@ pub(in crate::engine) struct PhaseContext {
     pub(in crate::engine) secrets: Secrets,
     /// Receives messages about connections and users; `None` unless the run is verbose.
     pub(in crate::engine) verbose_log: Option<Box<dyn Fn(String)>>,
-    /// Keeps every request and response for display; `None` except in `runner try`.
-    pub(in crate::engine) exchange_log: Option<RefCell<Vec<Exchange>>>,
-}
-
-/// A request as it was sent, and its result.
-#[derive(Debug)]
-pub struct Exchange {
-    /// The request and its body; `None` if it could not be rendered.
-    pub request: Option<(http::Request<()>, bytes::Bytes)>,
-    /// The setup of the connection, if one was opened for this request.
-    pub opened: Option<ConnectionSetup>,
-    /// Its time stamps and its outcome.
-    pub sample: Sample,
-    /// The response, if it was complete.
-    pub response: Option<ReceivedResponse>,
-    /// When the head of the response had been read, as an offset like those of the sample.
-    pub head_at: Option<Duration>,
-    /// Every expectation of the response, with its result.
-    pub findings: Vec<CheckResult>,
-    /// The captured values as pairs of name and JSON text.
-    pub captured: Vec<(String, String)>,
-    /// Why the request failed, as text.
-    pub failure: Option<String>,
+    pub(in crate::engine) exchange_log: ExchangeLog,
 }
 
 /// How `${seq()}` is numbered, so that no number occurs twice in a run.

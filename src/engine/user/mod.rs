@@ -1,6 +1,7 @@
 //! Virtual users: their life cycle, their requests and their state.
 
 pub(super) mod context;
+pub(super) mod exchange_log;
 pub(super) mod intent;
 pub(super) mod perform;
 pub(super) mod prepared;

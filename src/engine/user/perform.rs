@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::engine::timer::Precision;
-use crate::engine::user::context::Exchange;
+use crate::engine::user::exchange_log::ExchangeParts;
 use crate::engine::user::intent::{Intent, Performed};
 use crate::engine::user::prepared::{OutgoingRequest, Prepared, Redirect};
 use crate::engine::user::virtual_user::User;
@@ -14,9 +14,7 @@ use crate::engine::wire::connection::{
     Connection, Keep, Pause, ReadOptions, ReceivedResponse, ReusedBuffers,
 };
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::socket::ConnectionSetup;
 use crate::measure::sample::{Outcome, Sample};
-use crate::plan::expect::CheckResult;
 use crate::plan::random::{RandomStream, StreamKey};
 use crate::plan::template::RenderContext;
 
@@ -25,27 +23,15 @@ use crate::plan::template::RenderContext;
 struct Attempt {
     connect: Option<Duration>,
     first_byte: Option<Instant>,
-    /// Details for display, kept only in `runner try`.
-    details: Option<Box<WireDetails>>,
+    parts: ExchangeParts,
 }
 
-/// How a request was actually sent.
-#[derive(Default)]
-struct WireDetails {
-    opened: Option<ConnectionSetup>,
-    /// Including the user's cookies; `None` if the request was not sent.
-    headers: Option<http::HeaderMap>,
-}
-
-/// The result of inspecting a response.
-#[derive(Default)]
-struct Inspection {
+/// The inspection of a response: what it may do, and its result.
+struct Inspection<'i> {
     /// The number of redirects that may still be followed.
     redirects_left: u16,
-    response: Option<ReceivedResponse>,
-    findings: Vec<CheckResult>,
-    captured: Vec<(String, String)>,
     redirect: Option<Redirect>,
+    parts: &'i mut ExchangeParts,
 }
 
 impl User {
@@ -134,16 +120,17 @@ impl User {
         intent: Intent,
     ) -> (Performed, Option<Redirect>) {
         let context = Rc::clone(&self.context);
-        let mut sent = Attempt::default();
+        let mut sent = Attempt { parts: context.exchange_log.begin(), ..Attempt::default() };
         let kept = outgoing.as_ref().ok().filter(|_| self.keeps_requests()).cloned().map(Box::new);
         let result = match outgoing {
             Ok(outgoing) => self.exchange(prepared, outgoing, &mut sent).await,
             Err(fault) => Err(fault.clone()),
         };
         let finished = Instant::now();
-        let mut inspection = Inspection { redirects_left, ..Inspection::default() };
+        let mut inspection = Inspection { redirects_left, redirect: None, parts: &mut sent.parts };
         let result =
             result.and_then(|response| self.inspect(prepared, kept.as_deref(), response, &mut inspection));
+        let redirect = inspection.redirect.take();
         let sample = Sample {
             operation: prepared.operation,
             intended: intent.intended,
@@ -159,26 +146,7 @@ impl User {
         context.record(self.number, &sample, result.as_ref().err());
         let performed =
             Performed { finished: sample.finished, succeeded: result.is_ok(), lag: sample.send_lag() };
-        let redirect = inspection.redirect.take();
-        if let Some(exchange_log) = &context.exchange_log {
-            let mut request = kept.map(|outgoing| outgoing.to_parts());
-            let WireDetails { opened, headers } = sent.details.map(|details| *details).unwrap_or_default();
-            if let (Some((request, _)), Some(headers)) = (&mut request, headers) {
-                *request.headers_mut() = headers;
-            }
-            let head_at =
-                inspection.response.as_ref().and_then(|response| response.content.as_ref()?.head_at);
-            exchange_log.borrow_mut().push(Exchange {
-                request,
-                opened,
-                sample,
-                head_at: head_at.map(|at| context.clock.offset(at)),
-                response: inspection.response,
-                findings: inspection.findings,
-                captured: inspection.captured,
-                failure: result.err().map(|fault| fault.text),
-            });
-        }
+        context.exchange_log.end(sent.parts, kept, (sample, result.err()), |at| context.clock.offset(at));
         (performed, redirect)
     }
 
@@ -190,7 +158,6 @@ impl User {
         sent: &mut Attempt,
     ) -> Result<ReceivedResponse, Fault> {
         let context = Rc::clone(&self.context);
-        sent.details = context.exchange_log.is_some().then(Box::default);
         if context.timer.is_cancelled() {
             return Err(Fault::cancelled());
         }
@@ -204,17 +171,13 @@ impl User {
             sent.connect = Some(began.elapsed());
             let (connection, opened) = opened?;
             self.keep(Ok(connection));
-            if let Some(details) = &mut sent.details {
-                details.opened = Some(opened);
-            }
+            sent.parts.opened(opened);
         }
         let request = &mut outgoing.request;
         self.state.send_cookies(&context.target.url, request);
-        if let Some(details) = &mut sent.details {
-            details.headers = Some(request.headers().clone());
-        }
+        sent.parts.sends(request.headers());
         let keep = match self.keeps_requests() {
-            _ if prepared.inspects_body() || context.exchange_log.is_some() => Keep::Whole,
+            _ if prepared.inspects_body() || context.exchange_log.is_on() => Keep::Whole,
             true => Keep::Head,
             false => Keep::Nothing,
         };
@@ -232,7 +195,7 @@ impl User {
 
     /// Whether a request is needed again after it was sent.
     fn keeps_requests(&self) -> bool {
-        self.context.target.redirects > 0 || self.state.has_cookies() || self.context.exchange_log.is_some()
+        self.context.target.redirects > 0 || self.state.has_cookies() || self.context.exchange_log.is_on()
     }
 
     /// Inspects a response: derives the next request from a redirect, or checks the expectations and captures values.
@@ -242,7 +205,7 @@ impl User {
         prepared: &Prepared,
         outgoing: Option<&OutgoingRequest>,
         response: ReceivedResponse,
-        inspection: &mut Inspection,
+        inspection: &mut Inspection<'_>,
     ) -> Result<u64, Fault> {
         let target = &self.context.target;
         let bytes = response.bytes;
@@ -256,21 +219,18 @@ impl User {
             redirect.map(|redirect| inspection.redirect = Some(redirect))
         } else {
             let json = prepared.needs_json().then(|| serde_json::from_slice(response.body()).ok()).flatten();
-            if self.context.exchange_log.is_some() {
-                inspection.findings = prepared.findings(&response, json.as_ref());
-            }
+            inspection.parts.found(|| prepared.findings(&response, json.as_ref()));
             let checked = prepared.check(&response, json.as_ref());
             checked.and_then(|()| self.state.capture(&prepared.captures, json.as_ref()))
         };
-        if self.context.exchange_log.is_some() && result.is_ok() && inspection.redirect.is_none() {
-            let value = |slot: usize| self.state.captured[slot].as_ref().map(ToString::to_string);
-            let captures = prepared.captures.iter();
-            inspection.captured =
-                captures.filter_map(|capture| Some((capture.name.clone(), value(capture.slot)?))).collect();
+        if result.is_ok() && inspection.redirect.is_none() {
+            inspection.parts.captured(|| {
+                let value = |slot: usize| self.state.captured[slot].as_ref().map(ToString::to_string);
+                let captures = prepared.captures.iter();
+                captures.filter_map(|capture| Some((capture.name.clone(), value(capture.slot)?))).collect()
+            });
         }
-        if self.context.exchange_log.is_some() {
-            inspection.response = Some(response);
-        }
+        inspection.parts.received(response);
         result.map(|()| bytes)
     }
 
