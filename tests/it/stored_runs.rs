@@ -1,8 +1,10 @@
 //! Stored runs: their report is rebuilt from the journal alone, and they are judged again.
 
+use runner::journal::reader::JournalReader;
 use runner_test_support::ran::{Ran, count, named};
 use runner_test_support::target::{Answer, Target};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::runner::{Runner, rerun};
 
@@ -121,12 +123,12 @@ fn a_killed_run_is_judged_up_to_its_last_second() {
     let run = running.end();
     let judged = rerun(&run, "gate reports/latest --format json");
     assert_eq!(judged.code, 3, "{}", judged.stderr);
-    let report: serde_json::Value = serde_json::from_str(&judged.stdout).unwrap();
+    let report: Value = serde_json::from_str(&judged.stdout).unwrap();
     assert_eq!(report["verdict"], "inconclusive");
     assert!(report["reason"].as_str().unwrap().contains("killed"), "{}", report["reason"]);
     let phase = named(&report["phases"], "a");
     assert!((500..=target.count()).contains(&count(&phase["requests"])), "{phase:#}");
-    assert_eq!(phase["generator"]["cpu_percent"], serde_json::Value::Null);
+    assert_eq!(phase["generator"]["cpu_percent"], Value::Null);
     // A breach is certain however the run would have gone on.
     std::fs::write(run.folder.path().join("strict.toml"), limit("1us")).unwrap();
     assert_eq!(rerun(&run, "gate reports/latest --thresholds strict.toml").code, 1);
@@ -141,4 +143,43 @@ fn a_folder_without_a_journal_is_refused() {
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{command}");
         assert!(refused.stderr.contains("run.journal") && refused.stderr.contains("reports/latest"));
     }
+}
+
+/// Asserts that every value of `facts` is in `report`.
+fn assert_has(report: &Value, facts: &Value, place: &str) {
+    match facts {
+        Value::Object(facts) => {
+            facts.iter().for_each(|(key, fact)| assert_has(&report[key], fact, &format!("{place}/{key}")));
+        }
+        Value::Array(facts) => {
+            assert_eq!(report.as_array().map(Vec::len), Some(facts.len()), "{place}");
+            for (index, fact) in facts.iter().enumerate() {
+                assert_has(&report[index], fact, &format!("{place}/{index}"));
+            }
+        }
+        fact => assert_eq!(report, fact, "{place}"),
+    }
+}
+
+#[test]
+fn journals_of_every_version_are_read() {
+    let mut versions = 0;
+    for entry in std::fs::read_dir("tests/journals").unwrap() {
+        let folder = entry.unwrap().path();
+        let Ok(facts) = std::fs::read_to_string(folder.join("facts.json")) else { continue };
+        let journal = std::fs::File::open(folder.join(runner::journal::FILE_NAME)).unwrap();
+        let mut events = JournalReader::new(journal).unwrap();
+        assert!(events.by_ref().count() > 10);
+        assert_eq!((events.unknown, events.is_torn), (0, false), "{}", folder.display());
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_runner"))
+            .args(["report", "--format", "json"])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        assert_has(&report, &serde_json::from_str(&facts).unwrap(), &folder.display().to_string());
+        versions += 1;
+    }
+    let readable = runner::journal::format::VERSION - runner::journal::format::OLDEST_VERSION + 1;
+    assert_eq!(versions, readable, "each readable version has a folder under tests/journals");
 }
