@@ -143,6 +143,11 @@ fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), String> {
     if let Some(warning) = warning(&body) {
         return Err(format!("the response has a warning: {}", sanitise(warning)));
     }
+    if body["isPartial"] == true {
+        return Err(
+            "the response is marked as partial: some of the server's stores did not answer".to_owned()
+        );
+    }
     let (kind, result) = (body["data"]["resultType"].as_str(), &body["data"]["result"]);
     let pair = match (kind, result.as_array().map(Vec::as_slice)) {
         (Some("scalar"), Some(_)) => result,

@@ -285,6 +285,14 @@ async fn a_response_with_a_warning_is_refused_unless_it_is_a_hint() {
     assert_eq!(why, "the response has a warning: PARTIAL RESPONSE: store \\u{1b}[2J10.0.0.3 is down");
 }
 
+#[tokio::test]
+async fn a_partial_response_is_refused() {
+    let with = |mark: &str| scalar(1.5, "12").replacen('{', &format!("{{\"isPartial\":{mark},"), 1);
+    assert_eq!(prometheus("200 OK", &with("false")).await.gauges[&Metric::Cpu].value, 12.0);
+    let why = refused_because("200 OK", &with("true")).await;
+    assert_eq!(why, "the response is marked as partial: some of the server's stores did not answer");
+}
+
 #[test]
 fn a_url_that_cannot_be_asked_is_refused_without_being_shown() {
     for url in ["ftp://secret@host/", "not a url", ""] {

@@ -203,11 +203,31 @@ fn read_aggregation(written: &Spanned<String>, problems: &mut Problems) -> Optio
     };
     if read.is_none() {
         let diagnostic = Diagnostic::new(Code::OutOfRange, format!("unknown statistic `{}`", written.value))
-            .at(written.span, "here")
-            .suggest(&written.value, ["mean", "max", "p50", "p90", "p95", "p99", "p99.9"]);
+            .at(written.span, "here");
+        let diagnostic = match elsewhere(&written.value) {
+            Some(ours) => diagnostic.help(format!("`{}` is `{ours}` here", written.value)),
+            None => diagnostic.suggest(&written.value, ["mean", "max", "p50", "p90", "p95", "p99", "p99.9"]),
+        };
         problems.report(diagnostic.help("write `mean`, `max` or a percentile from `p50` to `p99.9`"));
     }
     read
+}
+
+/// The statistic that other tools write in this way: `median` in Locust, `avg` and `p(95)` in k6.
+fn elsewhere(written: &str) -> Option<String> {
+    let percentile = || {
+        let number = written.trim_start_matches(['p', 'P']).trim_start_matches('(');
+        let number = number.trim_end_matches(')').trim_end_matches('%').trim_end_matches("th");
+        let percent: f64 = number.parse().ok()?;
+        let percent = if percent < 1.0 { percent * 100.0 } else { percent };
+        (50.0..=99.9).contains(&percent).then(|| Aggregation::Quantile(percent / 100.0).to_string())
+    };
+    match written.to_ascii_lowercase().as_str() {
+        "median" | "med" => Some("p50".to_owned()),
+        "avg" | "average" => Some("mean".to_owned()),
+        "maximum" => Some("max".to_owned()),
+        _ => percentile(),
+    }
 }
 
 /// The kind of the last limit.

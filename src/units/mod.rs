@@ -48,10 +48,23 @@ fn split_number<'t>(text: &'t str, help: &'static str) -> Result<(f64, &'t str),
     if text.starts_with('-') {
         return Err(UnitError { problem: format!("`{text}` is negative"), help });
     }
+    if has_comma(text) {
+        let problem = format!(
+            "`{text}` has a comma; write a point before decimals, and no separator between thousands"
+        );
+        return Err(UnitError { problem, help });
+    }
     match number.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok((value, rest.trim_start())),
         _ => Err(UnitError { problem: format!("`{text}` does not start with a number"), help }),
     }
+}
+
+/// Whether a number has a comma, as before decimals or between thousands.
+pub fn has_comma(text: &str) -> bool {
+    let number = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let after = number.strip_prefix(',').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    after && text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Writes a number without a trailing `.0`.

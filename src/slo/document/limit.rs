@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::{Choice, Definitions, FromNode, Node, Quantity, Value, read_choice, words_schema};
 use crate::resources::metric::Metric;
-use crate::units::{Share, Size, Unit};
+use crate::units::{Share, Size, Unit, has_comma};
 
 /// The limit of a resource objective as written; the metric determines the expected unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,13 @@ impl FromNode for ResourceLimit {
                 Value::Text(text) => format!("`\"{text}\"`"),
                 other => other.kind().to_owned(),
             };
-            let message = format!("expected {}, found {shown}", Self::expected());
+            let comma = match &node.value {
+                Value::Text(text) if has_comma(text.trim()) => {
+                    ", which has a comma; write a point before decimals, and no separator between thousands"
+                }
+                _ => "",
+            };
+            let message = format!("expected {}, found {shown}{comma}", Self::expected());
             let diagnostic = Diagnostic::new(Code::BadQuantity, message).at(node.span, "not a limit");
             problems.report(diagnostic.help(format!("write {}", Self::expected())));
         }
