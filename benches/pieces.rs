@@ -187,7 +187,7 @@ fn fold_ledger(bencher: Bencher<'_, '_>) {
             source: worker,
             windows: [(second - 1, window.clone())].into(),
             settled_before: second,
-            examples: Vec::new(),
+            ..Batch::default()
         })
     };
     bencher.with_inputs(next).bench_local_refs(|of_workers| {
@@ -233,8 +233,14 @@ fn summary(plan: &Plan, objectives: &Objectives) -> Summary {
         let seconds = phase.duration.seconds() as u32;
         for second in 0..seconds {
             let windows = [(second, window.clone())].into();
-            let (settled_before, examples) = (second + 1, Vec::new());
-            ledger.fold(&Batch { phase: PhaseId(number), source: 0, windows, settled_before, examples });
+            let settled_before = second + 1;
+            ledger.fold(&Batch {
+                phase: PhaseId(number),
+                source: 0,
+                windows,
+                settled_before,
+                ..Batch::default()
+            });
         }
         ledger.finish(PhaseId(number), phase.duration.duration());
     }

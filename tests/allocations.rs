@@ -149,7 +149,8 @@ fn run(plan: Plan) -> f64 {
         real_time: true,
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let _stop = engine::start(job, sender).unwrap();
+    let (_stop, signal) = runner::event::StopHandle::new();
+    engine::start(job, sender, signal).unwrap();
     let mut requests = 0;
     while let Some(event) = events.blocking_recv() {
         let RunEvent::Recorded(batch) = event else { continue };

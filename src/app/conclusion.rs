@@ -68,6 +68,7 @@ impl RecordedRun<'_> {
         let Self { run, start, fold, .. } = self;
         let without_verdict = fold.end.as_ref().and_then(|end| end.without_verdict.as_ref());
         let facts = RunFacts {
+            runner: &start.runner,
             seed: start.seed,
             started_at: start.at,
             ended_at: fold.end.as_ref().map_or(start.at, |end| end.at),

@@ -14,6 +14,7 @@ use crate::measure::ledger::Ledger;
 use crate::plan::model::PhaseId;
 use crate::plan::{GateTier, ThresholdsFile};
 use crate::session::RunFold;
+use crate::slo::objective::Objective;
 
 /// A run as its journal describes it.
 pub(super) struct StoredRun {
@@ -41,6 +42,7 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<StoredJournal> {
     let mut events = JournalReader::new(file).map_err(|why| refused(why.to_string()))?;
     match events.next() {
         Some(RunEvent::Started(start)) => Ok(StoredJournal { start: *start, events }),
+        _ if events.unknown > 0 => Err(refused("a newer version wrote it; use that version".to_owned())),
         _ => Err(refused(format!("it ends before the start of the run; {help}"))),
     }
 }
@@ -58,7 +60,9 @@ impl StoredJournal {
         problems: &mut Problems,
     ) -> anyhow::Result<Option<StoredRun>> {
         let Self { start, mut events } = self;
-        let Some(run) = prepare_stored(&start, gate, thresholds, problems) else { return Ok(None) };
+        let Some((run, notices)) = prepare_stored(&start, gate, thresholds, problems) else {
+            return Ok(None);
+        };
         check_names(&start, &run)?;
         let indicators = run.objectives.indicators.clone();
         let mut fold = RunFold::new(Ledger::new(&run.plan, indicators, &start.limits, start.sources()));
@@ -69,18 +73,47 @@ impl StoredJournal {
             }
             fold.add(&event);
         }
-        if fold.end.is_none() {
-            let reason = "the journal stops before the end of the run, which still goes on or was killed";
-            fold.close(start.at, reason);
-        } else if events.unknown > 0 {
-            let unknown = events.unknown;
-            let reason = format!(
-                "{unknown} events were written by a newer version and are left out; use that version"
-            );
-            fold.doubt(&reason);
+        for notice in notices {
+            if !fold.notices.contains(&notice) {
+                fold.notices.push(notice);
+            }
         }
+        settle(&mut fold, &start, &events);
         Ok(Some(StoredRun { run, start, fold }))
     }
+}
+
+/// Notes what is missing in the events of a run.
+fn settle(fold: &mut RunFold, start: &RunStart, events: &JournalReader<File>) {
+    if fold.end.is_none() {
+        fold.close(start.at);
+        fold.doubt(match events.is_torn {
+            true => "the journal stops within an event: the run still goes on or was killed, or the file is damaged",
+            false => "the journal stops before the end of the run, which still goes on or was killed",
+        });
+    } else if events.is_torn {
+        fold.doubt("the journal is damaged after the end of the run");
+    }
+    if events.unknown > 0 {
+        let unknown = events.unknown;
+        fold.doubt(&format!(
+            "{unknown} events were written by a newer version and are left out; use that version"
+        ));
+    }
+}
+
+/// Why the journal of a run that is about to start could not be judged again, if so: its secrets are masked there.
+pub(super) fn unreadable(start: &RunStart, run: &RunPlan) -> Option<String> {
+    let mut problems = Problems::default();
+    let names = |run: &RunPlan| -> Vec<_> { run.objectives.all.iter().map(Objective::full_name).collect() };
+    let again = prepare_stored(start, None, None, &mut problems);
+    let same =
+        again.is_some_and(|(again, _)| check_names(start, &again).is_ok() && names(&again) == names(run));
+    (!same).then(|| {
+        "`runner gate` and `runner report` will not read this run: a secret stands where the plan needs another value \
+         than `***`; use `${env:NAME}` there"
+            .to_owned()
+    })
 }
 
 /// Whether the phase, the source and the host of an event are those of the run.

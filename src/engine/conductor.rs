@@ -14,7 +14,7 @@ use crate::engine::clock::PhaseClock;
 use crate::engine::job::Job;
 use crate::engine::own_process::{OwnProcess, OwnScope};
 use crate::engine::worker::Worker;
-use crate::event::{RunEvent, StopHandle, StopSignal};
+use crate::event::{RunEvent, StopSignal};
 use crate::measure::generator_vitals::GeneratorUsage;
 use crate::plan::model::{Phase, PhaseId};
 
@@ -24,13 +24,12 @@ const MAX_CONNECT_LEAD: Duration = Duration::from_secs(10);
 /// An order to a worker: a phase and its start.
 type PhaseOrder = (PhaseId, Instant);
 
-/// Starts the run, which sends its events until it has ended. The returned handle stops it early. Without
+/// Starts the run, which sends its events until it has ended. The handle of `signal` stops it early. Without
 /// [`Job::real_time`] the caller needs a runtime that supports `spawn_local`: all tasks stay on its thread.
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn start(job: Job, events: UnboundedSender<RunEvent>) -> std::io::Result<StopHandle> {
-    let (stop, signal) = StopHandle::new();
+pub fn start(job: Job, events: UnboundedSender<RunEvent>, signal: StopSignal) -> std::io::Result<()> {
     let job = Arc::new(job);
     let (done, finished) = unbounded_channel();
     let mut orders = Vec::new();
@@ -57,7 +56,7 @@ pub fn start(job: Job, events: UnboundedSender<RunEvent>) -> std::io::Result<Sto
     } else {
         spawn_local(conductor.conduct());
     }
-    Ok(stop)
+    Ok(())
 }
 
 const EXPECT_RUNTIME: &str = "the preflight checks that the descriptors of a runtime are available";

@@ -84,6 +84,7 @@ impl OwnProcess {
             source: number,
             windows: windows.into_iter().collect(),
             settled_before: second(now.min(end)),
+            recorded_before: second(now.min(end)),
             ..Batch::default()
         };
         self.last = now;

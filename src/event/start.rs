@@ -33,6 +33,9 @@ pub struct RunStart {
     pub hosts: Vec<String>,
     /// The limits that requests are counted against.
     pub limits: Limits,
+    /// The tier at which the run is judged.
+    #[serde(default)]
+    pub gate: GateTier,
 }
 
 impl RunStart {

@@ -33,7 +33,7 @@ impl std::fmt::Display for NotAJournal {
             Self::OtherVersion(version) => write!(
                 f,
                 "it has version {version} of the journal, and this runner reads versions {OLDEST_VERSION} to {VERSION}; \
-                 use the runner that wrote it, or a newer one"
+                 use the runner that wrote it"
             ),
             Self::Unreadable(error) => error.fmt(f),
         }
@@ -62,6 +62,13 @@ impl<R: Read> JournalReader<R> {
             Some(version) => Err(NotAJournal::OtherVersion(version)),
             None => Err(NotAJournal::OtherFormat),
         }
+    }
+
+    /// The bytes up to the end of the first event, which says what the others mean.
+    #[cfg(test)]
+    pub(crate) fn start_bytes(mut self) -> usize {
+        let event = self.record().map_or(0, <[u8]>::len);
+        crate::journal::format::first_line().len() + HEADER_BYTES + event
     }
 
     /// The bytes of the next complete record; `None` at the end.

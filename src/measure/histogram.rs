@@ -163,6 +163,11 @@ fn new_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, MAX_MICROS, SIGNIFICANT_DIGITS).expect("the bounds are constants")
 }
 
+/// Compares the buckets of two times, which are equal for times that a histogram cannot tell apart.
+pub fn compare_buckets(one: Duration, other: Duration) -> std::cmp::Ordering {
+    bucket(micros(one)).cmp(&bucket(micros(other)))
+}
+
 /// Rounds to the nearest microsecond. Seconds and nanoseconds are converted separately, because a division of
 /// 128 bits costs more than all other work of recording.
 fn micros(time: Duration) -> u64 {

@@ -1,10 +1,12 @@
 //! The ledger: merges the windows of all workers, second by second, into the summary of a run.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::measure::histogram::compare_buckets;
 use crate::measure::hosts::PhaseReadings;
 use crate::measure::indicator::{Counts, Indicator, IndicatorKind, Unclear};
 use crate::measure::limits::{Limit, LimitId, Limits};
@@ -30,6 +32,14 @@ pub struct Ledger {
     summary: Summary,
 }
 
+/// Whether the record of a second has everything that belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RecordState {
+    Complete,
+    /// Requests and arrivals may be without an outcome.
+    CutOff,
+}
+
 /// The length and the judged periods of a phase.
 #[derive(Debug)]
 struct PhaseSpan {
@@ -44,6 +54,8 @@ struct PhaseSpan {
 struct PendingPhase {
     /// By source: the second before which its record is complete.
     settled: Vec<u32>,
+    /// By source: the second before which its record has everything that had happened.
+    recorded: Vec<u32>,
     windows: BTreeMap<u32, Window>,
     /// The next second to fold.
     next: u32,
@@ -113,17 +125,35 @@ impl Ledger {
         pending.settled.resize(sources, 0);
         let settled = &mut pending.settled[usize::from(batch.source)];
         *settled = (*settled).max(batch.settled_before);
+        pending.recorded.resize(sources, 0);
+        let recorded = &mut pending.recorded[usize::from(batch.source)];
+        *recorded = (*recorded).max(batch.recorded_before);
         for (second, window) in &batch.windows {
             pending.windows.entry(*second).or_default().merge(window);
         }
         let before = pending.settled.iter().copied().min().unwrap_or(0);
         // The drain follows the last second. It is folded when the phase has finished.
         let last = self.phases[phase].duration.as_secs_f64().ceil() as u32;
-        self.settle(batch.phase, before.min(last));
+        self.settle(batch.phase, before.min(last), RecordState::Complete);
     }
 
     /// Folds the rest of a phase that ran for `ran`. All workers have delivered all of their windows.
     pub fn finish(&mut self, phase: PhaseId, ran: Duration) {
+        self.end(phase, ran, RecordState::Complete);
+    }
+
+    /// Folds the rest of a phase whose record stops before its end, up to the second that all sources had recorded. What
+    /// was in flight then has no outcome, so its counts need not add up.
+    pub fn cut_off(&mut self, phase: PhaseId) {
+        let pending = self.pending.entry(phase).or_default();
+        let recorded =
+            pending.recorded.iter().copied().min().filter(|_| pending.recorded.len() == self.sources);
+        let settled = self.summary.phases[phase.index()].settled;
+        let ran = settled.max(Duration::from_secs(recorded.unwrap_or(0).into()));
+        self.end(phase, ran, RecordState::CutOff);
+    }
+
+    fn end(&mut self, phase: PhaseId, ran: Duration, record: RecordState) {
         let length = &mut self.phases[phase.index()];
         // An interrupted phase is judged up to the interrupt.
         length.duration = length.duration.min(ran);
@@ -133,13 +163,14 @@ impl Ledger {
             length.judged.iter().copied().map(JudgedPeriod::seconds).fold(0.0, |sum, seconds| sum + seconds);
         let last_second = self.pending.entry(phase).or_default().windows.keys().next_back().copied();
         let end = u32::try_from(ran.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
-        self.settle(phase, end.max(last_second.map_or(0, |second| second + 1)));
+        self.settle(phase, end.max(last_second.map_or(0, |second| second + 1)), record);
         // A window of a settled second is a fault of the worker, but its requests were made, so they count.
         for (second, window) in self.pending.remove(&phase).unwrap_or_default().windows {
             self.fold_second(phase, second, &window);
         }
         let summary = &mut self.summary.phases[phase.index()];
         summary.ran = Some(ran);
+        summary.is_cut_off = record == RecordState::CutOff;
         summary.judged_seconds = judged_seconds;
         summary.judged = self.phases[phase.index()].judged.clone();
         summary.readings.finish(&self.phases[phase.index()].judged);
@@ -151,7 +182,7 @@ impl Ledger {
     }
 
     /// Folds the pending seconds of a phase before `before`, in order.
-    fn settle(&mut self, phase: PhaseId, before: u32) {
+    fn settle(&mut self, phase: PhaseId, before: u32, record: RecordState) {
         loop {
             let Some(pending) = self.pending.get_mut(&phase) else { return };
             let second = pending.next;
@@ -161,7 +192,7 @@ impl Ledger {
             pending.next += 1;
             let window = pending.windows.remove(&second).unwrap_or_default();
             let unbalanced = &mut self.summary.phases[phase.index()].unbalanced;
-            if unbalanced.is_none() {
+            if unbalanced.is_none() && record == RecordState::Complete {
                 let open = self.phases[phase.index()].open;
                 *unbalanced = window.contradiction(open).map(|why| (second, why));
             }
@@ -291,9 +322,10 @@ fn estimate_slower(cell: &Cell, limit: Duration, counted: &[Limit], timeout: Dur
     let (beyond, near) = (cell.response.count_above(limit) as f64, cell.response.count_near(limit) as f64);
     // Timeouts are slower than every limit. The histogram has them with the time that they waited, at least `timeout`.
     let timeouts = f64::from(cell.timeouts());
-    let (slow, may_be_slow) = match limit + limit / 1000 < timeout {
-        true => (beyond, beyond + near),
-        false => (beyond.max(timeouts), beyond + near + timeouts),
+    let (slow, may_be_slow) = match compare_buckets(limit, timeout) {
+        Ordering::Less => (beyond, beyond + near),
+        Ordering::Equal => (beyond.max(timeouts), beyond + near),
+        Ordering::Greater => (beyond.max(timeouts), beyond + near + timeouts),
     };
     Counts {
         n: cases(cell) + overdue,

@@ -214,6 +214,7 @@ impl Recorder {
             // Windows of the drain, after the end, are settled when the phase has finished.
             settled_before: first_expected.min(second(now.min(self.end))),
             examples: std::mem::take(&mut self.examples),
+            recorded_before: second(now.min(self.end)),
         };
         (batch, std::mem::take(&mut self.log))
     }

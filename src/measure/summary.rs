@@ -30,6 +30,8 @@ pub struct Summary {
 pub struct PhaseSummary {
     /// How long it ran, without the drain. `None` until it has ended.
     pub ran: Option<Duration>,
+    /// Whether its record stops before its end, so that requests and arrivals may be without an outcome.
+    pub is_cut_off: bool,
     /// The time from the start of the phase up to which it has been folded.
     pub settled: Duration,
     /// Its judged periods, once it has ended.
@@ -125,7 +127,7 @@ impl PhaseSummary {
             ));
         }
         let (scheduled, started, dropped) = (self.scheduled, self.started, self.dropped());
-        (open && scheduled != started + dropped)
+        (open && !self.is_cut_off && scheduled != started + dropped)
             .then(|| format!("{started} of {scheduled} arrivals were started and {dropped} dropped"))
     }
 }

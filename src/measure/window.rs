@@ -174,6 +174,9 @@ pub struct Batch {
     pub settled_before: u32,
     /// The first failure of each operation and kind.
     pub examples: Vec<Example>,
+    /// Everything that has happened before this second is recorded; requests in flight have not happened yet.
+    #[serde(default)]
+    pub recorded_before: u32,
 }
 
 /// The text of a failure.

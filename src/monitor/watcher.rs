@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedSender, WeakUnboundedSender};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::event::{Observer, RunEvent};
+use crate::event::{Observer, RunEvent, StopSignal};
 use crate::measure::reading::Reading;
 use crate::measure::summary::Summary;
 use crate::monitor::Probe;
@@ -25,6 +25,9 @@ const MAX_SNAPSHOT_TIME: Duration = Duration::from_secs(5);
 const END_TICK_TOLERANCE: Duration = Duration::from_millis(100);
 /// How long the last snapshots of a phase may take after its end.
 const LAST_SNAPSHOT_GRACE: Duration = Duration::from_secs(6);
+
+/// The same after the run was stopped, when its ender may not wait for long.
+const STOPPED_GRACE: Duration = Duration::from_millis(500);
 
 /// The current phase, with its start and the sink of its readings.
 #[derive(Clone)]
@@ -62,6 +65,8 @@ impl ReadingSink {
 
 /// Samples hosts from the start of each phase to its end, until this value is dropped.
 pub struct Watcher {
+    /// Whether the run was stopped.
+    stop: StopSignal,
     phases: watch::Sender<Option<RunningPhase>>,
     hosts: usize,
     /// Weak, because only a running phase and its last snapshots keep the stream open.
@@ -73,7 +78,11 @@ impl Watcher {
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub fn start(plan: &Arc<Plan>, events: WeakUnboundedSender<RunEvent>) -> std::io::Result<Self> {
+    pub fn start(
+        plan: &Arc<Plan>,
+        events: WeakUnboundedSender<RunEvent>,
+        stop: StopSignal,
+    ) -> std::io::Result<Self> {
         let (phases, running) = watch::channel(None);
         let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len());
         for number in (0..).take(hosts) {
@@ -81,7 +90,7 @@ impl Watcher {
             let name = format!("monitor-{number}");
             std::thread::Builder::new().name(name).spawn(move || sample_host(number, plan, phases))?;
         }
-        Ok(Self { phases, hosts, events })
+        Ok(Self { stop, phases, hosts, events })
     }
 }
 
@@ -96,9 +105,10 @@ impl Observer for Watcher {
             }
             RunEvent::PhaseEnded { .. } => {
                 if let Some(running) = self.phases.send_replace(None) {
+                    let grace = if self.stop.is_set() { STOPPED_GRACE } else { LAST_SNAPSHOT_GRACE };
                     // A host that hangs does not keep the run from ending.
                     tokio::spawn(async move {
-                        tokio::time::sleep(LAST_SNAPSHOT_GRACE).await;
+                        tokio::time::sleep(grace).await;
                         running.open.close();
                     });
                 }

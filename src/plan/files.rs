@@ -37,7 +37,7 @@ pub struct PlanInputs {
     /// The plan, its included files and its threshold files as read. Of a list only the columns and one row of `-`, of
     /// other files only the path.
     pub files: Vec<InputFile>,
-    /// The environment variables that the plan uses and their values; of a secret only the scheme of a URL.
+    /// The environment variables that the plan uses and their values, with stand-ins for secrets.
     pub variables: BTreeMap<String, String>,
 }
 
@@ -64,17 +64,20 @@ impl PlanInputs {
         self.variables.get(name).cloned()
     }
 
+    /// Stores a file that was read. What is known of it already stays.
     fn put(&mut self, path: &Path, text: String) {
         let path = shown(path);
         match self.files.iter_mut().find(|file| file.path == path) {
-            Some(file) => file.text = text,
+            Some(file) if file.text.is_empty() => file.text = text,
+            Some(_) => {}
             None => self.files.push(InputFile { path, text }),
         }
     }
 
-    /// The same without any of these secrets.
+    /// The same without any of these secrets. A short one may be a word of the plan by chance, and is not replaced in it.
     fn redacted(self, secrets: &Secrets) -> Self {
-        let files = self.files.into_iter().map(|file| InputFile { text: secrets.redact(&file.text), ..file });
+        let long = secrets.at_least(MIN_REPLACED_BYTES);
+        let files = self.files.into_iter().map(|file| InputFile { text: long.redact(&file.text), ..file });
         let variables = self.variables.into_iter().map(|(name, value)| (name, secrets.redact(&value)));
         Self { files: files.collect(), variables: variables.collect() }
     }
@@ -85,11 +88,23 @@ fn shown(path: &Path) -> String {
     normalised(path).display().to_string()
 }
 
-/// The part of a secret that may be stored: whether it is a URL, without which the plan does not compile.
-fn masked(secret: &str) -> String {
-    let scheme = ["https://", "http://"].into_iter().find(|scheme| secret.starts_with(scheme));
-    format!("{}***", scheme.unwrap_or_default())
+/// A shorter secret is not replaced in the files of a plan, which name it only by its variable.
+const MIN_REPLACED_BYTES: usize = 8;
+
+/// A stand-in for a secret, so that the plan compiles again: a URL stays a URL, and a port a port. `number` makes it differ
+/// from those of other secrets.
+fn masked(secret: &str, number: usize) -> String {
+    let starts =
+        |scheme: &&str| secret.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    match ["https://", "http://"].into_iter().find(starts) {
+        Some(scheme) => format!("{scheme}***{number}"),
+        None if secret.parse::<u16>().is_ok() => (MASKED_PORTS_FROM + number % 5000).to_string(),
+        None => format!("***{number}"),
+    }
 }
+
+/// Stored plans have these in place of ports that are secrets.
+const MASKED_PORTS_FROM: usize = 60_000;
 
 /// Maximum size of a plan, an included file or a threshold file.
 const MAX_PLAN_BYTES: usize = 4 << 20;
@@ -103,6 +118,8 @@ pub(super) struct PlanFiles<'w> {
     plan: PathBuf,
     hash: Context,
     inputs: PlanInputs,
+    /// The stand-ins of secrets, by the name of the variable.
+    secrets: HashMap<String, String>,
 }
 
 impl<'w> PlanFiles<'w> {
@@ -119,20 +136,25 @@ impl<'w> PlanFiles<'w> {
             plan: normalised(plan),
             hash: Context::new(&SHA256),
             inputs: PlanInputs::default(),
+            secrets: HashMap::new(),
         }
     }
 
     /// The value of an environment variable.
     pub(super) fn variable(&mut self, name: &str) -> Option<String> {
         let value = (self.environment.variable)(name)?;
-        self.inputs.variables.entry(name.to_owned()).or_insert_with(|| value.clone());
+        if !self.secrets.contains_key(name) {
+            self.inputs.variables.insert(name.to_owned(), value.clone());
+        }
         Some(value)
     }
 
     /// The value of an environment variable that no output may show.
     pub(super) fn secret(&mut self, name: &str) -> Option<String> {
         let value = (self.environment.variable)(name)?;
-        self.inputs.variables.insert(name.to_owned(), masked(&value));
+        let number = self.inputs.variables.len();
+        let known = self.secrets.entry(name.to_owned()).or_insert_with(|| masked(&value, number));
+        self.inputs.variables.insert(name.to_owned(), known.clone());
         Some(value)
     }
 

@@ -22,7 +22,7 @@ text_enum! {
 }
 
 /// The tier at which objectives are judged; with `None` nothing is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GateTier(pub Option<Tier>);
 
 impl GateTier {

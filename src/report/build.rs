@@ -21,6 +21,8 @@ use crate::slo::objective::{Family, Objective};
 /// Facts of a run besides its plan, summary and judgements.
 #[derive(Debug)]
 pub struct RunFacts<'f> {
+    /// The version of the runner that ran.
+    pub runner: &'f str,
     /// The random seed.
     pub seed: u64,
     /// The start of the run.
@@ -83,7 +85,7 @@ pub fn build(
     let objectives = objectives.collect();
     Report {
         schema: ReportSchema::V1,
-        runner: env!("CARGO_PKG_VERSION").to_owned(),
+        runner: facts.runner.to_owned(),
         plan: PlanReport { name: plan.name.clone(), path: plan.path.clone(), digest: plan.digest.clone() },
         target: plan.secrets.redact(&plan.target.url.to_string()),
         seed: facts.seed,

@@ -152,6 +152,7 @@ pub struct ObjectiveReport {
     /// the number of batches; with `every` the number of intervals; for drift the number of segments.
     pub effective_samples: Option<f64>,
     /// The limit of each tier.
+    #[schemars(extend("propertyNames" = { "enum": LimitName::ALL }))]
     pub limits: BTreeMap<LimitName, f64>,
     /// The best proven tier; `null` if none is proven.
     pub tier: Option<ProvenTier>,

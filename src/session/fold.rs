@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{RunEnd, RunEvent};
 use crate::gate::{EndedEarly, Ending, RunOutcome};
 use crate::measure::ledger::Ledger;
-use crate::measure::summary::{PhaseRun, PhaseSummary};
+use crate::measure::summary::PhaseRun;
 
 /// The sum of the events of a run.
 #[derive(Debug)]
@@ -53,19 +53,17 @@ impl RunFold {
 
     /// Ends a run whose events stop before its end: the phase that ran is judged up to its last complete second. `start`
     /// is the start of the run.
-    pub fn close(&mut self, start: Timestamp, reason: &str) {
+    pub fn close(&mut self, start: Timestamp) {
         let mut at = start;
         if let Some(last) = self.phases.last() {
-            let PhaseSummary { ran, settled, .. } = &self.ledger.summary().phases[last.phase.index()];
-            let passed = SignedDuration::try_from(*settled).unwrap_or_default();
-            at = last.started_at.checked_add(passed).unwrap_or(last.started_at);
-            if ran.is_none() {
-                let settled = *settled;
-                self.ledger.finish(last.phase, settled);
+            let ran = |ledger: &Ledger| ledger.summary().phases[last.phase.index()].ran;
+            if ran(&self.ledger).is_none() {
+                self.ledger.cut_off(last.phase);
             }
+            let passed = SignedDuration::try_from(ran(&self.ledger).unwrap_or_default()).unwrap_or_default();
+            at = last.started_at.checked_add(passed).unwrap_or(last.started_at);
         }
         self.end = Some(RunEnd { at, without_verdict: None });
-        self.doubt(reason);
     }
 
     /// Marks a run of which something is unknown: it cannot pass.

@@ -76,8 +76,17 @@ pub fn load(
         && plan.gate.tier != GateTier::NOTHING
         && !problems.has_errors()
     {
-        let message = format!("`{}` has no gated objective, so the run would judge nothing", plan.path);
-        let help = "list threshold files with `thresholds = […]`, or set `tier = \"none\"` under `[gate]`";
+        let option = files.first().filter(|file| problems.source(file.span.file).is_option);
+        let (message, help) = match option {
+            Some(_) => (
+                "the threshold files have no gated objective, so nothing would be judged".to_owned(),
+                "name files with objectives whose `gate` is not `false`, or judge with `--gate none`",
+            ),
+            None => (
+                format!("`{}` has no gated objective, so the run would judge nothing", plan.path),
+                "list threshold files with `thresholds = […]`, or set `tier = \"none\"` under `[gate]`",
+            ),
+        };
         problems.report(Diagnostic::new(Code::NoObjectives, message).help(help));
     }
     add_watches(&mut objectives, plan);

@@ -60,7 +60,7 @@ impl DecisionRule {
     /// The rule for a limit on requests; `evidence` is that of its indicator.
     pub(in crate::slo) fn of(objective: &RequestObjective, limit: f64, evidence: &Evidence) -> Self {
         if let Some(interval) = objective.interval {
-            return Self::of_trials(interval, &evidence.trials);
+            return Self::of_trials(interval, &evidence.trials, evidence.is_by_histogram);
         }
         let CountBounds { kept, broken } = evidence.bounds();
         let mean = |side, limit| Self::Mean {
@@ -93,15 +93,16 @@ impl DecisionRule {
         }
     }
 
-    /// The rule of intervals: every interval is one case.
-    pub(in crate::slo) fn of_trials(interval: EveryInterval, trials: &Trials) -> Self {
+    /// The rule of intervals: every interval is one case. With `is_by_histogram` the doubted intervals are those that a
+    /// histogram cannot tell from the limit.
+    pub(in crate::slo) fn of_trials(interval: EveryInterval, trials: &Trials, is_by_histogram: bool) -> Self {
         let (judged, missed, doubted) = (trials.judged as f64, trials.missed as f64, trials.doubted as f64);
         match interval.allow {
             allow if allow > 0.0 => Self::Proportion {
                 kept: Proportion::independent(judged, doubted),
                 broken: Proportion::independent(judged, missed),
                 allowed: allow,
-                unclear: 0.0,
+                unclear: if is_by_histogram { doubted - missed } else { 0.0 },
             },
             _ => Self::NoneAllowed { cases: judged, counted: missed, doubted: doubted - missed },
         }

@@ -1,5 +1,6 @@
 //! A run in this process, on a clock that advances when no task can run.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
@@ -22,6 +23,7 @@ use crate::diagnostic::Problems;
 use crate::engine::Dialer;
 use crate::gate::{Ending, Signal};
 use crate::journal::FILE_NAME;
+use crate::journal::reader::JournalReader;
 
 /// A command line to run.
 pub(super) struct Runner {
@@ -95,6 +97,7 @@ impl Runner {
         let run =
             Ran { folder, code: ending.code().into(), stdout: written.stdout, stderr: written.stderr, took };
         assert_rebuilt(&run);
+        assert_never_passed_in_part(&run);
         run
     }
 }
@@ -107,20 +110,45 @@ pub(super) fn record_day(target: &Target, out: &str) -> Ending {
     simulate(&words.map(str::to_owned), target, &[]).0
 }
 
+/// The ending of a stored run and its report, from the journal in a folder.
+#[track_caller]
+fn rebuilt(folder: &Path) -> (Ending, String) {
+    let mut problems = Problems::default();
+    let stored = stored_run::open(folder).and_then(|journal| journal.fold(None, None, &mut problems));
+    let StoredRun { run, start, fold } =
+        stored.unwrap_or_else(|why| panic!("{why:#}")).unwrap_or_else(|| panic!("{:?}", problems.all()));
+    let judged_by = JudgedBy::OwnObjectives;
+    let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by };
+    let conclusion = recorded.conclude(true);
+    (conclusion.ending, conclusion::json(&recorded.report(&conclusion)))
+}
+
 /// Asserts that the report of a run follows from its journal alone.
 #[track_caller]
 fn assert_rebuilt(run: &Ran) {
-    let (Some(report), Some(journal)) = (run.file("report.json"), run.file(FILE_NAME)) else { return };
-    let mut problems = Problems::default();
-    let folder = journal.parent().expect("a file is in a folder");
-    let stored = stored_run::open(folder).and_then(|journal| journal.fold(None, None, &mut problems));
-    let StoredRun { run: plan, start, fold } =
-        stored.unwrap_or_else(|why| panic!("{why:#}")).unwrap_or_else(|| panic!("{:?}", problems.all()));
-    let judged_by = JudgedBy::OwnObjectives;
-    let recorded = RecordedRun { run: &plan, start: &start, fold: &fold, judged_by };
-    let rebuilt = conclusion::json(&recorded.report(&recorded.conclude(true)));
+    let Some(report) = run.file("report.json") else { return };
+    let journal = run.file(FILE_NAME).expect("a run with a report has a journal");
+    let (_, rebuilt) = rebuilt(journal.parent().expect("a file is in a folder"));
     let report = std::fs::read_to_string(report).expect("a report is text");
     assert_eq!(rebuilt, report, "the journal gives another report");
+}
+
+/// Asserts that the first parts of a journal, as a killed run leaves them, give no pass and show no fault of the runner.
+#[track_caller]
+fn assert_never_passed_in_part(run: &Ran) {
+    let Some(journal) = run.file(FILE_NAME).filter(|_| run.code != i32::from(Ending::Internal.code())) else {
+        return;
+    };
+    let bytes = std::fs::read(journal).expect("a journal can be read");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let start = JournalReader::new(&*bytes).expect("it is a journal").start_bytes();
+    for part in 1..8 {
+        let end = start + (bytes.len() - start) * part / 8;
+        std::fs::write(folder.path().join(FILE_NAME), &bytes[..end]).expect("it can be written");
+        let (ending, report) = rebuilt(folder.path());
+        let allowed = matches!(ending, Ending::Breached | Ending::Invalid | Ending::Inconclusive);
+        assert!(allowed, "{ending:?} after {end} of {} bytes: {report}", bytes.len());
+    }
 }
 
 /// Runs a command line; returns the ending, and the simulated time that it took.

@@ -78,6 +78,51 @@ fn a_limit_in_the_bucket_of_the_observed_value_is_undecided() {
     assert!(why.contains("count as slow for a pass and as not slow for a breach"), "{why}");
 }
 
+/// Every interval has one response that may be above the limit or not.
+#[test]
+fn intervals_in_doubt_are_not_good_ones() {
+    let target = Target::scripted(|number, _| {
+        Answer::Late(200, Duration::from_millis(if number % 100 == 50 { 300 } else { 30 }))
+    });
+    let observed = Runner::plan(PLAN).with("--set gate.decision=observed");
+    let run = observed.against(&target).objectives(&objective("500ms")).run().exits(0);
+    let longest = number(&run.phase("a")["operations"][0]["response_ms"]["max"]);
+    for (allow, statistic) in [("allow = \"15%\"\n", "max"), ("", "max"), ("allow = \"15%\"\n", "p99.9")] {
+        let every = format!(
+            "{}statistic = \"{statistic}\"\nevery = \"5s\"\n{allow}",
+            objective(&format!("{longest}ms"))
+        );
+        let (code, report, text) = judge(&run, &every, "");
+        assert_eq!(code, 3, "{text}");
+        let why = report["objectives"][0]["why"].as_str().unwrap();
+        assert!(why.contains("did not count this limit") && !why.contains("failures"), "{why}");
+    }
+}
+
+#[test]
+fn a_maximum_in_doubt_is_undecided_and_says_why() {
+    let run = run();
+    let longest = number(&run.phase("a")["operations"][0]["response_ms"]["max"]);
+    let max = objective(&format!("{longest}ms")) + "statistic = \"max\"\n";
+    let (code, report, _) = judge(&run, &max, "");
+    let why = report["objectives"][0]["why"].as_str().unwrap();
+    assert_eq!(code, 3, "{why}");
+    assert!(
+        why.ends_with("undecided: requests too close to the limit to tell may have exceeded the limit"),
+        "{why}"
+    );
+}
+
+#[test]
+fn objectives_that_the_plan_cannot_reach_are_refused() {
+    let run = run();
+    let (code, _, text) =
+        judge(&run, "[[throughput]]\nname = \"T\"\nscenarios = [\"*\"]\nminimum = \"500/s\"\n", "");
+    assert!(code == 2 && text.contains("can reach at most 20/s"), "{text}");
+    let (code, _, text) = judge(&run, &objective("1s").replace("[\"get\"]", "[\"get\", \"nope*\"]"), "");
+    assert!(code == 0 && text.contains("unknown operation `nope*`"), "{text}");
+}
+
 #[test]
 fn a_limit_that_the_run_counted_is_decided_exactly() {
     let run = run();

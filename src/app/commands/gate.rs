@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use crate::app::arguments::GateArgs;
 use crate::app::commands::report::print;
 use crate::app::conclusion::{JudgedBy, RecordedRun};
-use crate::app::failure;
 use crate::app::prepare::{Refusal, refuse};
 use crate::app::stored_run::{self, StoredRun};
-use crate::diagnostic::Problems;
+use crate::app::{failure, output};
+use crate::diagnostic::{Problems, render};
 use crate::gate::Ending;
 use crate::plan::ThresholdsFile;
 
@@ -20,15 +20,16 @@ pub(in crate::app) fn gate(arguments: &GateArgs) -> anyhow::Result<ExitCode> {
     let journal = stored_run::open(run)?;
     let files = read(thresholds, &mut problems)?;
     let others = (!files.is_empty()).then_some(files.as_slice());
+    let own_tier = journal.start.gate;
     let Some(stored) = journal.fold(*gate, others, &mut problems)? else {
-        return Err(refuse(&problems, *format, Refusal::Thresholds));
+        let refusal = if others.is_some() { Refusal::Thresholds } else { Refusal::StoredPlan };
+        return Err(refuse(&problems, *format, refusal));
     };
     let StoredRun { run, start, mut fold } = stored;
-    let judged_by = match others.is_some() || gate.is_some() {
-        true => JudgedBy::OtherObjectives,
-        false => JudgedBy::OwnObjectives,
-    };
+    let is_other = others.is_some() || gate.is_some_and(|gate| gate != own_tier);
+    let judged_by = if is_other { JudgedBy::OtherObjectives } else { JudgedBy::OwnObjectives };
     if others.is_some() {
+        output::stderr(&render(&problems, output::stderr_is_interactive()));
         let names: Vec<String> = thresholds.iter().map(|path| format!("`{}`", path.display())).collect();
         fold.notices.push(format!("judged by {}, not by the objectives of the run", names.join(", ")));
     }

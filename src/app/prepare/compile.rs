@@ -78,7 +78,9 @@ pub(super) fn compile(
     }
     let thresholds = thresholds.map_or(loaded.thresholds, <[_]>::to_vec);
     let mut objectives = slo::load(&thresholds, &loaded.names, loaded.plan.as_ref(), problems);
-    let is_checked = state == RunState::Planned && !problems.has_errors();
+    // The objectives of a recorded run were checked when it began.
+    let is_new = state == RunState::Planned || origin.thresholds.is_some();
+    let is_checked = is_new && !problems.has_errors();
     if let Some(plan) = loaded.plan.as_ref().filter(|_| is_checked) {
         forecast::check(plan, &objectives.all, &forecast::forecast(plan), problems);
     }

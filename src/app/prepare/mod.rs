@@ -167,13 +167,13 @@ fn options(arguments: &PlanArgs, purpose: PlanPurpose<'_>) -> RunOptions {
 }
 
 /// Prepares the plan of a stored run from the start of its events, as it was when it ran. `thresholds` and `gate` replace
-/// its own; nothing of this machine plays a part.
+/// its own; nothing of this machine plays a part. The second value has the notices of the preparation.
 pub(super) fn prepare_stored(
     start: &RunStart,
     gate: Option<GateTier>,
     thresholds: Option<&[ThresholdsFile]>,
     problems: &mut Problems,
-) -> Option<RunPlan> {
+) -> Option<(RunPlan, Vec<String>)> {
     let RunStart { inputs, place, .. } = start;
     let environment =
         Environment { read: &|path| inputs.read(path), variable: &|name| inputs.variable(name) };
@@ -182,14 +182,15 @@ pub(super) fn prepare_stored(
     let compiled = compile(&origin, &options, RunState::Recorded, problems)?;
     let CompiledPlan { mut plan, mut objectives, phases, length, .. } = compiled;
     plan.digest.clone_from(&start.digest);
+    let mut notices = Vec::new();
     if let Some(address) = place.stand_in {
-        place::replace_target(&mut plan.target, address);
-        place::replace_hosts(&mut plan, &mut objectives, address);
+        notices.extend(place::replace_target(&mut plan.target, address));
+        notices.extend(place::replace_hosts(&mut plan, &mut objectives, address));
     }
     place::add_hosts(&mut plan, place.target_is_local);
     let forecasts = forecast::forecast(&plan);
     let target_is_local = place.target_is_local;
-    Some(RunPlan { plan, objectives, forecasts, phases, length, target_is_local })
+    Some((RunPlan { plan, objectives, forecasts, phases, length, target_is_local }, notices))
 }
 
 /// Checks a compiled plan against this machine.

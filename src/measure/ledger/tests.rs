@@ -2,12 +2,19 @@
 
 use std::path::Path;
 
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::diagnostic::Problems;
 use crate::measure::generator_health::GeneratorHealth;
 use crate::measure::generator_vitals::ThreadVitals;
+use crate::measure::indicator::CountBounds;
 use crate::measure::indicator::{IntervalRule, Intervals};
 use crate::measure::limits::LimitId;
+use crate::measure::recorder::{Latency, Recorder, RecorderScope};
+use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
 use crate::measure::window::Cell;
 use crate::plan::model::OperationId;
 use crate::plan::{Environment, Settings, load};
@@ -201,4 +208,68 @@ fn the_generators_health_is_that_of_the_judged_seconds() {
     let health = &ledger.summary().phases[0].health;
     assert_eq!((health.workers[&0].stalls, health.workers[&0].longest), (6, ms(107)));
     assert_eq!((health.lost, health.max_lost_in_a_second), (ms(7), ms(2)));
+}
+
+proptest! {
+    /// Whatever the outcomes, the true number of slow cases lies within the bounds that histograms give.
+    #[test]
+    fn an_uncounted_limit_is_bounded_by_the_truth(
+        times in prop::collection::vec((1_u64..1500, 0_u8..10), 1..60),
+        limit in 1_u64..1500,
+        counted in prop::collection::vec(1_u64..1500, 0..3),
+    ) {
+        const TIMEOUT: u64 = 1000;
+        let slower = |ms: u64| Indicator {
+            phase: PHASE,
+            operations: vec![GET],
+            kind: IndicatorKind::Slower(Duration::from_millis(ms)),
+            intervals: None,
+            keeps_timeline: false,
+        };
+        let indicators: Vec<Indicator> =
+            counted.iter().filter(|known| **known != limit).map(|known| slower(*known)).collect();
+        let limits = Limits::of(&indicators, 1);
+        let scope = RecorderScope { phase: PHASE, worker: 0, latency: Latency::None };
+        let mut recorder = Recorder::new(Arc::new(limits.clone()), scope, ms(5000), 0);
+        let (mut slow, mut cases) = (0.0, 0.0);
+        for (time, outcome) in times {
+            let (time, outcome) = match outcome {
+                0 => (TIMEOUT + time / 100, Outcome::Failed(ErrorKind::Timeout)),
+                1 => (time, Outcome::Failed(ErrorKind::Status5xx)),
+                2 => (time, Outcome::Failed(ErrorKind::Cancelled)),
+                _ => (time, Outcome::Succeeded),
+            };
+            recorder.expect(ms(0));
+            recorder.record(&Sample { finished: ms(time), outcome, ..sample() });
+            let above = f64::from(u8::from(time > limit));
+            match outcome {
+                Outcome::Failed(ErrorKind::Cancelled) => (slow, cases) = (slow + above, cases + above),
+                Outcome::Failed(ErrorKind::Timeout) => (slow, cases) = (slow + 1.0, cases + 1.0),
+                Outcome::Failed(_) => {}
+                Outcome::Succeeded => (slow, cases) = (slow + above, cases + 1.0),
+            }
+        }
+        let window = recorder.drain(ms(6000)).0.windows[&0].clone();
+        let counts = count_second(&slower(limit), &limits, ms(TIMEOUT), &window);
+        let CountBounds { kept, broken } = IndicatorKind::Slower(ms(limit)).bounds(counts);
+        prop_assert!(broken.1 <= slow && slow <= kept.1 - counts.untimed, "{counts:?}, {slow} of {cases}");
+        // No pass is proven that the truth denies, and no breach: the bad share is not less, and not more.
+        prop_assert!(kept.1 / kept.0.max(1.0) >= slow / f64::max(cases + counts.untimed, 1.0) - 1e-9, "{counts:?}");
+        prop_assert!(broken.0 - broken.1 >= 0.0 && broken.0 <= kept.0);
+    }
+}
+
+fn sample() -> Sample {
+    Sample {
+        operation: GET,
+        intended: Duration::ZERO,
+        sent: Duration::ZERO,
+        finished: Duration::ZERO,
+        user_wait: Duration::ZERO,
+        latency: Duration::ZERO,
+        connect: None,
+        outcome: Outcome::Succeeded,
+        bytes: 0,
+        purpose: Purpose::Task,
+    }
 }

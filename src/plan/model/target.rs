@@ -19,6 +19,11 @@ impl Secrets {
         Self(forms)
     }
 
+    /// Only the secrets that have at least this many bytes.
+    pub(in crate::plan) fn at_least(&self, bytes: usize) -> Self {
+        Self(self.0.iter().filter(|form| form.len() >= bytes).cloned().collect())
+    }
+
     /// Returns the text with every secret replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))

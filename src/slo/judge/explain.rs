@@ -119,7 +119,12 @@ fn counted(case: &ObjectiveCase<'_>, requests: &Requests<'_>) -> String {
         String::new()
     };
     if let Some(interval) = objective.interval {
-        return of_intervals(&evidence.trials, interval, &format!("{} of {shown}", family.limit_name(*tier)));
+        let limit = format!("{} of {shown}", family.limit_name(*tier));
+        let doubt = match evidence.is_by_histogram {
+            true => "requests too close to the limit to tell",
+            false => "failures without a response time",
+        };
+        return of_intervals(&evidence.trials, interval, &limit, doubt) + &uncounted(evidence);
     }
     let failed = failed + &uncounted(evidence);
     match objective.statistic {
@@ -175,7 +180,7 @@ fn read(case: &ObjectiveCase<'_>, host: &HostCase<'_>) -> String {
         (Some(interval), _) => {
             let trials = readings.trials(objective.of, interval, *limit);
             let limit = format!("{} of {shown}", tier.as_str());
-            format!("{} ({by})", of_intervals(&trials, interval, &limit))
+            format!("{} ({by})", of_intervals(&trials, interval, &limit, ""))
         }
         (None, DecisionRule::Observed { within: None, .. }) => format!("no whole minute in {by}"),
         (None, _) => format!("the limit is {shown} ({by})"),
@@ -195,7 +200,8 @@ fn changed(case: &ObjectiveCase<'_>, drift: &Drift<'_>) -> String {
     format!("the limit is {}{by}{note}", format_limit(*limit, case.objective.family.unit()))
 }
 
-fn of_intervals(trials: &Trials, interval: EveryInterval, limit: &str) -> String {
+/// "none of 60 intervals of 1m may miss the maximum of 200 ms and 2 did". `doubt` is the reason why others may have.
+fn of_intervals(trials: &Trials, interval: EveryInterval, limit: &str, doubt: &str) -> String {
     let length = TimeSpan::from(std::time::Duration::from_secs(interval.every.into()));
     let may = match interval.allow {
         allow if allow > 0.0 => format_limit(100.0 * allow, Unit::Percent),
@@ -203,7 +209,7 @@ fn of_intervals(trials: &Trials, interval: EveryInterval, limit: &str) -> String
     };
     let doubted = match trials.doubted - trials.missed {
         0 => String::new(),
-        more => format!(", and {more} may have because of failures without a response time"),
+        more => format!(", and {more} may have because of {doubt}"),
     };
     format!(
         "{may} of {} intervals of {length} may miss the {limit} and {} did{doubted}",
@@ -249,7 +255,13 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
     let confidence = format_limit(100.0 * (1.0 - alpha), Unit::Percent);
     let because = match case.decision_rule() {
         DecisionRule::NoneAllowed { .. } => {
-            return "undecided: failures without a response time may have exceeded the limit".to_owned();
+            let doubt = match &case.data {
+                CaseData::Requests(requests) if requests.evidence.is_by_histogram => {
+                    "requests too close to the limit to tell"
+                }
+                _ => "failures without a response time",
+            };
+            return format!("undecided: {doubt} may have exceeded the limit");
         }
         DecisionRule::Observed { .. } => {
             return "undecided: there is no value to compare with the limit".to_owned();

@@ -86,7 +86,7 @@ impl<'c> Readings<'c> {
     /// The decision rule of a limit: the observed value is compared with it, or a share of intervals may miss.
     pub(super) fn decision_rule(&self, of: Aggregation, limit: f64) -> DecisionRule {
         match self.interval {
-            Some(interval) => DecisionRule::of_trials(interval, &self.trials(of, interval, limit)),
+            Some(interval) => DecisionRule::of_trials(interval, &self.trials(of, interval, limit), false),
             None => DecisionRule::Observed {
                 cases: f64::from(self.coverage.seen),
                 within: self.observed(of).map(|observed| observed <= limit),

@@ -20,7 +20,7 @@ use crate::app::commands::check::{headline, outlook};
 use crate::app::conclusion::{self, JudgedBy, RecordedRun};
 use crate::app::prepare::{PlanPurpose, PreparedPlan, RunPlan, hosts, prepare};
 use crate::app::signals::Signals;
-use crate::app::{output, run_folder};
+use crate::app::{output, run_folder, stored_run};
 use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEnd, RunEvent, RunOptions, RunStart, StopHandle};
 use crate::gate::{self, Ending, Signal};
@@ -99,6 +99,7 @@ fn start(prepared: &PreparedPlan, at: Timestamp) -> RunStart {
         operations: plan.operations.clone(),
         hosts: plan.monitor.iter().flat_map(|it| &it.hosts).map(|host| host.name.clone()).collect(),
         limits: Limits::of(&objectives.indicators, plan.operations.len()),
+        gate: plan.gate.tier,
     }
 }
 
@@ -117,6 +118,7 @@ impl<'r> Run<'r> {
             }
         };
         notices.extend(prepared.notices.iter().cloned());
+        notices.extend(stored_run::unreadable(&start, &prepared.run));
         Self { arguments, prepared, start, folder, notices, dialer, real_time: true }
     }
 
@@ -224,10 +226,11 @@ impl<'r> Run<'r> {
         let plan = Arc::new(self.prepared.run.plan.clone());
         let (sender, mut events) = unbounded_channel();
         let watched = plan.monitor.is_some();
-        let watcher = watched.then(|| Watcher::start(&plan, sender.downgrade())).transpose();
+        let (stop, signal) = StopHandle::new();
+        let watcher = watched.then(|| Watcher::start(&plan, sender.downgrade(), signal.clone())).transpose();
         let mut watcher = watcher.context("could not start to monitor hosts (check `ulimit -u`)")?;
         let weak = sender.downgrade();
-        let stop = engine::start(self.job(&plan), sender)?;
+        engine::start(self.job(&plan), sender, signal)?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut log = self.request_log(record, &plan);
         let mut early_stop = EarlyStopper::new(self.prepared.run.check_context(), stop.clone(), weak);
@@ -242,7 +245,7 @@ impl<'r> Run<'r> {
             until_it_ends(&mut session, &mut events, signals, &stop, self.arguments.drain).await;
         drop(session);
         progress.finish();
-        if let Some(notice) = log.as_ref().and_then(RequestLog::notice) {
+        if let Some(notice) = log.and_then(RequestLog::finish) {
             record.add(RunEvent::Notice(notice));
         }
         Ok(interrupted)

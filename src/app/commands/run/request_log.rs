@@ -1,9 +1,15 @@
-//! `--log-requests`: a log with one JSON line per request.
+//! `--log-requests`: a log with one JSON line per request, written by a thread of its own, so that a slow reader delays
+//! nothing.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::json;
 
 use crate::event::{Observer, RunEvent};
@@ -11,34 +17,58 @@ use crate::measure::sample::{Outcome, Sample};
 use crate::measure::summary::Summary;
 use crate::plan::model::{PhaseId, Plan};
 
+/// The most blocks of lines that wait to be written. A worker hands over one block per second.
+const MAX_WAITING_BLOCKS: usize = 1024;
+/// How long the end of a run waits for the last lines.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(2);
+
 /// Writes one JSON line per request up to a number of lines. Times are in ms from the start of the phase.
 pub(super) struct RequestLog<'p> {
     plan: &'p Plan,
-    file: BufWriter<File>,
+    blocks: SyncSender<Vec<u8>>,
+    /// Gives the result of the writing when it has ended.
+    written: Receiver<std::io::Result<()>>,
     lines_left: usize,
-    left_out: u64,
-    failure: Option<String>,
+    /// Lines above the limit.
+    above_limit: u64,
+    /// Lines that the file did not take in time.
+    lost: u64,
 }
 
 impl<'p> RequestLog<'p> {
     pub(super) fn create(path: &Path, limit: usize, plan: &'p Plan) -> std::io::Result<Self> {
-        let file = BufWriter::new(File::create(path)?);
-        Ok(Self { plan, file, lines_left: limit, left_out: 0, failure: None })
+        // A pipe without a reader refuses to be opened instead of waiting for one.
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).custom_flags(nonblocking).open(path)?;
+        fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+        let (blocks, waiting) = sync_channel(MAX_WAITING_BLOCKS);
+        let (result, written) = sync_channel(1);
+        thread::Builder::new().name("request-log".into()).spawn(move || {
+            // The receiver is gone if the run did not wait for the last lines.
+            let _ = result.send(write_all(file, &waiting));
+        })?;
+        Ok(Self { plan, blocks, written, lines_left: limit, above_limit: 0, lost: 0 })
     }
 
-    /// A notice if the log is incomplete.
-    pub(super) fn notice(&self) -> Option<String> {
-        match (&self.failure, self.left_out) {
-            (Some(failure), _) => Some(format!("the request log is incomplete: {failure}")),
-            (None, 0) => None,
-            (None, _) => {
-                Some("the request log reached its limit of lines; raise it with `--log-limit`".to_owned())
+    /// Waits for the last lines, but not for long. Returns a notice if the log is incomplete.
+    pub(super) fn finish(self) -> Option<String> {
+        let Self { blocks, written, above_limit, lost, .. } = self;
+        drop(blocks);
+        match written.recv_timeout(LAST_LINES_WITHIN) {
+            Ok(Err(failure)) => Some(format!("the request log is incomplete: {failure}")),
+            Err(_) => Some("the request log is incomplete: its reader is too slow; log to a file".to_owned()),
+            Ok(Ok(())) if lost > 0 => {
+                Some(format!("the request log lacks {lost} lines: its reader is too slow; log to a file"))
             }
+            Ok(Ok(())) => (above_limit > 0).then(|| {
+                "the request log reached its limit of lines; raise it with `--log-limit`".to_owned()
+            }),
         }
     }
 
-    fn write(&mut self, phase: PhaseId, sample: &Sample) -> std::io::Result<()> {
-        let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
+    fn line(&self, phase: PhaseId, sample: &Sample) -> String {
+        let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
         let line = json!({
             "phase": self.plan.phases[phase.index()].name,
             "operation": self.plan.operations[sample.operation.index()],
@@ -51,26 +81,25 @@ impl<'p> RequestLog<'p> {
             },
             "bytes": sample.bytes,
         });
-        writeln!(self.file, "{line}")
+        format!("{line}\n")
     }
+}
+
+fn write_all(mut file: File, blocks: &Receiver<Vec<u8>>) -> std::io::Result<()> {
+    blocks.iter().try_for_each(|block| file.write_all(&block))
 }
 
 impl Observer for RequestLog<'_> {
     fn observe(&mut self, event: &RunEvent, _: &Summary) {
         let RunEvent::Sampled { phase, samples } = event else { return };
-        for sample in samples {
-            if self.lines_left == 0 {
-                self.left_out += 1;
-                continue;
-            }
-            self.lines_left -= 1;
-            if let Err(error) = self.write(*phase, sample) {
-                self.failure.get_or_insert(error.to_string());
-                self.lines_left = 0;
-            }
-        }
-        if let Err(error) = self.file.flush() {
-            self.failure.get_or_insert(error.to_string());
+        let within = samples.len().min(self.lines_left);
+        self.lines_left -= within;
+        self.above_limit += (samples.len() - within) as u64;
+        let lines: String = samples[..within].iter().map(|sample| self.line(*phase, sample)).collect();
+        match self.blocks.try_send(lines.into_bytes()) {
+            // A thread that has ended gives its reason in the end.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(_)) => self.lost += within as u64,
         }
     }
 }
