@@ -281,13 +281,13 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
             let min_cases = min_cases(case.decision_rule(), alpha).unwrap_or(0);
             let within = |share: &Proportion| share.counted <= allowed * share.cases;
             match () {
+                () if within(broken) && !within(kept) && *unclear > 0.0 => {
+                    ": requests too close to the limit to tell decide it".to_owned()
+                }
                 () if kept.cases < min_cases as f64 => {
                     let cases =
                         if case.objective.family.interval().is_some() { "intervals" } else { "requests" };
                     format!(": at least {} {cases} are needed", Count(min_cases as f64))
-                }
-                () if within(broken) && !within(kept) && *unclear > 0.0 => {
-                    ": requests too close to the limit to tell decide it".to_owned()
                 }
                 () if within(broken) && !within(kept) => ": failed requests may have been slow".to_owned(),
                 () if !kept.bursts_resolved => {
