@@ -9,8 +9,9 @@ use rustix::fs::{StatVfs, readlinkat, statvfs};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::resources::device_filter::{self, Mount};
+use crate::resources::linux::cgroup::{self, Quota};
 use crate::resources::linux::proc::{self, MachineTicks, first_number, read_error, text};
-use crate::resources::linux::{cgroup, process};
+use crate::resources::linux::process;
 use crate::resources::machine::MachineCounters;
 use crate::resources::metric::Metric;
 use crate::resources::snapshot::Snapshot;
@@ -161,10 +162,10 @@ impl Kernel {
         Some(left.map_or(of_machine, |left| left.min(of_machine)))
     }
 
-    /// Enforcement periods of the CPU quota that applies to this process, and those in which it was used up.
-    pub fn own_throttling(&self) -> Option<(u64, u64)> {
-        let (root, group) = self.own_group()?;
-        cgroup::throttling(&|path| self.read(path), root, &group)
+    /// The CPU quotas that apply to this process: those of its control group and the ancestors of that group.
+    pub fn own_quotas(&self) -> Vec<Quota> {
+        let Some((root, group)) = self.own_group() else { return Vec::new() };
+        cgroup::quotas(&|path| self.read(path), root, &group)
     }
 
     /// The control group of this process: the mount point of all groups, and the path below it.

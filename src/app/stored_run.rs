@@ -110,8 +110,8 @@ pub(super) fn unreadable(start: &RunStart, run: &RunPlan) -> Option<String> {
     let same =
         again.is_some_and(|(again, _)| check_names(start, &again).is_ok() && names(&again) == names(run));
     (!same).then(|| {
-        "`runner gate` and `runner report` will not read this run: a secret stands where the plan needs another value \
-         than `***`; use `${env:NAME}` there"
+        "`runner gate` and `runner report` will not read this run: a secret stands where the plan needs its very \
+         value, and the journal has a stand-in for it; use `${env:NAME}` there"
             .to_owned()
     })
 }

@@ -13,6 +13,7 @@ use crate::kernel::Kernel;
 use crate::measure::generator_vitals::{GeneratorUsage, GeneratorVitals, MachineVitals};
 use crate::measure::window::{Batch, Window};
 use crate::plan::model::PhaseId;
+use crate::resources::linux::cgroup::Quota;
 use crate::resources::linux::proc::MachineTicks;
 
 /// A smaller step of the wall clock between two snapshots is a normal correction, such as NTP slewing.
@@ -106,7 +107,9 @@ impl ProcessCounters {
     /// The machine's vitals since the last call.
     fn machine(&mut self) -> MachineVitals {
         let now = KernelCounters::now(&self.kernel);
-        now.since(&std::mem::replace(&mut self.machine, now))
+        let vitals = now.since(&self.machine);
+        self.machine = now;
+        vitals
     }
 }
 
@@ -115,12 +118,12 @@ fn cpu_time() -> Duration {
 }
 
 /// A snapshot of kernel counters.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct KernelCounters {
     ticks: u64,
     stolen: u64,
-    periods: u64,
-    throttled: u64,
+    /// The CPU quotas that apply to this process.
+    quotas: Vec<Quota>,
     /// Offset of the boot-time clock, which also runs in suspend, from the monotonic clock, in microseconds.
     asleep: i128,
     /// Offset of the wall clock from the monotonic clock, in microseconds.
@@ -130,15 +133,24 @@ struct KernelCounters {
 impl KernelCounters {
     fn now(kernel: &Kernel) -> Self {
         let MachineTicks { total, stolen } = kernel.machine_ticks().unwrap_or_default();
-        let (periods, throttled) = kernel.own_throttling().unwrap_or_default();
         Self {
             ticks: total,
             stolen,
-            periods,
-            throttled,
+            quotas: kernel.own_quotas(),
             asleep: clock_offset_us(ClockId::Boottime),
             wall: clock_offset_us(ClockId::Realtime),
         }
+    }
+
+    /// The periods of the quota that throttled most since an earlier snapshot, and the throttled ones of them. A quota that
+    /// is new has no earlier count.
+    fn throttled_since(&self, earlier: &Self) -> (u64, u64) {
+        let since = |now: &Quota| {
+            let before = earlier.quotas.iter().find(|before| before.level == now.level)?;
+            let periods = now.periods.checked_sub(before.periods)?;
+            Some((periods, now.throttled.saturating_sub(before.throttled)))
+        };
+        self.quotas.iter().filter_map(since).max_by_key(|(_, throttled)| *throttled).unwrap_or_default()
     }
 
     /// The difference from an earlier snapshot.
@@ -146,12 +158,13 @@ impl KernelCounters {
         let asleep = self.asleep - earlier.asleep;
         // The wall clock also runs in suspend; that advance is not a step.
         let set = (self.wall - earlier.wall - asleep.max(0)).abs();
+        let (periods, throttled) = self.throttled_since(earlier);
         let micros = |micros: i128| u64::try_from(micros).unwrap_or(0);
         MachineVitals {
             ticks: self.ticks.saturating_sub(earlier.ticks),
             stolen: self.stolen.saturating_sub(earlier.stolen),
-            periods: self.periods.saturating_sub(earlier.periods),
-            throttled: self.throttled.saturating_sub(earlier.throttled),
+            periods,
+            throttled,
             suspended_us: if asleep >= SUSPEND_MIN_US { micros(asleep) } else { 0 },
             clock_steps: u32::from(set >= CLOCK_STEP_MIN_US),
             largest_step_us: if set >= CLOCK_STEP_MIN_US { micros(set) } else { 0 },
@@ -187,5 +200,24 @@ mod tests {
         assert_eq!(fields(at(3_000_000, 3_000_010).since(&at(0, 0))), (3_000_000, 0, 0));
         assert_eq!(fields(at(20, -60_000).since(&at(0, 0))), (0, 1, 60_020));
         assert_eq!(fields(at(20, 49_000).since(&at(0, 0))), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_quota_that_throttles_most_counts_and_a_new_one_has_no_past() {
+        let at = |quotas: &[(&str, u64, u64)]| KernelCounters {
+            quotas: quotas
+                .iter()
+                .map(|(level, periods, throttled)| Quota {
+                    level: (*level).to_owned(),
+                    periods: *periods,
+                    throttled: *throttled,
+                })
+                .collect(),
+            ..KernelCounters::default()
+        };
+        let before = at(&[("a", 100, 5), ("a/b", 100, 0)]);
+        let after = at(&[("a", 110, 9), ("a/b", 110, 0), ("a/b/c", 900, 800)]);
+        assert_eq!(after.throttled_since(&before), (10, 4));
+        assert_eq!(after.throttled_since(&at(&[])), (0, 0));
     }
 }

@@ -2,8 +2,9 @@
 //! event: `length (u32 LE) · CRC32C of the event (u32 LE) · event`. The length is that of the event, which is MessagePack:
 //! structs are arrays of their fields in order, and enums are maps from the name of the variant to its content.
 //!
-//! A new version may add variants, and fields at the end of a struct that have a default. It reads the files of all
-//! versions before.
+//! New variants, and new fields at the end of a struct with a default, keep the version: older files are read as before, and
+//! an older runner counts the events that it cannot interpret. Any other change raises the version, and the reader of the
+//! old one stays.
 
 use crate::event::RunEvent;
 

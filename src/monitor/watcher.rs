@@ -26,8 +26,8 @@ const END_TICK_TOLERANCE: Duration = Duration::from_millis(100);
 /// How long the last snapshots of a phase may take after its end.
 const LAST_SNAPSHOT_GRACE: Duration = Duration::from_secs(6);
 
-/// The same after the run was stopped, when its ender may not wait for long.
-const STOPPED_GRACE: Duration = Duration::from_millis(500);
+/// The same from the stop of the run on: a CI or a container engine waits less than 10 s, and the drain takes 5 of them.
+const STOPPED_GRACE: Duration = Duration::from_secs(2);
 
 /// The current phase, with its start and the sink of its readings.
 #[derive(Clone)]
@@ -105,10 +105,18 @@ impl Observer for Watcher {
             }
             RunEvent::PhaseEnded { .. } => {
                 if let Some(running) = self.phases.send_replace(None) {
-                    let grace = if self.stop.is_set() { STOPPED_GRACE } else { LAST_SNAPSHOT_GRACE };
+                    let (mut stop, mut cancel) = (self.stop.clone(), self.stop.clone());
+                    let stopped = async move {
+                        stop.wait().await;
+                        tokio::time::sleep(STOPPED_GRACE).await;
+                    };
                     // A host that hangs does not keep the run from ending.
                     tokio::spawn(async move {
-                        tokio::time::sleep(grace).await;
+                        tokio::select! {
+                            () = tokio::time::sleep(LAST_SNAPSHOT_GRACE) => {}
+                            () = stopped => {}
+                            () = cancel.wait_for_cancel() => {}
+                        }
                         running.open.close();
                     });
                 }

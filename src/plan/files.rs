@@ -75,10 +75,13 @@ impl PlanInputs {
     }
 
     /// The same without any of these secrets. A short one may be a word of the plan by chance, and is not replaced in it.
-    fn redacted(self, secrets: &Secrets) -> Self {
+    fn redacted(self, secrets: &Secrets, stand_ins: &HashMap<String, String>) -> Self {
         let long = secrets.at_least(MIN_REPLACED_BYTES);
         let files = self.files.into_iter().map(|file| InputFile { text: long.redact(&file.text), ..file });
-        let variables = self.variables.into_iter().map(|(name, value)| (name, secrets.redact(&value)));
+        let variables = self.variables.into_iter().map(|(name, value)| match stand_ins.contains_key(&name) {
+            true => (name, value),
+            false => (name, long.redact(&value)),
+        });
         Self { files: files.collect(), variables: variables.collect() }
     }
 }
@@ -160,7 +163,7 @@ impl<'w> PlanFiles<'w> {
 
     /// Everything read so far, without secrets.
     pub(super) fn inputs(self, secrets: &Secrets) -> PlanInputs {
-        self.inputs.redacted(secrets)
+        self.inputs.redacted(secrets, &self.secrets)
     }
 
     /// Whether a file read so far has a syntax error.

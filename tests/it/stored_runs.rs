@@ -1,5 +1,7 @@
 //! Stored runs: their report is rebuilt from the journal alone, and they are judged again.
 
+use std::collections::BTreeSet;
+
 use runner::journal::reader::JournalReader;
 use runner_test_support::ran::{Ran, count, named};
 use runner_test_support::target::{Answer, Target};
@@ -163,7 +165,7 @@ fn assert_has(report: &Value, facts: &Value, place: &str) {
 
 #[test]
 fn journals_of_every_version_are_read() {
-    let mut versions = 0;
+    let mut versions: BTreeSet<u32> = BTreeSet::new();
     for entry in std::fs::read_dir("tests/journals").unwrap() {
         let folder = entry.unwrap().path();
         let Ok(facts) = std::fs::read_to_string(folder.join("facts.json")) else { continue };
@@ -178,8 +180,9 @@ fn journals_of_every_version_are_read() {
             .unwrap();
         let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         assert_has(&report, &serde_json::from_str(&facts).unwrap(), &folder.display().to_string());
-        versions += 1;
+        let name = folder.file_name().unwrap().to_str().unwrap().strip_prefix("version-").unwrap().to_owned();
+        versions.insert(name.split('.').next().unwrap().parse().unwrap());
     }
-    let readable = runner::journal::format::VERSION - runner::journal::format::OLDEST_VERSION + 1;
-    assert_eq!(versions, readable, "each readable version has a folder under tests/journals");
+    let readable = runner::journal::format::OLDEST_VERSION..=runner::journal::format::VERSION;
+    assert!(versions.into_iter().eq(readable), "each readable version has a folder under tests/journals");
 }

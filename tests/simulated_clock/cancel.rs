@@ -192,3 +192,13 @@ fn a_request_that_waits_for_its_latency_is_not_sent_after_the_drain() {
     assert_took(&run, 9.0);
     assert_eq!((cancelled(&run), target.count()), (3, 0));
 }
+
+/// All responses come in the drain, and so does the proof.
+#[test]
+fn a_breach_found_in_the_last_windows_ends_the_run_early() {
+    let late = Target::scripted(|_, _| Answer::Late(200, Duration::from_millis(2600)));
+    let plan = PLAN.replace("60s", "2s").replace("20/s", "4/s");
+    let objectives = max("1s").replace("statistic = \"max\"", "statistic = \"max\"\nabort = true");
+    let run = Runner::plan(&plan).against(&late).target(TIMEOUT).objectives(&objectives).run().exits(1);
+    assert_eq!(run.report()["ended_early"]["by"], "abort", "{}", run.stderr);
+}

@@ -73,15 +73,25 @@ pub fn memory_left(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> 
     left.reduce(f64::min)
 }
 
-/// Enforcement periods of the CPU quota, and those in which it was used up: of the group, or of its nearest ancestor with
-/// a quota. `None` without one.
-pub fn throttling(read: &ReadFile<'_>, root: &str, group: &str) -> Option<(u64, u64)> {
-    levels(root, group).into_iter().find_map(|level| {
+/// The enforcement of a CPU quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// The folder of the group that has the quota.
+    pub level: String,
+    pub periods: u64,
+    /// Of these, the ones in which the quota was used up.
+    pub throttled: u64,
+}
+
+/// The CPU quotas of a group and its ancestors; each of them can throttle the group.
+pub fn quotas(read: &ReadFile<'_>, root: &str, group: &str) -> Vec<Quota> {
+    let of_level = |level: String| {
         share(&text(read, &format!("{level}/cpu.max")).ok()?)?;
         let stat = text(read, &format!("{level}/cpu.stat")).ok()?;
         let count = |key: &str| keyed_number(&stat, key).map(|number| number as u64);
-        Some((count("nr_periods")?, count("nr_throttled")?))
-    })
+        Some(Quota { periods: count("nr_periods")?, throttled: count("nr_throttled")?, level })
+    };
+    levels(root, group).into_iter().filter_map(of_level).collect()
 }
 
 /// The memory of a group that the kernel cannot reclaim as soon as it is needed: without the inactive page cache.
@@ -316,9 +326,13 @@ mod tests {
             ("g/job/step/memory.current", "600\n"),
             ("g/job/step/cpu.max", "max 100000\n"),
             ("g/job/step/cpu.stat", "usage_usec 5\nnr_periods 0\nnr_throttled 0\n"),
+            ("g/job/step/task/cpu.max", "400000 100000\n"),
+            ("g/job/step/task/cpu.stat", "usage_usec 5\nnr_periods 40\nnr_throttled 0\n"),
         ]);
         assert_eq!(memory_left(&files, "g", "job/step/task"), Some(500.0));
-        assert_eq!(throttling(&files, "g", "job/step/task"), Some((40, 3)));
-        assert_eq!((memory_left(&files, "g", ""), throttling(&files, "g", "")), (None, None));
+        let found = quotas(&files, "g", "job/step/task");
+        let found: Vec<_> = found.iter().map(|it| (it.level.as_str(), it.periods, it.throttled)).collect();
+        assert_eq!(found, [("g/job/step/task", 40, 0), ("g/job", 40, 3)]);
+        assert_eq!((memory_left(&files, "g", ""), quotas(&files, "g", "")), (None, Vec::new()));
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 
 use procfs_core::net::InterfaceDeviceStatus;
 use procfs_core::{
-    DiskStats, ExplicitSystemInfo, FromBufRead, FromBufReadSI, FromRead, KernelStats, LoadAverage,
+    CpuTime, DiskStats, ExplicitSystemInfo, FromBufRead, FromBufReadSI, FromRead, KernelStats, LoadAverage,
 };
 
 use crate::resources::device_filter::Mount;
@@ -134,17 +134,7 @@ pub fn keyed_number(text: &str, key: &str) -> Option<f64> {
 fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
     let stats =
         KernelStats::from_buf_read(bytes, &UNUSED_SYSTEM_INFO).map_err(|_| "unexpected format".to_owned())?;
-    let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
-    let modes = stats.cpu_time.iter().map(|time| Modes {
-        user: Some(seconds(time.user)),
-        nice: Some(seconds(time.nice)),
-        system: Some(seconds(time.system)),
-        idle: Some(seconds(time.idle)),
-        iowait: time.iowait.map(seconds),
-        irq: time.irq.map(seconds),
-        softirq: time.softirq.map(seconds),
-        steal: time.steal.map(seconds),
-    });
+    let modes = stats.cpu_time.iter().map(modes);
     let cores: BTreeMap<_, _> = (0..).map(|core: u32| core.to_string()).zip(modes).collect();
     if cores.is_empty() { Err("no core".to_owned()) } else { Ok(cores) }
 }
@@ -159,11 +149,11 @@ pub struct MachineTicks {
 
 /// The processor time in `stat`; `None` if it is malformed or a mode is missing.
 pub fn machine_ticks(stat: &[u8]) -> Option<MachineTicks> {
-    let cores = cores(stat).ok()?;
+    // The first line also covers cores that were taken offline.
+    let time = KernelStats::from_buf_read(stat, &UNUSED_SYSTEM_INFO).ok()?.total;
+    let modes = modes(&time);
     let ticks = |seconds: f64| (seconds * TICKS_PER_SECOND).round() as u64;
-    let total: Option<f64> = cores.values().map(|core| core.total()).sum();
-    let stolen: f64 = cores.values().filter_map(|core| core.steal).sum();
-    Some(MachineTicks { total: ticks(total?), stolen: ticks(stolen) })
+    Some(MachineTicks { total: ticks(modes.total()?), stolen: ticks(modes.steal.unwrap_or(0.0)) })
 }
 
 /// Memory that programs can use without swapping, from `meminfo`, in bytes.
@@ -176,6 +166,20 @@ pub fn local_ports(range: &str) -> Option<u64> {
     let mut ends = range.split_ascii_whitespace().map(str::parse::<u64>);
     let (low, high) = (ends.next()?.ok()?, ends.next()?.ok()?);
     Some(high.saturating_sub(low) + 1)
+}
+
+fn modes(time: &CpuTime) -> Modes {
+    let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
+    Modes {
+        user: Some(seconds(time.user)),
+        nice: Some(seconds(time.nice)),
+        system: Some(seconds(time.system)),
+        idle: Some(seconds(time.idle)),
+        iowait: time.iowait.map(seconds),
+        irq: time.irq.map(seconds),
+        softirq: time.softirq.map(seconds),
+        steal: time.steal.map(seconds),
+    }
 }
 
 fn memory(bytes: &[u8]) -> Result<MemoryInfo, String> {

@@ -21,6 +21,8 @@ pub(super) struct EarlyStopper<'g> {
     started: Instant,
     phase: Option<PhaseId>,
     has_ended: bool,
+    /// The reason, if the stream was closed when it was found.
+    late: Option<RunEvent>,
 }
 
 impl<'g> EarlyStopper<'g> {
@@ -37,7 +39,13 @@ impl<'g> EarlyStopper<'g> {
             started: Instant::now(),
             phase: None,
             has_ended: false,
+            late: None,
         }
+    }
+
+    /// The event that came too late for the stream, if there is one.
+    pub(super) fn into_late(self) -> Option<RunEvent> {
+        self.late
     }
 }
 
@@ -53,9 +61,12 @@ impl Observer for EarlyStopper<'_> {
                 let name = &self.plan.phases[phase.index()].name;
                 output::stderr(&format!("ending the run early, in phase `{name}`: {why}\n"));
                 let ended = EndedEarly { objective, phase, at: Timestamp::now(), why };
-                let events = self.events.upgrade().expect("the engine sends until its phase has ended");
-                // The session receives until all senders are gone, and this is one of them.
-                let _ = events.send(RunEvent::EndedEarly(ended));
+                let event = RunEvent::EndedEarly(ended);
+                // The last windows of the last phase may arrive when the engine has ended and the stream is closed.
+                self.late = match self.events.upgrade() {
+                    Some(events) => events.send(event).err().map(|unsent| unsent.0),
+                    None => Some(event),
+                };
                 self.has_ended = true;
                 self.stop.stop();
             }

@@ -245,6 +245,9 @@ impl<'r> Run<'r> {
             until_it_ends(&mut session, &mut events, signals, &stop, self.arguments.drain).await;
         drop(session);
         progress.finish();
+        if let Some(event) = early_stop.into_late() {
+            record.add(event);
+        }
         if let Some(notice) = log.and_then(RequestLog::finish) {
             record.add(RunEvent::Notice(notice));
         }

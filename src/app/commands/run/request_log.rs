@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use crate::plan::model::{PhaseId, Plan};
 
 /// The most blocks of lines that wait to be written. A worker hands over one block per second.
 const MAX_WAITING_BLOCKS: usize = 1024;
-/// How long the end of a run waits for the last lines.
-const LAST_LINES_WITHIN: Duration = Duration::from_secs(2);
+/// The end of a run waits for the last lines while at least one block is written in this time.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Writes one JSON line per request up to a number of lines. Times are in ms from the start of the phase.
 pub(super) struct RequestLog<'p> {
     plan: &'p Plan,
     blocks: SyncSender<Vec<u8>>,
-    /// Gives the result of the writing when it has ended.
-    written: Receiver<std::io::Result<()>>,
+    /// Gives each block that was written, and the result when the writing has ended.
+    written: Receiver<Option<std::io::Result<()>>>,
     lines_left: usize,
     /// Lines above the limit.
     above_limit: u64,
@@ -43,10 +43,11 @@ impl<'p> RequestLog<'p> {
         let file = options.write(true).create(true).truncate(true).custom_flags(nonblocking).open(path)?;
         fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
         let (blocks, waiting) = sync_channel(MAX_WAITING_BLOCKS);
-        let (result, written) = sync_channel(1);
+        let (progress, written) = channel();
         thread::Builder::new().name("request-log".into()).spawn(move || {
+            let result = write_all(file, &waiting, &progress);
             // The receiver is gone if the run did not wait for the last lines.
-            let _ = result.send(write_all(file, &waiting));
+            let _ = progress.send(Some(result));
         })?;
         Ok(Self { plan, blocks, written, lines_left: limit, above_limit: 0, lost: 0 })
     }
@@ -55,13 +56,20 @@ impl<'p> RequestLog<'p> {
     pub(super) fn finish(self) -> Option<String> {
         let Self { blocks, written, above_limit, lost, .. } = self;
         drop(blocks);
-        match written.recv_timeout(LAST_LINES_WITHIN) {
-            Ok(Err(failure)) => Some(format!("the request log is incomplete: {failure}")),
-            Err(_) => Some("the request log is incomplete: its reader is too slow; log to a file".to_owned()),
-            Ok(Ok(())) if lost > 0 => {
-                Some(format!("the request log lacks {lost} lines: its reader is too slow; log to a file"))
+        let result = loop {
+            match written.recv_timeout(PROGRESS_WITHIN) {
+                Ok(None) => {}
+                Ok(Some(result)) => break Some(result),
+                Err(_) => break None,
             }
-            Ok(Ok(())) => (above_limit > 0).then(|| {
+        };
+        match result {
+            Some(Err(failure)) => Some(format!("the request log is incomplete: {failure}")),
+            None => Some("the request log is incomplete: its last lines were not taken in time".to_owned()),
+            Some(Ok(())) if lost > 0 => {
+                Some(format!("the request log lacks {lost} lines, which were not taken in time"))
+            }
+            Some(Ok(())) => (above_limit > 0).then(|| {
                 "the request log reached its limit of lines; raise it with `--log-limit`".to_owned()
             }),
         }
@@ -85,8 +93,17 @@ impl<'p> RequestLog<'p> {
     }
 }
 
-fn write_all(mut file: File, blocks: &Receiver<Vec<u8>>) -> std::io::Result<()> {
-    blocks.iter().try_for_each(|block| file.write_all(&block))
+fn write_all(
+    mut file: File,
+    blocks: &Receiver<Vec<u8>>,
+    progress: &Sender<Option<std::io::Result<()>>>,
+) -> std::io::Result<()> {
+    blocks.iter().try_for_each(|block| {
+        file.write_all(&block)?;
+        // The receiver is gone if the run did not wait for the last lines.
+        let _ = progress.send(None);
+        Ok(())
+    })
 }
 
 impl Observer for RequestLog<'_> {
