@@ -93,8 +93,9 @@ impl Prometheus {
 }
 
 impl MetricQuery {
+    /// VictoriaMetrics answers with values that are 30 s old unless `nocache` is set. Others ignore the parameter.
     fn path(&self) -> String {
-        format!("/api/v1/query?query={}", utf8_percent_encode(&self.text, NON_ALPHANUMERIC))
+        format!("/api/v1/query?nocache=1&query={}", utf8_percent_encode(&self.text, NON_ALPHANUMERIC))
     }
 
     /// The value in a response. If its evaluation time did not advance, a proxy returned a copy of an earlier response.
