@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::measure::histogram::DenseHistogram;
-use crate::measure::summary::{PhaseSummary, Summary};
-use crate::plan::model::{Load, Phase, PhaseId, Plan, TARGET, Trust};
+use crate::measure::hosts::Series;
+use crate::measure::summary::{OperationSummary, PhaseSummary, Summary};
+use crate::plan::model::{Host, Load, OperationId, Phase, PhaseId, Plan, TARGET, Trust};
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
+use crate::slo::judge::MIN_READINGS;
 use crate::slo::objective::Objective;
-use crate::units::TimeSpan;
+use crate::units::{TimeSpan, Unit};
 
 /// A notice reports the requests that a closed phase omitted if they exceed this share of the samples.
 const MIN_OMITTED_SHARE: f64 = 0.01;
@@ -87,6 +89,10 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
             ));
         }
     }
+    notices.extend(
+        counted.operations.iter().filter_map(|(id, operation)| never_succeeded(plan, phase, *id, operation)),
+    );
+    notices.extend(perhaps_shares(plan, phase, counted));
     let withdrawn: u64 = counted.operations.values().map(|operation| operation.withdrawn).sum();
     if withdrawn > 0 {
         notices.push(format!(
@@ -112,6 +118,48 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
     notices
 }
 
+/// An operation of which every request failed: a share of all failures hides it.
+fn never_succeeded(
+    plan: &Plan,
+    phase: &Phase,
+    id: OperationId,
+    operation: &OperationSummary,
+) -> Option<String> {
+    let failed = operation.failed();
+    (operation.succeeded == 0 && failed > 0).then(|| {
+        let kinds: Vec<String> =
+            operation.errors.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+        format!(
+            "`{}` never succeeded in `{}`: all its {failed} requests failed ({})",
+            plan.operations[id.index()],
+            phase.name,
+            kinds.join(", ")
+        )
+    })
+}
+
+/// Metrics in percent whose readings by a query are all at most 1 %: the query may give a share from 0 to 1.
+fn perhaps_shares(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
+    let hosts = plan.monitor.iter().flat_map(|monitor| &monitor.hosts).zip(&counted.readings.hosts);
+    let by_query = hosts.filter(|(host, _)| matches!(host.source, Source::Prometheus(..)));
+    let series = by_query.flat_map(|(host, read)| read.series.iter().map(move |found| (host, found)));
+    let small = series.filter(|(_, (metric, series))| {
+        let is_small = 0.0 < series.highest && series.highest <= 1.0;
+        metric.unit() == Unit::Percent && is_small && series.count() >= MIN_READINGS
+    });
+    let notice = |(host, (metric, series)): (&Host, (&Metric, &Series))| {
+        format!(
+            "all {} readings of {} of `{}` in `{}` are at most 1 %: if its query gives a share from 0 to 1, multiply it \
+             by 100",
+            series.count(),
+            metric.as_str(),
+            host.name,
+            phase.name
+        )
+    };
+    small.map(notice).collect()
+}
+
 /// The mean wait of a phase's users, in seconds.
 fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
     let weights: f64 = phase.mix.iter().map(|(_, weight)| weight).sum();
@@ -131,8 +179,54 @@ fn omitted(times: &DenseHistogram, mean_wait: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::diagnostic::Problems;
     use crate::measure::histogram::SparseHistogram;
+    use crate::measure::hosts::PhaseReadings;
+    use crate::measure::reading::Reading;
+    use crate::plan::model::HostId;
+    use crate::plan::{Environment, Settings};
+    use crate::resources::reading::Values;
+
+    const PLAN: &str = r#"
+        name = "n"
+        target.url = "http://127.0.0.1:1"
+        [monitor]
+        hosts = { target = { prometheus = "http://127.0.0.1:1", query = { cpu = "a", threads = "b" } } }
+        [[phases]]
+        name = "p"
+        duration = "100s"
+        users = 1
+        mix = { u = 1 }
+        [[users.u.tasks]]
+        request = "GET /"
+    "#;
+
+    /// The notices of a phase whose ten readings of these metrics have these values.
+    fn of_readings(measured: &[(Metric, f64)]) -> Vec<String> {
+        let environment = Environment { read: &|_: &Path| Ok(PLAN.as_bytes().to_vec()), variable: &|_| None };
+        let mut problems = Problems::default();
+        let plan =
+            crate::plan::load(Path::new("n.toml"), &Settings::default(), &environment, &mut problems).plan;
+        let plan = plan.unwrap_or_else(|| panic!("{}", crate::diagnostic::render(&problems, false)));
+        let mut readings = PhaseReadings::of(plan.monitor.as_ref().unwrap(), &plan.phases[0]);
+        for tick in readings.expected[0].clone() {
+            let values = Values { measured: measured.to_vec(), ..Values::default() };
+            readings.add(&Reading { phase: PhaseId(0), host: HostId(0), tick, covered_s: 10.0, values });
+        }
+        perhaps_shares(&plan, &plan.phases[0], &PhaseSummary { readings, ..PhaseSummary::default() })
+    }
+
+    #[test]
+    fn a_query_in_percent_that_never_gives_more_than_1_may_give_a_share() {
+        let told = "all 10 readings of cpu of `target` in `p` are at most 1 %: if its query gives a share from 0 to 1, \
+                    multiply it by 100";
+        assert_eq!(of_readings(&[(Metric::Cpu, 0.97), (Metric::Threads, 1.0)]), [told]);
+        assert_eq!(of_readings(&[(Metric::Cpu, 1.01)]), [""; 0]);
+        assert_eq!(of_readings(&[(Metric::Cpu, 0.0)]), [""; 0]);
+    }
 
     #[test]
     fn a_stall_of_20_s_omits_19_requests_of_one_per_second() {

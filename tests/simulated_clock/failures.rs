@@ -88,3 +88,26 @@ fn slow_failures_enter_no_percentile() {
         assert!(number(&times["max"]) < 300.0, "{times}");
     }
 }
+
+#[test]
+fn an_operation_that_never_succeeds_is_named_even_where_the_share_of_failures_is_within_its_limit() {
+    let plan = format!(
+        "{PLAN}\nweight = 97\n[[users.any.tasks]]\noperation = \"checkout\"\nweight = 3\nrequest = \"GET /checkout\"\n"
+    );
+    let limit = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"20%\"";
+    let target = Target::scripted(|_, received| {
+        Answer::Status(if received.what.contains("/checkout") { 500 } else { 200 })
+    });
+    let run =
+        Runner::plan(&plan.replace("\"1s\"", "\"20s\"")).against(&target).objectives(limit).run().exits(0);
+    let failed = target.count_of("GET /checkout");
+    assert!(failed > 0);
+    let told = format!(
+        "`checkout` never succeeded in `a`: all its {failed} requests failed ({failed} × status 5xx)"
+    );
+    assert!(
+        run.report()["notices"].as_array().unwrap().contains(&told.into()),
+        "{:#}",
+        run.report()["notices"]
+    );
+}
