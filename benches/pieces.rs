@@ -61,6 +61,8 @@ fn samples(operations: &[OperationId], requests: u64) -> Vec<Sample> {
         let sent = intended + Duration::from_micros(20);
         let took = RandomStream::new(1, 0, StreamKey::Arrival(number)).exponential() * 0.005;
         Sample {
+            user: 0,
+            status: Some(200),
             operation: operations[number as usize % operations.len()],
             intended,
             sent,

@@ -41,8 +41,8 @@ impl RunPlan {
 }
 
 impl RecordedRun<'_> {
-    /// Judges the run. `is_storable` is false if its report cannot be written.
-    pub(super) fn conclude(&self, is_storable: bool) -> RunConclusion {
+    /// Judges the run.
+    pub(super) fn conclude(&self) -> RunConclusion {
         let RunPlan { forecasts, length, .. } = self.run;
         let cycle_seconds: Vec<f64> = forecasts.iter().map(|forecast| forecast.cycle_seconds).collect();
         gate::conclude(&FinishedRun {
@@ -51,7 +51,6 @@ impl RecordedRun<'_> {
             length: *length,
             outcome: self.fold.outcome(),
             aborted: self.aborted(),
-            is_storable,
         })
     }
 

@@ -40,12 +40,7 @@ pub fn main() -> ExitCode {
         Some(Command::Monitor(arguments)) => monitor::monitor(&arguments),
         None => run::run(&arguments.run),
     };
-    let code = done.unwrap_or_else(|error| {
-        if !error.is::<Refused>() {
-            output::stderr(&format!("error: {error:#}\n"));
-        }
-        ExitCode::from(ending_of(&error).code())
-    });
+    let code = done.unwrap_or_else(|error| ExitCode::from(tell(&error).code()));
     output::settle();
     code
 }
@@ -69,7 +64,11 @@ fn failure(ending: Ending, message: impl Into<String>) -> anyhow::Error {
     Failure { ending, message: message.into() }.into()
 }
 
-fn ending_of(error: &anyhow::Error) -> Ending {
+/// Writes an error to stderr, unless that is done already. Returns its ending.
+fn tell(error: &anyhow::Error) -> Ending {
+    if !error.is::<Refused>() {
+        output::stderr(&format!("error: {error:#}\n"));
+    }
     match error.downcast_ref::<Failure>() {
         Some(failure) => failure.ending,
         None if error.is::<Refused>() => Ending::Refused,

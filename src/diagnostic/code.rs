@@ -100,6 +100,8 @@ codes! {
     UnknownHost = "P035",
     /// The source of a host does not provide the metric.
     MetricUnavailable = "P036",
+    /// The folder for the reports cannot be created or written.
+    UnwritableFolder = "P037",
     /// A key has no effect in this plan.
     NoEffect = "W001",
     /// The phase may have too few users; then the users, not the target, determine the response times.

@@ -29,8 +29,6 @@ pub struct FinishedRun<'f> {
     pub outcome: RunOutcome<'f>,
     /// The index of the objective whose proven breach ended the run.
     pub aborted: Option<usize>,
-    /// Whether the report can be stored.
-    pub is_storable: bool,
 }
 
 /// The conclusion of a run.
@@ -66,7 +64,6 @@ pub fn conclude(run: &FinishedRun<'_>) -> RunConclusion {
     endings.extend(outcome.ended_early.map(|_| Ending::Inconclusive));
     endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
     endings.extend(invalid.iter().flatten().next().map(|_| Ending::Invalid));
-    endings.extend((!run.is_storable).then_some(Ending::Unwritten));
     let notices = contradictions.into_iter().chain(remarks(run, &judged)).collect();
     RunConclusion { judged, checks, ending: Ending::most_severe(endings), notices }
 }

@@ -255,18 +255,7 @@ mod tests {
     }
 
     fn sample(intended: u64, finished: u64, outcome: Outcome) -> Sample {
-        Sample {
-            operation: SEARCH,
-            intended: ms(intended),
-            sent: ms(intended + 1),
-            finished: ms(finished),
-            user_wait: Duration::ZERO,
-            latency: Duration::ZERO,
-            connect: None,
-            outcome,
-            bytes: 0,
-            purpose: Purpose::Task,
-        }
+        Sample { sent: ms(intended + 1), outcome, ..Sample::succeeded(SEARCH, intended, finished) }
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::units::text_enum;
 pub struct Sample {
     /// The operation that objectives and reports count it by.
     pub operation: OperationId,
+    /// The number of the user.
+    pub user: u32,
     /// The intended start.
     pub intended: Duration,
     /// When the first byte was written to the socket, or when an earlier attempt failed.
@@ -25,6 +27,8 @@ pub struct Sample {
     /// The wait for its connection, if a new one was made.
     pub connect: Option<Duration>,
     pub outcome: Outcome,
+    /// The HTTP status of the response, if there was one.
+    pub status: Option<u16>,
     /// Bytes of the response body.
     pub bytes: u64,
     pub purpose: Purpose,
@@ -59,6 +63,28 @@ impl Sample {
     pub fn send_lag(&self) -> Duration {
         let others = self.user_wait + self.latency + self.connect.unwrap_or_default();
         self.sent.saturating_sub(self.intended).saturating_sub(others)
+    }
+}
+
+#[cfg(test)]
+impl Sample {
+    /// A task of one request that succeeded, sent as intended, all of it at these offsets in milliseconds.
+    pub(super) const fn succeeded(operation: OperationId, intended: u64, finished: u64) -> Self {
+        let sent = Duration::from_millis(intended);
+        Self {
+            operation,
+            user: 0,
+            intended: sent,
+            sent,
+            finished: Duration::from_millis(finished),
+            user_wait: Duration::ZERO,
+            latency: Duration::ZERO,
+            connect: None,
+            outcome: Outcome::Succeeded,
+            status: Some(200),
+            bytes: 0,
+            purpose: Purpose::Task,
+        }
     }
 }
 

@@ -198,20 +198,7 @@ mod tests {
     use crate::measure::generator_vitals::{MachineVitals, ThreadVitals};
     use crate::measure::limits::LimitId;
     use crate::measure::response_gaps::GapDetector;
-    use crate::measure::sample::{Outcome, Purpose, Sample};
-
-    const SAMPLE: Sample = Sample {
-        operation: OperationId(0),
-        intended: Duration::ZERO,
-        sent: Duration::ZERO,
-        finished: Duration::ZERO,
-        user_wait: Duration::ZERO,
-        latency: Duration::ZERO,
-        connect: None,
-        outcome: Outcome::Succeeded,
-        bytes: 0,
-        purpose: Purpose::Task,
-    };
+    use crate::measure::sample::Sample;
 
     prop_compose! {
         fn vitals()(
@@ -264,8 +251,7 @@ mod tests {
         ) -> ResponseActivity {
             let (mut gap_detector, mut answers) = (GapDetector::default(), ResponseActivity::default());
             let mut observe = |at, operation| {
-                let (intended, finished) = (Duration::ZERO, Duration::from_millis(at));
-                gap_detector.observe(&Sample { operation, intended, sent: intended, finished, ..SAMPLE }, &mut answers);
+                gap_detector.observe(&Sample::succeeded(operation, 0, at), &mut answers);
             };
             answered.iter().for_each(|(at, operation)| observe(*at, OperationId(*operation)));
             answers

@@ -62,24 +62,39 @@ fn a_lost_sample_exits_70_even_where_all_objectives_are_met() {
 }
 
 #[test]
-fn an_unwritable_report_exits_74_and_is_still_shown() {
+fn a_folder_that_cannot_be_written_is_refused_before_any_request() {
     let target = Target::fast();
-    let run = Runner::plan(GET).against(&target).objectives(FAST).with("--out /dev/null/x").run().exits(74);
-    assert!(run.stdout.contains("1 of 1 gated objectives met"), "{}", run.stdout);
-    assert!(run.stderr.contains("/dev/null/x"), "{}", run.stderr);
-    assert_eq!(target.count(), 100);
+    let run = Runner::plan(GET).against(&target).objectives(FAST).with("--out /dev/null/x").run().exits(2);
+    assert!(run.stderr.contains("`/dev/null` is no folder"), "{}", run.stderr);
+    assert_eq!((run.stdout.as_str(), target.count()), ("", 0));
+}
+
+/// A target that makes the report of a run impossible to write while the run goes on, and its `--out`.
+fn sabotage(answer: Answer) -> (Target, tempfile::TempDir) {
+    let out = tempfile::tempdir().unwrap();
+    let report = out.path().join("latest/report.json");
+    let target = Target::scripted(move |_, _| {
+        let _ = std::fs::create_dir(&report);
+        answer.clone()
+    });
+    (target, out)
 }
 
 #[test]
-fn a_breach_exits_1_even_with_an_unwritable_report() {
-    let target = Target::always(Answer::Status(500));
+fn a_report_that_cannot_be_written_exits_74_and_is_still_shown() {
+    let (target, out) = sabotage(Answer::Status(200));
+    let options = format!("--out {}", out.path().display());
+    let run = Runner::plan(GET).against(&target).objectives(FAST).with(&options).run().exits(74);
+    assert!(run.stdout.contains("1 of 1 gated objectives met"), "{}", run.stdout);
+    assert!(run.stderr.contains("could not write the report"), "{}", run.stderr);
+}
+
+#[test]
+fn a_breach_exits_1_even_if_its_report_cannot_be_written() {
+    let (target, out) = sabotage(Answer::Status(500));
     let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"";
-    Runner::plan(GET)
-        .against(&target)
-        .objectives(failed)
-        .with("--out /dev/null/x --set gate.decision=observed")
-        .run()
-        .exits(1);
+    let options = format!("--set gate.decision=observed --out {}", out.path().display());
+    Runner::plan(GET).against(&target).objectives(failed).with(&options).run().exits(1);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Options of the command line that change the load, the gate and the log of requests.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use runner_test_support::ran::{Ran, count, number};
 use runner_test_support::target::Target;
 
@@ -87,9 +90,28 @@ fn every_request_can_be_logged_up_to_a_limit() {
     assert!(
         log.iter().all(|logged| logged.intended_ms <= logged.sent_ms && logged.sent_ms <= logged.finished_ms)
     );
-    assert!(log.iter().all(|logged| logged.outcome == "succeeded"));
+    assert!(log.iter().all(|logged| logged.outcome == "succeeded" && logged.status == Some(200)));
+    let users: BTreeSet<u32> = log.iter().map(|logged| logged.user).collect();
+    assert_eq!(users, BTreeSet::from([0, 1]));
+    assert!(log.iter().all(|logged| !logged.new_connection), "users connect before the phase begins");
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let started = time(whole.phase("a")["started_at"].as_str().unwrap());
+    let offset_ms = |at: &str| time(at).duration_since(started).as_secs_f64() * 1000.0;
+    assert!(log.iter().all(|logged| (offset_ms(&logged.at) - logged.sent_ms).abs() < 1.0), "{log:?}");
     let cut = logged("--phase a --log-limit 10");
     assert_eq!(cut.log().len(), 10);
     let notices = cut.report()["notices"].to_string();
     assert!(notices.contains("reached its limit"), "{notices}");
+}
+
+#[test]
+fn a_log_of_requests_overwrites_no_file() {
+    let target = Target::fast();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "precious").unwrap();
+    let arguments = format!("--phase a --log-requests {}", file.path().display());
+    let run = run(&arguments, &target).exits(2);
+    assert!(run.stderr.contains("already exists and is not overwritten"), "{}", run.stderr);
+    assert_eq!((std::fs::read_to_string(&file).unwrap().as_str(), target.count()), ("precious", 0));
+    assert!(run.file("report.json").is_none());
 }

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use crate::app::arguments::Arguments;
 use crate::app::commands::run::Run;
 use crate::app::conclusion::{self, JudgedBy, RecordedRun};
-use crate::app::ending_of;
 use crate::app::output::capture;
 use crate::app::prepare::{PlanPurpose, prepare};
 use crate::app::signals::Signals;
 use crate::app::stored_run::{self, StoredRun};
+use crate::app::tell;
 use crate::diagnostic::Problems;
 use crate::engine::Dialer;
 use crate::gate::{Ending, Signal};
@@ -119,7 +119,7 @@ fn rebuilt(folder: &Path) -> (Ending, String) {
         stored.unwrap_or_else(|why| panic!("{why:#}")).unwrap_or_else(|| panic!("{:?}", problems.all()));
     let judged_by = JudgedBy::OwnObjectives;
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by };
-    let conclusion = recorded.conclude(true);
+    let conclusion = recorded.conclude();
     (conclusion.ending, conclusion::json(&recorded.report(&conclusion)))
 }
 
@@ -156,13 +156,16 @@ fn simulate(words: &[String], target: &Target, signals: &[(Duration, Signal)]) -
     let arguments = Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).run;
     let prepared = match prepare(&arguments.plan, PlanPurpose::Run(&arguments)) {
         Ok(prepared) => prepared,
-        Err(error) => return (ending_of(&error), Duration::ZERO),
+        Err(error) => return (tell(&error), Duration::ZERO),
     };
     let runtime =
         Builder::new_current_thread().enable_all().start_paused(true).build_local(LocalOptions::default());
     let runtime = runtime.expect("a runtime can be made");
     let (connect, connections) = unbounded_channel();
-    let run = Run { real_time: false, ..Run::new(&arguments, prepared, Dialer::memory(connect)) };
+    let run = match Run::new(&arguments, prepared, Dialer::memory(connect)) {
+        Ok(run) => Run { real_time: false, ..run },
+        Err(error) => return (tell(&error), Duration::ZERO),
+    };
     runtime.block_on(async {
         let began = Instant::now();
         tokio::task::spawn_local(target.serve_in_memory(connections));

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::runner::{Runner, record_day};
 use crate::app::arguments::{Arguments, Command};
 use crate::app::commands::gate::gate;
-use crate::app::ending_of;
 use crate::app::output::capture;
+use crate::app::tell;
 use crate::gate::Ending;
 
 const PLAN: &str = r#"
@@ -51,7 +51,7 @@ fn judge(run: &Ran, objectives: &str, options: &str) -> (u8, Value, String) {
     let code = match judged {
         Ok(code) if code == std::process::ExitCode::SUCCESS => 0,
         Ok(code) => (1..=255).find(|known| code == std::process::ExitCode::from(*known)).unwrap(),
-        Err(error) => ending_of(&error).code(),
+        Err(error) => tell(&error).code(),
     };
     (code, serde_json::from_str(&written.stdout).unwrap_or_default(), written.stdout + &written.stderr)
 }

@@ -34,7 +34,7 @@ pub(in crate::app) fn gate(arguments: &GateArgs) -> anyhow::Result<ExitCode> {
         fold.notices.push(format!("judged by {}, not by the objectives of the run", names.join(", ")));
     }
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by };
-    let conclusion = recorded.conclude(true);
+    let conclusion = recorded.conclude();
     print(&recorded.report(&conclusion), *format);
     Ok(ExitCode::from(conclusion.ending.code()))
 }

@@ -19,7 +19,7 @@ pub(in crate::app) fn report(arguments: &ReportArgs) -> anyhow::Result<ExitCode>
         return Err(refuse(&problems, arguments.format, Refusal::StoredPlan));
     };
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by: JudgedBy::OwnObjectives };
-    print(&recorded.report(&recorded.conclude(true)), arguments.format);
+    print(&recorded.report(&recorded.conclude()), arguments.format);
     Ok(ExitCode::SUCCESS)
 }
 

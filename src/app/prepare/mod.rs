@@ -123,12 +123,12 @@ fn place(compiled: CompiledPlan, placement: Placement<'_>) -> anyhow::Result<Pre
     let target_is_local = hosts::is_here(&plan.target.url) == Some(true);
     place::add_hosts(&mut plan, target_is_local);
     let forecasts = forecast::forecast(&plan);
-    let (folder, log_limit) = match purpose {
-        PlanPurpose::Run(run) => (run.out.as_path(), run.log_requests.as_ref().map_or(0, |_| run.log_limit)),
-        PlanPurpose::Check | PlanPurpose::Try => (Path::new("reports"), 0),
+    let log_limit = match purpose {
+        PlanPurpose::Run(run) => run.log_requests.as_ref().map_or(0, |_| run.log_limit),
+        PlanPurpose::Check | PlanPurpose::Try => 0,
     };
     let selected = phases.iter().map(|id| (&plan.phases[id.index()], &forecasts[id.index()]));
-    let headroom = Headroom::of(forecast::needs(&plan, selected, workers, log_limit), folder);
+    let headroom = Headroom::of(forecast::needs(&plan, selected, workers, log_limit), report_folder(purpose));
     match purpose {
         PlanPurpose::Run(_) => notices.extend(headroom.shortages()),
         PlanPurpose::Check => problems.extend(headroom.shortages().into_iter().map(low_headroom)),
@@ -214,8 +214,17 @@ fn check(
         return;
     }
     problems.extend(preflight::connections(plan, phases, workers));
+    problems.extend(preflight::folder(report_folder(purpose)));
     if !arguments.stand_in {
         problems.extend(hosts::check(plan));
+    }
+}
+
+/// The folder in which the folder of the run is created.
+fn report_folder(purpose: PlanPurpose<'_>) -> &Path {
+    match purpose {
+        PlanPurpose::Run(run) => &run.out,
+        PlanPurpose::Check | PlanPurpose::Try => Path::new("reports"),
     }
 }
 

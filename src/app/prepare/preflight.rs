@@ -1,5 +1,9 @@
 //! Checks before a run: whether this process may open enough connections.
 
+use std::path::Path;
+
+use rustix::fs::Access;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::kernel::Kernel;
 use crate::plan::model::{Phase, PhaseId, Plan};
@@ -16,6 +20,20 @@ const DESCRIPTORS_PER_HOST: u64 = 8;
 pub(super) fn workers() -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     u16::try_from(cores.min(256)).unwrap_or(256)
+}
+
+/// An error if the folder for the reports cannot be created or written. Nothing is created.
+pub(super) fn folder(out: &Path) -> Option<Diagnostic> {
+    let here = Path::new(".");
+    let mut above = out.ancestors().map(|path| if path == Path::new("") { here } else { path });
+    let (found, metadata) = above.find_map(|path| Some((path, std::fs::metadata(path).ok()?)))?;
+    let why = match rustix::fs::access(found, Access::WRITE_OK | Access::EXEC_OK) {
+        _ if !metadata.is_dir() => "is no folder".to_owned(),
+        Ok(()) => return None,
+        Err(error) => format!("cannot be written: {error}"),
+    };
+    let message = format!("no report can be written to `{}`: `{}` {why}", out.display(), found.display());
+    Some(Diagnostic::new(Code::UnwritableFolder, message).help("choose another folder with `--out`"))
 }
 
 /// An error if a phase needs more connections than this process may open. Raises the soft limit of descriptors to the

@@ -132,12 +132,12 @@ impl PhaseContext {
     }
 
     /// Records a finished request and, if it failed, an example of its fault.
-    pub(in crate::engine) fn record(&self, user: u32, sample: &Sample, fault: Option<&Fault>) {
+    pub(in crate::engine) fn record(&self, sample: &Sample, fault: Option<&Fault>) {
         let mut recorder = self.recorder.borrow_mut();
         recorder.record(sample);
         if let Some(fault) = fault {
             let text = self.secrets.redact(&fault.text);
-            self.verbose_log(|| format!("user {user}: {}: {text}", fault.kind.as_str()));
+            self.verbose_log(|| format!("user {}: {}: {text}", sample.user, fault.kind.as_str()));
             recorder.example(sample.operation, fault.kind, || text);
         }
     }

@@ -127,12 +127,14 @@ impl User {
             Err(fault) => Err(fault.clone()),
         };
         let finished = Instant::now();
+        let status = result.as_ref().ok().map(|response| response.status.as_u16());
         let mut inspection = Inspection { redirects_left, redirect: None, parts: &mut sent.parts };
         let result =
             result.and_then(|response| self.inspect(prepared, kept.as_deref(), response, &mut inspection));
         let redirect = inspection.redirect.take();
         let sample = Sample {
             operation: prepared.operation,
+            user: self.number,
             intended: intent.intended,
             sent: context.clock.offset(sent.first_byte.unwrap_or(finished)),
             finished: context.clock.offset(finished),
@@ -140,10 +142,11 @@ impl User {
             latency: self.latency,
             connect: sent.connect,
             outcome: result.as_ref().map_or_else(|fault| Outcome::Failed(fault.kind), |_| Outcome::Succeeded),
+            status,
             bytes: *result.as_ref().unwrap_or(&0),
             purpose: intent.purpose,
         };
-        context.record(self.number, &sample, result.as_ref().err());
+        context.record(&sample, result.as_ref().err());
         let performed =
             Performed { finished: sample.finished, succeeded: result.is_ok(), lag: sample.send_lag() };
         context.exchange_log.end(sent.parts, kept, (sample, result.err()), |at| context.clock.offset(at));

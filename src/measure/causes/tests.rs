@@ -10,7 +10,7 @@ use super::*;
 use crate::measure::causes::interference::MAX_OPERATIONS;
 use crate::measure::limits::Limits;
 use crate::measure::recorder::{Latency, Recorder, RecorderScope};
-use crate::measure::sample::{Outcome, Purpose, Sample};
+use crate::measure::sample::Sample;
 use crate::measure::window::Cell;
 use crate::plan::model::PhaseId;
 
@@ -46,18 +46,7 @@ fn causes(mut requests: Vec<RequestTimes>, seconds: u32) -> CauseDetectors {
         let mut recorder = Recorder::new(Arc::new(Limits::default()), scope, end, 0);
         for (intended, finished, operation) in requests.iter().skip(worker.into()).step_by(2) {
             recorder.expect(ms(*intended));
-            recorder.record(&Sample {
-                operation: *operation,
-                intended: ms(*intended),
-                sent: ms(*intended),
-                finished: ms(*finished),
-                user_wait: Duration::ZERO,
-                latency: Duration::ZERO,
-                connect: None,
-                outcome: Outcome::Succeeded,
-                bytes: 0,
-                purpose: Purpose::Task,
-            });
+            recorder.record(&Sample::succeeded(*operation, *intended, *finished));
         }
         for (second, window) in recorder.drain(end).0.windows {
             windows.entry(second).or_default().merge(&window);

@@ -14,7 +14,7 @@ use crate::measure::indicator::CountBounds;
 use crate::measure::indicator::{IntervalRule, Intervals};
 use crate::measure::limits::LimitId;
 use crate::measure::recorder::{Latency, Recorder, RecorderScope};
-use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
+use crate::measure::sample::{ErrorKind, Outcome, Sample};
 use crate::measure::window::Cell;
 use crate::plan::model::OperationId;
 use crate::plan::{Environment, Settings, load};
@@ -240,7 +240,7 @@ proptest! {
                 _ => (time, Outcome::Succeeded),
             };
             recorder.expect(ms(0));
-            recorder.record(&Sample { finished: ms(time), outcome, ..sample() });
+            recorder.record(&Sample { outcome, ..Sample::succeeded(GET, 0, time) });
             let above = f64::from(u8::from(time > limit));
             match outcome {
                 Outcome::Failed(ErrorKind::Cancelled) => (slow, cases) = (slow + above, cases + above),
@@ -256,20 +256,5 @@ proptest! {
         // No pass is proven that the truth denies, and no breach: the bad share is not less, and not more.
         prop_assert!(kept.1 / kept.0.max(1.0) >= slow / f64::max(cases + counts.untimed, 1.0) - 1e-9, "{counts:?}");
         prop_assert!(broken.0 - broken.1 >= 0.0 && broken.0 <= kept.0);
-    }
-}
-
-fn sample() -> Sample {
-    Sample {
-        operation: GET,
-        intended: Duration::ZERO,
-        sent: Duration::ZERO,
-        finished: Duration::ZERO,
-        user_wait: Duration::ZERO,
-        latency: Duration::ZERO,
-        connect: None,
-        outcome: Outcome::Succeeded,
-        bytes: 0,
-        purpose: Purpose::Task,
     }
 }

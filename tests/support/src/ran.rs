@@ -19,12 +19,16 @@ pub struct Ran {
 /// A line of `--log-requests`.
 #[derive(Debug, serde::Deserialize)]
 pub struct Logged {
+    pub at: String,
     pub phase: String,
+    pub user: u32,
     pub operation: String,
     pub intended_ms: f64,
     pub sent_ms: f64,
     pub finished_ms: f64,
     pub outcome: String,
+    pub status: Option<u16>,
+    pub new_connection: bool,
 }
 
 impl Ran {

@@ -7,6 +7,7 @@ mod request_log;
 #[path = "../../../../tests/simulated_clock/mod.rs"]
 mod simulated_clock;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::app::commands::check::{headline, outlook};
 use crate::app::conclusion::{self, JudgedBy, RecordedRun};
 use crate::app::prepare::{PlanPurpose, PreparedPlan, RunPlan, hosts, prepare};
 use crate::app::signals::Signals;
-use crate::app::{output, run_folder, stored_run};
+use crate::app::{failure, output, run_folder, stored_run};
 use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEnd, RunEvent, RunOptions, RunStart, StopHandle};
 use crate::gate::{self, Ending, Signal};
@@ -45,23 +46,24 @@ struct Run<'r> {
     dialer: Dialer,
     /// Whether the real clock is used; `false` in tests on a simulated clock.
     real_time: bool,
-    /// The folder for its files; `None` if it could not be created.
-    folder: Option<PathBuf>,
+    /// The folder for its files.
+    folder: PathBuf,
+    /// The file of `--log-requests`.
+    request_log: Option<File>,
     notices: Vec<String>,
 }
 
 /// The events of a run so far, and the file that keeps them.
 struct Record {
     fold: RunFold,
-    journal: Option<JournalWriter>,
+    journal: JournalWriter,
 }
 
 impl Record {
     /// Adds an event that does not come from the engine.
     fn add(&mut self, event: RunEvent) {
         let Self { fold, journal } = self;
-        let observers = journal.iter_mut().map(|journal| -> &mut dyn Observer { journal }).collect();
-        Session { fold, observers, failpoint: None }.take(event);
+        Session { fold, observers: vec![journal], failpoint: None }.take(event);
     }
 }
 
@@ -70,7 +72,7 @@ pub(in crate::app) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let prepared = prepare(&arguments.plan, PlanPurpose::Run(arguments))?;
     let dialer = Dialer::new(&prepared.run.plan.target).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let run = Run::new(arguments, prepared, dialer);
+    let run = Run::new(arguments, prepared, dialer)?;
     let ending = runtime.block_on(async { run.execute(Signals::new()).await });
     Ok(ExitCode::from(ending.code()))
 }
@@ -104,22 +106,17 @@ fn start(prepared: &PreparedPlan, at: Timestamp) -> RunStart {
 }
 
 impl<'r> Run<'r> {
-    fn new(arguments: &'r RunArgs, prepared: PreparedPlan, dialer: Dialer) -> Self {
+    /// # Errors
+    /// When the folder of the run or the log of requests cannot be created.
+    fn new(arguments: &'r RunArgs, prepared: PreparedPlan, dialer: Dialer) -> anyhow::Result<Self> {
         let start = start(&prepared, Timestamp::now());
-        let mut notices = Vec::new();
-        let folder = match run_folder::create(&arguments.out, &prepared.run.plan.name, start.at) {
-            Ok((folder, notice)) => {
-                notices.extend(notice);
-                Some(folder)
-            }
-            Err(error) => {
-                notices.push(format!("no report will be written: {error:#}; choose another `--out`"));
-                None
-            }
-        };
+        let request_log = arguments.log_requests.as_deref().map(request_log::create).transpose()?;
+        let (folder, notice) = run_folder::create(&arguments.out, &prepared.run.plan.name, start.at)
+            .map_err(|error| failure(Ending::Refused, format!("{error:#}; choose another `--out`")))?;
+        let mut notices: Vec<String> = notice.into_iter().collect();
         notices.extend(prepared.notices.iter().cloned());
         notices.extend(stored_run::unreadable(&start, &prepared.run));
-        Self { arguments, prepared, start, folder, notices, dialer, real_time: true }
+        Ok(Self { arguments, prepared, start, folder, request_log, notices, dialer, real_time: true })
     }
 
     async fn execute(self, mut signals: Signals) -> Ending {
@@ -141,9 +138,7 @@ impl<'r> Run<'r> {
         record.add(RunEvent::Ended(RunEnd { at: Timestamp::now(), without_verdict }));
         let (ending, printed) = self.conclude(record);
         output::stdout_unless(printed, signals.next()).await;
-        if let Some(folder) = &self.folder {
-            self.print_status(&format!("report: {}\n", folder.join("report.json").display()));
-        }
+        self.print_status(&format!("report: {}\n", self.folder.join("report.json").display()));
         ending
     }
 
@@ -162,7 +157,7 @@ impl<'r> Run<'r> {
         ));
         let (indicators, limits) = (objectives.indicators.clone(), &self.start.limits);
         let ledger = Ledger::new(plan, indicators, limits, self.start.sources());
-        let journal = self.folder.as_ref().map(|it| JournalWriter::create(&it.join(journal::FILE_NAME)));
+        let journal = JournalWriter::create(&self.folder.join(journal::FILE_NAME));
         let mut record = Record { fold: RunFold::new(ledger), journal };
         record.add(RunEvent::Started(Box::new(self.start.clone())));
         for notice in &self.notices {
@@ -232,11 +227,10 @@ impl<'r> Run<'r> {
         let weak = sender.downgrade();
         engine::start(self.job(&plan), sender, signal)?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
-        let mut log = self.request_log(record, &plan);
+        let mut log = self.request_log(&plan)?;
         let mut early_stop = EarlyStopper::new(self.prepared.run.check_context(), stop.clone(), weak);
         let Record { fold, journal } = &mut *record;
-        let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut early_stop];
-        observers.extend(journal.as_mut().map(|journal| -> &mut dyn Observer { journal }));
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut early_stop, journal];
         observers.extend(watcher.as_mut().map(|watcher| -> &mut dyn Observer { watcher }));
         observers.extend(log.as_mut().map(|log| -> &mut dyn Observer { log }));
         let failpoint = self.arguments.failpoint.map(Failpoint::from);
@@ -271,38 +265,26 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Creates the log of requests, if it was asked for.
-    fn request_log<'p>(&self, record: &mut Record, plan: &'p Plan) -> Option<RequestLog<'p>> {
-        let path = self.arguments.log_requests.as_deref()?;
-        match RequestLog::create(path, self.arguments.log_limit, plan) {
-            Ok(log) => Some(log),
-            Err(error) => {
-                let notice =
-                    format!("requests are not logged: could not create `{}`: {error}", path.display());
-                self.print_status(&format!("notice: {notice}\n"));
-                record.add(RunEvent::Notice(notice));
-                None
-            }
-        }
+    /// Starts the log of requests, if it was asked for.
+    fn request_log<'p>(&self, plan: &'p Plan) -> anyhow::Result<Option<RequestLog<'p>>> {
+        let Some(file) = &self.request_log else { return Ok(None) };
+        Ok(Some(RequestLog::over(file.try_clone()?, self.arguments.log_limit, plan)?))
     }
 
     /// Judges the run and writes the report. Returns the ending with its exit code, and the report to print.
     fn conclude(&self, record: Record) -> (Ending, String) {
         let Record { mut fold, journal } = record;
-        let failed = journal.as_ref().and_then(JournalWriter::failure);
-        fold.notices.extend(failed.map(|why| format!("the run's journal is incomplete: {why}")));
+        fold.notices.extend(journal.failure().map(|why| format!("the run's journal is incomplete: {why}")));
         let recorded = RecordedRun {
             run: &self.prepared.run,
             start: &self.start,
             fold: &fold,
             judged_by: JudgedBy::OwnObjectives,
         };
-        let mut conclusion = recorded.conclude(self.folder.is_some());
+        let mut conclusion = recorded.conclude();
         let mut report = recorded.report(&conclusion);
-        if let Some(folder) = &self.folder
-            && let Err(error) = run_folder::write(folder, "report.json", &conclusion::json(&report))
-        {
-            output::stderr(&format!("error: {error:#}; choose another `--out`\n"));
+        if let Err(error) = run_folder::write(&self.folder, "report.json", &conclusion::json(&report)) {
+            output::stderr(&format!("error: {error:#}; the report on standard output is the only copy\n"));
             conclusion = conclusion::unwritten(conclusion);
             report = recorded.report(&conclusion);
         }
