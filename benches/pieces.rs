@@ -63,6 +63,8 @@ fn samples(operations: &[OperationId], requests: u64) -> Vec<Sample> {
         Sample {
             user: 0,
             status: Some(200),
+            arrival_clock: None,
+            ours: Duration::ZERO,
             operation: operations[number as usize % operations.len()],
             intended,
             sent,

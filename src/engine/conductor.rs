@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::engine::clock::PhaseClock;
 use crate::engine::job::Job;
 use crate::engine::own_process::{OwnProcess, OwnScope};
+use crate::engine::wire::receive::thread_waits;
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopSignal};
 use crate::measure::generator_vitals::GeneratorUsage;
@@ -67,7 +68,9 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// A runtime whose tasks stay on its thread.
 fn local_runtime() -> LocalRuntime {
-    Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect(EXPECT_RUNTIME)
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().on_thread_park(thread_waits);
+    builder.build_local(LocalOptions::default()).expect(EXPECT_RUNTIME)
 }
 
 /// The parts of a worker, sent to the thread on which it works.

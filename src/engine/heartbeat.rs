@@ -1,5 +1,7 @@
 //! The heartbeat of a worker's thread: whether the thread runs when it should, and how much CPU time it uses.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -14,11 +16,51 @@ const BEAT_INTERVAL: Duration = Duration::from_millis(10);
 /// A CPU sample over a shorter time is too imprecise to be recorded.
 const MIN_SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// A beat that is less late than this came when the timer let it.
+const TIMER_LATENESS: Duration = Duration::from_millis(3);
+
+/// For how long a worker's thread did not run when it should have, as far as its heartbeat shows it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lateness(Rc<Cell<LateTime>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct LateTime {
+    /// Of all beats.
+    past: Duration,
+    /// When the next beat is due; `None` without a heartbeat.
+    due: Option<Instant>,
+}
+
+impl Lateness {
+    /// The total until the last beat.
+    pub(super) fn past(&self) -> Duration {
+        self.0.get().past
+    }
+
+    /// The total until now.
+    pub(super) fn total(&self) -> Duration {
+        let LateTime { past, due } = self.0.get();
+        past + due.map_or(Duration::ZERO, |due| late_since(due, Instant::now()))
+    }
+
+    fn beat(&self, now: Instant, next: Instant) {
+        let LateTime { past, due } = self.0.get();
+        let late = due.map_or(Duration::ZERO, |due| late_since(due, now));
+        self.0.set(LateTime { past: past + late, due: Some(next) });
+    }
+}
+
+fn late_since(due: Instant, now: Instant) -> Duration {
+    let late = now.saturating_duration_since(due);
+    if late > TIMER_LATENESS { late } else { Duration::ZERO }
+}
+
 /// The heartbeat of a worker in a phase.
 pub(super) struct Heartbeat {
     kernel: Kernel,
     clock: PhaseClock,
     due: Instant,
+    lateness: Lateness,
     sampled_at: Instant,
     cpu_times: ThreadCpuTimes,
 }
@@ -33,10 +75,12 @@ struct ThreadCpuTimes {
 
 impl Heartbeat {
     /// The first beat is due one interval after `start`.
-    pub(super) fn starting_at(start: Instant, clock: PhaseClock) -> Self {
+    pub(super) fn starting_at(start: Instant, clock: PhaseClock, lateness: Lateness) -> Self {
         let kernel = Kernel::this_machine();
         let cpu_times = ThreadCpuTimes::of_this_thread(&kernel);
-        Self { kernel, clock, due: start + BEAT_INTERVAL, sampled_at: Instant::now(), cpu_times }
+        let due = start + BEAT_INTERVAL;
+        lateness.beat(start, due);
+        Self { kernel, clock, due, lateness, sampled_at: Instant::now(), cpu_times }
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -54,6 +98,7 @@ impl Heartbeat {
             self.record_stall(late, self.clock.offset(now), recorder);
         }
         self.due = now + BEAT_INTERVAL;
+        self.lateness.beat(now, self.due);
     }
 
     /// Records a stall in every second that it covers, because each second is judged on its own, or not at all.
@@ -113,7 +158,8 @@ mod tests {
     /// Beats on time until `at`, then misses beats for `ms`, then beats once more.
     async fn paused_for(ms: u64, at: Duration) -> Vec<(u32, Window)> {
         let start = Instant::now();
-        let mut heartbeat = Heartbeat::starting_at(start, PhaseClock::starting_at(start));
+        let mut heartbeat =
+            Heartbeat::starting_at(start, PhaseClock::starting_at(start), Lateness::default());
         let mut recorder = recorder();
         while Instant::now() < start + at {
             tokio::time::advance(BEAT_INTERVAL).await;
@@ -137,6 +183,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn lateness_counts_while_it_lasts_and_once() {
+        let (start, lateness) = (Instant::now(), Lateness::default());
+        assert_eq!(lateness.total(), Duration::ZERO);
+        let mut heartbeat = Heartbeat::starting_at(start, PhaseClock::starting_at(start), lateness.clone());
+        let ms = Duration::from_millis;
+        for (advanced, total) in [(9, 0), (3, 0), (98, 100), (0, 100), (12, 100), (20, 122)] {
+            tokio::time::advance(ms(advanced)).await;
+            assert_eq!(lateness.total(), ms(total), "after {:?}", start.elapsed());
+            if [100, 122].contains(&total) && advanced > 12 {
+                heartbeat.beat(&mut recorder());
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn in_the_drain_a_stall_is_one_too() {
         let recorded = paused_for(1500, 3 * SECOND).await;
         assert_eq!(recorded.iter().map(|(second, _)| *second).collect::<Vec<_>>(), [3, 4]);
@@ -145,7 +206,8 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_never_rests_is_busy_or_waits_for_a_core() {
         let start = Instant::now();
-        let mut heartbeat = Heartbeat::starting_at(start, PhaseClock::starting_at(start));
+        let mut heartbeat =
+            Heartbeat::starting_at(start, PhaseClock::starting_at(start), Lateness::default());
         let mut recorder = recorder();
         while heartbeat.sampled_at.elapsed() < MIN_SAMPLE_INTERVAL {
             std::hint::spin_loop();

@@ -17,11 +17,21 @@ pub(super) struct Arrival {
     offered: Duration,
     /// How long it waited for an idle user.
     pub(super) user_wait: Duration,
+    /// The part of that time that the generator's own lateness causes.
+    pub(super) our_wait: Duration,
+}
+
+/// An arrival that waited too long for a user.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExpiredArrival {
+    pub(super) arrival: Arrival,
+    /// Whether users had time for it that the generator's own lateness took.
+    pub(super) by_us: bool,
 }
 
 impl Arrival {
     pub(super) fn new(number: u64, intended: Duration, offered: Duration) -> Self {
-        Self { number, intended, offered, user_wait: Duration::ZERO }
+        Self { number, intended, offered, user_wait: Duration::ZERO, our_wait: Duration::ZERO }
     }
 }
 
@@ -36,6 +46,10 @@ struct PoolState {
     idle: VecDeque<usize>,
     slots: Vec<PoolSlot>,
     waiting: VecDeque<Arrival>,
+    /// The users' time that the generator's own lateness took since an arrival last found an idle user at once.
+    lost: Duration,
+    /// How long the last performed arrival took.
+    task_time: Duration,
     closed: bool,
     /// Woken as soon as no arrival waits.
     empty_waker: Option<Waker>,
@@ -47,6 +61,22 @@ struct PoolSlot {
     arrival: Option<Arrival>,
     waker: Option<Waker>,
     idle: bool,
+    /// When the user began its last arrival.
+    began: Duration,
+    /// When it had finished that arrival.
+    finished: Duration,
+    /// When it would have finished if the generator were never late.
+    would_have_finished: Duration,
+}
+
+impl PoolSlot {
+    /// Begins an arrival at `now`. Returns how much earlier that would have been if the generator were never late, and
+    /// the time that the user could have used since its last arrival.
+    fn begin(&mut self, intended: Duration, now: Duration) -> (Duration, Duration) {
+        self.began = now;
+        let late = now.saturating_sub(intended.max(self.would_have_finished));
+        (late, now.saturating_sub(intended.max(self.finished)))
+    }
 }
 
 impl Pool {
@@ -76,12 +106,20 @@ impl Pool {
     pub(super) async fn next(&self, slot: usize, now: impl Fn() -> Duration) -> Option<Arrival> {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
-            if let Some(arrival) = inner.slots[slot].arrival.take() {
+            let inner = &mut *inner;
+            let user = &mut inner.slots[slot];
+            if let Some(arrival) = user.arrival.take() {
+                inner.lost += user.begin(arrival.intended, now()).1;
                 return Poll::Ready(Some(arrival));
             }
-            if !inner.slots[slot].idle {
+            if !user.idle {
                 if let Some(mut arrival) = inner.waiting.pop_front() {
-                    arrival.user_wait = now().saturating_sub(arrival.offered);
+                    let now = now();
+                    let (late, lost) = user.begin(arrival.intended, now);
+                    arrival.user_wait = now.saturating_sub(arrival.offered);
+                    let before = arrival.offered.saturating_sub(arrival.intended);
+                    arrival.our_wait = late.saturating_sub(before).min(arrival.user_wait);
+                    inner.lost += lost;
                     if inner.waiting.is_empty()
                         && let Some(empty_waker) = inner.empty_waker.take()
                     {
@@ -92,15 +130,27 @@ impl Pool {
                 if inner.closed {
                     return Poll::Ready(None);
                 }
-                inner.slots[slot].idle = true;
+                // No arrival waits, so what lateness held back is done.
+                inner.lost = Duration::ZERO;
+                user.idle = true;
                 inner.idle.push_back(slot);
             } else if inner.closed {
                 return Poll::Ready(None);
             }
-            inner.slots[slot].waker = Some(cx.waker().clone());
+            user.waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
+    }
+
+    /// Notes that a user finished its arrival. `ours` is the generator's own part of the time since its intended start.
+    pub(super) fn performed(&self, slot: usize, finished: Duration, ours: Duration) {
+        let mut inner = self.inner.borrow_mut();
+        let user = &mut inner.slots[slot];
+        user.finished = finished;
+        user.would_have_finished = finished.saturating_sub(ours);
+        let took = finished.saturating_sub(user.began);
+        inner.task_time = took;
     }
 
     /// Returns as soon as no arrival waits.
@@ -121,11 +171,26 @@ impl Pool {
         self.inner.borrow().waiting.front().map(|arrival| arrival.intended)
     }
 
-    /// Removes and returns the arrivals that still wait and were intended at `until` or before.
-    pub(super) fn take_waiting(&self, until: Duration) -> Vec<Arrival> {
-        let waiting = &mut self.inner.borrow_mut().waiting;
+    /// Removes and returns the arrivals that have waited for `patience`.
+    pub(super) fn take_expired(&self, now: Duration, patience: Duration) -> Vec<ExpiredArrival> {
+        let Some(until) = now.checked_sub(patience) else { return Vec::new() };
+        let mut inner = self.inner.borrow_mut();
+        let PoolState { waiting, lost, task_time, .. } = &mut *inner;
         let expired = waiting.iter().take_while(|arrival| arrival.intended <= until).count();
-        waiting.drain(..expired).collect()
+        let expired = waiting.drain(..expired).map(|arrival| {
+            let was_offered_too_late = arrival.offered.saturating_sub(arrival.intended) >= patience;
+            let had_time = !task_time.is_zero() && *lost >= *task_time;
+            if had_time && !was_offered_too_late {
+                *lost -= *task_time;
+            }
+            ExpiredArrival { arrival, by_us: was_offered_too_late || had_time }
+        });
+        expired.collect()
+    }
+
+    /// Removes and returns the arrivals that still wait.
+    pub(super) fn take_waiting(&self) -> Vec<Arrival> {
+        self.inner.borrow_mut().waiting.drain(..).collect()
     }
 
     /// Announces that no more arrivals come: users leave when no arrival waits.
@@ -180,11 +245,80 @@ mod tests {
         assert_eq!(taken.unwrap().number, 1);
     }
 
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
     #[test]
     fn arrivals_that_waited_too_long_are_taken_back() {
         let pool = Pool::default();
         (1..4).for_each(|number| pool.offer(arrival(number)));
-        assert_eq!(pool.take_waiting(Duration::from_secs(2)).len(), 2);
+        assert_eq!(pool.take_expired(Duration::from_secs(12), Duration::from_secs(10)).len(), 2);
         assert_eq!(pool.oldest_waiting(), Some(Duration::from_secs(3)));
+        assert_eq!(pool.take_waiting().len(), 1);
+    }
+
+    /// Users that serve arrivals every 10 ms, each in `takes` ms, on a thread that does nothing for 3 s after the first
+    /// second. Arrivals wait for at most 500 ms. Returns for each arrival the wait and our part of it in ms, or whether
+    /// its drop is ours.
+    fn paused(users: usize, takes: u64) -> Vec<Result<(u128, u128), bool>> {
+        let pool = Pool::default();
+        let mut slots: Vec<(usize, Option<(u64, Duration)>)> =
+            (0..users).map(|_| (pool.add_slot(), None)).collect();
+        let (mut results, mut offered) = (Vec::new(), 0);
+        let noop = &mut std::task::Context::from_waker(Waker::noop());
+        for now in (0..10_000).filter(|now| !(1000..4000).contains(now)) {
+            while offered * 10 <= now && offered < 900 {
+                pool.offer(Arrival::new(offered, ms(offered * 10), ms(now)));
+                offered += 1;
+            }
+            for expired in pool.take_expired(ms(now), ms(500)) {
+                results.push((expired.arrival.number, Err(expired.by_us)));
+            }
+            for (slot, busy) in &mut slots {
+                if let Some((until, ours)) = busy.filter(|(until, _)| *until <= now) {
+                    // The response came in time even if it was read late.
+                    pool.performed(*slot, ms(until), ours);
+                    *busy = None;
+                }
+                if busy.is_none()
+                    && let Poll::Ready(Some(arrival)) =
+                        std::pin::pin!(pool.next(*slot, || ms(now))).poll(noop)
+                {
+                    let lag = arrival
+                        .offered
+                        .saturating_sub(arrival.intended)
+                        .max(ms(now).saturating_sub(arrival.intended + arrival.user_wait));
+                    *busy = Some((now + takes, lag + arrival.our_wait));
+                    let waits = (arrival.user_wait.as_millis(), arrival.our_wait.as_millis());
+                    results.push((arrival.number, Ok(waits)));
+                }
+            }
+        }
+        results.sort_by_key(|(number, _)| *number);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    #[test]
+    fn what_a_pause_of_the_generator_holds_up_is_its_own() {
+        let results = paused(4, 20);
+        assert_eq!(results.len(), 900);
+        let dropped = results.iter().filter(|result| result.is_err()).count();
+        assert!(dropped > 200, "{dropped}");
+        assert!(!results.contains(&Err(false)));
+        // The users have time to spare, so all waits are ours.
+        let theirs = results.iter().flatten().map(|(waited, ours)| waited - ours).max();
+        assert!(theirs <= Some(1), "{theirs:?}");
+        assert_eq!(results[800..].iter().flatten().map(|(waited, _)| *waited).max(), Some(0));
+    }
+
+    #[test]
+    fn users_that_are_too_few_stay_too_few_after_a_pause() {
+        let results = paused(4, 80);
+        let [ours, theirs] =
+            [true, false].map(|by_us| results.iter().filter(|it| **it == Err(by_us)).count());
+        // Half of all arrivals find no user: 50 per second. The pause drops those of 3 s, and takes the time of 150.
+        assert!((250..=450).contains(&ours), "{ours} and {theirs}");
+        assert!((150..=300).contains(&theirs), "{ours} and {theirs}");
     }
 }

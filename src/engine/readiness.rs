@@ -80,7 +80,7 @@ async fn probe_once(
     *request.method_mut() = method.clone();
     *request.uri_mut() = format!("{origin}{}{path}", target.url.base_path).parse().map_err(unsendable)?;
     let options = ReadOptions { keep: Keep::Nothing, max_bytes: None };
-    let (result, _) = connection.exchange(&mut request, options, within, timer).await;
+    let result = connection.exchange(&mut request, options, within, timer).await;
     let status = result?.status;
     match status.is_success() {
         true => Ok(()),

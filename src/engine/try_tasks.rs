@@ -11,6 +11,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::engine::clock::PhaseClock;
+use crate::engine::heartbeat::Lateness;
 use crate::engine::timer::PreciseTimer;
 use crate::engine::user::context::{MAX_PRECONNECTING, Numbering, PhaseContext};
 use crate::engine::user::exchange_log::{Exchange, ExchangeLog};
@@ -65,6 +66,7 @@ pub async fn try_each_task(job: TryJob<'_>, mut show: impl FnMut(&TriedTask)) ->
         recorder: RefCell::new(Recorder::new(Arc::new(Limits::default()), scope, end, 0)),
         target: plan.target.clone(),
         dialer,
+        lateness: Lateness::default(),
         preconnect_permits: Semaphore::new(MAX_PRECONNECTING),
         prepared_classes: Rc::new(PreparedClass::of_classes(plan)),
         seed: job.seed,

@@ -11,9 +11,9 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine::clock::PhaseClock;
-use crate::engine::heartbeat::Heartbeat;
+use crate::engine::heartbeat::{Heartbeat, Lateness};
 use crate::engine::job::Job;
-use crate::engine::pool::{Arrival, Pool};
+use crate::engine::pool::{Arrival, ExpiredArrival, Pool};
 use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::user::context::{MAX_PRECONNECTING, Numbering, PhaseContext};
 use crate::engine::user::exchange_log::ExchangeLog;
@@ -98,6 +98,7 @@ impl Worker {
             recorder: RefCell::new(Recorder::new(limits, scope, end, self.job.log_capacity)),
             target: plan.target.clone(),
             dialer: self.job.dialer.clone(),
+            lateness: Lateness::default(),
             preconnect_permits: Semaphore::new(MAX_PRECONNECTING),
             prepared_classes: Rc::new(PreparedClass::of_classes(plan)),
             seed: self.job.seed,
@@ -162,7 +163,8 @@ impl Worker {
         let mut tick = HAND_OVER_INTERVAL;
         let mut drained = std::pin::pin!(drained);
         let start = context.clock.moment(Duration::ZERO);
-        let mut heartbeat = self.job.real_time.then(|| Heartbeat::starting_at(start, context.clock));
+        let beating = || Heartbeat::starting_at(start, context.clock, context.lateness.clone());
+        let mut heartbeat = self.job.real_time.then(beating);
         loop {
             let due = context.clock.moment(tick);
             let next = heartbeat.as_ref().map_or(due, |heartbeat| heartbeat.due().min(due));
@@ -327,9 +329,11 @@ async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals:
             if let Some((_, _, intended)) = next {
                 context.recorder.borrow_mut().forget(intended);
             }
-            take_waiting(&pools, Duration::MAX, |class, arrival| {
-                context.withdraw_arrival(class, arrival.number, arrival.intended);
-            });
+            for (class, pool) in pools.iter().enumerate() {
+                for arrival in pool.take_waiting() {
+                    context.withdraw_arrival(class, arrival.number, arrival.intended);
+                }
+            }
             break;
         }
         while let Some((number, class, intended)) = next.filter(|(_, _, at)| *at <= now) {
@@ -338,10 +342,10 @@ async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals:
             next = arrivals.next();
             expect(&context, next);
         }
-        if let Some(until) = now.checked_sub(patience) {
-            take_waiting(&pools, until, |class, arrival| {
-                context.drop_arrival(class, arrival.number, arrival.intended);
-            });
+        for (class, pool) in pools.iter().enumerate() {
+            for ExpiredArrival { arrival, by_us } in pool.take_expired(now, patience) {
+                context.drop_arrival(class, arrival, by_us);
+            }
         }
     }
     pools.iter().for_each(|pool| pool.close());
@@ -357,13 +361,6 @@ async fn wait_until_all_empty(pools: &[Rc<Pool>]) {
 fn expect(context: &PhaseContext, next: Option<(u64, usize, Duration)>) {
     if let Some((_, _, intended)) = next {
         context.recorder.borrow_mut().expect(intended);
-    }
-}
-
-/// Removes the arrivals that still wait and were intended at `until` or before, and passes each to `take`.
-fn take_waiting(pools: &[Rc<Pool>], until: Duration, mut take: impl FnMut(usize, Arrival)) {
-    for (class, pool) in pools.iter().enumerate() {
-        pool.take_waiting(until).into_iter().for_each(|arrival| take(class, arrival));
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::measure::generator_vitals::{GeneratorVitals, MachineVitals, STALL_THRESHOLD, ThreadVitals};
+use crate::measure::generator_vitals::{
+    ArrivalClocks, GeneratorVitals, MachineVitals, STALL_THRESHOLD, ThreadVitals,
+};
 use crate::measure::sample::ErrorKind;
 use crate::measure::window::Window;
 
@@ -28,6 +30,12 @@ pub struct GeneratorHealth {
     pub draws: Vec<u64>,
     /// Requests that failed because of the generator's own machine.
     pub local_errors: u64,
+    /// Responses whose arrival is known by the kernel's stamp.
+    pub stamped: u64,
+    /// Responses without such a stamp.
+    pub unstamped: u64,
+    /// Responses whose stamp could not be right.
+    pub bad_stamps: u64,
 }
 
 /// The health of a worker's thread.
@@ -64,7 +72,12 @@ impl GeneratorHealth {
 
     /// Adds a judged second.
     pub fn add(&mut self, window: &Window) {
-        let GeneratorVitals { workers, machine, issued, lost, draws } = &window.vitals;
+        let GeneratorVitals { workers, machine, issued, lost, draws, arrival_clocks } = &window.vitals;
+        let ArrivalClocks { kernel, own, bad_stamps } = arrival_clocks;
+        self.stamped += u64::from(*kernel);
+        self.unstamped += u64::from(*own);
+        self.bad_stamps += u64::from(*bad_stamps);
+
         for (worker, thread) in workers {
             self.workers.entry(*worker).or_default().add(thread);
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::sample::ArrivalClock;
+
 /// A heartbeat that is later than this is a stall.
 pub const STALL_THRESHOLD: Duration = Duration::from_millis(50);
 /// From this processor time on, per mille of a second, a thread is pressed and saturated.
@@ -27,6 +29,32 @@ pub struct GeneratorVitals {
     pub lost: u64,
     /// The number of draws of each task, by its index among all tasks of the plan.
     pub draws: Vec<u32>,
+    /// The clocks by which the arrival of responses is known.
+    #[serde(default)]
+    pub arrival_clocks: ArrivalClocks,
+}
+
+/// The number of responses whose arrival is known by each clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ArrivalClocks {
+    /// The kernel's receive stamps.
+    pub kernel: u32,
+    /// The program's own clock, because the kernel gave no stamp.
+    pub own: u32,
+    /// The same, because the stamp could not be right.
+    pub bad_stamps: u32,
+}
+
+impl ArrivalClocks {
+    /// Counts a response, or a request without one.
+    pub fn add(&mut self, clock: Option<ArrivalClock>) {
+        match clock {
+            None => {}
+            Some(ArrivalClock::Kernel) => self.kernel += 1,
+            Some(ArrivalClock::Own) => self.own += 1,
+            Some(ArrivalClock::OwnForBadStamp) => self.bad_stamps += 1,
+        }
+    }
 }
 
 /// The vitals of a worker's thread in one second.
@@ -87,7 +115,11 @@ impl GeneratorUsage {
 impl GeneratorVitals {
     /// Adds the vitals of another worker in the same second.
     pub fn merge(&mut self, other: &Self) {
-        let Self { workers, machine, issued, lost, draws } = other;
+        let Self { workers, machine, issued, lost, draws, arrival_clocks } = other;
+        let ArrivalClocks { kernel, own, bad_stamps } = arrival_clocks;
+        self.arrival_clocks.kernel += kernel;
+        self.arrival_clocks.own += own;
+        self.arrival_clocks.bad_stamps += bad_stamps;
         for (worker, thread) in workers {
             self.workers.entry(*worker).or_default().merge(thread);
         }

@@ -65,8 +65,20 @@ pub struct Counts {
     pub k: f64,
     /// Failures without a response time.
     pub untimed: f64,
+    /// Of the cases in `n` and `k`, the generator's own part: slow requests that would not be slow and dropped arrivals
+    /// that would have been sent if it were never late. For means, arrivals in `n`, and in `k` time.
+    pub ours: OurPart,
     /// Further cases of a limit that requests were not counted against: those that a histogram cannot tell from the limit.
     pub unclear: Unclear,
+}
+
+/// The generator's own part of counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct OurPart {
+    /// Cases that would not have been any.
+    pub n: f64,
+    /// The part of the bad cases, or of the sum of the times.
+    pub k: f64,
 }
 
 /// Cases of a limit that requests were not counted against, which may be slow or not.
@@ -84,7 +96,7 @@ pub struct Unclear {
 pub struct CountBounds {
     /// To prove that it is kept. A failure without a time may have taken any time, so it is bad.
     pub kept: (f64, f64),
-    /// To prove that it is broken. A failure without a time is left out.
+    /// To prove that it is broken. A failure without a time is left out, and so is the generator's own part.
     pub broken: (f64, f64),
 }
 
@@ -98,7 +110,9 @@ impl Unclear {
 impl Counts {
     /// Adds the counts of another second.
     pub fn add(&mut self, other: Self) {
-        let Self { n, k, untimed, unclear: Unclear { in_bucket, unfinished } } = other;
+        let Self { n, k, untimed, ours, unclear: Unclear { in_bucket, unfinished } } = other;
+        self.ours.n += ours.n;
+        self.ours.k += ours.k;
         self.n += n;
         self.k += k;
         self.untimed += untimed;
@@ -124,15 +138,16 @@ pub enum IndicatorKind {
 impl IndicatorKind {
     /// The pairs (n, k) by which these counts prove that a limit is kept or broken.
     pub fn bounds(self, counts: Counts) -> CountBounds {
-        let Counts { n, k, untimed, unclear: Unclear { in_bucket, unfinished } } = counts;
+        let Counts { n, k, untimed, ours, unclear: Unclear { in_bucket, unfinished } } = counts;
         match self {
             Self::Slower(_) | Self::Failed | Self::Completed => CountBounds {
                 kept: (n + unfinished, k + untimed + in_bucket + unfinished),
-                broken: (n - untimed, k),
+                broken: (n - untimed - ours.n, k - ours.k),
             },
             // The cases of a mean are the requests with a response time.
             Self::Time(failure) => {
-                CountBounds { kept: (n + untimed, k + untimed * failure.as_micros() as f64), broken: (n, k) }
+                let kept = (n + untimed, k + untimed * failure.as_micros() as f64);
+                CountBounds { kept, broken: (n - ours.n, k - ours.k) }
             }
         }
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::measure::histogram::compare_buckets;
 use crate::measure::hosts::PhaseReadings;
-use crate::measure::indicator::{Counts, Indicator, IndicatorKind, Unclear};
+use crate::measure::indicator::{Counts, Indicator, IndicatorKind, OurPart, Unclear};
 use crate::measure::limits::{Limit, LimitId, Limits};
 use crate::measure::reading::Reading;
 use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts, Summary};
@@ -272,15 +272,22 @@ fn count_second(indicator: &Indicator, limits: &Limits, timeout: Duration, windo
                 Some(limit) => count_slower(cell, limit),
                 None => estimate_slower(cell, limit, limits.of_operation(id), timeout),
             },
-            IndicatorKind::Failed => {
-                Counts { n: cases(cell), k: f64::from(cell.failed()) + unserved, ..Counts::default() }
-            }
+            IndicatorKind::Failed => Counts {
+                n: cases(cell),
+                k: f64::from(cell.failed()) + unserved,
+                ours: OurPart { n: 0.0, k: f64::from(cell.dropped_by_us) },
+                ..Counts::default()
+            },
             IndicatorKind::Completed => Counts { k: f64::from(cell.completed), ..Counts::default() },
             // A dropped arrival enters the mean with the longest time that a request may take.
             IndicatorKind::Time(failure) => Counts {
                 n: cell.response.count() as f64 + unserved,
                 k: cell.response.sum() as f64 + unserved * failure.as_micros() as f64,
                 untimed: f64::from(cell.failed() - cell.timeouts()),
+                ours: OurPart {
+                    n: f64::from(cell.dropped_by_us),
+                    k: cell.our_time as f64 + f64::from(cell.dropped_by_us) * failure.as_micros() as f64,
+                },
                 ..Counts::default()
             },
         });
@@ -307,6 +314,10 @@ fn count_slower(cell: &Cell, limit: LimitId) -> Counts {
         n: cases(cell) + overdue,
         k: f64::from(cell.slower.above(limit)) + certain,
         untimed: f64::from(cell.failed() - cell.timeouts()),
+        ours: OurPart {
+            n: 0.0,
+            k: f64::from(cell.slower_by_us.above(limit)) + f64::from(cell.dropped_by_us),
+        },
         ..Counts::default()
     }
 }
@@ -319,6 +330,7 @@ fn estimate_slower(cell: &Cell, limit: Duration, counted: &[Limit], timeout: Dur
     let overdue = above(counted.get(next)).unwrap_or(0.0);
     let unfinished = f64::from(cell.withdrawn) + f64::from(cell.cancelled);
     let may_be_overdue = above(next.checked_sub(1).map(|before| &counted[before])).unwrap_or(unfinished);
+    let sure_limit = limit + Duration::from_micros(cell.most_ours);
     let (beyond, near) = (cell.response.count_above(limit) as f64, cell.response.count_near(limit) as f64);
     // Timeouts are slower than every limit. The histogram has them with the time that they waited, at least `timeout`.
     let timeouts = f64::from(cell.timeouts());
@@ -327,10 +339,12 @@ fn estimate_slower(cell: &Cell, limit: Duration, counted: &[Limit], timeout: Dur
         Ordering::Equal => (beyond.max(timeouts), beyond + near),
         Ordering::Greater => (beyond.max(timeouts), beyond + near + timeouts),
     };
+    let by_us = (slow - f64::max(cell.response.count_above(sure_limit) as f64, timeouts.min(slow))).max(0.0);
     Counts {
         n: cases(cell) + overdue,
         k: slow + f64::from(cell.unserved()) + overdue,
         untimed: f64::from(cell.failed() - cell.timeouts()),
+        ours: OurPart { n: 0.0, k: by_us + f64::from(cell.dropped_by_us) },
         unclear: Unclear { in_bucket: may_be_slow - slow, unfinished: may_be_overdue - overdue },
     }
 }

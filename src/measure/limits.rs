@@ -55,6 +55,11 @@ impl Limits {
         self.by_operation.get(operation.index()).map_or(&[], Vec::as_slice)
     }
 
+    /// The shortest limit of any operation.
+    pub fn shortest(&self) -> Option<Duration> {
+        self.by_operation.iter().filter_map(|limits| limits.first()).map(|limit| limit.time).min()
+    }
+
     /// The id of a time, if requests of the operation are counted against it.
     pub fn id(&self, operation: OperationId, time: Duration) -> Option<LimitId> {
         let limits = self.of_operation(operation);
@@ -79,6 +84,16 @@ impl LimitCounts {
         }
     }
 
+    /// Counts a case that took longer than a limit by one time and not by a shorter one.
+    pub fn add_between(&mut self, shorter: Duration, longer: Duration, limits: &[Limit]) {
+        // Limits are ascending, and most cases are faster than all of them.
+        for limit in limits.iter().take_while(|limit| limit.time < longer) {
+            if shorter <= limit.time {
+                self.add_to(limit.id, 1);
+            }
+        }
+    }
+
     /// The cases that took longer than a limit.
     pub fn above(&self, limit: LimitId) -> u32 {
         self.0.binary_search_by_key(&limit, |(id, _)| *id).map_or(0, |at| self.0[at].1)
@@ -87,10 +102,14 @@ impl LimitCounts {
     /// Adds the counts of another worker.
     pub fn merge(&mut self, other: &Self) {
         for (limit, count) in &other.0 {
-            match self.0.binary_search_by_key(limit, |(id, _)| *id) {
-                Ok(at) => self.0[at].1 += count,
-                Err(at) => self.0.insert(at, (*limit, *count)),
-            }
+            self.add_to(*limit, *count);
+        }
+    }
+
+    fn add_to(&mut self, limit: LimitId, count: u32) {
+        match self.0.binary_search_by_key(&limit, |(id, _)| *id) {
+            Ok(at) => self.0[at].1 += count,
+            Err(at) => self.0.insert(at, (limit, count)),
         }
     }
 }

@@ -100,9 +100,12 @@ impl Recorder {
         self.window(intended).started += 1;
     }
 
-    /// Records an arrival that found no idle user in time.
-    pub fn drop_arrival(&mut self, operation: OperationId, intended: Duration) {
-        self.window(intended).cells.entry(operation).or_default().dropped += 1;
+    /// Records an arrival that found no idle user in time; `by_us` is whether it would have, if the generator were never
+    /// late.
+    pub fn drop_arrival(&mut self, operation: OperationId, intended: Duration, by_us: bool) {
+        let cell = self.window(intended).cells.entry(operation).or_default();
+        cell.dropped += 1;
+        cell.dropped_by_us += u32::from(by_us);
         self.forget(intended);
     }
 
@@ -142,6 +145,8 @@ impl Recorder {
         let limits = Arc::clone(&self.limits);
         let limits = limits.of_operation(sample.operation);
         let response_time = sample.response_time();
+        let ours = sample.ours.min(response_time);
+        let certain_time = response_time - ours;
         let has_latency = self.scope.latency == Latency::Some;
         let window = self.window(sample.intended);
         window.send_lag.record(sample.send_lag());
@@ -149,6 +154,7 @@ impl Recorder {
         if let Some(connect) = sample.connect {
             window.connect.record(connect);
         }
+        window.vitals.arrival_clocks.add(sample.arrival_clock);
         let cell = window.cells.entry(sample.operation).or_default();
         cell.requests += 1;
         cell.bytes += sample.bytes;
@@ -156,15 +162,21 @@ impl Recorder {
             Outcome::Succeeded => {
                 cell.succeeded += 1;
                 cell.slower.add(response_time, limits);
+                if limits.first().is_some_and(|shortest| shortest.time < response_time) {
+                    cell.slower_by_us.add_between(certain_time, response_time, limits);
+                }
             }
             Outcome::Failed(ErrorKind::Cancelled) => {
                 cell.cancelled += 1;
-                cell.overdue.add(response_time, limits);
+                cell.overdue.add(certain_time, limits);
             }
             Outcome::Failed(kind) => *cell.errors.entry(kind).or_default() += 1,
         }
         if matches!(sample.outcome, Outcome::Succeeded | Outcome::Failed(ErrorKind::Timeout)) {
             cell.response.record(response_time);
+            let ours = u64::try_from(ours.as_micros()).unwrap_or(u64::MAX >> 24);
+            cell.our_time += ours;
+            cell.most_ours = cell.most_ours.max(ours);
             cell.service.record(sample.service_time());
             if has_latency {
                 cell.user.record(sample.user_time());

@@ -16,12 +16,17 @@ pub struct Sample {
     pub user: u32,
     /// The intended start.
     pub intended: Duration,
-    /// When the first byte was written to the socket, or when an earlier attempt failed.
+    /// When the first byte was handed to the socket, or when an earlier attempt failed.
     pub sent: Duration,
-    /// When the last byte of the body was read, or the failure was detected.
+    /// When the last byte of the body had arrived, or the failure was detected.
     pub finished: Duration,
+    /// The clock by which the arrival of the last bytes is known; `None` if none arrived.
+    pub arrival_clock: Option<ArrivalClock>,
     /// The wait for an idle user.
     pub user_wait: Duration,
+    /// The generator's own part of the response time: what it would have been faster by, at most, on a machine that is
+    /// never late.
+    pub ours: Duration,
     /// The simulated network latency. The user sleeps for this time before anything else.
     pub latency: Duration,
     /// The wait for its connection, if a new one was made.
@@ -32,6 +37,17 @@ pub struct Sample {
     /// Bytes of the response body.
     pub bytes: u64,
     pub purpose: Purpose,
+}
+
+/// The clock by which the arrival of bytes is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ArrivalClock {
+    /// The kernel's receive stamp.
+    Kernel,
+    /// The program's own clock at the read: the kernel gave no stamp.
+    Own,
+    /// The same: the kernel's stamp cannot be right.
+    OwnForBadStamp,
 }
 
 /// The reason for a request.
@@ -77,7 +93,9 @@ impl Sample {
             intended: sent,
             sent,
             finished: Duration::from_millis(finished),
+            arrival_clock: Some(ArrivalClock::Kernel),
             user_wait: Duration::ZERO,
+            ours: Duration::ZERO,
             latency: Duration::ZERO,
             connect: None,
             outcome: Outcome::Succeeded,

@@ -69,6 +69,18 @@ pub struct Cell {
     pub service: SparseHistogram,
     /// Their times with network latency; empty if the phase has none.
     pub user: SparseHistogram,
+    /// Of the requests that are slower than a limit, the ones that would not be without the generator's own part.
+    #[serde(default)]
+    pub slower_by_us: LimitCounts,
+    /// The dropped arrivals that would have found a user if the generator were never late.
+    #[serde(default)]
+    pub dropped_by_us: u32,
+    /// The sum of the generator's own parts of the response times, in microseconds.
+    #[serde(default)]
+    pub our_time: u64,
+    /// The largest of them, in microseconds.
+    #[serde(default)]
+    pub most_ours: u64,
 }
 
 impl Window {
@@ -141,6 +153,10 @@ impl Cell {
             response,
             service,
             user,
+            slower_by_us,
+            dropped_by_us,
+            our_time,
+            most_ours,
         } = other;
         self.requests += requests;
         self.succeeded += succeeded;
@@ -159,6 +175,10 @@ impl Cell {
         self.response.merge(response);
         self.service.merge(service);
         self.user.merge(user);
+        self.slower_by_us.merge(slower_by_us);
+        self.dropped_by_us += dropped_by_us;
+        self.our_time += our_time;
+        self.most_ours = self.most_ours.max(*most_ours);
     }
 }
 
@@ -195,7 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::measure::generator_vitals::{MachineVitals, ThreadVitals};
+    use crate::measure::generator_vitals::{ArrivalClocks, MachineVitals, ThreadVitals};
     use crate::measure::limits::LimitId;
     use crate::measure::response_gaps::GapDetector;
     use crate::measure::sample::Sample;
@@ -215,7 +235,8 @@ mod tests {
             let [issued, clock_steps, stolen, lost] = numbers;
             let machine = MachineVitals { ticks: 200, stolen: stolen.into(), clock_steps, largest_step_us: lost.into(), ..MachineVitals::default() };
             let workers = workers.into_iter().map(|(worker, drawn)| (worker, thread(drawn))).collect();
-            GeneratorVitals { workers, machine, issued, lost: lost.into(), draws }
+            let arrival_clocks = ArrivalClocks { kernel: issued, own: lost, bad_stamps: stolen };
+            GeneratorVitals { workers, machine, issued, lost: lost.into(), draws, arrival_clocks }
         }
     }
 
@@ -240,7 +261,8 @@ mod tests {
             let slower: LimitCounts = slower.into_iter().map(|(id, count)| (LimitId(id), count)).collect();
             Cell {
                 requests, succeeded, cancelled: dropped, errors, dropped, completed, ended: dropped, answered: completed,
-                withdrawn: dropped / 2, overdue: slower.clone(), slower, bytes: 7, response, service, user,
+                withdrawn: dropped / 2, overdue: slower.clone(), slower_by_us: slower.clone(), slower, bytes: 7, response,
+                service, user, dropped_by_us: dropped / 3, our_time: completed.into(), most_ours: requests.into(),
             }
         }
     }

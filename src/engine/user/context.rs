@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::engine::clock::PhaseClock;
+use crate::engine::heartbeat::Lateness;
+use crate::engine::pool::Arrival;
 use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::user::exchange_log::ExchangeLog;
 use crate::engine::user::prepared::PreparedClass;
@@ -28,6 +30,7 @@ pub(in crate::engine) struct PhaseContext {
     pub(in crate::engine) recorder: RefCell<Recorder>,
     pub(in crate::engine) target: Target,
     pub(in crate::engine) dialer: Dialer,
+    pub(in crate::engine) lateness: Lateness,
     /// Limits how many users connect at the same time before the phase begins.
     pub(in crate::engine) preconnect_permits: Semaphore,
     pub(in crate::engine) prepared_classes: Rc<Vec<PreparedClass>>,
@@ -143,10 +146,10 @@ impl PhaseContext {
     }
 
     /// Records a dropped arrival, under the operation of the first request that it would have made.
-    pub(in crate::engine) fn drop_arrival(&self, class: usize, number: u64, intended: Duration) {
-        let operation = self.first_operation(class, number);
+    pub(in crate::engine) fn drop_arrival(&self, class: usize, arrival: Arrival, by_us: bool) {
+        let operation = self.first_operation(class, arrival.number);
         let mut recorder = self.recorder.borrow_mut();
-        recorder.drop_arrival(operation, intended);
+        recorder.drop_arrival(operation, arrival.intended, by_us);
         recorder.example(operation, ErrorKind::Dropped, || "no user was idle in time".to_owned());
     }
 

@@ -14,15 +14,16 @@ use crate::engine::wire::connection::{
     Connection, Keep, Pause, ReadOptions, ReceivedResponse, ReusedBuffers,
 };
 use crate::engine::wire::fault::Fault;
-use crate::measure::sample::{Outcome, Sample};
+use crate::engine::wire::socket::Moments;
+use crate::measure::sample::{ArrivalClock, Outcome, Sample};
 use crate::plan::random::{RandomStream, StreamKey};
 use crate::plan::template::RenderContext;
 
-/// The measurements of an attempt; `None` for a step that it did not reach.
+/// The measurements of an attempt, as far as it got.
 #[derive(Default)]
 struct Attempt {
     connect: Option<Duration>,
-    first_byte: Option<Instant>,
+    moments: Moments,
     parts: ExchangeParts,
 }
 
@@ -32,6 +33,16 @@ struct Inspection<'i> {
     redirects_left: u16,
     redirect: Option<Redirect>,
     parts: &'i mut ExchangeParts,
+}
+
+impl Attempt {
+    /// The generator's own part of the time from the send to the arrival of the response: what the socket noted and,
+    /// where no stamp shows it, the time in which the thread was `late`.
+    fn our_part(&self, late: impl FnOnce() -> Duration) -> Duration {
+        let Moments { arrived, ours, writes, .. } = self.moments;
+        let is_stamped = arrived.is_none_or(|(_, clock)| clock == ArrivalClock::Kernel);
+        if is_stamped && writes <= 1 && self.connect.is_none() { ours } else { ours + late() }
+    }
 }
 
 impl User {
@@ -45,7 +56,7 @@ impl User {
         draw: &mut RandomStream,
     ) -> Performed {
         let context = Rc::clone(&self.context);
-        let mut performed = Performed { finished: intent.intended, succeeded: true, lag: Duration::ZERO };
+        let mut performed = Performed { finished: intent.intended, succeeded: true, ..Performed::default() };
         for (index, step) in steps.iter().enumerate() {
             if index > 0 {
                 // After a stop of the run, only the requests of `on_stop` are completed.
@@ -53,12 +64,10 @@ impl User {
                     performed.succeeded = false;
                     break;
                 }
-                intent = Intent { intended: performed.finished, user_wait: Duration::ZERO, ..intent };
+                intent = intent.next(performed.finished);
                 context.expect(intent.intended);
             }
-            let lag = performed.lag;
-            performed = self.request(step, intent, draw).await;
-            performed.lag += lag;
+            performed = self.request(step, intent, draw).await.after(performed);
             if !performed.succeeded {
                 break;
             }
@@ -88,15 +97,14 @@ impl User {
         };
         let mut outgoing = prepared.render(reused, draw, &facts);
         let mut redirects_left = context.target.redirects;
-        let mut lag = Duration::ZERO;
+        let mut before = Performed::default();
         loop {
-            let (mut performed, redirect) =
-                self.attempt(prepared, &mut outgoing, redirects_left, intent).await;
-            performed.lag += lag;
-            lag = performed.lag;
+            let (performed, redirect) = self.attempt(prepared, &mut outgoing, redirects_left, intent).await;
+            let performed = performed.after(before);
             let Some(redirect) = redirect else { return performed };
+            before = performed;
             redirects_left -= 1;
-            intent = Intent { intended: performed.finished, user_wait: Duration::ZERO, ..intent };
+            intent = intent.next(performed.finished);
             context.expect(intent.intended);
             self.sleep_latency(intent).await;
             outgoing = Ok(*redirect.outgoing);
@@ -121,24 +129,32 @@ impl User {
     ) -> (Performed, Option<Redirect>) {
         let context = Rc::clone(&self.context);
         let mut sent = Attempt { parts: context.exchange_log.begin(), ..Attempt::default() };
+        let late_before = context.lateness.past();
         let kept = outgoing.as_ref().ok().filter(|_| self.keeps_requests()).cloned().map(Box::new);
         let result = match outgoing {
             Ok(outgoing) => self.exchange(prepared, outgoing, &mut sent).await,
             Err(fault) => Err(fault.clone()),
         };
-        let finished = Instant::now();
+        let Moments { sent: began, arrived, .. } = sent.moments;
+        // The bytes of an answer arrived before they were read. A failure is seen when it is.
+        let finished = match arrived {
+            Some((at, _)) if result.is_ok() => at,
+            _ => Instant::now(),
+        };
         let status = result.as_ref().ok().map(|response| response.status.as_u16());
         let mut inspection = Inspection { redirects_left, redirect: None, parts: &mut sent.parts };
         let result =
             result.and_then(|response| self.inspect(prepared, kept.as_deref(), response, &mut inspection));
         let redirect = inspection.redirect.take();
-        let sample = Sample {
+        let mut sample = Sample {
             operation: prepared.operation,
             user: self.number,
             intended: intent.intended,
-            sent: context.clock.offset(sent.first_byte.unwrap_or(finished)),
+            sent: context.clock.offset(began.unwrap_or(finished)),
             finished: context.clock.offset(finished),
+            arrival_clock: arrived.map(|(_, clock)| clock),
             user_wait: intent.user_wait,
+            ours: Duration::ZERO,
             latency: self.latency,
             connect: sent.connect,
             outcome: result.as_ref().map_or_else(|fault| Outcome::Failed(fault.kind), |_| Outcome::Succeeded),
@@ -146,9 +162,12 @@ impl User {
             bytes: *result.as_ref().unwrap_or(&0),
             purpose: intent.purpose,
         };
+        let late = || context.lateness.total().saturating_sub(late_before);
+        let lag = sample.send_lag();
+        sample.ours = lag + intent.our_wait + sent.our_part(late);
         context.record(&sample, result.as_ref().err());
-        let performed =
-            Performed { finished: sample.finished, succeeded: result.is_ok(), lag: sample.send_lag() };
+        let Sample { finished, ours, .. } = sample;
+        let performed = Performed { finished, succeeded: result.is_ok(), lag, ours };
         context.exchange_log.end(sent.parts, kept, (sample, result.err()), |at| context.clock.offset(at));
         (performed, redirect)
     }
@@ -186,9 +205,9 @@ impl User {
         };
         let options = ReadOptions { keep, max_bytes: prepared.expect.max_bytes };
         let connection = self.connection.as_mut().expect("a usable connection was found or just opened");
-        let (result, first_byte) =
-            connection.exchange(request, options, context.target.timeout.duration(), &context.timer).await;
-        sent.first_byte = Some(first_byte);
+        let within = context.target.timeout.duration();
+        let result = connection.exchange(request, options, within, &context.timer).await;
+        sent.moments = connection.moments();
         if result.is_err() {
             // After a failure the connection may still carry parts of the old response.
             self.connection = None;

@@ -182,9 +182,10 @@ impl User {
         loop {
             context.recorder.borrow_mut().start(arrival.intended);
             let stream_key = StreamKey::Arrival(arrival.number);
-            let intent =
-                Intent { user_wait: arrival.user_wait, ..Intent::task(stream_key, arrival.intended) };
-            self.task(intent, &mut context.draw(stream_key)).await;
+            let Arrival { intended, user_wait, our_wait, .. } = arrival;
+            let intent = Intent { user_wait, our_wait, ..Intent::task(stream_key, intended) };
+            let performed = self.task(intent, &mut context.draw(stream_key)).await;
+            slot.pool.performed(slot.slot, performed.finished, performed.ours);
             self.rest(slot.pause);
             if slot.pause == Pause::Long {
                 return;

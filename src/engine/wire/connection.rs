@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::socket::{ConnectionSetup, Dialer, FirstByte, TargetSocket};
+use crate::engine::wire::socket::{ConnectionSetup, Dialer, Moments, SharedMoments, TargetSocket};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::HttpVersion;
 
@@ -93,7 +93,7 @@ pub(in crate::engine) struct Connection {
     state: ConnectionState,
     /// Whether it rested and must be checked before the next request.
     needs_check: bool,
-    first_byte: FirstByte,
+    moments: SharedMoments,
     pub(in crate::engine) reused: ReusedBuffers,
     /// When the timer will wake the task to check the deadline. It is set again only after it has fired.
     scheduled_wake: Option<Instant>,
@@ -152,8 +152,8 @@ impl Connection {
         dialer: &Dialer,
         within: Duration,
     ) -> Result<(Self, ConnectionSetup), Fault> {
-        let first_byte = FirstByte::default();
-        let Ok(dialled) = timeout(within, dialer.dial(first_byte.clone())).await else {
+        let moments = SharedMoments::default();
+        let Ok(dialled) = timeout(within, dialer.dial(moments.clone())).await else {
             return Err(Fault::new(ErrorKind::ConnectTimeout, format!("no connection within {within:?}")));
         };
         let (socket, opened) = dialled?;
@@ -165,7 +165,7 @@ impl Connection {
             Self {
                 state,
                 needs_check: true,
-                first_byte,
+                moments,
                 reused: ReusedBuffers::default(),
                 scheduled_wake: None,
             },
@@ -216,18 +216,16 @@ impl Connection {
     }
 
     /// Takes and sends a request, and reads the response to its end. The time `within` starts with the hand-over.
-    ///
-    /// The second value is the moment at which the first byte went to the socket, or of the hand-over if none did.
     pub(in crate::engine) async fn exchange(
         &mut self,
         request: &mut Request<Full<Bytes>>,
         options: ReadOptions,
         within: Duration,
         timer: &PreciseTimer,
-    ) -> (Result<ReceivedResponse, Fault>, Instant) {
-        let Self { state, first_byte, reused, scheduled_wake, .. } = self;
-        first_byte.clear();
+    ) -> Result<ReceivedResponse, Fault> {
+        let Self { state, moments, reused, scheduled_wake, .. } = self;
         let handed_over = Instant::now();
+        moments.begin(handed_over);
         let response_deadline =
             ResponseDeadline { within, deadline: handed_over + within, timer, scheduled_wake };
         let (result, ended) = match state {
@@ -252,7 +250,12 @@ impl Connection {
         if ended || result.is_err() {
             *state = ConnectionState::Ended;
         }
-        (result, first_byte.get().unwrap_or(handed_over))
+        result
+    }
+
+    /// The moments of the last exchange at its socket.
+    pub(in crate::engine) fn moments(&self) -> Moments {
+        self.moments.get()
     }
 }
 

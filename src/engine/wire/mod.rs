@@ -2,5 +2,6 @@
 
 pub(super) mod connection;
 pub(super) mod fault;
+pub(super) mod receive;
 pub(super) mod socket;
 pub(super) mod tls;

@@ -1,6 +1,6 @@
-//! The socket to the target, with or without TLS. It stamps the moment at which the first byte was handed over.
+//! The socket to the target, with or without TLS. It notes when an exchange was sent and when its bytes arrived.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -14,8 +14,10 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::engine::wire::fault::Fault;
+use crate::engine::wire::receive::{self, ArrivalBounds, Receipt, Receive, waiting_since};
 use crate::engine::wire::tls::TlsClient;
-use crate::measure::sample::ErrorKind;
+use crate::measure::limits::Limits;
+use crate::measure::sample::{ArrivalClock, ErrorKind};
 use crate::plan::model::{HttpVersion, Target, TargetUrl};
 
 /// Opens connections to the target.
@@ -24,7 +26,14 @@ pub struct Dialer {
     transport: Transport,
     tls: Option<TlsClient>,
     pub(super) http: HttpVersion,
+    /// How exactly the arrival of responses must be known.
+    precision: Duration,
 }
+
+/// How exactly the arrival of responses is known at least.
+const MIN_PRECISION: Duration = Duration::from_millis(1);
+/// How exactly it is known in relation to the shortest response time limit.
+const PRECISION_OF_LIMIT: u32 = 10;
 
 /// How bytes reach the target.
 #[derive(Clone)]
@@ -53,30 +62,73 @@ pub struct ConnectionSetup {
     pub tls: Option<(Duration, String)>,
 }
 
-/// When the first byte since the last [`clear`](Self::clear) was handed to the socket.
+/// The moments of one exchange at its socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::engine) struct Moments {
+    /// When it was handed over. Its first byte is then handed to the socket at once.
+    pub(in crate::engine) sent: Option<Instant>,
+    /// When the last bytes so far had arrived, and by which clock.
+    pub(in crate::engine) arrived: Option<(Instant, ArrivalClock)>,
+    /// The generator's own part of the time between: how long the writes took, and how much later than their arrival
+    /// bytes may have been noted, or were read before the last ones.
+    pub(in crate::engine) ours: Duration,
+    /// How long after their arrival the last bytes so far were read.
+    last_lag: Duration,
+    pub(in crate::engine) writes: u32,
+}
+
+/// The moments of the current exchange, shared by a connection and its socket.
 #[derive(Debug, Clone, Default)]
-pub(in crate::engine) struct FirstByte(Rc<Cell<Option<Instant>>>);
+pub(super) struct SharedMoments(Rc<RefCell<Moments>>);
 
-impl FirstByte {
-    pub(super) fn clear(&self) {
-        self.0.set(None);
+impl SharedMoments {
+    /// Begins a new exchange.
+    pub(super) fn begin(&self, handed_over: Instant) {
+        *self.0.borrow_mut() = Moments { sent: Some(handed_over), ..Moments::default() };
     }
 
-    pub(super) fn get(&self) -> Option<Instant> {
-        self.0.get()
+    pub(super) fn get(&self) -> Moments {
+        *self.0.borrow()
     }
 
-    fn stamp(&self) {
-        if self.0.get().is_none() {
-            self.0.set(Some(Instant::now()));
-        }
+    /// When the next write begins: at the hand-over if it is the first.
+    fn begin_write(&self) -> Instant {
+        let moments = self.0.borrow();
+        moments.sent.filter(|_| moments.writes == 0).unwrap_or_else(Instant::now)
+    }
+
+    fn wrote(&self, before: Instant) {
+        let mut moments = self.0.borrow_mut();
+        moments.ours += before.elapsed();
+        moments.writes += 1;
+    }
+
+    fn sent(&self) -> Option<Instant> {
+        self.0.borrow().sent
+    }
+
+    fn read(&self, Receipt { at, doubt, lag, clock }: Receipt) {
+        let mut moments = self.0.borrow_mut();
+        let earlier_lag = std::mem::replace(&mut moments.last_lag, lag);
+        moments.ours += earlier_lag + doubt;
+        moments.arrived = Some((at, clock));
     }
 }
 
-/// A stream that stamps the first byte that is handed over.
+/// A stream that notes the moments of its reads and writes.
 pub(super) struct StampedStream<S> {
     stream: S,
-    first_byte: FirstByte,
+    moments: SharedMoments,
+    /// How exactly the arrival of bytes must be known.
+    precision: Duration,
+    /// Whether the last read emptied it.
+    is_empty: bool,
+}
+
+impl<S> StampedStream<S> {
+    fn new(stream: S, moments: SharedMoments, precision: Duration) -> Self {
+        Self { stream, moments, precision, is_empty: true }
+    }
 }
 
 impl Dialer {
@@ -86,17 +138,32 @@ impl Dialer {
     /// When the TLS settings of the target cannot be used.
     pub fn new(target: &Target) -> Result<Self, String> {
         let transport = Transport::Tcp(target.url.clone());
-        Ok(Self { transport, tls: TlsClient::of(target)?, http: target.http })
+        Ok(Self { transport, tls: TlsClient::of(target)?, http: target.http, precision: MIN_PRECISION })
     }
 
     /// A dialer to a server in the same process.
     #[cfg(test)]
     pub(crate) fn memory(server: tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>) -> Self {
-        Self { transport: Transport::Memory(server), tls: None, http: HttpVersion::One }
+        Self {
+            transport: Transport::Memory(server),
+            tls: None,
+            http: HttpVersion::One,
+            precision: MIN_PRECISION,
+        }
+    }
+
+    /// A dialer whose connections know the arrival of responses exactly enough for these limits.
+    #[must_use]
+    pub fn for_limits(self, limits: &Limits) -> Self {
+        let precision = limits.shortest().map_or(MIN_PRECISION, |limit| limit / PRECISION_OF_LIMIT);
+        Self { precision: precision.min(MIN_PRECISION), ..self }
     }
 
     /// Opens a connection, with TLS if the target uses it.
-    pub(super) async fn dial(&self, first_byte: FirstByte) -> Result<(TargetSocket, ConnectionSetup), Fault> {
+    pub(super) async fn dial(
+        &self,
+        moments: SharedMoments,
+    ) -> Result<(TargetSocket, ConnectionSetup), Fault> {
         let began = Instant::now();
         let stream = match &self.transport {
             Transport::Tcp(url) => connect(url).await?,
@@ -106,13 +173,13 @@ impl Dialer {
                 let refused = |_| Fault::new(ErrorKind::ConnectRefused, "the server has stopped");
                 server.send(theirs).map_err(refused)?;
                 return Ok((
-                    TargetSocket::Memory(StampedStream { stream: ours, first_byte }),
+                    TargetSocket::Memory(StampedStream::new(ours, moments, self.precision)),
                     ConnectionSetup::now(began),
                 ));
             }
         };
         let mut opened = ConnectionSetup::now(began);
-        let stamped = StampedStream { stream, first_byte };
+        let stamped = StampedStream::new(stream, moments, self.precision);
         let Some(tls) = &self.tls else { return Ok((TargetSocket::Plain(stamped), opened)) };
         let began = Instant::now();
         let secured = tls.connector.connect(tls.name.clone(), stamped).await;
@@ -156,6 +223,7 @@ async fn connect(url: &TargetUrl) -> Result<TcpStream, Fault> {
                 // Otherwise Nagle's algorithm may hold a small request back until the peer acknowledges earlier
                 // bytes.
                 stream.set_nodelay(true).map_err(|error| Fault::of_connect(address, &error))?;
+                receive::ask_for_stamps(&stream);
                 return Ok(stream);
             }
             Err(error) => last = Fault::of_connect(address, &error),
@@ -204,20 +272,32 @@ impl AsyncWrite for TargetSocket {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for StampedStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+impl<S: Receive + Unpin> AsyncRead for StampedStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, moments, precision, is_empty } = self.get_mut();
+        let bounds = || {
+            let empty = waiting_since().filter(|_| *is_empty);
+            ArrivalBounds { sent: moments.sent(), empty, precision: *precision }
+        };
+        let free = buf.remaining();
+        let Poll::Ready(receipt) = stream.poll_receive(cx, buf, bounds) else {
+            *is_empty = true;
+            return Poll::Pending;
+        };
+        let receipt = receipt?;
+        *is_empty = buf.remaining() > 0;
+        if buf.remaining() < free {
+            moments.read(receipt);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for StampedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let before = self.moments.begin_write();
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.first_byte.stamp();
+        self.moments.wrote(before);
         Poll::Ready(Ok(written))
     }
 

@@ -251,7 +251,7 @@ impl<'r> Run<'r> {
     fn job(&self, plan: &Arc<Plan>) -> Job {
         let logs = self.arguments.log_requests.is_some();
         Job {
-            dialer: self.dialer.clone(),
+            dialer: self.dialer.clone().for_limits(&self.start.limits),
             plan: Arc::clone(plan),
             phases: self.prepared.run.phases.clone(),
             seed: self.start.seed,
