@@ -65,6 +65,7 @@ fn samples(operations: &[OperationId], requests: u64) -> Vec<Sample> {
             status: Some(200),
             arrival_clock: None,
             ours: Duration::ZERO,
+            is_in_wake: false,
             operation: operations[number as usize % operations.len()],
             intended,
             sent,
@@ -257,7 +258,7 @@ fn judge_day(bencher: Bencher<'_, '_>) {
     let (plan, objectives) = day();
     let summary = summary(&plan, &objectives);
     let gate = &plan.gate;
-    let policy = Policy { gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+    let policy = Policy { gate, length: RunLength::Full, excuses: &[], cycle_seconds: &[], aborted: None };
     bencher.bench_local(|| judge(&objectives.all, &summary, policy));
 }
 

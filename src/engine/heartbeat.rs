@@ -29,6 +29,8 @@ struct LateTime {
     past: Duration,
     /// When the next beat is due; `None` without a heartbeat.
     due: Option<Instant>,
+    /// Until when the requests that a stall held back may burden the target: for as long again as it lasted.
+    wake_until: Option<Instant>,
 }
 
 impl Lateness {
@@ -39,14 +41,22 @@ impl Lateness {
 
     /// The total until now.
     pub(super) fn total(&self) -> Duration {
-        let LateTime { past, due } = self.0.get();
+        let LateTime { past, due, .. } = self.0.get();
         past + due.map_or(Duration::ZERO, |due| late_since(due, Instant::now()))
     }
 
+    /// Whether a request that is sent at `now` is one of those that a stall held back, all of which the target gets at
+    /// once.
+    pub(super) fn is_in_wake(&self, now: Instant) -> bool {
+        let LateTime { due, wake_until, .. } = self.0.get();
+        wake_until.is_some_and(|until| now < until) || due.is_some_and(|due| due + STALL_THRESHOLD < now)
+    }
+
     fn beat(&self, now: Instant, next: Instant) {
-        let LateTime { past, due } = self.0.get();
+        let LateTime { past, due, wake_until } = self.0.get();
         let late = due.map_or(Duration::ZERO, |due| late_since(due, now));
-        self.0.set(LateTime { past: past + late, due: Some(next) });
+        let wake_until = if late > STALL_THRESHOLD { wake_until.max(Some(now + late)) } else { wake_until };
+        self.0.set(LateTime { past: past + late, due: Some(next), wake_until });
     }
 }
 

@@ -14,7 +14,7 @@ use crate::measure::generator_vitals::{GeneratorUsage, GeneratorVitals, MachineV
 use crate::measure::window::{Batch, Window};
 use crate::plan::model::PhaseId;
 use crate::resources::linux::cgroup::Quota;
-use crate::resources::linux::proc::MachineTicks;
+use crate::resources::linux::proc::{MachineTicks, TICKS_PER_SECOND};
 
 /// A smaller step of the wall clock between two snapshots is a normal correction, such as NTP slewing.
 const CLOCK_STEP_MIN_US: i128 = 50_000;
@@ -121,6 +121,10 @@ fn cpu_time() -> Duration {
 #[derive(Clone, Default)]
 struct KernelCounters {
     ticks: u64,
+    /// Used by any process, in ticks.
+    used: u64,
+    /// Used by this process.
+    own: Duration,
     stolen: u64,
     /// The CPU quotas that apply to this process.
     quotas: Vec<Quota>,
@@ -132,9 +136,11 @@ struct KernelCounters {
 
 impl KernelCounters {
     fn now(kernel: &Kernel) -> Self {
-        let MachineTicks { total, stolen } = kernel.machine_ticks().unwrap_or_default();
+        let MachineTicks { total, used, stolen } = kernel.machine_ticks().unwrap_or_default();
         Self {
             ticks: total,
+            used,
+            own: cpu_time(),
             stolen,
             quotas: kernel.own_quotas(),
             asleep: clock_offset_us(ClockId::Boottime),
@@ -160,8 +166,10 @@ impl KernelCounters {
         let set = (self.wall - earlier.wall - asleep.max(0)).abs();
         let (periods, throttled) = self.throttled_since(earlier);
         let micros = |micros: i128| u64::try_from(micros).unwrap_or(0);
+        let own_ticks = self.own.saturating_sub(earlier.own).as_secs_f64() * TICKS_PER_SECOND;
         MachineVitals {
             ticks: self.ticks.saturating_sub(earlier.ticks),
+            used_by_others: self.used.saturating_sub(earlier.used).saturating_sub(own_ticks as u64),
             stolen: self.stolen.saturating_sub(earlier.stolen),
             periods,
             throttled,

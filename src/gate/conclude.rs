@@ -6,7 +6,7 @@ use crate::generator::{self, Check, CheckContext};
 use crate::measure::summary::{PhaseRun, Summary};
 use crate::plan::model::{Load, PhaseId, Plan};
 use crate::plan::{Decision, GateTier, Inconclusive};
-use crate::slo::judge::{Judgement, Policy, RunLength, judge};
+use crate::slo::judge::{Excuses, Judgement, Policy, RunLength, judge};
 
 /// The measurements of a run and the reasons why it ended.
 #[derive(Clone, Copy)]
@@ -48,11 +48,14 @@ pub fn conclude(run: &FinishedRun<'_>) -> RunConclusion {
     let (plan, summary) = (context.plan, outcome.summary);
     let checks_of = |id: PhaseId| generator::checks(*context, id, &summary.phases[id.index()]);
     let checks: Vec<Vec<Check>> = (0..).map(PhaseId).take(summary.phases.len()).map(checks_of).collect();
-    let invalid: Vec<Option<String>> = checks.iter().map(|of| generator::invalid(of)).collect();
+    let excuses_of = |(id, checks): (PhaseId, &Vec<Check>)| {
+        generator::excuses(*context, id, &summary.phases[id.index()], checks)
+    };
+    let excuses: Vec<Excuses> = (0..).map(PhaseId).zip(&checks).map(excuses_of).collect();
     let policy = Policy {
         gate: &plan.gate,
         length: run.length,
-        invalid: &invalid,
+        excuses: &excuses,
         cycle_seconds: run.cycle_seconds,
         aborted: run.aborted,
     };
@@ -63,7 +66,8 @@ pub fn conclude(run: &FinishedRun<'_>) -> RunConclusion {
     // The objectives of the phases that did not run are undecided.
     endings.extend(outcome.ended_early.map(|_| Ending::Inconclusive));
     endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
-    endings.extend(invalid.iter().flatten().next().map(|_| Ending::Invalid));
+    let is_excused = |judged: &Judgement| judged.gated && judged.excused.is_some();
+    endings.extend(judged.iter().flatten().any(is_excused).then_some(Ending::Invalid));
     let notices = contradictions.into_iter().chain(remarks(run, &judged)).collect();
     RunConclusion { judged, checks, ending: Ending::most_severe(endings), notices }
 }

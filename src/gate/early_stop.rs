@@ -51,11 +51,17 @@ impl<'g> EarlyStop<'g> {
         if let Some(why) = tripped {
             return Some((None, format!("the circuit breaker ended the run: {why}")));
         }
-        // If a generator check fails, the load generator may have caused the numbers, so they prove no breach.
+        // A check that excuses a breach excuses it during the run too.
         let abort = self.aborts.check(phase, summary)?;
-        let checks = generator::checks(self.context, phase, &summary.phases[phase.index()]);
         let objective = self.context.objectives[abort.objective].full_name();
-        generator::invalid(&checks).is_none().then_some((Some(objective), abort.why))
+        (!self.is_excused(phase, summary)).then_some((Some(objective), abort.why))
+    }
+
+    /// Whether a check of the generator excuses a breach in the phase.
+    fn is_excused(&self, phase: PhaseId, summary: &Summary) -> bool {
+        let summary = &summary.phases[phase.index()];
+        let checks = generator::checks(self.context, phase, summary);
+        generator::excuses(self.context, phase, summary, &checks).breach.is_some()
     }
 }
 

@@ -105,7 +105,7 @@ impl Ending {
             Self::Invalid,
             4,
             RunVerdict::Invalid,
-            "the numbers may be caused by this machine instead of the target",
+            "a check of the load generator took away a verdict that the counts of a gated objective prove",
         ),
         (
             Self::Unavailable,
@@ -199,6 +199,7 @@ mod tests {
             tier: None,
             beyond_all: false,
             verdict,
+            excused: None,
             gated,
             why: String::new(),
             reason: String::new(),

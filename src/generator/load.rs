@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
-use crate::generator::{Check, CheckInput, CheckVerdict, percent};
+use crate::generator::{Check, CheckInput, CheckVerdict, Excused, percent};
 use crate::measure::generator_vitals::STALL_THRESHOLD;
 use crate::plan::Spacing;
 use crate::plan::model::{Load, OpenLoad, Phase, UserClass, Wait};
 use crate::schedule::{Arrivals, deal};
 
-/// Missing share of the load: above the first a notice, above the second invalid.
+/// Missing share of the load: above the first a notice, above the second no pass is proven.
 const MISSING_LOAD_LIMITS: (f64, f64) = (0.01, 0.03);
 /// Draws with a lower p-value are a notice.
 const MIN_DRAW_PROBABILITY: f64 = 0.001;
@@ -25,15 +25,39 @@ pub(super) fn load(input: &CheckInput<'_>) -> Check {
     }
 }
 
+/// The share of the load that is missing for no fault of the target, from 0 to 1.
+pub(super) fn missing(input: &CheckInput<'_>) -> f64 {
+    let share = |part: f64, of: f64| if of > 0.0 { (part / of).clamp(0.0, 1.0) } else { 0.0 };
+    match input.phase.load {
+        Load::Open(load) => share(missing_arrivals(input, load), asked(input, load) as f64),
+        Load::Closed => share(input.summary.health.lost.as_secs_f64(), user_seconds(input)),
+    }
+}
+
+/// The number of arrivals in the judged periods that the plan asks for.
+fn asked(input: &CheckInput<'_>, load: OpenLoad) -> u64 {
+    match load.spacing {
+        Spacing::Even => scheduled(input, load),
+        // The gaps are random, so only the workers that drew them know the number of arrivals.
+        Spacing::Poisson => input.summary.health.scheduled,
+    }
+}
+
+/// The number of arrivals that the target did not get because of the generator.
+fn missing_arrivals(input: &CheckInput<'_>, load: OpenLoad) -> f64 {
+    let health = &input.summary.health;
+    asked(input, load).saturating_sub(health.issued) as f64 + health.starved
+}
+
 /// Compares the missing share of the load with the limits. Only `lasting`, the share without the worst second
-/// of a closed phase, can make the phase invalid.
-fn compare_missing(missing: f64, lasting: f64, finding: &str) -> Check {
+/// of a closed phase, can take away a pass.
+fn compare_missing(input: &CheckInput<'_>, missing: f64, lasting: f64, finding: &str) -> Check {
     let (notice, invalid) = MISSING_LOAD_LIMITS;
     let value = format!("{} missing", missing_percent(missing));
-    let finding = format!("{finding}; over 1 % is a notice and over 3 % is invalid");
+    let finding = format!("{finding}; over 1 % is a notice, and over 3 % excuses a pass");
     if lasting > invalid {
-        let why = format!("{finding}: use a faster or less busy machine, or ask for less load");
-        return Check::new("load", value, CheckVerdict::Invalid, why);
+        let why = format!("{finding}; {}", input.advice());
+        return Check::failed("load", value, Excused::Pass, why);
     }
     let verdict = if missing > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
     let once = if missing > invalid { ", but without the worst second it is within 3 %" } else { "" };
@@ -47,24 +71,20 @@ fn missing_percent(missing: f64) -> String {
 /// Compares the arrivals issued to the users with those of the schedule in the judged periods.
 fn check_arrivals(input: &CheckInput<'_>, load: OpenLoad) -> Check {
     let health = &input.summary.health;
-    let asked = match load.spacing {
-        Spacing::Even => scheduled(input, load),
-        // The gaps are random, so only the workers that drew them know the number of arrivals.
-        Spacing::Poisson => health.scheduled,
-    };
+    let asked = asked(input, load);
     if asked == 0 {
         let why = "the schedule has no arrival in the judged period";
         return Check::new("load", "no arrivals", CheckVerdict::Ok, why);
     }
     let late = asked.saturating_sub(health.issued);
-    let missing = (late as f64 + health.starved) / asked as f64;
+    let missing = missing_arrivals(input, load) / asked as f64;
     let finding = format!(
         "of {asked} scheduled arrivals in the judged period {late} were not issued by its end, and {:.0} waited for a \
          user while their worker was short of processor time, together {}",
         health.starved,
         missing_percent(missing.min(1.0))
     );
-    compare_missing(missing.min(1.0), missing, &finding)
+    compare_missing(input, missing.min(1.0), missing, &finding)
 }
 
 /// The number of evenly spaced arrivals in the judged periods, up to the end of an interrupted phase.
@@ -109,7 +129,7 @@ fn check_users(input: &CheckInput<'_>) -> Check {
          their load",
         missing_percent(missing)
     );
-    compare_missing(missing, lasting, &finding)
+    compare_missing(input, missing, lasting, &finding)
 }
 
 /// The total time of users with think time in the judged periods, in seconds.

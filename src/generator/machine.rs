@@ -1,13 +1,13 @@
 //! Checks of the machine: steal, throttling, local errors, clocks, and the place of the target.
 
-use crate::generator::{Check, CheckInput, CheckVerdict, percent};
+use crate::generator::{Check, CheckInput, CheckVerdict, Excused, percent};
 
 /// Share of the processor time that the hypervisor gave to others: above the first a notice, above the second
-/// invalid.
+/// no breach is proven.
 const STEAL_LIMITS: (f64, f64) = (0.02, 0.1);
-/// Share of the periods in which the limit of processor time was reached, above which the phase is invalid.
+/// Share of the periods in which the limit of processor time was reached, above which it takes away verdicts.
 const MAX_THROTTLED_SHARE: f64 = 0.01;
-/// Share of the judged period for which the machine was suspended, above which the phase is invalid.
+/// Share of the judged period for which the machine was suspended, above which it takes away verdicts.
 const MAX_SUSPENDED_SHARE: f64 = 0.005;
 
 /// Checks whether the hypervisor gave this machine's processor time to others.
@@ -26,12 +26,12 @@ pub(super) fn steal(input: &CheckInput<'_>) -> Check {
     let (notice, invalid) = STEAL_LIMITS;
     let percent = percent(share, &[notice, invalid]);
     let finding = format!(
-        "the hypervisor gave {percent} of this machine's processor time to others; over 2 % is a notice and over 10 % is \
-         invalid"
+        "the hypervisor gave {percent} of this machine's processor time to others; over 2 % is a notice and over 10 % \
+         excuses a breach"
     );
     if share > invalid {
         let why = format!("{finding}: use a machine that is not shared");
-        return Check::new(name, percent, CheckVerdict::Invalid, why);
+        return Check::failed(name, percent, Excused::Breach, why);
     }
     let verdict = if share > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
     Check::new(name, percent, verdict, finding)
@@ -47,18 +47,21 @@ pub(super) fn throttling(input: &CheckInput<'_>) -> Check {
     }
     let share = machine.throttled as f64 / machine.periods as f64;
     let finding = format!(
-        "in {} of {} periods this process was stopped at its limit of processor time; any is a notice and over 1 % is \
-         invalid",
+        "in {} of {} periods this process was stopped at its limit of processor time; any is a notice, and over 1 % \
+         excuses a breach where the kernel does not stamp responses",
         machine.throttled, machine.periods
     );
-    let (verdict, why) = match machine.throttled {
-        _ if share > MAX_THROTTLED_SHARE => {
-            (CheckVerdict::Invalid, format!("{finding}: raise the limit of its control group"))
+    let value = percent(share, &[MAX_THROTTLED_SHARE]);
+    match machine.throttled {
+        0 => Check::new(name, value, CheckVerdict::Ok, finding),
+        _ => {
+            let why = format!("{finding}: raise the limit of its control group");
+            match share > MAX_THROTTLED_SHARE && !input.is_stamped() {
+                true => Check::failed(name, value, Excused::Breach, why),
+                false => Check::new(name, value, CheckVerdict::Notice, why),
+            }
         }
-        0 => (CheckVerdict::Ok, finding),
-        _ => (CheckVerdict::Notice, finding),
-    };
-    Check::new(name, percent(share, &[MAX_THROTTLED_SHARE]), verdict, why)
+    }
 }
 
 /// Checks whether requests failed because of the generator's own machine.
@@ -71,10 +74,10 @@ pub(super) fn local_errors(input: &CheckInput<'_>) -> Check {
         }
         count => {
             let why = format!(
-                "{count} requests failed because this machine had no descriptors, ports or buffers left; any is \
-                 invalid: raise its limits or use fewer users"
+                "{count} requests failed because this machine had no descriptors, ports or buffers left; they \
+                 prove no breach, and any excuses a pass: raise its limits or use fewer users"
             );
-            Check::new(name, count.to_string(), CheckVerdict::Invalid, why)
+            Check::failed(name, count.to_string(), Excused::Pass, why)
         }
     }
 }
@@ -87,14 +90,15 @@ pub(super) fn clocks(input: &CheckInput<'_>) -> Check {
     let suspended = seconds(machine.suspended_us);
     if suspended > MAX_SUSPENDED_SHARE * input.judged_s() {
         let why = format!(
-            "this machine was suspended for {suspended:.3} s; over 0.5 % of the judged period is invalid: keep it awake \
+            "this machine was suspended for {suspended:.3} s; over 0.5 % of the judged period excuses pass and breach: keep it awake \
              during a run"
         );
-        return Check::new(name, format!("suspended {suspended:.3} s"), CheckVerdict::Invalid, why);
+        return Check::failed(name, format!("suspended {suspended:.3} s"), Excused::Both, why);
     }
     if machine.suspended_us > 0 {
         let why = format!(
-            "this machine was suspended for {suspended:.3} s; any is a notice and over 0.5 % of the judged period is invalid"
+            "this machine was suspended for {suspended:.3} s; any is a notice, and over 0.5 % of the judged period excuses \
+             pass and breach"
         );
         return Check::new(name, format!("suspended {suspended:.3} s"), CheckVerdict::Notice, why);
     }

@@ -1,17 +1,25 @@
 //! The load generator's own checks of a phase, over its judged periods.
 //!
-//! Every check is reported, also one that finds no fault. An [`Invalid`](CheckVerdict::Invalid) check means
-//! that the generator may have caused the numbers. Then no verdict about the target is possible.
+//! Every check is reported, also one that finds no fault. An [`Invalid`](CheckVerdict::Invalid) check takes away verdicts
+//! in one direction: load that was not delivered excuses a pass, and a delay that no stamp shows excuses a breach.
 
 mod load;
 mod machine;
 mod threads;
 
+use crate::measure::generator_health::GeneratorHealth;
+use crate::measure::generator_vitals::BUSY_PERMILLE;
 use crate::measure::summary::PhaseSummary;
 use crate::plan::model::{Load, Phase, PhaseId, Plan};
+use crate::slo::judge::Excuses;
 use crate::slo::objective::{Objective, ObjectiveKind};
 use crate::units::text_enum;
 use crate::units::{Unit, format_against, format_amount_against};
+
+/// Above this share of responses without a usable stamp, a late generator may have made responses look slow.
+const MAX_UNSTAMPED_SHARE: f64 = 0.01;
+/// Above this share of the processor time, other processes are the cause of a delay.
+const CROWDED_SHARE: f64 = 0.5;
 
 /// The result of one check of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +29,8 @@ pub struct Check {
     /// The finding in a few words.
     pub value: String,
     pub verdict: CheckVerdict,
+    /// The verdicts that it takes away, if it is invalid.
+    pub excuses: Option<Excused>,
     /// One sentence with the numbers, the limits and, if invalid, the next step.
     pub why: String,
 }
@@ -32,8 +42,20 @@ text_enum! {
         Ok = "ok",
         /// Worth knowing; it changes no verdict of the target.
         Notice = "notice",
-        /// The numbers of the phase cannot be trusted.
+        /// Some verdicts about the target are not possible.
         Invalid = "invalid",
+    }
+}
+
+text_enum! {
+    /// The verdicts that an invalid check takes away.
+    pub enum Excused {
+        /// The target got less load than the plan asks for. Of throughput, a breach.
+        Pass = "pass",
+        /// The generator may have made requests slow or made them fail.
+        Breach = "breach",
+        /// Any.
+        Both = "pass and breach",
     }
 }
 
@@ -72,12 +94,27 @@ pub fn checks(context: CheckContext<'_>, id: PhaseId, summary: &PhaseSummary) ->
         load::draws(&input),
         machine::clocks(&input),
         machine::target(target_is_local),
+        threads::arrival_times(&input),
     ]
 }
 
-/// The failed checks of a phase in one sentence. `None` if its numbers can be trusted.
-pub fn invalid(checks: &[Check]) -> Option<String> {
-    let failed = checks.iter().filter(|check| check.verdict == CheckVerdict::Invalid);
+/// The verdicts that the failed checks of a phase take away.
+pub fn excuses(context: CheckContext<'_>, id: PhaseId, summary: &PhaseSummary, checks: &[Check]) -> Excuses {
+    let of = |excused: Excused| {
+        let takes = |check: &&Check| check.excuses == Some(excused) || check.excuses == Some(Excused::Both);
+        named(checks.iter().filter(takes))
+    };
+    let input = CheckInput {
+        plan: context.plan,
+        phase: &context.plan.phases[id.index()],
+        summary,
+        tightest_limit_ms: None,
+    };
+    Excuses { pass: of(Excused::Pass), breach: of(Excused::Breach), missing_load: load::missing(&input) }
+}
+
+/// Failed checks in one sentence; `None` without any.
+fn named<'c>(failed: impl Iterator<Item = &'c Check>) -> Option<String> {
     let failed: Vec<String> = failed.map(|check| format!("{} ({})", check.name, check.value)).collect();
     (!failed.is_empty()).then(|| {
         let checks = if failed.len() == 1 { "check" } else { "checks" };
@@ -92,7 +129,17 @@ impl Check {
         verdict: CheckVerdict,
         why: impl Into<String>,
     ) -> Self {
-        Self { name, value: value.into(), verdict, why: why.into() }
+        Self { name, value: value.into(), verdict, excuses: None, why: why.into() }
+    }
+
+    /// A check that takes away verdicts.
+    fn failed(
+        name: &'static str,
+        value: impl Into<String>,
+        excuses: Excused,
+        why: impl Into<String>,
+    ) -> Self {
+        Self { excuses: Some(excuses), ..Self::new(name, value, CheckVerdict::Invalid, why) }
     }
 }
 
@@ -100,6 +147,30 @@ impl CheckInput<'_> {
     /// The judged time, in seconds.
     fn judged_s(&self) -> f64 {
         self.summary.judged_seconds
+    }
+
+    /// Whether the kernel's stamps show when responses arrived, however late they were read.
+    fn is_stamped(&self) -> bool {
+        let GeneratorHealth { stamped, unstamped, bad_stamps, .. } = self.summary.health;
+        (unstamped + bad_stamps) as f64 <= MAX_UNSTAMPED_SHARE * stamped as f64
+    }
+
+    /// The next step for a generator that is late, by the cause.
+    fn advice(&self) -> String {
+        let health = &self.summary.health;
+        let others = health.machine.used_by_others as f64 / health.machine.ticks.max(1) as f64;
+        let busiest = health.workers.values().map(|worker| worker.cpu).max().unwrap_or_default();
+        match () {
+            () if busiest >= BUSY_PERMILLE => {
+                "a worker used all of its core: add workers, use a faster machine, or ask for less load"
+                    .to_owned()
+            }
+            () if others > CROWDED_SHARE => format!(
+                "other processes used {} of this machine: raise the runner's priority or move it",
+                percent(others, &[])
+            ),
+            () => "use a machine that is not paused or busy with other work".to_owned(),
+        }
     }
 
     /// The time that the phase ran, in seconds. While it runs: the time that has been folded.
@@ -127,7 +198,7 @@ fn conservation(input: &CheckInput<'_>) -> Check {
         }
         Some(why) => {
             let why = format!("{why}: this is a bug of the runner; report it together with the run folder");
-            Check::new("conservation", "does not add up", CheckVerdict::Invalid, why)
+            Check::failed("conservation", "does not add up", Excused::Both, why)
         }
     }
 }

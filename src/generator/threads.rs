@@ -2,33 +2,31 @@
 
 use std::time::Duration;
 
-use crate::generator::{Check, CheckInput, CheckVerdict, ms, percent};
-use crate::measure::generator_health::WorkerHealth;
+use crate::generator::{Check, CheckInput, CheckVerdict, Excused, ms, percent};
+use crate::measure::generator_health::{GeneratorHealth, WorkerHealth};
 use crate::units::{Unit, format_limit};
 
-/// One longer stall makes the phase invalid.
+/// One longer stall excuses a breach, if no stamps show its delay.
 const MAX_STALL: Duration = Duration::from_secs(1);
-/// Stalls make the phase invalid if they take more than this share of the judged period …
+/// So do stalls that take more than this share of the judged period …
 const MAX_STALLED_SHARE: f64 = 0.005;
 /// … and at least this time, on one worker.
 const MIN_STALLED_TOTAL: Duration = Duration::from_millis(500);
-/// A phase with send lag is invalid if a worker was saturated in more than this share of the seconds.
+/// Without stamps, a breach is excused if a worker with send lag was saturated in more than this share of the seconds.
 const MAX_SATURATED_SHARE: f64 = 0.2;
 
-/// The limits of the 99th percentile of the send lag, in ms.
-struct LagLimits {
-    notice: f64,
-    invalid: f64,
+/// The 99th percentile of the send lag from which it is worth a notice.
+struct LagLimit {
+    ms: f64,
     basis: String,
 }
 
-impl LagLimits {
+impl LagLimit {
     fn of(input: &CheckInput<'_>) -> Self {
         match input.tightest_limit_ms {
-            None => Self { notice: 10.0, invalid: 50.0, basis: "no gated time limit applies".to_owned() },
+            None => Self { ms: 10.0, basis: "no gated time limit applies".to_owned() },
             Some(limit) => Self {
-                notice: (0.05 * limit).max(2.0),
-                invalid: (0.1 * limit).max(5.0),
+                ms: (0.05 * limit).max(2.0),
                 basis: format!(
                     "the tightest gated time limit is {}",
                     format_limit(limit, Unit::Milliseconds)
@@ -43,27 +41,27 @@ fn p99(input: &CheckInput<'_>) -> Option<f64> {
     Some(input.summary.send_lag.quantile(0.99)?.as_secs_f64() * 1000.0)
 }
 
-/// Checks the delay of requests that the generator itself causes.
+/// Checks the delay of requests that the generator itself causes. It takes away no verdict, because it is counted for each
+/// request.
 pub(super) fn send_lag(input: &CheckInput<'_>) -> Check {
     let name = "send lag";
-    let LagLimits { notice, invalid, basis } = LagLimits::of(input);
+    let limit = LagLimit::of(input);
     let Some(p99) = p99(input) else {
         return Check::new(name, "–", CheckVerdict::Ok, "no request was sent in the judged period");
     };
-    let lag = ms(p99, &[notice, invalid]);
+    let lag = ms(p99, &[limit.ms]);
     let value = format!("p99 {lag}");
-    let finding = format!("99 % of the requests were sent within {lag} of their intended start");
-    let limits = format!(
-        "over {} is a notice and over {} is invalid, as {basis}",
-        format_limit(notice, Unit::Milliseconds),
-        format_limit(invalid, Unit::Milliseconds)
+    let finding = format!(
+        "99 % of the requests were sent within {lag} of their intended start; over {} is a notice, as {}",
+        format_limit(limit.ms, Unit::Milliseconds),
+        limit.basis
     );
-    if p99 > invalid {
-        let why = format!("{finding}; {limits}: use a faster or less busy machine, or ask for less load");
-        return Check::new(name, value, CheckVerdict::Invalid, why);
+    if p99 > limit.ms {
+        let advice = input.advice();
+        let why = format!("{finding}; requests that are slow only because of it prove no breach; {advice}");
+        return Check::new(name, value, CheckVerdict::Notice, why);
     }
-    let verdict = if p99 > notice { CheckVerdict::Notice } else { CheckVerdict::Ok };
-    Check::new(name, value, verdict, format!("{finding}; {limits}"))
+    Check::new(name, value, CheckVerdict::Ok, finding)
 }
 
 /// Checks how often and how long a thread did not run when its heartbeat was due.
@@ -89,14 +87,17 @@ pub(super) fn stalls(input: &CheckInput<'_>) -> Check {
         percent(share, &[MAX_STALLED_SHARE]),
         in_ms(longest, MAX_STALL)
     );
-    if longest > MAX_STALL || (share > MAX_STALLED_SHARE && together >= MIN_STALLED_TOTAL) {
+    let is_long = longest > MAX_STALL || (share > MAX_STALLED_SHARE && together >= MIN_STALLED_TOTAL);
+    let advice = input.advice();
+    if is_long && !input.is_stamped() {
         let why = format!(
-            "{finding}; over 1 s at a time, or over 0.5 % of the period and at least 500 ms together, is invalid: use \
-             a machine that is not paused or busy with other work"
+            "{finding}; over 1 s at a time, or over 0.5 % of the period and at least 500 ms together, excuses a breach \
+             where the kernel does not stamp responses; {advice}"
         );
-        return Check::new(name, value, CheckVerdict::Invalid, why);
+        return Check::failed(name, value, Excused::Breach, why);
     }
-    Check::new(name, value, CheckVerdict::Notice, finding)
+    let why = format!("{finding}; requests that are slow only because of it prove no breach; {advice}");
+    Check::new(name, value, CheckVerdict::Notice, why)
 }
 
 /// Checks whether the threads had processor time to spare.
@@ -126,17 +127,40 @@ pub(super) fn processor(input: &CheckInput<'_>) -> Check {
     };
     let part = |worker: &WorkerHealth| worker.saturated as f64 / worker.seconds as f64;
     let saturated = workers().map(part).max_by(f64::total_cmp).unwrap_or_default();
-    let LagLimits { notice, .. } = LagLimits::of(input);
-    if saturated > MAX_SATURATED_SHARE && p99(input).is_some_and(|lag| lag > notice) {
+    let limit = LagLimit::of(input).ms;
+    let is_late = saturated > MAX_SATURATED_SHARE && p99(input).is_some_and(|lag| lag > limit);
+    if is_late && !input.is_stamped() {
         let why = format!(
             "{finding}; in {} of the seconds it used at least 90 % or waited over 50 %, with a send lag over {}; over \
-             20 % of the seconds is invalid: use a faster or less busy machine, or ask for less load",
+             20 % of the seconds excuses a breach where the kernel does not stamp responses; {}",
             percent(saturated, &[MAX_SATURATED_SHARE]),
-            format_limit(notice, Unit::Milliseconds)
+            format_limit(limit, Unit::Milliseconds),
+            input.advice()
         );
-        return Check::new(name, value, CheckVerdict::Invalid, why);
+        return Check::failed(name, value, Excused::Breach, why);
     }
     let pressed = workers().any(|worker| worker.pressed > 0);
     let verdict = if pressed { CheckVerdict::Notice } else { CheckVerdict::Ok };
     Check::new(name, value, verdict, format!("{finding}; 90 % used or over 25 % waited is a notice"))
+}
+
+/// Shows the clock by which the arrival of responses is known.
+pub(super) fn arrival_times(input: &CheckInput<'_>) -> Check {
+    let name = "arrival times";
+    let GeneratorHealth { stamped, unstamped, bad_stamps, .. } = input.summary.health;
+    if stamped + unstamped + bad_stamps == 0 {
+        return Check::new(name, "–", CheckVerdict::Ok, "no response arrived in the judged period");
+    }
+    if unstamped + bad_stamps == 0 {
+        let why =
+            "the kernel noted when responses arrived, so a late generator does not lengthen their times";
+        return Check::new(name, "by the kernel", CheckVerdict::Ok, why);
+    }
+    let why = format!(
+        "of {} responses the kernel gave {unstamped} no receive stamp and {bad_stamps} one that cannot be right, so their \
+         arrival is the time at which the generator read them",
+        stamped + unstamped + bad_stamps
+    );
+    let value = if stamped == 0 { "by the generator's clock" } else { "partly by the generator's clock" };
+    Check::new(name, value, CheckVerdict::Notice, why)
 }

@@ -92,6 +92,9 @@ pub struct MachineVitals {
     pub clock_steps: u32,
     /// The largest step of the wall clock, in microseconds.
     pub largest_step_us: u64,
+    /// Of `ticks`, the ones that other processes of this machine used.
+    #[serde(default)]
+    pub used_by_others: u64,
 }
 
 /// The resource usage of the generator's process during a phase, drain included.
@@ -188,8 +191,18 @@ impl ThreadVitals {
 impl MachineVitals {
     /// Adds the vitals of another time.
     pub fn merge(&mut self, other: &Self) {
-        let Self { ticks, stolen, periods, throttled, suspended_us, clock_steps, largest_step_us } = other;
+        let Self {
+            ticks,
+            used_by_others,
+            stolen,
+            periods,
+            throttled,
+            suspended_us,
+            clock_steps,
+            largest_step_us,
+        } = other;
         self.ticks += ticks;
+        self.used_by_others += used_by_others;
         self.stolen += stolen;
         self.periods += periods;
         self.throttled += throttled;

@@ -66,7 +66,8 @@ pub struct Counts {
     /// Failures without a response time.
     pub untimed: f64,
     /// Of the cases in `n` and `k`, the generator's own part: slow requests that would not be slow and dropped arrivals
-    /// that would have been sent if it were never late. For means, arrivals in `n`, and in `k` time.
+    /// that would have been sent if it were never late. For means, arrivals in `n`, and in `k` time. For throughput, `k` is
+    /// negative: tasks that are missing.
     pub ours: OurPart,
     /// Further cases of a limit that requests were not counted against: those that a histogram cannot tell from the limit.
     pub unclear: Unclear,
@@ -98,6 +99,8 @@ pub struct CountBounds {
     pub kept: (f64, f64),
     /// To prove that it is broken. A failure without a time is left out, and so is the generator's own part.
     pub broken: (f64, f64),
+    /// The generator's own part, which `broken` leaves out.
+    pub ours: (f64, f64),
 }
 
 impl Unclear {
@@ -139,15 +142,17 @@ impl IndicatorKind {
     /// The pairs (n, k) by which these counts prove that a limit is kept or broken.
     pub fn bounds(self, counts: Counts) -> CountBounds {
         let Counts { n, k, untimed, ours, unclear: Unclear { in_bucket, unfinished } } = counts;
+        let ours = (ours.n, ours.k);
         match self {
             Self::Slower(_) | Self::Failed | Self::Completed => CountBounds {
                 kept: (n + unfinished, k + untimed + in_bucket + unfinished),
-                broken: (n - untimed - ours.n, k - ours.k),
+                broken: (n - untimed - ours.0, k - ours.1),
+                ours,
             },
             // The cases of a mean are the requests with a response time.
             Self::Time(failure) => {
                 let kept = (n + untimed, k + untimed * failure.as_micros() as f64);
-                CountBounds { kept, broken: (n - ours.n, k - ours.k) }
+                CountBounds { kept, broken: (n - ours.0, k - ours.1), ours }
             }
         }
     }

@@ -275,10 +275,14 @@ fn count_second(indicator: &Indicator, limits: &Limits, timeout: Duration, windo
             IndicatorKind::Failed => Counts {
                 n: cases(cell),
                 k: f64::from(cell.failed()) + unserved,
-                ours: OurPart { n: 0.0, k: f64::from(cell.dropped_by_us) },
+                ours: OurPart { n: 0.0, k: failed_by_us(cell) },
                 ..Counts::default()
             },
-            IndicatorKind::Completed => Counts { k: f64::from(cell.completed), ..Counts::default() },
+            IndicatorKind::Completed => Counts {
+                k: f64::from(cell.completed),
+                ours: OurPart { n: 0.0, k: -failed_by_us(cell) },
+                ..Counts::default()
+            },
             // A dropped arrival enters the mean with the longest time that a request may take.
             IndicatorKind::Time(failure) => Counts {
                 n: cell.response.count() as f64 + unserved,
@@ -296,6 +300,11 @@ fn count_second(indicator: &Indicator, limits: &Limits, timeout: Duration, windo
         IndicatorKind::Completed => Counts { n: 1.0, ..counts },
         _ => counts,
     }
+}
+
+/// Failures and dropped arrivals that are the generator's own part.
+fn failed_by_us(cell: &Cell) -> f64 {
+    f64::from(cell.failed_by_us) + f64::from(cell.dropped_by_us)
 }
 
 /// Requests with an outcome and dropped arrivals.

@@ -170,7 +170,15 @@ impl Recorder {
                 cell.cancelled += 1;
                 cell.overdue.add(certain_time, limits);
             }
-            Outcome::Failed(kind) => *cell.errors.entry(kind).or_default() += 1,
+            Outcome::Failed(kind) => {
+                *cell.errors.entry(kind).or_default() += 1;
+                let is_ours = kind == ErrorKind::Local || sample.is_in_wake;
+                cell.failed_by_us += u32::from(is_ours);
+                if is_ours && kind == ErrorKind::Timeout {
+                    // A timeout is slower than every limit.
+                    cell.slower_by_us.add_between(Duration::ZERO, Duration::MAX, limits);
+                }
+            }
         }
         if matches!(sample.outcome, Outcome::Succeeded | Outcome::Failed(ErrorKind::Timeout)) {
             cell.response.record(response_time);

@@ -27,6 +27,9 @@ pub struct Sample {
     /// The generator's own part of the response time: what it would have been faster by, at most, on a machine that is
     /// never late.
     pub ours: Duration,
+    /// Whether it was sent with many others that a stall of the generator had held back, so that the target may have
+    /// been slow or failed because of them.
+    pub is_in_wake: bool,
     /// The simulated network latency. The user sleeps for this time before anything else.
     pub latency: Duration,
     /// The wait for its connection, if a new one was made.
@@ -96,6 +99,7 @@ impl Sample {
             arrival_clock: Some(ArrivalClock::Kernel),
             user_wait: Duration::ZERO,
             ours: Duration::ZERO,
+            is_in_wake: false,
             latency: Duration::ZERO,
             connect: None,
             outcome: Outcome::Succeeded,

@@ -186,6 +186,8 @@ pub struct Trials {
     pub missed: u64,
     /// Of these, the ones beyond the limit if failures without a time count as slow.
     pub doubted: u64,
+    /// The ones beyond the limit only because of the generator's own part.
+    pub missed_by_us: u64,
     /// The incomplete interval, and its number of seconds so far.
     open: Option<(CountBounds, u32)>,
 }
@@ -196,8 +198,12 @@ impl Trials {
         let add = |a: (f64, f64), b: (f64, f64)| (a.0 + b.0, a.1 + b.1);
         let (window, seconds) = match self.open.take() {
             Some((before, seconds)) => {
-                let kept = add(before.kept, second.kept);
-                (CountBounds { kept, broken: add(before.broken, second.broken) }, seconds + 1)
+                let CountBounds { kept, broken, ours } = second;
+                let kept = add(before.kept, kept);
+                (
+                    CountBounds { kept, broken: add(before.broken, broken), ours: add(before.ours, ours) },
+                    seconds + 1,
+                )
             }
             None => (second, 1),
         };
@@ -206,9 +212,11 @@ impl Trials {
             return;
         }
         let Some(kept) = rules.rule.holds(window.kept.0, window.kept.1) else { return };
-        let broken = rules.rule.holds(window.broken.0, window.broken.1) == Some(false);
+        let is_broken = |(n, k): (f64, f64)| rules.rule.holds(n, k) == Some(false);
+        let broken = is_broken(window.broken);
         self.judged += 1;
         self.missed += u64::from(broken);
+        self.missed_by_us += u64::from(!broken && is_broken(add(window.broken, window.ours)));
         self.doubted += u64::from(!kept);
     }
 

@@ -75,6 +75,9 @@ pub struct Cell {
     /// The dropped arrivals that would have found a user if the generator were never late.
     #[serde(default)]
     pub dropped_by_us: u32,
+    /// The failures that the generator caused, or may have caused by a burst of requests after a stall.
+    #[serde(default)]
+    pub failed_by_us: u32,
     /// The sum of the generator's own parts of the response times, in microseconds.
     #[serde(default)]
     pub our_time: u64,
@@ -155,6 +158,7 @@ impl Cell {
             user,
             slower_by_us,
             dropped_by_us,
+            failed_by_us,
             our_time,
             most_ours,
         } = other;
@@ -177,6 +181,7 @@ impl Cell {
         self.user.merge(user);
         self.slower_by_us.merge(slower_by_us);
         self.dropped_by_us += dropped_by_us;
+        self.failed_by_us += failed_by_us;
         self.our_time += our_time;
         self.most_ours = self.most_ours.max(*most_ours);
     }
@@ -262,7 +267,7 @@ mod tests {
             Cell {
                 requests, succeeded, cancelled: dropped, errors, dropped, completed, ended: dropped, answered: completed,
                 withdrawn: dropped / 2, overdue: slower.clone(), slower_by_us: slower.clone(), slower, bytes: 7, response,
-                service, user, dropped_by_us: dropped / 3, our_time: completed.into(), most_ours: requests.into(),
+                service, user, dropped_by_us: dropped / 3, failed_by_us: dropped / 4, our_time: completed.into(), most_ours: requests.into(),
             }
         }
     }

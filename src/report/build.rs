@@ -250,6 +250,7 @@ fn check_report(check: &Check) -> CheckReport {
         name: check.name.to_owned(),
         value: check.value.clone(),
         verdict: check.verdict,
+        excuses: check.excuses,
         why: check.why.clone(),
     }
 }

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::RunVerdict;
-use crate::generator::CheckVerdict;
+use crate::generator::{CheckVerdict, Excused};
 use crate::measure::sample::ErrorKind;
 use crate::plan::{Decision, GateTier};
 use crate::resources::metric::Metric;
@@ -297,6 +297,9 @@ pub struct CheckReport {
     /// The measured value as text.
     pub value: String,
     pub verdict: CheckVerdict,
+    /// The verdicts on objectives that an invalid check takes away.
+    #[serde(default)]
+    pub excuses: Option<Excused>,
     /// The reason for the verdict, in one sentence.
     pub why: String,
 }

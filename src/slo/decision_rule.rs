@@ -18,6 +18,8 @@ pub(in crate::slo) enum DecisionRule {
         allowed: f64,
         /// Cases that a histogram cannot tell from the limit, because the run did not count requests against it.
         unclear: f64,
+        /// The generator's own part: cases that are bad only because of it.
+        ours: f64,
     },
     /// No case may be bad. This needs no proof because every case is observed.
     NoneAllowed {
@@ -26,6 +28,8 @@ pub(in crate::slo) enum DecisionRule {
         counted: f64,
         /// The cases that may be bad: failures without a response time.
         doubted: f64,
+        /// Of these, the ones that are bad only because of the generator's own part.
+        ours: f64,
     },
     /// The observed value is compared with the limit.
     Observed {
@@ -53,6 +57,8 @@ pub(in crate::slo) enum DecisionRule {
         side: Side,
         /// In the unit of the means.
         limit: f64,
+        /// The limit that a breach must exceed. For throughput it is lower if the load was.
+        breach_limit: f64,
     },
 }
 
@@ -62,12 +68,13 @@ impl DecisionRule {
         if let Some(interval) = objective.interval {
             return Self::of_trials(interval, &evidence.trials, evidence.is_by_histogram);
         }
-        let CountBounds { kept, broken } = evidence.bounds();
+        let CountBounds { kept, broken, ours } = evidence.bounds();
         let mean = |side, limit| Self::Mean {
             kept: BatchMeans::of(&evidence.kept),
             broken: BatchMeans::of(&evidence.broken),
             side,
             limit,
+            breach_limit: limit,
         };
         match objective.statistic {
             RequestStatistic::ResponseTime(Aggregation::Quantile(part)) => {
@@ -75,7 +82,8 @@ impl DecisionRule {
             }
             RequestStatistic::ErrorRate => Self::of_share(evidence, limit / 100.0),
             RequestStatistic::ResponseTime(Aggregation::Max) => {
-                Self::NoneAllowed { cases: broken.0, counted: broken.1, doubted: kept.1 - broken.1 }
+                let doubted = kept.1 - broken.1;
+                Self::NoneAllowed { cases: broken.0, counted: broken.1, doubted, ours: ours.1 }
             }
             RequestStatistic::ResponseTime(Aggregation::Mean) => mean(Side::AtMost, limit * 1000.0),
             RequestStatistic::Throughput => mean(Side::AtLeast, limit),
@@ -83,13 +91,14 @@ impl DecisionRule {
     }
 
     fn of_share(evidence: &Evidence, allowed: f64) -> Self {
-        let CountBounds { kept, broken } = evidence.bounds();
+        let CountBounds { kept, broken, ours } = evidence.bounds();
         Self::Proportion {
             kept: Proportion::of(kept.0, kept.1, &evidence.kept),
             broken: Proportion::of(broken.0, broken.1, &evidence.broken),
             // 1 − 0.95 is 0.05 only after rounding.
             allowed: (allowed * 1e9).round() / 1e9,
             unclear: evidence.counts.unclear.sum(),
+            ours: ours.1,
         }
     }
 
@@ -97,14 +106,36 @@ impl DecisionRule {
     /// histogram cannot tell from the limit.
     pub(in crate::slo) fn of_trials(interval: EveryInterval, trials: &Trials, is_by_histogram: bool) -> Self {
         let (judged, missed, doubted) = (trials.judged as f64, trials.missed as f64, trials.doubted as f64);
+        let by_us = trials.missed_by_us as f64;
         match interval.allow {
             allow if allow > 0.0 => Self::Proportion {
                 kept: Proportion::independent(judged, doubted),
                 broken: Proportion::independent(judged, missed),
                 allowed: allow,
                 unclear: if is_by_histogram { doubted - missed } else { 0.0 },
+                ours: by_us,
             },
-            _ => Self::NoneAllowed { cases: judged, counted: missed, doubted: doubted - missed },
+            _ => Self::NoneAllowed { cases: judged, counted: missed, doubted: doubted - missed, ours: by_us },
+        }
+    }
+
+    /// The rule if this share of the load was missing for no fault of the target.
+    pub(in crate::slo) fn without_load(self, missing: f64) -> Self {
+        match self {
+            Self::Mean { kept, broken, side: Side::AtLeast, limit, .. } => {
+                let breach_limit = limit * (1.0 - missing);
+                Self::Mean { kept, broken, side: Side::AtLeast, limit, breach_limit }
+            }
+            rule => rule,
+        }
+    }
+
+    /// Whether a mean is on the bad side of the limit that a breach must exceed.
+    pub(in crate::slo) fn is_broken_by(&self, mean: f64) -> bool {
+        match *self {
+            Self::Mean { side: Side::AtLeast, breach_limit, .. } => mean < breach_limit,
+            Self::Mean { side: Side::AtMost, breach_limit, .. } => mean > breach_limit,
+            _ => false,
         }
     }
 
@@ -112,7 +143,9 @@ impl DecisionRule {
     pub(in crate::slo) fn is_kept(&self, alpha: f64) -> bool {
         match *self {
             Self::Proportion { kept, allowed, .. } => kept.is_within(Allowed { share: allowed, alpha }),
-            Self::NoneAllowed { cases, counted, doubted } => cases > 0.0 && counted == 0.0 && doubted == 0.0,
+            Self::NoneAllowed { cases, counted, doubted, .. } => {
+                cases > 0.0 && counted == 0.0 && doubted == 0.0
+            }
             Self::Observed { within, .. } => within == Some(true),
             Self::Change { change, limit, .. } => change.is_some_and(|[_, _, high]| high < limit),
             Self::Mean { kept, side, limit, .. } => kept.is_some_and(|mean| mean.risk(side, limit) <= alpha),
@@ -129,10 +162,10 @@ impl DecisionRule {
             Self::Change { change, limit, .. } => {
                 f64::from(u8::from(!change.is_some_and(|[low, ..]| low > limit)))
             }
-            Self::Mean { broken, side, limit, .. } => broken.map_or(1.0, |mean| match side {
+            Self::Mean { broken, side, breach_limit, .. } => broken.map_or(1.0, |mean| match side {
                 // A mean exactly at the limit keeps it.
-                _ if mean.standard_error <= 0.0 && mean.risk(side, limit) == 0.0 => 1.0,
-                side => mean.risk(side.other(), limit),
+                _ if mean.standard_error <= 0.0 && mean.risk(side, breach_limit) == 0.0 => 1.0,
+                side => mean.risk(side.other(), breach_limit),
             }),
         }
     }
@@ -142,12 +175,12 @@ impl DecisionRule {
         matches!(self, Self::Proportion { .. } | Self::Mean { .. })
     }
 
-    /// Whether the observed value is within the limit; `None` if it is unknown.
+    /// Whether the observed value is within the limit; `None` if it is unknown, or not without the generator's own part.
     pub(in crate::slo) fn holds(&self) -> Option<bool> {
         match *self {
-            Self::Proportion { broken, allowed, unclear, .. } => {
+            Self::Proportion { broken, allowed, unclear, ours, .. } => {
                 let within = |counted: f64| counted <= allowed * broken.cases + 1e-9;
-                let is_clear = within(broken.counted) == within(broken.counted + unclear);
+                let is_clear = within(broken.counted) == within(broken.counted + unclear + ours);
                 (broken.cases > 0.0 && is_clear).then(|| within(broken.counted))
             }
             Self::NoneAllowed { counted, doubted, .. } if counted == 0.0 && doubted > 0.0 => None,

@@ -1,10 +1,12 @@
 //! The verdict on each objective, from the summary of a run.
 
 mod drift;
+mod excuses;
 mod explain;
 pub(in crate::slo) mod readings;
 mod requests;
 
+pub use excuses::Excuses;
 pub use readings::MIN_READINGS;
 
 use crate::measure::summary::{Evidence, PhaseSummary, Summary};
@@ -54,6 +56,8 @@ pub struct Judgement {
     pub beyond_all: bool,
     /// The verdict at the gate's tier.
     pub verdict: Verdict,
+    /// The verdict that the counts prove and that a check of the load generator takes away.
+    pub excused: Option<Verdict>,
     /// Whether it counts for the verdict of the run.
     pub gated: bool,
     /// The explanation, in one sentence.
@@ -74,6 +78,7 @@ impl Judgement {
             tier: None,
             beyond_all: false,
             verdict: Verdict::NotJudged,
+            excused: None,
             gated,
             reason: why.clone(),
             why,
@@ -96,8 +101,8 @@ pub struct Policy<'t> {
     pub gate: &'t Gate,
     /// Whether the run is a rehearsal.
     pub length: RunLength,
-    /// By phase: the reason why the load generator may have influenced its numbers, if there is one.
-    pub invalid: &'t [Option<String>],
+    /// By phase.
+    pub excuses: &'t [Excuses],
     /// By phase: the cycle of its users, in seconds. A judged period shorter than one cycle does not decide throughput.
     pub cycle_seconds: &'t [f64],
     /// The objective whose proven breach ended the run.
@@ -114,7 +119,9 @@ struct ObjectiveCase<'c> {
     /// The index of the gate's tier in `decision_rules`.
     at_gate: usize,
     gated: bool,
-    invalid: Option<&'c str>,
+    /// The reasons why a pass and a breach are excused.
+    excused_pass: Option<&'c str>,
+    excused_breach: Option<&'c str>,
     /// The reason why the data cannot decide, if there is one.
     not_assessable: Option<String>,
     aborted: bool,
@@ -147,15 +154,25 @@ struct Counted<'c> {
 pub fn judge(objectives: &[Objective], summary: &Summary, policy: Policy<'_>) -> Vec<Option<Judgement>> {
     let cases: Vec<Option<ObjectiveCase<'_>>> =
         (0..objectives.len()).map(|index| ObjectiveCase::of(index, objectives, summary, policy)).collect();
-    let proven = breaches(&cases, policy.gate.alpha);
-    cases.iter().zip(proven).map(|(case, proven)| Some(case.as_ref()?.judge(proven, policy))).collect()
+    // A breach that is excused shares no risk with the others.
+    let all = breaches(&cases, policy.gate.alpha, |_| true);
+    let rest = breaches(&cases, policy.gate.alpha, |case| case.excused_breach.is_none());
+    let judge = |(case, (all, rest)): (&Option<ObjectiveCase<'_>>, (bool, bool))| {
+        let case = case.as_ref()?;
+        Some(case.judge(if case.excused_breach.is_some() { all } else { rest }, policy))
+    };
+    cases.iter().zip(all.into_iter().zip(rest)).map(judge).collect()
 }
 
 /// Whether each objective's breach at the gate's tier is proven. One false alarm would fail the run, so the gated
-/// objectives share α (Holm).
-fn breaches(cases: &[Option<ObjectiveCase<'_>>], alpha: f64) -> Vec<bool> {
+/// objectives that are `included` share α (Holm).
+fn breaches(
+    cases: &[Option<ObjectiveCase<'_>>],
+    alpha: f64,
+    included: impl Fn(&ObjectiveCase<'_>) -> bool,
+) -> Vec<bool> {
     let shares = |case: &ObjectiveCase<'_>| {
-        case.gated && case.invalid.is_none() && case.has_data() && case.decision_rule().shares_risk()
+        case.gated && included(case) && case.has_data() && case.decision_rule().shares_risk()
     };
     let sharing = || cases.iter().map(|case| case.as_ref().filter(|case| shares(case)));
     let risks: Vec<f64> = sharing().flatten().map(|case| case.decision_rule().risk_of_breach()).collect();
@@ -191,14 +208,20 @@ impl<'c> ObjectiveCase<'c> {
         let at_gate = at_gate.unwrap_or(tiers.len() - 1);
         let counts = Counted { phase, evidence: &summary.evidence };
         let data = CaseData::of(&objective.family, tiers[at_gate].0, counts, policy.gate.alpha);
-        let decision_rule = |tier: Tier, limit: f64| data.decision_rule(tier, limit, &summary.evidence);
+        let excuses = policy.excuses.get(objective.phase.index());
+        let missing_load = excuses.map_or(0.0, |excuses| excuses.missing_load);
+        let decision_rule = |tier: Tier, limit: f64| {
+            data.decision_rule(tier, limit, &summary.evidence).without_load(missing_load)
+        };
+        let (excused_pass, excused_breach) = excuses.map_or((None, None), |of| of.of(&objective.family));
         Some(Self {
             decision_rules: tiers
                 .into_iter()
                 .map(|(tier, limit)| (tier, limit, decision_rule(tier, limit)))
                 .collect(),
             gated: objective.gated && gate.is_some(),
-            invalid: policy.invalid.get(objective.phase.index()).and_then(Option::as_deref),
+            excused_pass,
+            excused_breach,
             not_assessable: data.not_assessable(objective.phase, policy),
             aborted: policy.aborted == Some(index),
             objective,
@@ -215,7 +238,7 @@ impl<'c> ObjectiveCase<'c> {
     fn judge(&self, breach_is_proven: bool, policy: Policy<'_>) -> Judgement {
         let alpha = policy.gate.alpha;
         let has_data = self.has_data();
-        let trusted = has_data && self.invalid.is_none() && self.not_assessable.is_none();
+        let is_assessable = has_data && self.not_assessable.is_none();
         let observed = self.observed();
         let holds = |index: usize| match policy.gate.decision {
             Decision::Proven => self.decision_rules[index].2.is_kept(alpha),
@@ -225,24 +248,29 @@ impl<'c> ObjectiveCase<'c> {
             Decision::Proven => self.decision_rules[index].2.risk_of_breach() <= alpha,
             Decision::Observed => self.within(index, observed) == Some(false),
         };
-        let best = (0..self.decision_rules.len()).find(|index| trusted && holds(*index));
+        let kept = is_assessable && self.excused_pass.is_none();
+        let best = (0..self.decision_rules.len()).find(|index| kept && holds(*index));
         let missed = match policy.gate.decision {
             Decision::Proven => breach_is_proven,
             Decision::Observed => broken(self.at_gate),
         };
-        let verdict = match best {
-            _ if !has_data => Verdict::NoData,
-            _ if self.invalid.is_some() || self.not_assessable.is_some() => Verdict::Inconclusive,
-            _ if self.aborted || missed => Verdict::Missed,
-            _ if holds(self.at_gate) => Verdict::Met,
-            _ => Verdict::Inconclusive,
+        let by_counts = match () {
+            () if !has_data => Verdict::NoData,
+            () if !is_assessable => Verdict::Inconclusive,
+            () if self.aborted || missed => Verdict::Missed,
+            () if holds(self.at_gate) => Verdict::Met,
+            () => Verdict::Inconclusive,
         };
+        let excused = Some(by_counts).filter(|_| self.excuse(by_counts).is_some());
+        let verdict = if excused.is_some() { Verdict::Inconclusive } else { by_counts };
         let proven = policy.gate.decision == Decision::Proven;
         let interval = self.interval(alpha).filter(|_| has_data && proven);
-        let explain::Explanation { why, reason } =
-            explain::explain(self, &explain::Conclusion { verdict, best, observed, interval, policy });
+        let explain::Explanation { why, reason } = explain::explain(
+            self,
+            &explain::Conclusion { verdict, excused, best, observed, interval, policy },
+        );
         let (verdict, why) = match policy.length {
-            RunLength::Rehearsed if self.is_too_short(verdict, policy) => {
+            RunLength::Rehearsed if excused.is_none() && self.is_too_short(verdict, policy) => {
                 (Verdict::NotAssessed, format!("not decided in a rehearsal: {why}"))
             }
             _ => (verdict, why),
@@ -253,11 +281,24 @@ impl<'c> ObjectiveCase<'c> {
             samples: self.samples(),
             effective_samples: self.effective().filter(|_| has_data),
             tier: best.map(|index| self.decision_rules[index].0),
-            beyond_all: trusted && best.is_none() && broken(self.decision_rules.len() - 1),
+            beyond_all: is_assessable
+                && self.excused_breach.is_none()
+                && best.is_none()
+                && broken(self.decision_rules.len() - 1),
             verdict,
+            excused,
             gated: self.gated,
             why,
             reason,
+        }
+    }
+
+    /// The reason why a verdict that the counts prove is excused.
+    fn excuse(&self, verdict: Verdict) -> Option<&'c str> {
+        match verdict {
+            Verdict::Met => self.excused_pass,
+            Verdict::Missed => self.excused_breach,
+            _ => None,
         }
     }
 
@@ -269,12 +310,16 @@ impl<'c> ObjectiveCase<'c> {
         few || matches!(verdict, Verdict::NoData | Verdict::Inconclusive)
     }
 
-    /// Whether the observed value is within the limit of a tier; `None` if it is unknown.
+    /// Whether the observed value is within the limit of a tier; `None` if it is unknown, or is only on one side because
+    /// of the generator's own part.
     fn within(&self, index: usize, observed: Option<f64>) -> Option<bool> {
         let (_, limit, decision_rule) = &self.decision_rules[index];
-        match (&self.objective.family, decision_rule) {
-            (Family::Requests(requests), DecisionRule::Mean { .. }) => {
-                observed.map(|observed| requests.statistic.bound(*limit).holds(observed))
+        match (&self.objective.family, &self.data, decision_rule) {
+            (Family::Requests(objective), CaseData::Requests(requests), DecisionRule::Mean { .. }) => {
+                let holds = objective.statistic.bound(*limit).holds(observed?);
+                // Without the generator's own part a mean is only better.
+                let certain = decision_rule.is_broken_by(requests.certain_mean()?);
+                (holds != certain).then_some(holds)
             }
             _ => decision_rule.holds(),
         }

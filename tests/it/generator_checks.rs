@@ -1,4 +1,4 @@
-//! Generator checks: a stopped or starved generator invalidates its phase, and a slow target does not.
+//! Generator checks: a target is not blamed for a stopped or starved generator, and a slow target is not excused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::runner::Runner;
 
-const CHECKS: [&str; 11] = [
+const CHECKS: [&str; 12] = [
     "send lag",
     "stalls",
     "processor",
@@ -24,6 +24,7 @@ const CHECKS: [&str; 11] = [
     "draws",
     "clocks",
     "target",
+    "arrival times",
 ];
 const THROUGHPUT: &str = "[[throughput]]\nname = \"Some\"\nscenarios = [\"a\"]\nminimum = \"0.1/s\"";
 
@@ -42,13 +43,14 @@ fn verdict(run: &Ran, check: &str) -> String {
     run.generator_check("a", check)["verdict"].as_str().unwrap().to_owned()
 }
 
-/// Asserts that the objective `Fast` is inconclusive because of this check.
+/// Asserts that the objective `Fast` is undecided because of the generator's own part.
 #[track_caller]
-fn assert_not_blamed(run: &Ran, check: &str) {
+fn assert_not_blamed(run: &Ran) {
     let objective = run.objective("Fast");
     assert_eq!((&objective["verdict"], &objective["tier"]), (&"inconclusive".into(), &Value::Null));
     let why = objective["why"].as_str().unwrap();
-    assert!(why.contains("the generator may have influenced this") && why.contains(check), "{why}");
+    let says = |text| why.contains(text);
+    assert!(says("only because the generator was late") || says("without the generator's own part"), "{why}");
 }
 
 /// Threads that spin on one core until this is dropped.
@@ -128,7 +130,7 @@ fn every_check_is_in_the_report_of_an_ordinary_run() {
 }
 
 #[test]
-fn a_generator_stopped_for_two_seconds_exits_4() {
+fn a_generator_stopped_for_two_seconds_blames_no_target() {
     let target = Target::fast();
     let running = Runner::plan(&open("100/s", "6s", 4)).against(&target).objectives(FAST).start();
     target.wait_for(100);
@@ -136,19 +138,21 @@ fn a_generator_stopped_for_two_seconds_exits_4() {
     // The length of the stop is the input of this test.
     std::thread::sleep(Duration::from_secs(2));
     running.signal(Signal::CONT);
-    let run = running.end().exits(4);
-    assert_eq!(run.report()["verdict"], "invalid");
-    let stalls = run.generator_check("a", "stalls");
-    assert_eq!(stalls["verdict"], "invalid");
-    assert!(run.stdout.contains("\n  stalls, invalid: the heartbeat of a worker"), "{}", run.stdout);
+    let run = running.end().exits(3);
+    assert_eq!(verdict(&run, "stalls"), "notice");
+    assert!(run.stdout.contains("\n  stalls, notice: the heartbeat of a worker"), "{}", run.stdout);
     assert_adds_up(&run.phase("a"));
     assert_eq!(target.count(), 600);
     assert!(number(&run.objective("Fast")["observed"]) > 200.0);
-    assert_not_blamed(&run, "stalls");
+    assert_not_blamed(&run);
+    // The kernel knows when the responses arrived that were read two seconds later.
+    let service = &run.phase("a")["operations"][0]["service_ms"];
+    assert!(number(&service["max"]) < 1000.0, "{service}");
+    assert_eq!(run.generator_check("a", "arrival times")["value"], "by the kernel");
 }
 
 #[test]
-fn an_invalid_phase_aborts_no_run() {
+fn a_stopped_generator_aborts_no_run() {
     let target = Target::fast();
     let max = format!("{FAST}\nstatistic = \"max\"\nabort = true");
     let running = Runner::plan(&open("20/s", "6s", 4)).against(&target).objectives(&max).start();
@@ -157,9 +161,9 @@ fn an_invalid_phase_aborts_no_run() {
     // The length of the stop is the input of this test.
     std::thread::sleep(Duration::from_millis(1500));
     running.signal(Signal::CONT);
-    let run = running.end().exits(4);
+    let run = running.end().exits(3);
     assert_eq!((&run.report()["ended_early"], target.count()), (&Value::Null, 120));
-    assert_not_blamed(&run, "stalls");
+    assert_not_blamed(&run);
 }
 
 #[test]
@@ -172,35 +176,26 @@ fn a_stop_in_the_warm_up_is_not_blamed_on_the_target() {
     // The length of the stop is the input of this test.
     std::thread::sleep(Duration::from_millis(1500));
     running.signal(Signal::CONT);
-    let run = running.end().exits(4);
-    assert_not_blamed(&run, "stalls");
+    let run = running.end().exits(3);
+    assert_not_blamed(&run);
 }
 
 #[test]
-fn a_generator_starved_of_cpu_exits_4_and_names_the_cause() {
-    let target = Target::fast();
+fn a_generator_starved_of_cpu_still_finds_a_slow_target() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(400)));
     let core = some_core();
     let before = sched_getaffinity(None).unwrap();
     let neighbours = Neighbours::on(core, 8);
     stay_on(core);
-    let running = Runner::plan(&open("2000/s", "4s", 100))
-        .against(&target)
-        .objectives(&format!("{FAST}\n{}", THROUGHPUT.replace("0.1/s", "1950/s")))
-        .with("--workers 1")
-        .start();
+    let running =
+        Runner::plan(&open("200/s", "2s", 100)).against(&target).objectives(FAST).with("--workers 1").start();
     sched_setaffinity(None, &before).unwrap();
-    let run = running.end().exits(4);
+    let run = running.end().exits(1);
     drop(neighbours);
-    let checks = run.phase("a")["generator"]["checks"].clone();
-    assert_eq!(verdict(&run, "processor"), "invalid", "{checks:#}");
-    let why = run.generator_check("a", "processor")["why"].to_string();
-    assert_not_blamed(&run, "processor");
-    assert_eq!(run.objective("Some")["verdict"], "inconclusive");
-    assert!(why.contains("it waited") && why.contains("use a faster or less busy machine"), "{why}");
-    // It is the waiting that condemns, and not its own work: "9.1 % busy, 88 % waiting".
-    let value = run.generator_check("a", "processor")["value"].as_str().unwrap().to_owned();
-    let shares: Vec<f64> = value.split(' ').filter_map(|word| word.parse().ok()).collect();
-    assert!(shares[0] < 50.0 && shares[1] > 50.0, "{value}");
+    assert_eq!(run.objective("Fast")["verdict"], "missed");
+    let check = run.generator_check("a", "processor");
+    let why = check["why"].to_string();
+    assert!(check["verdict"] == "notice" && why.contains("it waited"), "{check:#}");
 }
 
 #[test]

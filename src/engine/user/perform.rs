@@ -155,6 +155,7 @@ impl User {
             arrival_clock: arrived.map(|(_, clock)| clock),
             user_wait: intent.user_wait,
             ours: Duration::ZERO,
+            is_in_wake: began.is_some_and(|began| context.lateness.is_in_wake(began)),
             latency: self.latency,
             connect: sent.connect,
             outcome: result.as_ref().map_or_else(|fault| Outcome::Failed(fault.kind), |_| Outcome::Succeeded),
@@ -164,7 +165,10 @@ impl User {
         };
         let late = || context.lateness.total().saturating_sub(late_before);
         let lag = sample.send_lag();
-        sample.ours = lag + intent.our_wait + sent.our_part(late);
+        sample.ours = match sample.is_in_wake {
+            true => sample.response_time(),
+            false => lag + intent.our_wait + sent.our_part(late),
+        };
         context.record(&sample, result.as_ref().err());
         let Sample { finished, ours, .. } = sample;
         let performed = Performed { finished, succeeded: result.is_ok(), lag, ours };

@@ -251,7 +251,7 @@ proptest! {
         }
         let window = recorder.drain(ms(6000)).0.windows[&0].clone();
         let counts = count_second(&slower(limit), &limits, ms(TIMEOUT), &window);
-        let CountBounds { kept, broken } = IndicatorKind::Slower(ms(limit)).bounds(counts);
+        let CountBounds { kept, broken, .. } = IndicatorKind::Slower(ms(limit)).bounds(counts);
         prop_assert!(broken.1 <= slow && slow <= kept.1 - counts.untimed, "{counts:?}, {slow} of {cases}");
         // No pass is proven that the truth denies, and no breach: the bad share is not less, and not more.
         prop_assert!(kept.1 / kept.0.max(1.0) >= slow / f64::max(cases + counts.untimed, 1.0) - 1e-9, "{counts:?}");

@@ -143,6 +143,8 @@ fn cores(bytes: &[u8]) -> Result<BTreeMap<String, Modes>, String> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MachineTicks {
     pub total: u64,
+    /// Used by processes and the kernel of this machine.
+    pub used: u64,
     /// Given to other machines by the hypervisor.
     pub stolen: u64,
 }
@@ -153,7 +155,9 @@ pub fn machine_ticks(stat: &[u8]) -> Option<MachineTicks> {
     let time = KernelStats::from_buf_read(stat, &UNUSED_SYSTEM_INFO).ok()?.total;
     let modes = modes(&time);
     let ticks = |seconds: f64| (seconds * TICKS_PER_SECOND).round() as u64;
-    Some(MachineTicks { total: ticks(modes.total()?), stolen: ticks(modes.steal.unwrap_or(0.0)) })
+    let (total, stolen) = (modes.total()?, modes.steal.unwrap_or(0.0));
+    let unused = modes.idle? + modes.iowait.unwrap_or(0.0) + stolen;
+    Some(MachineTicks { total: ticks(total), used: ticks(total - unused), stolen: ticks(stolen) })
 }
 
 /// Memory that programs can use without swapping, from `meminfo`, in bytes.
@@ -357,7 +361,7 @@ mod tests {
     fn machine_ticks_are_those_of_all_cores_without_counting_guests_twice() {
         let stat = "cpu  100 10 50 800 20 5 5 10 7 7\ncpu0 60 10 50 400 20 5 5 10 7 7\ncpu1 40 0 0 400 0 0 0 0 0 0\n\
                     intr 0\nctxt 1\nbtime 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
-        assert_eq!(machine_ticks(stat.as_bytes()), Some(MachineTicks { total: 1000, stolen: 10 }));
+        assert_eq!(machine_ticks(stat.as_bytes()), Some(MachineTicks { total: 1000, used: 170, stolen: 10 }));
         assert_eq!(machine_ticks(b""), None);
     }
 

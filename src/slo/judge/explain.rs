@@ -17,6 +17,8 @@ use crate::units::{TimeSpan, Unit, format_against, format_amount_against, format
 /// The result of a case, which the explanation puts into words.
 pub(super) struct Conclusion<'f> {
     pub(super) verdict: Verdict,
+    /// The verdict that the counts prove and that is excused.
+    pub(super) excused: Option<Verdict>,
     /// The index of the best proven tier.
     pub(super) best: Option<usize>,
     pub(super) observed: Option<f64>,
@@ -55,10 +57,13 @@ pub(super) fn explain(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> 
         }
         CaseData::Drift(drift) => format!("{}; {}", drift.describe(&case.limits()), changed(case, drift)),
     };
-    let reason = match (case.invalid, &case.not_assessable) {
-        (Some(invalid), _) => {
-            let why = format!("{summary}; the generator may have influenced this: {invalid}");
-            return Explanation { why, reason: invalid.to_owned() };
+    let excuse = conclusion.excused.and_then(|excused| Some((excused, case.excuse(excused)?)));
+    let reason = match (excuse, &case.not_assessable) {
+        (Some((Verdict::Met, failed)), _) => {
+            format!("would be met, but the target got less load than the plan asks for: {failed}")
+        }
+        (Some((_, failed)), _) => {
+            format!("would be missed, but the generator may have caused this: {failed}")
         }
         (None, Some(not_assessable)) => not_assessable.clone(),
         (None, None) => concluded(case, conclusion),
@@ -254,6 +259,9 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
     let alpha = conclusion.policy.gate.alpha;
     let confidence = format_limit(100.0 * (1.0 - alpha), Unit::Percent);
     let because = match case.decision_rule() {
+        DecisionRule::NoneAllowed { ours, .. } if *ours > 0.0 => {
+            return "undecided: without the generator's own part none may have exceeded the limit".to_owned();
+        }
         DecisionRule::NoneAllowed { .. } => {
             let doubt = match &case.data {
                 CaseData::Requests(requests) if requests.evidence.is_by_histogram => {
@@ -277,34 +285,42 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
             ": a breach is proven for this objective alone, but not among all gated objectives".to_owned()
         }
         DecisionRule::Mean { .. } => String::new(),
-        DecisionRule::Proportion { kept, broken, allowed, unclear } => {
-            let min_cases = min_cases(case.decision_rule(), alpha).unwrap_or(0);
-            let within = |share: &Proportion| share.counted <= allowed * share.cases;
-            match () {
-                () if within(broken) && !within(kept) && *unclear > 0.0 => {
-                    ": requests too close to the limit to tell decide it".to_owned()
-                }
-                () if kept.cases < min_cases as f64 => {
-                    let cases =
-                        if case.objective.family.interval().is_some() { "intervals" } else { "requests" };
-                    format!(": at least {} {cases} are needed", Count(min_cases as f64))
-                }
-                () if within(broken) && !within(kept) => ": failed requests may have been slow".to_owned(),
-                () if !kept.bursts_resolved => {
-                    format!(
-                        ": slow periods are too long for {:.0} judged seconds; a longer run is needed",
-                        case.phase.judged_seconds
-                    )
-                }
-                () if kept.design_effect > BURSTY_DESIGN_EFFECT => format!(
-                    ": slow or failed requests come in bursts, so the effective sample size is only {}",
-                    Count(kept.effective().round())
-                ),
-                () => ": more requests are needed to tell the share from the limit".to_owned(),
-            }
-        }
+        DecisionRule::Proportion { .. } => undecided_share(case, alpha),
     };
     format!("undecided{because} ({tier}, {confidence} confidence)")
+}
+
+/// The reason why it is not decided whether a share is allowed.
+fn undecided_share(case: &ObjectiveCase<'_>, alpha: f64) -> String {
+    let DecisionRule::Proportion { kept, broken, allowed, unclear, ours } = case.decision_rule() else {
+        return String::new();
+    };
+    let min_cases = min_cases(case.decision_rule(), alpha).unwrap_or(0);
+    let within = |share: &Proportion| share.counted <= allowed * share.cases;
+    match () {
+        () if within(broken) && broken.counted + ours > allowed * broken.cases => {
+            format!(": {} are slow or failed only because the generator was late", Count(ours.round()))
+        }
+        () if within(broken) && !within(kept) && *unclear > 0.0 => {
+            ": requests too close to the limit to tell decide it".to_owned()
+        }
+        () if kept.cases < min_cases as f64 => {
+            let cases = if case.objective.family.interval().is_some() { "intervals" } else { "requests" };
+            format!(": at least {} {cases} are needed", Count(min_cases as f64))
+        }
+        () if within(broken) && !within(kept) => ": failed requests may have been slow".to_owned(),
+        () if !kept.bursts_resolved => {
+            format!(
+                ": slow periods are too long for {:.0} judged seconds; a longer run is needed",
+                case.phase.judged_seconds
+            )
+        }
+        () if kept.design_effect > BURSTY_DESIGN_EFFECT => format!(
+            ": slow or failed requests come in bursts, so the effective sample size is only {}",
+            Count(kept.effective().round())
+        ),
+        () => ": more requests are needed to tell the share from the limit".to_owned(),
+    }
 }
 
 /// A count in groups of three digits.

@@ -63,6 +63,12 @@ impl Requests<'_> {
         }
     }
 
+    /// The mean without the generator's own part, in the unit of its counts; `None` without a case.
+    pub(super) fn certain_mean(&self) -> Option<f64> {
+        let Counts { n, k, ours, .. } = self.evidence.counts;
+        (n - ours.n > 0.0).then(|| (k - ours.k) / (n - ours.n))
+    }
+
     /// The time at a rank among responses and dropped arrivals. A dropped arrival has no time and ranks as the slowest.
     fn quantile(&self, times: &DenseHistogram, rank: f64) -> Option<f64> {
         let Counts { n, untimed, .. } = self.evidence.counts;

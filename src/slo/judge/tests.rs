@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::diagnostic::{Problems, Span};
 use crate::measure::histogram::{DenseHistogram, SparseHistogram};
-use crate::measure::indicator::Counts;
+use crate::measure::indicator::{Counts, OurPart};
 use crate::measure::summary::OperationSummary;
 use crate::plan::model::{OperationId, PhaseId};
 use crate::plan::{GateTier, Inconclusive};
@@ -85,7 +85,7 @@ fn summary(evidence: Vec<Evidence>) -> Summary {
 const TIERS: Tiers = Tiers { target: Some(50.0), acceptable: Some(100.0), last: 200.0 };
 
 fn judge_with(objectives: &[Objective], summary: &Summary, gate: &Gate) -> Vec<Judgement> {
-    let policy = Policy { gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+    let policy = Policy { gate, length: RunLength::Full, excuses: &[], cycle_seconds: &[], aborted: None };
     judge(objectives, summary, policy).into_iter().flatten().collect()
 }
 
@@ -173,7 +173,7 @@ fn a_phase_that_was_not_run_is_not_judged() {
     none.phases[0].ran = None;
     let gate = gate(Tier::Maximum.into());
     let policy =
-        Policy { gate: &gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+        Policy { gate: &gate, length: RunLength::Full, excuses: &[], cycle_seconds: &[], aborted: None };
     assert_eq!(judge(&[objective(MEAN, TIERS)], &none, policy), [None]);
 }
 
@@ -201,7 +201,7 @@ fn throughput_is_undecided_before_a_full_user_cycle() {
         let policy = Policy {
             gate: &gate,
             length: RunLength::Full,
-            invalid: &[],
+            excuses: &[],
             cycle_seconds: &[round],
             aborted: None,
         };
@@ -307,18 +307,74 @@ fn a_single_breach_may_be_chance_among_many_objectives() {
     assert!(among.beyond_all, "the reported tier does not share the risk");
 }
 
-#[test]
-fn a_phase_with_an_invalid_generator_decides_nothing() {
+/// The verdict with these excuses, and the one that they take away.
+fn excused(objective: Objective, summary: &Summary, excuses: Excuses) -> (Verdict, Option<Verdict>) {
     let gate = gate(Tier::Maximum.into());
-    let why = [Some("it was stopped for 2 s".to_owned())];
-    let policy =
-        Policy { gate: &gate, length: RunLength::Full, invalid: &why, cycle_seconds: &[], aborted: None };
-    for k in [0.0, 4000.0] {
+    let policy = Policy {
+        gate: &gate,
+        length: RunLength::Full,
+        excuses: &[excuses],
+        cycle_seconds: &[],
+        aborted: None,
+    };
+    let judged = judge(&[objective], summary, policy).pop().unwrap().unwrap();
+    let reason = judged.excused.map(|_| "the generator was stopped");
+    assert!(reason.is_none_or(|reason| judged.why.contains(reason)), "{}", judged.why);
+    (judged.verdict, judged.excused)
+}
+
+fn excuse(pass: bool, breach: bool, missing_load: f64) -> Excuses {
+    let why = |excused: bool| excused.then(|| "the generator was stopped".to_owned());
+    Excuses { pass: why(pass), breach: why(breach), missing_load }
+}
+
+#[test]
+fn a_failed_check_excuses_one_direction_only() {
+    let of = |k: f64, pass: bool, breach: bool| {
         let counts = summary(vec![evidence(5000.0, k, 0.0); 3]);
-        let judged = judge(&[objective(P95, TIERS)], &counts, policy);
-        let judged = judged[0].as_ref().unwrap();
-        assert_eq!((judged.verdict, judged.tier, judged.beyond_all), (Verdict::Inconclusive, None, false));
-        assert!(judged.why.contains("it was stopped for 2 s"), "{}", judged.why);
+        excused(objective(P95, TIERS), &counts, excuse(pass, breach, 0.0))
+    };
+    use Verdict::{Inconclusive, Met, Missed};
+    assert_eq!([of(0.0, true, false), of(4000.0, true, false)], [(Inconclusive, Some(Met)), (Missed, None)]);
+    assert_eq!([of(0.0, false, true), of(4000.0, false, true)], [(Met, None), (Inconclusive, Some(Missed))]);
+    // Counts that prove nothing are not excused.
+    assert_eq!(of(250.0, true, true), (Inconclusive, None));
+}
+
+#[test]
+fn missing_load_excuses_low_throughput_by_its_share() {
+    let rates = Tiers { target: None, acceptable: None, last: 10.0 };
+    let of = |rate: fn(u32) -> f64, missing: f64| {
+        let counts = summary(vec![per_second(rate)]);
+        excused(
+            objective(RequestStatistic::Throughput, rates),
+            &counts,
+            excuse(missing > 0.03, false, missing),
+        )
+    };
+    use Verdict::{Inconclusive, Met, Missed};
+    assert_eq!(
+        [of(|_| 9.0, 0.0), of(|_| 9.0, 0.05), of(|_| 9.0, 0.11)].map(|of| of.0),
+        [Missed, Missed, Inconclusive]
+    );
+    assert_eq!(of(|_| 11.0, 0.5), (Met, None));
+}
+
+#[test]
+fn cases_that_are_slow_because_of_the_generator_prove_nothing() {
+    let of = |decision, n: f64, k: f64, ours: f64| {
+        let mut of = evidence(n, k, 0.0);
+        of.counts.ours = OurPart { n: 0.0, k: ours };
+        of.broken = evidence(n, k - ours, 0.0).broken;
+        let gate = Gate { decision, ..gate(Tier::Maximum.into()) };
+        judge_with(&[objective(P95, TIERS)], &summary(vec![of; 3]), &gate).remove(0)
+    };
+    for decision in [Decision::Proven, Decision::Observed] {
+        assert_eq!(of(decision, 5000.0, 1000.0, 0.0).verdict, Verdict::Missed);
+        assert_eq!(of(decision, 5000.0, 1000.0, 500.0).verdict, Verdict::Missed);
+        let judged = of(decision, 5000.0, 1000.0, 900.0);
+        assert_eq!((judged.verdict, judged.excused), (Verdict::Inconclusive, None));
+        assert!(judged.why.contains("900 are slow or failed only because the generator"), "{}", judged.why);
     }
 }
 
@@ -330,7 +386,7 @@ fn a_rehearsal_assesses_a_breach_but_nothing_undecidable() {
         let policy = Policy {
             gate: &gate,
             length: RunLength::Rehearsed,
-            invalid: &[],
+            excuses: &[],
             cycle_seconds: &[],
             aborted: None,
         };

@@ -12,7 +12,7 @@ use crate::plan::model::{Gate, HostId, JudgedPeriod, OperationId, PhaseId};
 use crate::plan::{Decision, Inconclusive, Tier};
 use crate::resources::reading::{CounterReset, Values};
 use crate::resources::ticks::Ticks;
-use crate::slo::judge::{Judgement, Policy, RunLength, Verdict, judge};
+use crate::slo::judge::{Excuses, Judgement, Policy, RunLength, Verdict, judge};
 use crate::slo::objective::{Change, DriftObjective, Family, Objective, Tiers};
 
 const EVERY: f64 = 10.0;
@@ -87,7 +87,7 @@ fn judged_in(phase: PhaseSummary, objective: Objective, evidence: Vec<Evidence>)
     let summary = Summary { phases: vec![phase], evidence };
     let gate = gate();
     let policy =
-        Policy { gate: &gate, length: RunLength::Full, invalid: &[], cycle_seconds: &[], aborted: None };
+        Policy { gate: &gate, length: RunLength::Full, excuses: &[], cycle_seconds: &[], aborted: None };
     judge(&[objective], &summary, policy).pop().unwrap().unwrap()
 }
 
@@ -183,15 +183,20 @@ fn a_share_of_intervals_may_miss_and_partial_ones_are_ignored() {
 }
 
 #[test]
-fn readings_of_an_invalid_generator_do_not_blame_the_host() {
-    let summary = Summary { phases: vec![of_cpu(60, |_| Some(99.0))], ..Summary::default() };
+fn missing_load_excuses_a_host_that_passes_and_none_that_fails() {
+    let summary = Summary { phases: vec![of_cpu(60, |_| Some(80.0))], ..Summary::default() };
     let gate = gate();
-    let invalid = [Some("stalls".to_owned())];
+    let excuses =
+        [Excuses { pass: Some("load".to_owned()), breach: Some("steal".to_owned()), missing_load: 0.1 }];
     let policy =
-        Policy { gate: &gate, length: RunLength::Full, invalid: &invalid, cycle_seconds: &[], aborted: None };
-    let judged = judge(&[objective(cpu(Aggregation::Mean), 85.0)], &summary, policy).pop().unwrap().unwrap();
-    assert_eq!(judged.verdict, Verdict::Inconclusive);
-    assert!(judged.why.contains("the generator may have influenced this: stalls"), "{}", judged.why);
+        Policy { gate: &gate, length: RunLength::Full, excuses: &excuses, cycle_seconds: &[], aborted: None };
+    let verdict = |limit: f64| {
+        let judged =
+            judge(&[objective(cpu(Aggregation::Mean), limit)], &summary, policy).pop().unwrap().unwrap();
+        (judged.verdict, judged.excused)
+    };
+    assert_eq!(verdict(79.0), (Verdict::Missed, None));
+    assert_eq!(verdict(81.0), (Verdict::Inconclusive, Some(Verdict::Met)));
 }
 
 #[test]
