@@ -23,17 +23,38 @@ const MAX_READ_BYTES: usize = 16 * 1024;
 thread_local! {
     /// Where reads put their bytes. The buffers of hyper would have to be cleared before each read.
     static BYTES: RefCell<[u8; MAX_READ_BYTES]> = const { RefCell::new([0; MAX_READ_BYTES]) };
-    static WAITING_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static TURNS: Cell<Turns> = const { Cell::new(Turns { began: None, waiting_since: None }) };
 }
 
-/// Notes that this thread now waits for events. A socket that is then without a byte to read had none before either.
+/// The turns of this thread: each runs what is ready, and then waits for events.
+#[derive(Debug, Clone, Copy)]
+struct Turns {
+    /// When it last began to wait.
+    began: Option<Instant>,
+    /// When it last began to wait and all earlier events had been seen.
+    waiting_since: Option<Instant>,
+}
+
+/// After a longer turn the thread may have been stopped, which ends a wait without its events. A worker's heartbeat keeps
+/// all other turns shorter.
+const MAX_TURN: Duration = Duration::from_millis(15);
+
+impl Turns {
+    fn wait(self, now: Instant) -> Self {
+        let saw_all = self.began.is_some_and(|began| now.saturating_duration_since(began) <= MAX_TURN);
+        Self { began: Some(now), waiting_since: if saw_all { Some(now) } else { self.waiting_since } }
+    }
+}
+
+/// Notes that this thread now waits for events.
 pub(in crate::engine) fn thread_waits() {
-    WAITING_SINCE.set(Some(Instant::now()));
+    TURNS.set(TURNS.get().wait(Instant::now()));
 }
 
-/// When this thread last began to wait for events.
+/// When this thread last began to wait for events, having seen all earlier ones. A socket of which it had seen no event
+/// was empty then.
 pub(super) fn waiting_since() -> Option<Instant> {
-    WAITING_SINCE.get()
+    TURNS.get().waiting_since
 }
 
 /// Bytes that were read.
@@ -213,6 +234,18 @@ mod tests {
         let receipt = bounds.receipt(sent + ms(300), age);
         let at = receipt.at.duration_since(sent);
         (at.as_millis(), receipt.doubt.as_millis(), receipt.lag.as_millis(), receipt.clock)
+    }
+
+    #[test]
+    fn a_wait_after_a_stop_does_not_show_that_sockets_are_empty() {
+        let start = Instant::now();
+        let turns = [0, 10, 2010, 2010, 2020].map(|at| start + ms(at));
+        let mut turn = Turns { began: None, waiting_since: None };
+        let seen = turns.map(|now| {
+            turn = turn.wait(now);
+            turn.waiting_since.map(|since| since.duration_since(start).as_millis())
+        });
+        assert_eq!(seen, [None, Some(10), Some(10), Some(2010), Some(2020)]);
     }
 
     #[test]
