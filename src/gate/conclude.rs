@@ -63,8 +63,11 @@ pub fn conclude(run: &FinishedRun<'_>) -> RunConclusion {
     let contradictions = contradictions(plan, summary);
     let mut endings = vec![of_objectives(plan, run.length, &judged, summary)];
     endings.extend(outcome.ending);
-    // The objectives of the phases that did not run are undecided.
-    endings.extend(outcome.ended_early.map(|_| Ending::Inconclusive));
+    endings.extend(outcome.ended_early.map(|ended| match ended.objective {
+        None if plan.gate.tier != GateTier::NOTHING => Ending::Breached,
+        // The objectives of the phases that did not run are undecided.
+        _ => Ending::Inconclusive,
+    }));
     endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
     let is_excused = |judged: &Judgement| judged.gated && judged.excused.is_some();
     endings.extend(judged.iter().flatten().any(is_excused).then_some(Ending::Invalid));

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::circuit_breaker::CircuitBreaker;
+use crate::gate::circuit_breaker::{CircuitBreaker, Collapse, Outcomes};
 use crate::generator::{self, CheckContext};
+use crate::measure::limits::Limits;
 use crate::measure::summary::Summary;
 use crate::measure::window::Batch;
 use crate::plan::model::PhaseId;
 use crate::slo::abort::AbortCheck;
+use crate::slo::judge::Excuses;
 use crate::slo::objective::ObjectiveName;
 
 /// The reason for an early stop, and its phase.
@@ -27,15 +29,17 @@ pub struct EndedEarly {
 /// Watches a run for a reason to end it.
 pub struct EarlyStop<'g> {
     context: CheckContext<'g>,
+    limits: &'g Limits,
     aborts: AbortCheck<'g>,
-    breaker: Option<CircuitBreaker>,
+    /// The phase that runs, and its circuit breaker.
+    breaker: (PhaseId, CircuitBreaker),
 }
 
 impl<'g> EarlyStop<'g> {
-    pub fn new(context: CheckContext<'g>) -> Self {
+    pub fn new(context: CheckContext<'g>, limits: &'g Limits) -> Self {
         let gate = &context.plan.gate;
         let aborts = AbortCheck::new(context.objectives, gate);
-        Self { context, aborts, breaker: gate.breaker.then(CircuitBreaker::default) }
+        Self { context, limits, aborts, breaker: (PhaseId(0), CircuitBreaker::default()) }
     }
 
     /// Adds a batch of a phase that was folded into the summary, `now` after the start of the run. Returns the objective
@@ -47,27 +51,40 @@ impl<'g> EarlyStop<'g> {
         batch: &Batch,
         summary: &Summary,
     ) -> Option<(Option<ObjectiveName>, String)> {
-        let tripped = self.breaker.as_mut().and_then(|breaker| take(breaker, now, batch));
-        if let Some(why) = tripped {
-            return Some((None, format!("the circuit breaker ended the run: {why}")));
+        if let Some(why) = self.collapse(phase, now, batch, summary) {
+            return Some((None, why));
         }
         // A check that excuses a breach excuses it during the run too.
         let abort = self.aborts.check(phase, summary)?;
         let objective = self.context.objectives[abort.objective].full_name();
-        (!self.is_excused(phase, summary)).then_some((Some(objective), abort.why))
+        let is_excused = self.excuses(phase, summary).breach.is_some();
+        (!is_excused).then_some((Some(objective), abort.why))
     }
 
-    /// Whether a check of the generator excuses a breach in the phase.
-    fn is_excused(&self, phase: PhaseId, summary: &Summary) -> bool {
+    /// The reason why the circuit breaker trips, if it does.
+    fn collapse(
+        &mut self,
+        phase: PhaseId,
+        now: Duration,
+        batch: &Batch,
+        summary: &Summary,
+    ) -> Option<String> {
+        if !self.context.plan.gate.breaker {
+            return None;
+        }
+        if self.breaker.0 != phase {
+            self.breaker = (phase, CircuitBreaker::default());
+        }
+        let Collapse { why, is_certain } = self.breaker.1.take(now, Outcomes::of(batch, self.limits))?;
+        let Excuses { pass, breach, .. } = self.excuses(phase, summary);
+        // A generator that fails a check of any kind may have had no user in time.
+        (breach.is_none() && (is_certain || pass.is_none())).then_some(why)
+    }
+
+    /// The verdicts that the checks of the generator take away so far.
+    fn excuses(&self, phase: PhaseId, summary: &Summary) -> Excuses {
         let summary = &summary.phases[phase.index()];
         let checks = generator::checks(self.context, phase, summary);
-        generator::excuses(self.context, phase, summary, &checks).breach.is_some()
+        generator::excuses(self.context, phase, summary, &checks)
     }
-}
-
-fn take(breaker: &mut CircuitBreaker, now: Duration, batch: &Batch) -> Option<String> {
-    let cells = || batch.windows.values().flat_map(|window| window.cells.values());
-    let ended = cells().map(|cell| u64::from(cell.requests + cell.dropped)).sum();
-    let failed = cells().map(|cell| u64::from(cell.failed() + cell.dropped)).sum();
-    breaker.take(now, ended, failed)
 }

@@ -88,7 +88,7 @@ impl Ending {
             RunVerdict::Rehearsed,
             "a shortened run in which no gated objective was missed and each operation it tried succeeded at least once",
         ),
-        (Self::Breached, 1, RunVerdict::Breached, "a gated objective was missed"),
+        (Self::Breached, 1, RunVerdict::Breached, "a gated objective was missed, or the target collapsed"),
         (
             Self::Refused,
             2,

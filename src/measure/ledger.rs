@@ -206,11 +206,17 @@ impl Ledger {
             judged.enumerate().find(|(_, judged)| judged.from <= second && f64::from(second) < judged.to);
         let stretch = stretch.map(|(index, judged)| (index, *judged));
         let summary = &mut self.summary.phases[phase.index()];
-        fold_window(summary, window, stretch.is_some());
+        let part = match stretch {
+            Some(_) if summary.judged_seconds > 0.0 => PhasePart::Judged,
+            Some(_) => PhasePart::FirstJudged,
+            None if summary.judged_seconds > 0.0 => PhasePart::Unjudged,
+            None => PhasePart::LeadIn,
+        };
+        fold_window(summary, window, part);
         summary.settled = Duration::from_secs(u64::from(second) + 1);
         summary.judged_seconds += stretch.map_or(0.0, |(_, judged)| (judged.to - f64::from(second)).min(1.0));
         if f64::from(second) < self.phases[phase.index()].duration.as_secs_f64() {
-            summary.causes.add_second(second, window, stretch.is_some());
+            summary.causes.add_second(second, window, part);
         }
         let Some((index, judged)) = stretch else { return };
         let whole = f64::from(second) + 1.0 <= judged.to;
@@ -229,7 +235,30 @@ impl Ledger {
     }
 }
 
-fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
+/// The part of a phase in which a second lies. Times of the lead-in are shown as long as nothing is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PhasePart {
+    /// Before the first judged second.
+    LeadIn,
+    /// The first judged second.
+    FirstJudged,
+    /// A later judged second.
+    Judged,
+    /// Not judged, and after the first judged second.
+    Unjudged,
+}
+
+impl PhasePart {
+    pub(super) fn is_judged(self) -> bool {
+        matches!(self, Self::FirstJudged | Self::Judged)
+    }
+}
+
+fn fold_window(summary: &mut PhaseSummary, window: &Window, part: PhasePart) {
+    if part == PhasePart::FirstJudged {
+        summary.discard_lead_in();
+    }
+
     let Window { cells, scheduled, started, send_lag, user_wait, connect, answers: _, vitals: _ } = window;
     summary.scheduled += u64::from(*scheduled);
     summary.started += u64::from(*started);
@@ -244,21 +273,25 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, is_judged: bool) {
         operation.withdrawn += u64::from(cell.withdrawn);
         operation.cancelled += u64::from(cell.cancelled);
         operation.bytes += cell.bytes;
-        if is_judged {
+        if part.is_judged() {
             operation.judged += u64::from(cell.requests);
             operation.completed += u64::from(cell.completed);
+        }
+        if part != PhasePart::Unjudged {
             operation.response.add(&cell.response);
             operation.service.add(&cell.service);
             operation.user.add(&cell.user);
         }
     }
-    if is_judged {
+    if part.is_judged() {
         summary.health.add(window);
+    } else {
+        summary.health.add_unjudged(window);
+    }
+    if part != PhasePart::Unjudged {
         summary.send_lag.add(send_lag);
         summary.user_wait.add(user_wait);
         summary.connect.add(connect);
-    } else {
-        summary.health.add_unjudged(window);
     }
 }
 

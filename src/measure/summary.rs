@@ -25,7 +25,8 @@ pub struct Summary {
     pub evidence: Vec<Evidence>,
 }
 
-/// The numbers of a phase.
+/// The numbers of a phase. Of a phase that ended before its judged period began, delays and response times are those of
+/// the whole phase.
 #[derive(Debug, Clone, Default)]
 pub struct PhaseSummary {
     /// How long it ran, without the drain. `None` until it has ended.
@@ -111,6 +112,14 @@ impl PhaseSummary {
     /// Arrivals that were never sent.
     pub fn dropped(&self) -> u64 {
         self.operations.values().map(|operation| operation.dropped).sum()
+    }
+
+    /// Discards the times of the seconds before the first judged one.
+    pub(super) fn discard_lead_in(&mut self) {
+        (self.send_lag, self.user_wait, self.connect) = Default::default();
+        for operation in self.operations.values_mut() {
+            (operation.response, operation.service, operation.user) = Default::default();
+        }
     }
 
     /// The contradiction in the counts of the phase, if they do not add up. In an `open` phase arrivals count

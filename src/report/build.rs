@@ -11,8 +11,9 @@ use crate::plan::Tier;
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
 use crate::report::causes::causes;
 use crate::report::model::{
-    ArrivalsReport, CheckReport, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport, LimitName,
-    ObjectiveReport, OperationReport, PhaseReport, PlanReport, ProvenTier, Report, ReportSchema, TimesReport,
+    ArrivalsReport, CheckReport, EndedBy, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport,
+    LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport, PlanReport, ProvenTier, Report,
+    ReportSchema, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::slo::judge::{Judgement, RunLength, Verdict};
@@ -59,12 +60,16 @@ pub fn build(
     summary: &Summary,
     facts: RunFacts<'_>,
 ) -> Report {
+    let collapsed = |phase: PhaseId| {
+        let ended = facts.ended_early.as_ref().filter(|ended| ended.by == EndedBy::Breaker);
+        ended.is_some_and(|ended| ended.phase == plan.phases[phase.index()].name)
+    };
     let missed = |phase| {
         let of_phase = objectives.iter().zip(judged).filter(|(objective, _)| objective.phase == phase);
         of_phase.flat_map(|(_, judged)| judged).any(|judged| judged.verdict == Verdict::Missed)
     };
     let reports = facts.phases.iter().map(|run| {
-        let missed = missed(run.phase);
+        let missed = missed(run.phase) || collapsed(run.phase);
         let counted = &summary.phases[run.phase.index()];
         let checks = facts.checks.get(run.phase.index()).map_or(&[][..], Vec::as_slice);
         let causes = if missed { causes(plan, counted) } else { Vec::new() };
@@ -73,6 +78,7 @@ pub fn build(
         PhaseReport { causes, shared_machine, ..phase_report(plan, run, counted, checks) }
     });
     let phases = reports.collect();
+    let not_run = not_run(plan, objectives, &facts);
     let judgements = objectives.iter().zip(judged);
     let objectives = judgements.filter_map(|(objective, judged)| match judged {
         Some(judged) => Some(objective_report(plan, objective, judged)),
@@ -100,10 +106,24 @@ pub fn build(
         reason: facts.reason.map(|reason| plan.secrets.redact(&reason)),
         objectives,
         phases,
+        not_run,
         resources: resources(plan, summary, facts.phases),
         ended_early: facts.ended_early,
         notices: facts.notices,
     }
+}
+
+/// The selected phases that did not run.
+fn not_run(plan: &Plan, objectives: &[Objective], facts: &RunFacts<'_>) -> Vec<PhaseNotRun> {
+    let ran = |id: &PhaseId| facts.phases.iter().any(|run| run.phase == *id);
+    let left_out = facts.selected.iter().filter(|id| !ran(id)).map(|id| PhaseNotRun {
+        name: plan.phases[id.index()].name.clone(),
+        gated_objectives: objectives
+            .iter()
+            .filter(|objective| objective.phase == *id && objective.gated_limit(facts.gate.tier).is_some())
+            .count(),
+    });
+    left_out.collect()
 }
 
 /// The key of a tier in `limits`: the last tier of throughput is a minimum.

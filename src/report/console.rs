@@ -8,7 +8,7 @@ use crate::slo::objective::ObjectiveKind;
 use comfy_table::ColumnConstraint;
 
 use crate::report::model::{
-    CheckReport, HostReport, LimitName, ObjectiveReport, PhaseReport, ProvenTier, Report,
+    CheckReport, EndedBy, HostReport, LimitName, ObjectiveReport, PhaseReport, ProvenTier, Report,
 };
 use crate::report::table::{WIDTH, number, plain_table};
 use crate::units::{Unit, format_amount, format_amount_against, format_exact, format_limit};
@@ -31,6 +31,13 @@ pub fn render(report: &Report) -> String {
             "ended early:",
             &format!("in `{}` at {}: {}", ended.phase, ended.at, ended.why),
         ));
+    }
+    if !report.not_run.is_empty() {
+        let named = report.not_run.iter().map(|phase| {
+            let objectives = if phase.gated_objectives == 1 { "objective" } else { "objectives" };
+            format!("`{}` ({} gated {objectives})", phase.name, phase.gated_objectives)
+        });
+        text.push_str(&wrapped("did not run:", &named.collect::<Vec<_>>().join(", ")));
     }
     for notice in &report.notices {
         text.push_str(&wrapped("notice:", notice));
@@ -270,6 +277,10 @@ fn verdict_text(report: &Report) -> String {
         wrapped("verdict:", &format!("{} ({counts}{observed}; exit {})", report.verdict, report.exit_code));
     if let Some(reason) = &report.reason {
         text.push_str(&wrapped("  reason:", reason));
+    }
+    if let Some(ended) = report.ended_early.as_ref().filter(|ended| ended.by == EndedBy::Breaker) {
+        let word = if report.gate == GateTier::NOTHING { "ended early" } else { "missed" };
+        text.push_str(&format!("  {word}: {} · {}\n", ended.phase, ended.why));
     }
     let unmet = |verdict| report.objectives.iter().filter(move |o| o.gated && o.verdict == verdict);
     let unmet: Vec<_> =

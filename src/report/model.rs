@@ -92,6 +92,9 @@ pub struct Report {
     pub objectives: Vec<ObjectiveReport>,
     /// Every phase that ran.
     pub phases: Vec<PhaseReport>,
+    /// Every phase that was selected and did not run.
+    #[serde(default)]
+    pub not_run: Vec<PhaseNotRun>,
     /// Resource usage of the monitored hosts, by phase.
     pub resources: Vec<HostReport>,
     /// The reason if the runner stopped the run early.
@@ -112,6 +115,14 @@ pub struct EndedEarlyReport {
     pub at: String,
     /// The evidence at that time, in one sentence.
     pub why: String,
+}
+
+/// A phase that was selected and did not run, because the run ended before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseNotRun {
+    pub name: String,
+    /// The number of its gated objectives. They were not judged.
+    pub gated_objectives: usize,
 }
 
 /// The plan of the run.

@@ -58,9 +58,9 @@ fn host_report(
         readings: coverage.seen,
         holes: coverage.holes.iter().map(hole).collect(),
         events: found.troubles.iter().map(event).collect(),
-        metrics: found.series.iter().map(|(metric, it)| metric_report(*metric, it, readings)).collect(),
+        metrics: found.shown().iter().map(|(metric, it)| metric_report(*metric, it, readings)).collect(),
         missing: found.missing.iter().map(|(metric, why)| (*metric, why.clone())).collect(),
-        totals: totals(&found.series),
+        totals: totals(found.shown()),
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) fn shared_machine(
     let cpu = |wanted: fn(&Host) -> bool| {
         let hosts = monitor.hosts.iter().zip(&readings.hosts);
         let mut wanted = hosts.filter(|(host, _)| wanted(host));
-        wanted.find_map(|(_, found)| found.series.get(&Metric::Cpu)).map(Series::mean)
+        wanted.find_map(|(_, found)| found.shown().get(&Metric::Cpu)).map(Series::mean)
     };
     let machine = cpu(|host| matches!(host.source, Source::Local(_)))?;
     // Of several processes only one is the target's: the host named `target`, or the one that the run added.

@@ -76,6 +76,22 @@ fn trimmed(text: &str) -> String {
     }
 }
 
+/// A count in groups of three digits.
+pub struct Count(pub f64);
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = format!("{:.0}", self.0);
+        let groups: Vec<&str> = digits
+            .as_bytes()
+            .rchunks(3)
+            .rev()
+            .map(|group| std::str::from_utf8(group).unwrap_or_default())
+            .collect();
+        f.write_str(&groups.join(" "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

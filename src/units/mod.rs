@@ -14,7 +14,7 @@ mod unit;
 use std::fmt;
 
 pub use format_amount::{format_amount, format_amount_against, format_limit};
-pub use format_number::{format_against, format_exact, format_number};
+pub use format_number::{Count, format_against, format_exact, format_number};
 pub use rate::Rate;
 pub use share::Share;
 pub use size::Size;

@@ -217,12 +217,75 @@ fn only_a_broken_target_aborts_after_300_judged_seconds() {
     assert_eq!(ended_early(&healthy.exits(0)), serde_json::Value::Null);
 }
 
+/// Two requests of five succeed.
+fn collapsed() -> Target {
+    Target::scripted(|number, _| Answer::Status(if number % 5 < 2 { 200 } else { 503 }))
+}
+
+/// A phase `a` with a warm-up of 100 s, and a phase `evening` after it.
+fn two_phases() -> Runner {
+    let phase = |name: &str| {
+        format!(
+            "[[phases]]\nname = \"{name}\"\nduration = \"120s\"\nwarmup = \"100s\"\nusers = 300\nmix = {{ any = 1 }}\n\
+             arrivals = \"10/s\"\n"
+        )
+    };
+    Runner::plan(&format!(
+        "{}{}[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"",
+        phase("a"),
+        phase("evening")
+    ))
+}
+
 #[test]
-fn a_minute_of_mostly_failures_trips_the_breaker() {
-    let failing = Target::scripted(|number, _| Answer::Status(if number % 5 < 2 { 200 } else { 503 }));
-    let run = plan("120s", "10/s").against(&failing).objectives(P95).run().exits(3);
+fn a_minute_of_mostly_failures_is_a_collapse() {
+    let run = plan("120s", "10/s").against(&collapsed()).objectives(P95).run().exits(1);
     let ended = ended_early(&run);
     assert_eq!((&ended["by"], &ended["objective"]), (&"breaker".into(), &serde_json::Value::Null));
     assert!((60.0..70.0).contains(&number(&run.phase("a")["ran_s"])), "{}", run.phase("a")["ran_s"]);
-    assert!(run.stderr.contains("the circuit breaker ended the run"), "{}", run.stderr);
+    let why = ended["why"].as_str().unwrap();
+    assert!(
+        why.starts_with("the target collapsed: 2") && why.contains(" requests succeeded in the last 60 s"),
+        "{why}"
+    );
+    assert!(run.stdout.contains(&format!("  missed: a · {why}")), "{}", run.stdout);
+}
+
+#[test]
+fn a_collapse_in_the_warm_up_is_missed_and_shows_the_phase() {
+    let run = two_phases().against(&collapsed()).objectives(P95).run().exits(1);
+    let phase = run.phase("a");
+    assert_eq!(
+        (number(&phase["judged_s"]), run.objective("Fast")["verdict"].as_str()),
+        (0.0, Some("no data"))
+    );
+    // What is known of the phase is shown: the times of its answers, and why it failed.
+    assert!(number(&phase["operations"][0]["response_ms"]["p50"]) >= 0.0, "{phase:#}");
+    assert!(phase["causes"][0].as_str().unwrap().contains("failed (status 5xx)"), "{phase:#}");
+    let not_run = &run.report()["not_run"];
+    assert_eq!((&not_run[0]["name"], count(&not_run[0]["gated_objectives"])), (&"evening".into(), 1));
+    assert!(run.stdout.contains("did not run: `evening` (1 gated objective)"), "{}", run.stdout);
+    let last = run.report()["objectives"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["phase"], &last["verdict"]), (&"evening".into(), &"not judged".into()));
+}
+
+#[test]
+fn without_a_gate_a_collapse_ends_the_run_and_misses_nothing() {
+    let run = two_phases().against(&collapsed()).run().exits(3);
+    assert_eq!(ended_early(&run)["by"], "breaker");
+    assert!(run.stdout.contains("  ended early: a · the target collapsed"), "{}", run.stdout);
+}
+
+#[test]
+fn arrivals_without_users_are_no_collapse_while_answers_are_fast() {
+    let target = Target::always(Answer::Late(200, Duration::from_millis(100)));
+    let few = |maximum: &str| {
+        let plan = "[[phases]]\nname = \"a\"\nduration = \"120s\"\nusers = 1\nmix = { any = 1 }\narrivals = \"30/s\"\n\
+                    [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"";
+        let objective =
+            format!("[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"{maximum}\"");
+        Runner::plan(plan).target("timeout = \"1s\"").against(&target).objectives(&objective).run().exits(1)
+    };
+    assert_eq!(ended_early(&few("500ms")), serde_json::Value::Null);
+    assert_eq!(ended_early(&few("50ms"))["by"], "breaker");
 }

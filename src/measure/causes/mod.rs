@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::measure::causes::freeze::FreezeDetector;
 use crate::measure::causes::interference::InterferenceDetector;
 use crate::measure::causes::saturation::SaturationCurve;
+use crate::measure::ledger::PhasePart;
 use crate::measure::mean::Mean;
 use crate::measure::sample::ErrorKind;
 use crate::measure::window::Window;
@@ -43,7 +44,7 @@ pub struct Failures {
 
 impl CauseDetectors {
     /// Adds the next second of the phase.
-    pub fn add_second(&mut self, second: u32, window: &Window, is_judged: bool) {
+    pub(super) fn add_second(&mut self, second: u32, window: &Window, part: PhasePart) {
         let before: u64 = self.under_way.values().sum();
         let active: Vec<OperationId> = self.active(window);
         for (operation, cell) in &window.cells {
@@ -53,9 +54,13 @@ impl CauseDetectors {
         let after: u64 = self.under_way.values().sum();
         let completed = window.cells.values().map(|cell| u64::from(cell.completed)).sum();
         self.saturation.add_second(second, completed, (before + after) as f64 / 2.0);
-        self.failures.add_second(second, window, is_judged);
+        if part == PhasePart::FirstJudged {
+            self.interference = InterferenceDetector::default();
+            (self.failures.before, self.failures.since) = Default::default();
+        }
+        self.failures.add_second(second, window, part);
         self.freezes.add_second(window);
-        if !is_judged {
+        if part == PhasePart::Unjudged {
             return;
         }
         if self.last_judged.is_some_and(|last| last + 1 != second) {
@@ -77,7 +82,7 @@ impl CauseDetectors {
 }
 
 impl Failures {
-    fn add_second(&mut self, second: u32, window: &Window, is_judged: bool) {
+    fn add_second(&mut self, second: u32, window: &Window, part: PhasePart) {
         let mut times = Mean::default();
         for (operation, cell) in &window.cells {
             times.add(Mean { requests: cell.response.count(), sum_ms: cell.response.sum() as f64 / 1000.0 });
@@ -86,7 +91,7 @@ impl Failures {
                 self.first.entry((*operation, *kind)).or_insert(second);
             }
         }
-        if is_judged {
+        if part != PhasePart::Unjudged {
             let mean = if self.first.is_empty() { &mut self.before } else { &mut self.since };
             mean.add(times);
         }

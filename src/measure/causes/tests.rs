@@ -54,7 +54,7 @@ fn causes(mut requests: Vec<RequestTimes>, seconds: u32) -> CauseDetectors {
     }
     let mut causes = CauseDetectors::default();
     for second in 0..seconds {
-        causes.add_second(second, windows.get(&second).unwrap_or(&Window::default()), true);
+        causes.add_second(second, windows.get(&second).unwrap_or(&Window::default()), PhasePart::Judged);
     }
     causes
 }
@@ -188,7 +188,7 @@ fn the_first_failure_divides_the_times() {
         causes.add_second(
             second,
             &Window { cells: [(SEARCH, cell)].into(), ..Window::default() },
-            second >= 2,
+            if second >= 2 { PhasePart::Judged } else { PhasePart::Unjudged },
         );
     }
     let Failures { first, before, since } = causes.failures;
@@ -208,7 +208,7 @@ fn memory_is_bounded_for_long_runs_and_large_plans() {
         for second in 0..seconds {
             let cells = (0..operations).filter(|id| (second + u32::from(*id)) % 3 > 0);
             let cells = cells.map(|id| (OperationId(id), cell())).collect();
-            causes.add_second(second, &Window { cells, ..Window::default() }, true);
+            causes.add_second(second, &Window { cells, ..Window::default() }, PhasePart::Judged);
         }
         // The number of values in the debug output stands for the memory.
         format!("{causes:?}").matches([':', '(']).count()

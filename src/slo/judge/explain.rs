@@ -12,7 +12,7 @@ use crate::slo::objective::{Aggregation, EveryInterval, RequestStatistic};
 use crate::statistics::{
     Allowed, BURSTY_DESIGN_EFFECT, MIN_BATCHES, MIN_JUDGED_SECONDS, Proportion, min_samples,
 };
-use crate::units::{TimeSpan, Unit, format_against, format_amount_against, format_limit};
+use crate::units::{Count, TimeSpan, Unit, format_against, format_amount_against, format_limit};
 
 /// The result of a case, which the explanation puts into words.
 pub(super) struct Conclusion<'f> {
@@ -320,22 +320,6 @@ fn undecided_share(case: &ObjectiveCase<'_>, alpha: f64) -> String {
             Count(kept.effective().round())
         ),
         () => ": more requests are needed to tell the share from the limit".to_owned(),
-    }
-}
-
-/// A count in groups of three digits.
-struct Count(f64);
-
-impl std::fmt::Display for Count {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = format!("{:.0}", self.0);
-        let groups: Vec<&str> = digits
-            .as_bytes()
-            .rchunks(3)
-            .rev()
-            .map(|group| std::str::from_utf8(group).unwrap_or_default())
-            .collect();
-        f.write_str(&groups.join(" "))
     }
 }
 

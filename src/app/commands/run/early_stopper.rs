@@ -8,6 +8,7 @@ use crate::app::output;
 use crate::event::{Observer, RunEvent, StopHandle};
 use crate::gate::{EarlyStop, EndedEarly};
 use crate::generator::CheckContext;
+use crate::measure::limits::Limits;
 use crate::measure::summary::Summary;
 use crate::plan::model::{PhaseId, Plan};
 
@@ -28,12 +29,13 @@ pub(super) struct EarlyStopper<'g> {
 impl<'g> EarlyStopper<'g> {
     pub(super) fn new(
         context: CheckContext<'g>,
+        limits: &'g Limits,
         stop: StopHandle,
         events: WeakUnboundedSender<RunEvent>,
     ) -> Self {
         Self {
             plan: context.plan,
-            early_stop: EarlyStop::new(context),
+            early_stop: EarlyStop::new(context, limits),
             stop,
             events,
             started: Instant::now(),

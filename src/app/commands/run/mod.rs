@@ -228,7 +228,8 @@ impl<'r> Run<'r> {
         engine::start(self.job(&plan), sender, signal)?;
         let mut progress = Progress::new(&plan, self.arguments.quiet);
         let mut log = self.request_log(&plan)?;
-        let mut early_stop = EarlyStopper::new(self.prepared.run.check_context(), stop.clone(), weak);
+        let mut early_stop =
+            EarlyStopper::new(self.prepared.run.check_context(), &self.start.limits, stop.clone(), weak);
         let Record { fold, journal } = &mut *record;
         let mut observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut early_stop, journal];
         observers.extend(watcher.as_mut().map(|watcher| -> &mut dyn Observer { watcher }));
