@@ -155,7 +155,7 @@ fn run(plan: Plan) -> f64 {
     while let Some(event) = events.blocking_recv() {
         let RunEvent::Recorded(batch) = event else { continue };
         for cell in batch.windows.values().flat_map(|window| window.cells.values()) {
-            assert_eq!(cell.failed(), 0, "{:?}", batch.examples);
+            assert_eq!(cell.failed(), 0, "{:?}", batch.failures);
             requests += cell.requests;
         }
     }

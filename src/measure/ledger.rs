@@ -12,8 +12,11 @@ use crate::measure::indicator::{Counts, Indicator, IndicatorKind, OurPart, Uncle
 use crate::measure::limits::{Limit, LimitId, Limits};
 use crate::measure::reading::Reading;
 use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts, Summary};
-use crate::measure::window::{Batch, Cell, Window};
+use crate::measure::window::{Batch, Cell, FailureText, Window};
 use crate::plan::model::{JudgedPeriod, Load, Phase, PhaseId, Plan};
+
+/// The most texts of failures that are kept for an operation and kind. Failures with others are only counted.
+const MAX_TEXTS_OF_KIND: usize = 200;
 
 /// Folds batches of windows into a summary. The order of batches from different workers does not matter.
 ///
@@ -116,9 +119,11 @@ impl Ledger {
     /// Adds a batch of one worker and folds the seconds that it settles.
     pub fn fold(&mut self, batch: &Batch) {
         let phase = batch.phase.index();
-        for example in &batch.examples {
-            let examples = &mut self.summary.phases[phase].examples;
-            examples.entry((example.operation, example.kind)).or_insert_with(|| example.text.clone());
+        for FailureText { operation, kind, text, count } in &batch.failures {
+            let texts = self.summary.phases[phase].failure_texts.entry((*operation, *kind)).or_default();
+            if texts.len() < MAX_TEXTS_OF_KIND || texts.contains_key(text) {
+                *texts.entry(text.clone()).or_default() += u64::from(*count);
+            }
         }
         let sources = self.sources;
         let pending = self.pending.entry(batch.phase).or_default();

@@ -1,6 +1,7 @@
 //! The recorder: counts the requests of one worker in one phase until they are handed over.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
 use crate::measure::limits::Limits;
 use crate::measure::response_gaps::GapDetector;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
-use crate::measure::window::{Batch, Example, Window};
+use crate::measure::window::{Batch, FailureText, Window};
 use crate::plan::model::{OperationId, PhaseId};
 
-/// Texts of example failures are truncated to this length.
-const MAX_EXAMPLE_BYTES: usize = 256;
+/// Texts of failures are truncated to this length.
+const MAX_TEXT_BYTES: usize = 256;
+/// The most texts of failures that are counted.
+const MAX_TEXTS: usize = 200;
 
 /// The phase and the worker that a recorder belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +46,8 @@ pub struct Recorder {
     end: Duration,
     windows: BTreeMap<u32, Window>,
     expected: BTreeMap<u32, u32>,
-    seen_failures: HashSet<(OperationId, ErrorKind)>,
-    examples: Vec<Example>,
+    /// The failures since the last drain, by their text. Texts that have occurred before stay.
+    failures: BTreeMap<(OperationId, ErrorKind, String), u32>,
     log: Vec<Sample>,
     log_capacity: usize,
     gap_detector: GapDetector,
@@ -59,8 +62,7 @@ impl Recorder {
             end,
             windows: BTreeMap::new(),
             expected: BTreeMap::new(),
-            seen_failures: HashSet::new(),
-            examples: Vec::new(),
+            failures: BTreeMap::new(),
             log: Vec::new(),
             log_capacity,
             gap_detector: GapDetector::default(),
@@ -214,14 +216,28 @@ impl Recorder {
         }
     }
 
-    /// Keeps the text of the first failure of each operation and kind.
-    pub fn example(&mut self, operation: OperationId, kind: ErrorKind, text: impl FnOnce() -> String) {
-        if self.seen_failures.insert((operation, kind)) {
-            let mut text = text();
-            let cut = (0..=MAX_EXAMPLE_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-            text.truncate(cut.unwrap_or(0));
-            self.examples.push(Example { operation, kind, text });
+    /// Counts a failure by its text. After 200 texts, failures with others have none.
+    pub fn describe_failure(&mut self, operation: OperationId, kind: ErrorKind, mut text: String) {
+        let cut = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(cut.unwrap_or(0));
+        let is_full = self.failures.len() >= MAX_TEXTS;
+        match self.failures.entry((operation, kind, text)) {
+            Entry::Occupied(known) => *known.into_mut() += 1,
+            Entry::Vacant(new) if !is_full => *new.insert(0) += 1,
+            Entry::Vacant(_) => {}
         }
+    }
+
+    /// Takes the failures since the last call.
+    fn take_failures(&mut self) -> Vec<FailureText> {
+        let counted = self.failures.iter_mut().filter(|(_, count)| **count > 0);
+        let taken = counted.map(|((operation, kind, text), count)| FailureText {
+            operation: *operation,
+            kind: *kind,
+            text: text.clone(),
+            count: std::mem::take(count),
+        });
+        taken.collect()
     }
 
     /// Returns the windows and the logged samples since the last call, and continues to record.
@@ -233,7 +249,7 @@ impl Recorder {
             windows: std::mem::take(&mut self.windows),
             // Windows of the drain, after the end, are settled when the phase has finished.
             settled_before: first_expected.min(second(now.min(self.end))),
-            examples: std::mem::take(&mut self.examples),
+            failures: self.take_failures(),
             recorded_before: second(now.min(self.end)),
         };
         (batch, std::mem::take(&mut self.log))

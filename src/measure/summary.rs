@@ -51,8 +51,8 @@ pub struct PhaseSummary {
     pub user_wait: DenseHistogram,
     /// The part of the delay in which a connection was made, over the judged periods.
     pub connect: DenseHistogram,
-    /// The text of the first failure of each operation and kind.
-    pub examples: BTreeMap<(OperationId, ErrorKind), String>,
+    /// By operation and kind: the texts of the failures, and how often each occurred. Rare texts may be missing.
+    pub failure_texts: BTreeMap<(OperationId, ErrorKind), BTreeMap<String, u64>>,
     /// The detectors of likely causes.
     pub causes: CauseDetectors,
     /// The generator's health over the judged periods.

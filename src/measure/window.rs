@@ -197,20 +197,23 @@ pub struct Batch {
     pub windows: BTreeMap<u32, Window>,
     /// The worker's record of all seconds before this one is complete.
     pub settled_before: u32,
-    /// The first failure of each operation and kind.
-    pub examples: Vec<Example>,
+    /// The failures since the last batch, by their text.
+    pub failures: Vec<FailureText>,
     /// Everything that has happened before this second is recorded; requests in flight have not happened yet.
     #[serde(default)]
     pub recorded_before: u32,
 }
 
-/// The text of a failure.
+/// Failures with the same text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Example {
+pub struct FailureText {
     pub operation: OperationId,
     pub kind: ErrorKind,
     /// At most 256 bytes.
     pub text: String,
+    /// 0 in journals that only have the first text of each kind.
+    #[serde(default)]
+    pub count: u32,
 }
 
 #[cfg(test)]

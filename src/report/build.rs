@@ -11,9 +11,9 @@ use crate::plan::Tier;
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
 use crate::report::causes::causes;
 use crate::report::model::{
-    ArrivalsReport, CheckReport, EndedBy, EndedEarlyReport, ErrorReport, GeneratorReport, LagReport,
-    LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport, PlanReport, ProvenTier, Report,
-    ReportSchema, TimesReport,
+    ArrivalsReport, CheckReport, EndedBy, EndedEarlyReport, ErrorReport, FailureMessage, GeneratorReport,
+    LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport, PlanReport, ProvenTier,
+    Report, ReportSchema, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::slo::judge::{Judgement, RunLength, Verdict};
@@ -242,12 +242,19 @@ fn operation_report(
 fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
     let kinds = counted.operations.iter().flat_map(|(id, operation)| {
         operation.errors.iter().map(move |(kind, count)| {
-            let example = counted.examples.get(&(*id, *kind)).map_or("", String::as_str);
+            let texts = counted.failure_texts.get(&(*id, *kind));
+            let mut messages: Vec<FailureMessage> = texts
+                .into_iter()
+                .flatten()
+                .map(|(text, count)| FailureMessage { message: plan.secrets.redact(text), count: *count })
+                .collect();
+            messages.sort_by_key(|message| std::cmp::Reverse(message.count));
             ErrorReport {
                 operation: plan.operations[id.index()].clone(),
                 kind: *kind,
                 count: *count,
-                example: plan.secrets.redact(example),
+                example: messages.first().map_or(String::new(), |first| first.message.clone()),
+                messages,
             }
         })
     });

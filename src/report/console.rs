@@ -8,13 +8,16 @@ use crate::slo::objective::ObjectiveKind;
 use comfy_table::ColumnConstraint;
 
 use crate::report::model::{
-    CheckReport, EndedBy, HostReport, LimitName, ObjectiveReport, PhaseReport, ProvenTier, Report,
+    CheckReport, EndedBy, ErrorReport, HostReport, LimitName, ObjectiveReport, PhaseReport, ProvenTier,
+    Report,
 };
 use crate::report::table::{WIDTH, number, plain_table};
 use crate::units::{Unit, format_amount, format_amount_against, format_exact, format_limit};
 
 /// More events of a host are only counted.
 const MAX_SHOWN_EVENTS: usize = 3;
+/// More messages of failures of one kind are only counted.
+const MAX_SHOWN_MESSAGES: usize = 5;
 /// The maximum number of lines after the verdict, so that verdict, reasons and path stand in the last ten lines.
 const MAX_UNMET_LINES: usize = 6;
 
@@ -49,8 +52,7 @@ pub fn render(report: &Report) -> String {
 fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     let mut text = heading(phase) + &operations_table(phase) + "\n";
     for error in &phase.errors_by_kind {
-        let failures = format!("{} × {}: {}", error.count, error.kind, error.example);
-        text.push_str(&wrapped(&format!("  {}:", error.operation), &failures));
+        text.push_str(&wrapped(&format!("  {}:", error.operation), &failures_text(error)));
     }
     if phase.network_latency {
         text.push('\n');
@@ -74,6 +76,21 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     text.push('\n');
     text.push_str(&generator_text(phase));
     text
+}
+
+/// "40 × status 5xx: 30 × HTTP status 503, 10 × HTTP status 500".
+fn failures_text(error: &ErrorReport) -> String {
+    let of = format!("{} × {}", error.count, error.kind);
+    let shown = &error.messages[..error.messages.len().min(MAX_SHOWN_MESSAGES)];
+    let rest = error.count.saturating_sub(shown.iter().map(|message| message.count).sum());
+    match shown {
+        [] | [_] if rest == 0 || error.messages.len() < 2 => format!("{of}: {}", error.example),
+        shown => {
+            let named = shown.iter().map(|shown| format!("{} × {}", shown.count, shown.message));
+            let rest = (rest > 0).then(|| format!("{rest} × other messages"));
+            format!("{of}: {}", named.chain(rest).collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// The table of hosts and the remarks about them.
@@ -180,20 +197,26 @@ fn operations_table(phase: &PhaseReport) -> String {
         std::iter::once(requests.to_string()).chain(judged)
     };
     let judged_header = has_unjudged.then_some("judged");
-    let headers = ["operation", "requests"].into_iter().chain(judged_header);
-    let headers: Vec<&str> = headers.chain(["errors", "per s", "p50 ms", "p95", "p99", "max"]).collect();
+    let has_dropped = phase.dropped > 0;
+    let ended = |failed: u64, dropped: u64| {
+        std::iter::once(failed.to_string()).chain(has_dropped.then(|| dropped.to_string()))
+    };
+    let headers = ["operation", "sent"].into_iter().chain(judged_header).chain(["failed"]);
+    let headers = headers.chain(has_dropped.then_some("never sent"));
+    let headers: Vec<&str> = headers.chain(["per s", "p50 ms", "p95", "p99", "max"]).collect();
     let mut table = plain_table(&headers);
     for operation in &phase.operations {
         let times = operation.response_ms;
-        let errors = (operation.errors + operation.dropped).to_string();
         let rest = [operation.throughput_per_s, times.p50, times.p95, times.p99, times.max].map(number);
-        let counts = of(operation.requests, operation.judged).chain([errors]);
+        let counts =
+            of(operation.requests, operation.judged).chain(ended(operation.errors, operation.dropped));
         table.add_row([operation.name.clone()].into_iter().chain(counts).chain(rest));
     }
     if phase.operations.len() > 1 {
         let judged = phase.operations.iter().map(|operation| operation.judged).sum();
-        let rest = [(phase.errors + phase.dropped).to_string(), number(phase.throughput_per_s)];
-        table.add_row(["all together".to_owned()].into_iter().chain(of(phase.requests, judged)).chain(rest));
+        let counts = of(phase.requests, judged).chain(ended(phase.errors, phase.dropped));
+        let rest = [number(phase.throughput_per_s)];
+        table.add_row(["all together".to_owned()].into_iter().chain(counts).chain(rest));
     }
     table.to_string()
 }

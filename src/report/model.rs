@@ -273,8 +273,19 @@ pub struct ErrorReport {
     pub operation: String,
     pub kind: ErrorKind,
     pub count: u64,
-    /// The message of one of the failures, with secrets redacted.
+    /// The most frequent message, with secrets redacted.
     pub example: String,
+    /// All messages with their numbers, the most frequent first. Beyond 200 messages of a worker, failures are only
+    /// counted.
+    #[serde(default)]
+    pub messages: Vec<FailureMessage>,
+}
+
+/// Failures with the same message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FailureMessage {
+    pub message: String,
+    pub count: u64,
 }
 
 /// Measurements and checks of the load generator in a phase.

@@ -96,3 +96,29 @@ fn all_expectations_must_be_met() {
     assert_eq!(kinds, [2 * each, each, each], "{phase:#}");
     assert_eq!(count(&named(&phase["operations"], "get")["errors"]), 4 * each);
 }
+
+#[test]
+fn failures_of_one_kind_are_counted_by_message() {
+    let target = Target::scripted(|number, _| Answer::Status([500, 502, 503, 503][number % 4]));
+    let plan = "[[phases]]\nname = \"a\"\nduration = \"4s\"\nusers = 20\nmix = { any = 1 }\narrivals = \"20/s\"\n\
+                [[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"";
+    let run = Runner::plan(plan).against(&target).run().exits(0);
+    let failed = &run.phase("a")["errors_by_kind"][0];
+    let messages: Vec<_> = failed["messages"].as_array().unwrap().iter().collect();
+    let counts: Vec<_> =
+        messages.iter().map(|message| (message["message"].as_str(), &message["count"])).collect();
+    assert_eq!(
+        counts,
+        [
+            (Some("HTTP status 503 Service Unavailable"), &40.into()),
+            (Some("HTTP status 500 Internal Server Error"), &20.into()),
+            (Some("HTTP status 502 Bad Gateway"), &20.into())
+        ]
+    );
+    assert_eq!(
+        (&failed["count"], &failed["example"]),
+        (&80.into(), &"HTTP status 503 Service Unavailable".into())
+    );
+    let line = "get: 80 × status 5xx: 40 × HTTP status 503 Service Unavailable";
+    assert!(run.stdout.contains(line), "{}", run.stdout);
+}

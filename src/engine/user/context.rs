@@ -16,7 +16,7 @@ use crate::engine::wire::fault::Fault;
 use crate::engine::wire::socket::Dialer;
 use crate::event::StopSignal;
 use crate::measure::recorder::Recorder;
-use crate::measure::sample::{ErrorKind, Sample};
+use crate::measure::sample::Sample;
 use crate::plan::model::{OperationId, Phase, PhaseId, Plan, Secrets, Target};
 use crate::plan::random::{RandomStream, StreamKey};
 
@@ -134,23 +134,21 @@ impl PhaseContext {
         }
     }
 
-    /// Records a finished request and, if it failed, an example of its fault.
+    /// Records a finished request and, if it failed, the text of its fault.
     pub(in crate::engine) fn record(&self, sample: &Sample, fault: Option<&Fault>) {
         let mut recorder = self.recorder.borrow_mut();
         recorder.record(sample);
         if let Some(fault) = fault {
             let text = self.secrets.redact(&fault.text);
             self.verbose_log(|| format!("user {}: {}: {text}", sample.user, fault.kind.as_str()));
-            recorder.example(sample.operation, fault.kind, || text);
+            recorder.describe_failure(sample.operation, fault.kind, text);
         }
     }
 
     /// Records a dropped arrival, under the operation of the first request that it would have made.
     pub(in crate::engine) fn drop_arrival(&self, class: usize, arrival: Arrival, by_us: bool) {
         let operation = self.first_operation(class, arrival.number);
-        let mut recorder = self.recorder.borrow_mut();
-        recorder.drop_arrival(operation, arrival.intended, by_us);
-        recorder.example(operation, ErrorKind::Dropped, || "no user was idle in time".to_owned());
+        self.recorder.borrow_mut().drop_arrival(operation, arrival.intended, by_us);
     }
 
     /// Withdraws an arrival that still waited for a user of its class when the run was stopped.
