@@ -35,6 +35,14 @@ pub(super) struct Burst {
 }
 
 impl ResponseActivity {
+    /// Responses in a slot after a gap; the first had been in flight for this long.
+    #[cfg(test)]
+    pub(super) fn after_gap(&mut self, slot: u8, waited: Duration) {
+        self.slots |= 1 << slot;
+        let waited = u32::try_from(waited.as_millis()).unwrap();
+        self.bursts.insert(slot, Burst { first: (0, OperationId(0)), waited, held: BTreeMap::new() });
+    }
+
     /// Adds the responses of another worker in the same second.
     pub fn merge(&mut self, other: &Self) {
         let Self { slots, bursts } = other;

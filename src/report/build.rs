@@ -9,7 +9,7 @@ use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::Tier;
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
-use crate::report::causes::causes;
+use crate::report::causes::{PhaseCauses, causes};
 use crate::report::model::{
     ArrivalsReport, CheckReport, EndedBy, EndedEarlyReport, ErrorReport, FailureMessage, GeneratorReport,
     LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport, PlanReport, ProvenTier,
@@ -60,19 +60,16 @@ pub fn build(
     summary: &Summary,
     facts: RunFacts<'_>,
 ) -> Report {
-    let collapsed = |phase: PhaseId| {
-        let ended = facts.ended_early.as_ref().filter(|ended| ended.by == EndedBy::Breaker);
-        ended.is_some_and(|ended| ended.phase == plan.phases[phase.index()].name)
-    };
-    let missed = |phase| {
-        let of_phase = objectives.iter().zip(judged).filter(|(objective, _)| objective.phase == phase);
-        of_phase.flat_map(|(_, judged)| judged).any(|judged| judged.verdict == Verdict::Missed)
-    };
     let reports = facts.phases.iter().map(|run| {
-        let missed = missed(run.phase) || collapsed(run.phase);
         let counted = &summary.phases[run.phase.index()];
         let checks = facts.checks.get(run.phase.index()).map_or(&[][..], Vec::as_slice);
-        let causes = if missed { causes(plan, counted) } else { Vec::new() };
+        let causes = causes(PhaseCauses {
+            plan,
+            phase: &plan.phases[run.phase.index()],
+            counted,
+            started_at: run.started_at,
+            is_met: is_met(plan, objectives.iter().zip(judged), run.phase, &facts),
+        });
         let shared_machine =
             plan.monitor.as_ref().and_then(|it| shared_machine(it, &counted.readings, run, facts.cores));
         PhaseReport { causes, shared_machine, ..phase_report(plan, run, counted, checks) }
@@ -111,6 +108,20 @@ pub fn build(
         ended_early: facts.ended_early,
         notices: facts.notices,
     }
+}
+
+/// Whether a phase did not collapse and met all its objectives, as far as they were assessed.
+fn is_met<'j>(
+    plan: &Plan,
+    judged: impl Iterator<Item = (&'j Objective, &'j Option<Judgement>)>,
+    phase: PhaseId,
+    facts: &RunFacts<'_>,
+) -> bool {
+    let breaker = facts.ended_early.as_ref().filter(|ended| ended.by == EndedBy::Breaker);
+    let collapsed = breaker.is_some_and(|ended| ended.phase == plan.phases[phase.index()].name);
+    let mut judged =
+        judged.filter(|(objective, _)| objective.phase == phase).filter_map(|(_, it)| it.as_ref());
+    !collapsed && judged.all(|it| matches!(it.verdict, Verdict::Met | Verdict::NotAssessed))
 }
 
 /// The selected phases that did not run.

@@ -289,3 +289,38 @@ fn arrivals_without_users_are_no_collapse_while_answers_are_fast() {
     assert_eq!(ended_early(&few("500ms")), serde_json::Value::Null);
     assert_eq!(ended_early(&few("50ms"))["by"], "breaker");
 }
+
+/// A target that answers nothing from second 10 until second 15 of an open phase of 10/s, and all that waited then.
+fn frozen_for_5_s(number: usize) -> Answer {
+    let at = Duration::from_millis(100 * number as u64);
+    let waits = Duration::from_secs(15).checked_sub(at).filter(|_| at >= Duration::from_secs(10));
+    Answer::Late(200, waits.unwrap_or(Duration::from_millis(5)))
+}
+
+#[test]
+fn a_silence_is_named_with_its_time_in_a_passed_run_too() {
+    let causes = |maximum: &str, code: i32| {
+        let target = Target::scripted(|number, _| frozen_for_5_s(number));
+        let objective =
+            format!("[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"{maximum}\"");
+        let run = plan("60s", "10/s").against(&target).objectives(&objective).run().exits(code);
+        run.phase("a")["causes"].as_array().unwrap().clone()
+    };
+    for causes in [causes("20ms", 3), causes("6s", 0)] {
+        let first = causes[0].as_str().unwrap();
+        assert!(
+            first.starts_with("no answers for 5s, ") && first.contains(" UTC; 50 requests were waiting"),
+            "{first}"
+        );
+    }
+}
+
+#[test]
+fn a_target_that_stops_answering_is_named_with_the_time_since() {
+    let target = Target::scripted(|number, _| if number < 100 { Answer::Status(200) } else { Answer::Never });
+    let run = plan("40s", "10/s").target("timeout = \"1s\"").against(&target).objectives(P95).run().exits(1);
+    let causes = run.phase("a")["causes"].clone();
+    assert!(causes[0].as_str().unwrap().starts_with("no answer in the last 30s, from "), "{causes:#}");
+    assert!(causes[1].as_str().unwrap().contains("got no response within their timeout"), "{causes:#}");
+    assert_eq!(causes.as_array().unwrap().len(), 2, "{causes:#}");
+}

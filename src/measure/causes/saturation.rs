@@ -14,6 +14,9 @@ const MIN_TIME_CORRELATION: f64 = 0.8;
 /// Throughput that grows by at most this share over the plateau is flat.
 const MAX_THROUGHPUT_TREND: f64 = 0.1;
 
+/// A target that answers this share of the arrivals of a schedule is not saturated.
+const MAX_ANSWERED_SHARE: f64 = 0.97;
+
 /// Equal slices of a phase, at most 64. The longer the phase, the longer each slice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SaturationCurve(Rollup<LoadSlice>);
@@ -21,9 +24,21 @@ pub struct SaturationCurve(Rollup<LoadSlice>);
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct LoadSlice {
     seconds: u32,
+    asked: u64,
     completed: u64,
     /// The sum of the requests in flight over its seconds.
     under_way: f64,
+}
+
+/// The load of one second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LoadSecond {
+    /// Arrivals of the schedule; 0 in a closed phase.
+    pub asked: u64,
+    /// Successful tasks that ended.
+    pub completed: u64,
+    /// The mean number of requests in flight.
+    pub under_way: f64,
 }
 
 impl LoadSlice {
@@ -38,8 +53,9 @@ impl LoadSlice {
 
 impl RollupItem for LoadSlice {
     fn join(&mut self, later: Self) {
-        let Self { seconds, completed, under_way } = later;
+        let Self { seconds, asked, completed, under_way } = later;
         self.seconds += seconds;
+        self.asked += asked;
         self.completed += completed;
         self.under_way += under_way;
     }
@@ -67,9 +83,10 @@ pub struct Plateau {
 }
 
 impl SaturationCurve {
-    /// Adds the next second, with the mean number of requests in flight in it.
-    pub fn add_second(&mut self, second: u32, completed: u64, under_way: f64) {
-        self.0.push(f64::from(second), LoadSlice { seconds: 1, completed, under_way });
+    /// Adds the next second.
+    pub fn add_second(&mut self, second: u32, load: LoadSecond) {
+        let LoadSecond { asked, completed, under_way } = load;
+        self.0.push(f64::from(second), LoadSlice { seconds: 1, asked, completed, under_way });
     }
 
     /// The longest plateau of the phase, if there is one.
@@ -91,15 +108,18 @@ fn plateau(part: &[(u32, LoadSlice)]) -> Option<Plateau> {
     // Trend and ends must both be flat: a trend misses a step, and the ends miss a peak between them.
     let flat = late <= early * (1.0 + MAX_THROUGHPUT_TREND) && trend(&throughput) <= MAX_THROUGHPUT_TREND;
     let ((first, _), (from, last)) = (part.first()?, part.last()?);
-    (grows && flat && early > 0.0 && correlation_with_time(&under_way) >= MIN_TIME_CORRELATION).then(|| {
-        Plateau {
+    let asked: u64 = part.iter().map(|(_, slice)| slice.asked).sum();
+    let completed: u64 = part.iter().map(|(_, slice)| slice.completed).sum();
+    // A target that does all that is asked is not saturated.
+    let gets_more = asked == 0 || (completed as f64) < MAX_ANSWERED_SHARE * asked as f64;
+    (gets_more && grows && flat && early > 0.0 && correlation_with_time(&under_way) >= MIN_TIME_CORRELATION)
+        .then(|| Plateau {
             from: *first,
             to: from + last.seconds,
             under_way: (before, after),
             throughput: (early, late),
             mean_throughput: mean(&throughput),
-        }
-    })
+        })
 }
 
 /// The means of the first and the last quarter.
@@ -141,7 +161,8 @@ mod tests {
         let mut curve = SaturationCurve::default();
         for second in 0..seconds {
             let (completed, under_way) = of(f64::from(second));
-            curve.add_second(second, completed.round() as u64, under_way);
+            let load = LoadSecond { asked: 0, completed: completed.round() as u64, under_way };
+            curve.add_second(second, load);
         }
         curve
     }
@@ -162,6 +183,19 @@ mod tests {
         // Nor is a constant load whose requests in flight rise and fall.
         assert_eq!(curve(600, |t| (50.0, 20.0 + 15.0 * (t / 20.0).sin())).plateau(), None);
         assert_eq!(SaturationCurve::default().plateau(), None);
+    }
+
+    #[test]
+    fn a_target_that_does_all_that_is_asked_is_not_saturated() {
+        let of = |asked: u64| {
+            let mut curve = SaturationCurve::default();
+            for second in 0..100 {
+                let under_way = 10.0 + 2.0 * f64::from(second);
+                curve.add_second(second, LoadSecond { asked, completed: 60, under_way });
+            }
+            curve.plateau()
+        };
+        assert!(of(60).is_none() && of(63).is_some());
     }
 
     #[test]

@@ -191,7 +191,7 @@ fn the_first_failure_divides_the_times() {
             if second >= 2 { PhasePart::Judged } else { PhasePart::Unjudged },
         );
     }
-    let Failures { first, before, since } = causes.failures;
+    let Failures { first, before, since, .. } = causes.failures;
     assert_eq!(first, [((SEARCH, ErrorKind::Status5xx), 12)].into());
     assert_eq!((before.requests, before.ms(), since.requests, since.ms()), (10, Some(10.0), 8, Some(400.0)));
 }

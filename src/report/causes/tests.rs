@@ -29,34 +29,42 @@ fn counted(failed: [u64; 2], dropped: u64) -> PhaseSummary {
         let operation = OperationSummary { requests: 1000, errors, dropped, ..OperationSummary::default() };
         counted.operations.insert(id, operation);
         counted.causes.failures.first.insert((id, ErrorKind::Status5xx), 11);
+        counted.causes.failures.last.insert((id, ErrorKind::Status5xx), 48);
     }
     counted
 }
 
+/// The causes of a phase that began at midnight and missed an objective.
+fn causes_of(counted: &PhaseSummary) -> Vec<String> {
+    let plan = plan();
+    let started_at = "2026-03-04T00:00:00Z".parse().unwrap();
+    causes(PhaseCauses { plan: &plan, phase: &plan.phases[0], counted, started_at, is_met: false })
+}
+
 #[test]
 fn without_evidence_no_cause_is_given() {
-    assert_eq!(causes(&plan(), &PhaseSummary::default()), Vec::<String>::new());
+    assert_eq!(causes_of(&PhaseSummary::default()), Vec::<String>::new());
     // 19 of 2000 are less than 1 %.
-    assert_eq!(causes(&plan(), &counted([9, 10], 0)), Vec::<String>::new());
+    assert_eq!(causes_of(&counted([9, 10], 0)), Vec::<String>::new());
 }
 
 #[test]
 fn failures_come_first_with_their_count_start_and_times() {
     let mut counted = counted([10, 40], 0);
-    let expected = "40 of 1000 `search` requests failed (status 5xx), the first in second 12 of the phase; \
-                    50 of 2000 failed over all operations and kinds";
-    assert_eq!(causes(&plan(), &counted), [expected]);
+    let expected = "40 of 1000 `search` requests failed (status 5xx), the first in second 12 of the phase \
+                    (00:00:11 UTC), the last in second 49 of the phase (00:00:48 UTC); 50 of 2000 failed over all operations and kinds";
+    assert_eq!(causes_of(&counted), [expected]);
     counted.causes.failures.before = Mean { requests: 100, sum_ms: 1200.0 };
     counted.causes.failures.since = Mean { requests: 100, sum_ms: 2300.0 };
-    assert_eq!(causes(&plan(), &counted), [expected]);
+    assert_eq!(causes_of(&counted), [expected]);
     counted.causes.failures.since = Mean { requests: 100, sum_ms: 81_200.0 };
     let grown = "; requests took 12 ms on average before the first failure and 812 ms after it";
-    assert_eq!(causes(&plan(), &counted), [format!("{expected}{grown}")]);
+    assert_eq!(causes_of(&counted), [format!("{expected}{grown}")]);
 }
 
 #[test]
 fn arrivals_that_were_never_sent_count_as_failures() {
-    let sentence = causes(&plan(), &counted([0, 0], 500)).remove(0);
+    let sentence = causes_of(&counted([0, 0], 500)).remove(0);
     assert!(
         sentence.starts_with("500 of 1500 `check` requests were never sent, because no user was idle"),
         "{sentence}"
