@@ -9,12 +9,13 @@ use rustix::fs::{StatVfs, readlinkat, statvfs};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::resources::device_filter::{self, Mount};
-use crate::resources::linux::cgroup::{self, Quota};
+use crate::resources::linux::cgroup;
+use crate::resources::linux::group_limits::{Controller, GroupVersion, LimitedGroup, Quota};
 use crate::resources::linux::proc::{self, MachineTicks, first_number, read_error, text};
 use crate::resources::linux::process;
 use crate::resources::machine::MachineCounters;
 use crate::resources::metric::Metric;
-use crate::resources::snapshot::Snapshot;
+use crate::resources::snapshot::{Cpu, Snapshot};
 
 /// Mount points of control groups (version 2): alone, or next to those of version 1.
 const CGROUP_ROOTS: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
@@ -158,20 +159,36 @@ impl Kernel {
     pub fn available_memory(&self) -> Option<f64> {
         let of_machine = proc::available_memory(&self.read("proc/meminfo").ok()?)?;
         let read = |path: &str| self.read(path);
-        let left = self.own_group().and_then(|(root, group)| cgroup::memory_left(&read, root, &group));
+        let left = self.own_groups(Controller::Memory);
+        let left = left.iter().filter_map(|group| group.memory_left(&read)).reduce(f64::min);
         Some(left.map_or(of_machine, |left| left.min(of_machine)))
     }
 
     /// The CPU quotas that apply to this process: those of its control group and the ancestors of that group.
     pub fn own_quotas(&self) -> Vec<Quota> {
-        let Some((root, group)) = self.own_group() else { return Vec::new() };
-        cgroup::quotas(&|path| self.read(path), root, &group)
+        let groups = self.own_groups(Controller::Cpu);
+        groups.iter().flat_map(|group| group.quotas(&|path| self.read(path))).collect()
     }
 
-    /// The control group of this process: the mount point of all groups, and the path below it.
-    fn own_group(&self) -> Option<(&'static str, String)> {
-        let group = process::group(&self.text("proc/self/cgroup").ok()?)?.trim_matches('/').to_owned();
-        Some((self.cgroup_root()?, group))
+    /// The control groups that limit this process.
+    fn own_groups(&self, controller: Controller) -> Vec<LimitedGroup> {
+        self.text("proc/self/cgroup").map_or_else(|_| Vec::new(), |cgroup| self.groups(&cgroup, controller))
+    }
+
+    /// The control groups that limit a process, from its `cgroup`: one of version 2, and one of version 1 if the
+    /// controller has a hierarchy of its own.
+    pub fn groups(&self, cgroup: &str, controller: Controller) -> Vec<LimitedGroup> {
+        let place = |version, root: String, path: &str| {
+            let path = path.trim_matches('/').to_owned();
+            self.root.join(&root).exists().then_some(LimitedGroup { version, root, path })
+        };
+        let unified = self.cgroup_root().zip(process::group(cgroup));
+        let unified = unified.and_then(|(root, path)| place(GroupVersion::Two, root.to_owned(), path));
+        let own = process::group_of_controller(cgroup, controller.as_str());
+        let own = own.and_then(|path| {
+            place(GroupVersion::One, format!("sys/fs/cgroup/{}", controller.as_str()), path)
+        });
+        unified.into_iter().chain(own).collect()
     }
 
     /// The peak of the resident memory of this process, in bytes.
@@ -246,7 +263,29 @@ impl ControlGroup {
             (self.inode, self.since) = (inode, at);
         }
         let mut snapshot = cgroup::snapshot(&|path| kernel.read(path), self.root, &self.path, at)?;
+        self.apply_version_1(kernel, &mut snapshot);
         snapshot.incarnation.age = Some(at - self.since);
         Ok(snapshot)
+    }
+
+    /// Applies the CPU quotas that the processes of the group have in control groups of version 1, where the controller is
+    /// on a machine that uses both.
+    fn apply_version_1(&self, kernel: &Kernel, snapshot: &mut Snapshot) {
+        let own = |cgroup: String| kernel.groups(&cgroup, Controller::Cpu).into_iter();
+        let pids = kernel.text(&format!("{}/{}/cgroup.procs", self.root, self.path)).unwrap_or_default();
+        let files = pids.lines().filter_map(|pid| kernel.text(&format!("proc/{pid}/cgroup")).ok());
+        let groups = files.flat_map(own).filter(|group| group.version == GroupVersion::One);
+        let mut quotas: Vec<Option<f64>> =
+            groups.map(|group| group.quota(&|path| kernel.read(path))).collect();
+        quotas.dedup();
+        match (&quotas[..], &mut snapshot.cpu) {
+            ([] | [None], _) => {}
+            ([Some(quota)], Some(Cpu::Part { cores, .. })) => *cores = cores.min(*quota),
+            _ => {
+                let why = "its processes have different CPU limits in control groups of version 1; use `process` instead";
+                snapshot.cpu = None;
+                snapshot.missing.insert(Metric::Cpu, why.to_owned());
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::kernel::Kernel;
 use crate::measure::generator_vitals::{GeneratorUsage, GeneratorVitals, MachineVitals};
 use crate::measure::window::{Batch, Window};
 use crate::plan::model::PhaseId;
-use crate::resources::linux::cgroup::Quota;
+use crate::resources::linux::group_limits::Quota;
 use crate::resources::linux::proc::{MachineTicks, TICKS_PER_SECOND};
 
 /// A smaller step of the wall clock between two snapshots is a normal correction, such as NTP slewing.

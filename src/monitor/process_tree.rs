@@ -10,9 +10,11 @@ use crate::kernel::Kernel;
 use crate::monitor::process_lookup::{FoundProcesses, all, find, socket_descriptors, stat_even_if_ended};
 use crate::monitor::sockets;
 use crate::resources::linux::cgroup;
-use crate::resources::linux::proc::{ReadFile, first_number};
+use crate::resources::linux::group_limits::{Controller, GroupVersion, LimitedGroup};
+use crate::resources::linux::proc::first_number;
 use crate::resources::linux::process::{self, ProcessStat, TcpState};
 use crate::resources::metric::Metric;
+use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 use crate::resources::source::ProcessSelector;
 
@@ -25,6 +27,20 @@ pub struct ProcessTree {
     parents: BTreeSet<u32>,
     counted: ConnectionCount,
 }
+
+/// Programs that listen at a port for a service that runs elsewhere, such as in a container. The kernel cuts names after 15
+/// bytes.
+const PROXIES: [&str; 9] = [
+    "docker-proxy",
+    "rootlessport",
+    "rootlessport-ch",
+    "slirp4netns",
+    "pasta",
+    "ssh",
+    "sshd",
+    "socat",
+    "kubectl",
+];
 
 /// A count of connections reads the link of every descriptor. The next count waits for this multiple of the processor
 /// time of the last one, so counting uses at most 2 % of a core.
@@ -106,7 +122,12 @@ impl ProcessTree {
             roots: roots.iter().map(|root| root.pid).collect(),
             all: members(kernel, &roots),
         };
-        let mut snapshot = Snapshot { at, incarnation: incarnation(&roots, at), ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            at,
+            incarnation: incarnation(&roots, at),
+            processes: Some(named(kernel, &roots)),
+            ..Snapshot::default()
+        };
         let sum = |part: fn(&ProcessStat) -> f64| members.all.iter().map(part).sum::<f64>();
         self.parents.extend(members.parents());
         match members.ignores_sigchld(&self.parents) {
@@ -151,6 +172,20 @@ fn incarnation(roots: &[ProcessStat], at: f64) -> Incarnation {
     };
     let youngest = roots.iter().map(|root| root.started).fold(0.0, f64::max);
     Incarnation { start_event, age: Some((at - youngest).max(0.0)) }
+}
+
+/// The roots with their names, and a warning of those that only pass connections on.
+fn named(kernel: &Kernel, roots: &[ProcessStat]) -> String {
+    let named = roots.iter().map(|root| {
+        let name = kernel.text(&format!("proc/{}/comm", root.pid)).unwrap_or_default();
+        let name = sanitise(name.trim_end());
+        let warning = match PROXIES.contains(&name.as_str()) {
+            true => ", which passes connections on: select the process behind it to measure the service",
+            false => "",
+        };
+        format!("process {} ({name}){warning}", root.pid)
+    });
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// The roots and all their descendants, including processes that have ended and were not waited for yet.
@@ -233,16 +268,25 @@ impl TreeMembers<'_> {
         alive.into_iter().find(ignores)
     }
 
-    /// A limit on all roots: the sum of their groups' limits, or the limit of the common ancestor if that is smaller.
-    fn limit(&self, of: impl Fn(&ReadFile<'_>, &str, &str) -> Option<f64>) -> Option<f64> {
-        let top = self.kernel.cgroup_root()?;
-        let read = |path: &str| self.kernel.read(path);
-        let group =
-            |pid: &u32| Some(process::group(&self.file(*pid, "cgroup")?)?.trim_matches('/').to_owned());
-        let groups: BTreeSet<String> = self.roots.iter().filter_map(group).collect();
-        let each = groups.iter().map(|group| of(&read, top, group)).sum::<Option<f64>>();
-        let shared = groups.iter().cloned().reduce(|left, right| common_ancestor(&left, &right))?;
-        [each, of(&read, top, &shared)].into_iter().flatten().reduce(f64::min)
+    /// A limit on all roots, in control groups of both versions: the sum of their groups' limits, or the limit of the
+    /// common ancestor if that is smaller.
+    fn limit(&self, controller: Controller, of: impl Fn(&LimitedGroup) -> Option<f64>) -> Option<f64> {
+        let groups = |pid: &u32| Some(self.kernel.groups(&self.file(*pid, "cgroup")?, controller));
+        let groups: Vec<LimitedGroup> = self.roots.iter().filter_map(groups).flatten().collect();
+        let of_version = |version: GroupVersion| {
+            let mut groups: Vec<&LimitedGroup> =
+                groups.iter().filter(|group| group.version == version).collect();
+            groups.sort_by_key(|group| &group.path);
+            groups.dedup();
+            let each = groups.iter().map(|group| of(group)).sum::<Option<f64>>();
+            let first = *groups.first()?;
+            let path = groups.iter().map(|group| group.path.clone());
+            let path = path.reduce(|left, right| common_ancestor(&left, &right))?;
+            let shared = LimitedGroup { path, ..first.clone() };
+            [each, of(&shared)].into_iter().flatten().reduce(f64::min)
+        };
+        let limits = [GroupVersion::One, GroupVersion::Two].map(of_version);
+        limits.into_iter().flatten().reduce(f64::min)
     }
 
     fn missing(&self, snapshot: &mut Snapshot, metrics: &[Metric], file: &str, error: &io::Error) {
@@ -263,7 +307,7 @@ impl TreeMembers<'_> {
         let allowed = |pid: &u32| process::cores_allowed(&self.file(*pid, "status")?);
         let allowed: BTreeSet<u32> = self.roots.iter().filter_map(allowed).flatten().collect();
         let allowed = (!allowed.is_empty()).then_some(allowed.len() as f64);
-        let quota = self.limit(cgroup::quota);
+        let quota = self.limit(Controller::Cpu, |group| group.quota(&read));
         let cores =
             [allowed.or_else(|| cgroup::online_cores(&read)), quota].into_iter().flatten().reduce(f64::min);
         let cores = cores.ok_or("could not read the number of cores from /proc/stat")?;
@@ -272,10 +316,13 @@ impl TreeMembers<'_> {
 
     fn memory(&self, snapshot: &mut Snapshot, value: f64) {
         let read = |path: &str| self.kernel.read(path);
-        let limit = [self.limit(cgroup::memory_limit), cgroup::machine_memory(&read)]
-            .into_iter()
-            .flatten()
-            .reduce(f64::min);
+        let limit = [
+            self.limit(Controller::Memory, |group| group.memory_limit(&read)),
+            cgroup::machine_memory(&read),
+        ]
+        .into_iter()
+        .flatten()
+        .reduce(f64::min);
         snapshot.set_process_memory(value, limit);
     }
 

@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 
 use crate::resources::sanitise::sanitise;
-use crate::resources::snapshot::Disk;
+use crate::resources::snapshot::{Disk, Traffic};
 
 /// Name prefixes of disks without hardware of their own: they are in memory, or on disks that are counted themselves.
-const VIRTUAL_DISK_PREFIXES: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "drbd"];
+const VIRTUAL_DISK_PREFIXES: [&str; 12] =
+    ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "drbd", "bcache", "zd", "rbd"];
+/// Name prefixes of network devices that pass on what another device sends or receives: ends of pairs, bridges, bonds,
+/// VLANs and tunnels.
+const STACKED_NETWORK_PREFIXES: [&str; 31] = [
+    "veth", "docker", "podman", "cni", "br-", "virbr", "vnet", "lxc", "lxd", "tap", "tun", "wg", "bond",
+    "team", "vlan", "vxlan", "geneve", "gre", "ipip", "sit", "ip6tnl", "flannel", "cali", "cilium", "kube",
+    "ovs", "macvlan", "macvtap", "ipvlan", "dummy", "ifb",
+];
 /// Name prefixes of disks that are numbered by letters, such as `sda`; a number after them is a partition.
 const LETTERED_DISK_PREFIXES: [&str; 4] = ["sd", "hd", "vd", "xvd"];
 /// File systems on local disks. Network file systems count only if they are named, because a request for their space
@@ -69,6 +77,38 @@ pub fn disks(all: &BTreeMap<String, Disk>, named: &[String]) -> Result<BTreeMap<
         return Err("there is no physical disk; name one with `disks`".to_owned());
     }
     Ok(chosen.into_iter().map(|(name, disk)| (name.clone(), *disk)).collect())
+}
+
+/// Whether a network device passes on what another one sends or receives. A bridge may be named `br0`, and a VLAN after
+/// its device, such as `eth0.100`.
+fn is_stacked(name: &str) -> bool {
+    let numbered_bridge =
+        name.strip_prefix("br").is_some_and(|rest| rest.bytes().all(|c| c.is_ascii_digit()));
+    let stacked = STACKED_NETWORK_PREFIXES.iter().any(|beginning| name.starts_with(beginning));
+    stacked || numbered_bridge || name.contains('.')
+}
+
+/// The network devices to measure: the named ones, or all that are not stacked on others. If all are, they all count.
+///
+/// # Errors
+/// If a named device does not exist (the message lists those that do).
+pub fn network_devices(
+    all: &BTreeMap<String, Traffic>,
+    named: &[String],
+) -> Result<BTreeMap<String, Traffic>, String> {
+    if let Some(gone) = named.iter().find(|name| !all.contains_key(*name)) {
+        let there: Vec<&str> = all.keys().map(String::as_str).collect();
+        return Err(format!(
+            "there is no network device `{gone}`; available: {}",
+            sanitise(&there.join(", "))
+        ));
+    }
+    let only_stacked = all.keys().all(|name| is_stacked(name));
+    let counts = |name: &String| match named {
+        [] => only_stacked || !is_stacked(name),
+        named => named.contains(name),
+    };
+    Ok(all.iter().filter(|(name, _)| counts(name)).map(|(name, device)| (name.clone(), *device)).collect())
 }
 
 /// Whether a file system counts if none is named: on a local disk, or the root of a container.
@@ -147,6 +187,8 @@ mod tests {
             "md127",
             "sr0",
             "fd0",
+            "bcache0",
+            "zd16",
         ];
         assert_eq!(chosen(&all), ["mmcblk0", "nvme0n1", "sda", "sdaa", "vda", "xvda"]);
     }
@@ -164,6 +206,35 @@ mod tests {
         let gone = disks(&named(&["vda", "vda1"]), &["sdb".to_owned()]);
         assert_eq!(gone, Err("there is no disk `sdb`; available: vda".to_owned()));
         assert!(disks(&named(&["loop0"]), &[]).is_err());
+    }
+
+    #[test]
+    fn a_stacked_network_device_does_not_count_again() {
+        let all = |names: &[&str]| -> BTreeMap<String, Traffic> {
+            names.iter().map(|name| ((*name).to_owned(), Traffic::default())).collect()
+        };
+        let chosen = |names: &[&str]| -> Vec<String> {
+            network_devices(&all(names), &[]).unwrap().into_keys().collect()
+        };
+        let of_host = [
+            "br0",
+            "br-5d2f",
+            "bond0",
+            "docker0",
+            "enp3s0",
+            "eth0",
+            "eth0.100",
+            "tun0",
+            "veth5d2f1ab",
+            "wlan0",
+        ];
+        assert_eq!(chosen(&of_host), ["enp3s0", "eth0", "wlan0"]);
+        // A machine that has no others sends all of its traffic through them.
+        assert_eq!(chosen(&["bond0", "wg0"]), ["bond0", "wg0"]);
+        assert_eq!(chosen(&["breeze0"]), ["breeze0"]);
+        let named = |name: &str| network_devices(&all(&of_host[..2]), &[name.to_owned()]);
+        assert_eq!(named("br0").unwrap().len(), 1);
+        assert_eq!(named("eth7").unwrap_err(), "there is no network device `eth7`; available: br-5d2f, br0");
     }
 
     #[test]

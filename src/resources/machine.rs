@@ -120,7 +120,12 @@ impl MachineCounters {
                 Err(why) => mark_missing(&mut snapshot, &DISK_METRICS.map(|(metric, _)| metric), &why),
             }
         }
-        snapshot.network = Some(self.network).filter(|devices| !devices.is_empty());
+        if !self.network.is_empty() {
+            match device_filter::network_devices(&self.network, &parts.devices) {
+                Ok(devices) => snapshot.network = Some(devices),
+                Err(why) => mark_missing(&mut snapshot, &NETWORK_METRICS.map(|(metric, _)| metric), &why),
+            }
+        }
         if !self.mounts.is_empty() {
             match device_filter::fullest(&self.mounts, &parts.mounts) {
                 Ok(share) => gauge(&mut snapshot, Metric::DiskUsed, share, Some(100.0)),

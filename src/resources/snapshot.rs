@@ -17,6 +17,8 @@ pub struct Snapshot {
     /// The start of the counters: after a reboot or a restart they begin at 0.
     pub incarnation: Incarnation,
     pub identity: Identity,
+    /// The processes that the source found, if it looked for them: `process 1234 (nginx)`.
+    pub processes: Option<String>,
     pub cpu: Option<Cpu>,
     /// Seconds in which some task waited for a disk.
     pub pressure: Option<f64>,

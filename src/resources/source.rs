@@ -26,6 +26,8 @@ pub enum Source {
 pub struct DeviceFilter {
     /// Names of disks, such as `nvme0n1`.
     pub disks: Vec<String>,
+    /// Names of network devices, such as `eth0`.
+    pub devices: Vec<String>,
     /// Mount points, such as `/var`.
     pub mounts: Vec<String>,
 }

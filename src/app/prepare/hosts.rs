@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::monitor;
 use crate::plan::model::{Host, HostId, Monitor, Plan, Secrets, TARGET, TargetUrl};
-use crate::resources::snapshot::Snapshot;
 use crate::resources::source::{ProcessSelector, Source};
 use crate::slo::objective::Objective;
 
@@ -47,13 +46,21 @@ fn check_port(plan: &Plan, target: &Host, span: Span) -> Option<Diagnostic> {
     })
 }
 
-/// Takes one snapshot of every host with a judged objective, before any load. Returns a message for each host that cannot
-/// be read or lacks a judged metric, with secrets redacted.
-pub(in crate::app) async fn unreadable_hosts(
+/// What the first snapshots of hosts showed, as messages with secrets redacted.
+#[derive(Debug, Default)]
+pub(in crate::app) struct FirstLook {
+    /// A message for each host that cannot be read or lacks a judged metric.
+    pub(in crate::app) unreadable: Vec<String>,
+    /// A message for each process that was found by its port.
+    pub(in crate::app) found: Vec<String>,
+}
+
+/// Takes one snapshot of every host with a judged objective, before any load.
+pub(in crate::app) async fn look_at_hosts(
     monitor: &Monitor,
     judged: &[&Objective],
     secrets: &Secrets,
-) -> Vec<String> {
+) -> FirstLook {
     let reads = |objective: &Objective, id: &HostId| {
         objective.family.readings().is_some_and(|(host, _)| host.id == *id)
     };
@@ -62,21 +69,29 @@ pub(in crate::app) async fn unreadable_hosts(
     let host = |id: &HostId| &monitor.hosts[id.index()];
     let sources = ids.iter().map(|id| host(id).source.clone()).collect();
     let snapshots = monitor::first_snapshots(sources, monitor.every.seconds(), secrets).await;
-    let of_host = |(id, snapshot): (&HostId, Result<Snapshot, String>)| {
-        let (name, source) = (&host(id).name, host(id).source.description());
+    let mut look = FirstLook::default();
+    for (id, snapshot) in ids.iter().zip(snapshots) {
+        let Host { name, source, .. } = host(id);
+        let at = format!("host `{name}` ({})", source.description());
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
-            Err(why) => return Some(secrets.redact(&format!("host `{name}` ({source}): {why}"))),
+            Err(why) => {
+                look.unreadable.push(secrets.redact(&format!("{at}: {why}")));
+                continue;
+            }
         };
-        let of_this = judged.iter().filter(|objective| reads(objective, id));
-        of_this.into_iter().find_map(|objective| {
+        if let (Source::Process(ProcessSelector::Port(_)), Some(found)) = (source, &snapshot.processes) {
+            look.found.push(secrets.redact(&format!("{at} is {found}")));
+        }
+        let lacking = judged.iter().filter(|objective| reads(objective, id)).find_map(|objective| {
             let (_, metric) = objective.family.readings()?;
             let why = snapshot.missing.get(&metric)?;
             let (judges, metric) = (&objective.name, metric.as_str());
-            Some(secrets.redact(&format!("host `{name}` has no `{metric}`, which `{judges}` needs: {why}")))
-        })
-    };
-    ids.iter().zip(snapshots).filter_map(of_host).collect()
+            Some(format!("host `{name}` has no `{metric}`, which `{judges}` needs: {why}"))
+        });
+        look.unreadable.extend(lacking.map(|why| secrets.redact(&why)));
+    }
+    look
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl Compiler<'_, '_> {
             query,
             headers,
             disks,
+            devices,
             mounts,
         } = document;
         let given: Vec<SourceKind<'_>> = [
@@ -117,9 +118,11 @@ impl Compiler<'_, '_> {
         };
         self.used("headers", headers.as_ref(), kind.takes_headers());
         self.used("disks", disks.as_ref(), kind.is_a_machine());
+        self.used("devices", devices.as_ref(), kind.is_a_machine());
         self.used("mounts", mounts.as_ref(), kind.is_a_machine());
         let parts = DeviceFilter {
             disks: self.parts("disks", disks.as_ref()),
+            devices: self.parts("devices", devices.as_ref()),
             mounts: self.parts("mounts", mounts.as_ref()),
         };
         match kind {
@@ -153,7 +156,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Names of disks or mount points; empty for the default.
+    /// Names of disks, network devices or mount points; empty for the default.
     fn parts(&mut self, key: &str, names: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
         if let Some(names) = names.filter(|names| names.value.is_empty()) {
             let help = "write at least one name, or remove the key to measure the default ones";

@@ -34,15 +34,17 @@ document! {
         headers: Map<String>,
         /// Disks to measure, for this machine or an exporter.
         disks: Vec<Spanned<String>> = otherwise("all whole physical disks"),
+        /// Network devices to measure, for this machine or an exporter.
+        devices: Vec<Spanned<String>> = otherwise("all that are not stacked on others, without loopback"),
         /// Mount points whose space is measured, for this machine or an exporter.
         mounts: Vec<Spanned<String>> = otherwise("all local file systems"),
         rules [
             TableRule::ExactlyOne(&[&["local"], &["process"], &["cgroup"], &["node_exporter"], &["prometheus", "query"]]),
-            TableRule::Alone("process", &["headers", "disks", "mounts"]),
-            TableRule::Alone("cgroup", &["headers", "disks", "mounts"]),
-            TableRule::Alone("prometheus", &["disks", "mounts"]),
+            TableRule::Alone("process", &["headers", "disks", "devices", "mounts"]),
+            TableRule::Alone("cgroup", &["headers", "disks", "devices", "mounts"]),
+            TableRule::Alone("prometheus", &["disks", "devices", "mounts"]),
             TableRule::Alone("local", &["headers"]),
-            TableRule::NotEmpty(&["query", "disks", "mounts"]),
+            TableRule::NotEmpty(&["query", "disks", "devices", "mounts"]),
         ]
     }
 }

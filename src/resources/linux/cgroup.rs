@@ -6,6 +6,7 @@ use std::io;
 use procfs_core::{DiskStats, FromBufRead};
 
 use crate::resources::device_filter;
+use crate::resources::linux::group_limits::{GroupVersion, LimitedGroup, share};
 use crate::resources::linux::proc::{ReadFile, first_number, keyed_number, pressure, read_error, text};
 use crate::resources::linux::process::count;
 use crate::resources::metric::Metric;
@@ -51,82 +52,9 @@ pub fn display_path(group: &str) -> String {
     format!("/{group}")
 }
 
-/// CPU quota of a group in cores: the smallest `cpu.max` of the group and its ancestors. `None` if there is no quota.
-pub fn quota(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
-    limits(read, root, group, "cpu.max").filter_map(|text| share(&text)).reduce(f64::min)
-}
-
-/// Memory limit of a group in bytes: the smallest `memory.max` of the group and its ancestors. `None` without a limit.
-pub fn memory_limit(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
-    limits(read, root, group, "memory.max").filter_map(|text| first_number(&text)).reduce(f64::min)
-}
-
-/// Memory that the processes of a group can still use, in bytes: the least that is left below the `memory.max` of the
-/// group and its ancestors. `None` without a limit.
-pub fn memory_left(read: &ReadFile<'_>, root: &str, group: &str) -> Option<f64> {
-    let left = levels(root, group).into_iter().filter_map(|level| {
-        let number = |file: &str| first_number(&text(read, &format!("{level}/{file}")).ok()?);
-        let stat = text(read, &format!("{level}/memory.stat")).unwrap_or_default();
-        let (most, current) = (number("memory.max")?, number("memory.current")?);
-        Some((most - working_set(current, &stat)).max(0.0))
-    });
-    left.reduce(f64::min)
-}
-
-/// The enforcement of a CPU quota.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quota {
-    /// The folder of the group that has the quota.
-    pub level: String,
-    pub periods: u64,
-    /// Of these, the ones in which the quota was used up.
-    pub throttled: u64,
-}
-
-/// The CPU quotas of a group and its ancestors; each of them can throttle the group.
-pub fn quotas(read: &ReadFile<'_>, root: &str, group: &str) -> Vec<Quota> {
-    let of_level = |level: String| {
-        share(&text(read, &format!("{level}/cpu.max")).ok()?)?;
-        let stat = text(read, &format!("{level}/cpu.stat")).ok()?;
-        let count = |key: &str| keyed_number(&stat, key).map(|number| number as u64);
-        Some(Quota { periods: count("nr_periods")?, throttled: count("nr_throttled")?, level })
-    };
-    levels(root, group).into_iter().filter_map(of_level).collect()
-}
-
 /// The memory of a group that the kernel cannot reclaim as soon as it is needed: without the inactive page cache.
 fn working_set(current: f64, stat: &str) -> f64 {
     (current - keyed_number(stat, "inactive_file").unwrap_or(0.0)).max(0.0)
-}
-
-/// The contents of `file` in a group and its ancestors; unreadable files are left out.
-fn limits<'a>(
-    read: &'a ReadFile<'a>,
-    root: &str,
-    group: &str,
-    file: &str,
-) -> impl Iterator<Item = String> + 'a {
-    let paths = levels(root, group).into_iter().map(move |level| format!("{level}/{file}"));
-    paths.collect::<Vec<_>>().into_iter().filter_map(|path| text(read, &path).ok())
-}
-
-/// The folders of a group and its ancestors, the group first.
-fn levels(root: &str, group: &str) -> Vec<String> {
-    let mut folders = Vec::new();
-    let mut rest = group.trim_matches('/');
-    while !rest.is_empty() {
-        folders.push(format!("{root}/{rest}"));
-        rest = rest.rsplit_once('/').map_or("", |(above, _)| above);
-    }
-    folders.push(root.to_owned());
-    folders
-}
-
-/// The quota in a `cpu.max` such as `150000 100000` (quota and period), in cores.
-fn share(text: &str) -> Option<f64> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    let cores = quota.parse::<f64>().ok()? / period.trim().parse::<f64>().ok()?;
-    (cores > 0.0 && cores.is_finite()).then_some(cores)
 }
 
 /// Why a file of a group could not be used.
@@ -153,6 +81,10 @@ impl GroupFiles<'_> {
             "" => format!("{}/{file}", self.root),
             group => format!("{}/{group}/{file}", self.root),
         }
+    }
+
+    fn limits(&self) -> LimitedGroup {
+        LimitedGroup { version: GroupVersion::Two, root: self.root.to_owned(), path: self.group.to_owned() }
     }
 
     fn own(&self, file: &str) -> Result<String, GroupFileError> {
@@ -188,7 +120,7 @@ impl GroupFiles<'_> {
         })?;
         let used = keyed_number(&stat, "usage_usec")
             .ok_or_else(|| format!("/{}: no `usage_usec`", self.path("cpu.stat")))?;
-        let quota = quota(self.read, self.root, self.group);
+        let quota = self.limits().quota(self.read);
         let limited = keyed_number(&stat, "nr_periods").zip(keyed_number(&stat, "nr_throttled"));
         let own = self.own("cpu.max").ok().and_then(|text| share(&text));
         if own.is_none() || limited.is_none() {
@@ -206,7 +138,7 @@ impl GroupFiles<'_> {
     fn memory(&self, snapshot: &mut Snapshot, current: f64) {
         let stat = self.own("memory.stat").unwrap_or_default();
         let value = working_set(current, &stat);
-        let limit = memory_limit(self.read, self.root, self.group).or_else(|| machine_memory(self.read));
+        let limit = self.limits().memory_limit(self.read).or_else(|| machine_memory(self.read));
         snapshot.set_process_memory(value, limit);
     }
 
@@ -262,22 +194,6 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_quota_of_a_group_and_those_above_it_holds() {
-        let read = files(&[
-            ("c/a/b/cpu.max", "max 100000\n"),
-            ("c/a/cpu.max", "150000 100000\n"),
-            ("c/cpu.max", "400000 100000\n"),
-            ("c/a/memory.max", "1000\n"),
-            ("c/a/b/memory.max", "max\n"),
-        ]);
-        assert_eq!(quota(&read, "c", "a/b"), Some(1.5));
-        assert_eq!(quota(&read, "c", "other"), Some(4.0));
-        assert_eq!(memory_limit(&read, "c", "a/b"), Some(1000.0));
-        assert_eq!(memory_limit(&read, "c", "other"), None);
-        assert_eq!(share("0 0"), None);
-    }
-
-    #[test]
     fn a_missing_group_is_an_error_a_missing_controller_a_notice() {
         let read =
             files(&[("c/a/cpu.stat", "usage_usec 2500000\n"), ("proc/stat", "cpu  1\ncpu0 1\ncpu1 1\n")]);
@@ -311,28 +227,5 @@ mod tests {
             found.disks.unwrap()["all"],
             Disk { read: Some(10.0), written: Some(20.0), ..Disk::default() }
         );
-    }
-
-    /// A batch job: the limits are those of the job, two levels above the group of the process.
-    #[test]
-    fn limits_of_an_ancestor_apply_to_the_group() {
-        let files = files(&[
-            ("g/job/memory.max", "1000\n"),
-            ("g/job/memory.current", "700\n"),
-            ("g/job/memory.stat", "anon 500\ninactive_file 200\n"),
-            ("g/job/cpu.max", "150000 100000\n"),
-            ("g/job/cpu.stat", "usage_usec 5\nnr_periods 40\nnr_throttled 3\n"),
-            ("g/job/step/memory.max", "max\n"),
-            ("g/job/step/memory.current", "600\n"),
-            ("g/job/step/cpu.max", "max 100000\n"),
-            ("g/job/step/cpu.stat", "usage_usec 5\nnr_periods 0\nnr_throttled 0\n"),
-            ("g/job/step/task/cpu.max", "400000 100000\n"),
-            ("g/job/step/task/cpu.stat", "usage_usec 5\nnr_periods 40\nnr_throttled 0\n"),
-        ]);
-        assert_eq!(memory_left(&files, "g", "job/step/task"), Some(500.0));
-        let found = quotas(&files, "g", "job/step/task");
-        let found: Vec<_> = found.iter().map(|it| (it.level.as_str(), it.periods, it.throttled)).collect();
-        assert_eq!(found, [("g/job/step/task", 40, 0), ("g/job", 40, 3)]);
-        assert_eq!((memory_left(&files, "g", ""), quotas(&files, "g", "")), (None, Vec::new()));
     }
 }

@@ -139,9 +139,28 @@ pub fn group(cgroup: &str) -> Option<&str> {
     cgroup.lines().find_map(|line| line.strip_prefix("0::"))
 }
 
+/// The path of the control group of a process in the hierarchy of a controller (version 1), from its `cgroup`.
+pub fn group_of_controller<'c>(cgroup: &'c str, controller: &str) -> Option<&'c str> {
+    cgroup.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|known| known == controller).then_some(path)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_group_of_a_controller_is_found_among_joined_ones() {
+        let text = "12:cpu,cpuacct:/a\n4:memory:/b\n1:name=systemd:/\n0::/c\n";
+        assert_eq!(group_of_controller(text, "cpu"), Some("/a"));
+        assert_eq!(
+            (group_of_controller(text, "memory"), group_of_controller(text, "pids")),
+            (Some("/b"), None)
+        );
+        assert_eq!(group(text), Some("/c"));
+    }
 
     #[test]
     fn a_name_with_brackets_and_blanks_does_not_shift_the_numbers() {

@@ -19,7 +19,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::app::arguments::{Format, RunArgs};
 use crate::app::commands::check::{headline, outlook};
 use crate::app::conclusion::{self, JudgedBy, RecordedRun};
-use crate::app::prepare::{PlanPurpose, PreparedPlan, RunPlan, hosts, prepare};
+use crate::app::prepare::hosts::{FirstLook, look_at_hosts};
+use crate::app::prepare::{PlanPurpose, PreparedPlan, RunPlan, prepare};
 use crate::app::signals::Signals;
 use crate::app::{failure, output, run_folder, stored_run};
 use crate::engine::{self, Dialer, Job};
@@ -122,7 +123,7 @@ impl<'r> Run<'r> {
     async fn execute(self, mut signals: Signals) -> Ending {
         let mut record = self.begin();
         let unready = match self.wait_for_target(&mut signals).await {
-            None => self.wait_for_hosts(&mut signals).await,
+            None => self.wait_for_hosts(&mut record, &mut signals).await,
             ending => ending,
         };
         let without_verdict = match unready {
@@ -189,7 +190,7 @@ impl<'r> Run<'r> {
     }
 
     /// Checks that the hosts with judged objectives can be read. Returns the ending of the run if they cannot.
-    async fn wait_for_hosts(&self, signals: &mut Signals) -> Option<(Ending, String)> {
+    async fn wait_for_hosts(&self, record: &mut Record, signals: &mut Signals) -> Option<(Ending, String)> {
         let RunPlan { plan, objectives, phases, .. } = &self.prepared.run;
         let monitor = plan.monitor.as_ref()?;
         let judged = |objective: &&Objective| {
@@ -197,10 +198,15 @@ impl<'r> Run<'r> {
             read && objective.gated_limit(plan.gate.tier).is_some()
         };
         let judged: Vec<&Objective> = objectives.all.iter().filter(judged).collect();
-        let unread = tokio::select! {
-            unread = hosts::unreadable_hosts(monitor, &judged, &plan.secrets) => unread,
+        let look = tokio::select! {
+            look = look_at_hosts(monitor, &judged, &plan.secrets) => look,
             signal = signals.next() => return Some(interrupted_by(signal)),
         };
+        let FirstLook { unreadable: unread, found } = look;
+        for notice in found {
+            self.print_status(&format!("notice: {notice}\n"));
+            record.add(RunEvent::Notice(notice));
+        }
         if self.arguments.plan.stand_in {
             // The plan describes other machines, so a source that is missing here is no error of the plan.
             unread.iter().for_each(|why| self.print_status(&format!("notice: {why}\n")));
