@@ -109,7 +109,7 @@ impl PhaseForecast {
     /// The needed and the expected samples of an objective of this phase.
     pub fn sample_size(&self, objective: &Objective, phase: &Phase, gate: &Gate) -> SampleSize {
         let seconds = whole_intervals(phase, 1);
-        let readings = self.readings.iter().sum();
+        let readings = self.readings_of(objective).sum();
         let interval = objective.family.interval();
         let of = match &objective.family {
             Family::Host(_) if readings < f64::from(MIN_READINGS) => SampleUnit::Readings,
@@ -128,7 +128,7 @@ impl PhaseForecast {
             SampleUnit::Readings => Some(readings),
             SampleUnit::JudgedTime => Some(phase.judged_seconds()),
             SampleUnit::Windows => interval.map(|interval| match &objective.family {
-                Family::Host(_) => self.windows_of_readings(interval.every),
+                Family::Host(_) => self.windows_of_readings(objective, interval.every),
                 Family::Requests(_) | Family::Drift(_) => whole_intervals(phase, interval.every),
             }),
         };
@@ -158,7 +158,7 @@ impl PhaseForecast {
 impl PhaseForecast {
     /// The longest judged period that intervals of an objective can fill, in seconds.
     pub(super) fn longest(&self, objective: &Objective, phase: &Phase) -> f64 {
-        let of_readings = self.readings.iter().map(|readings| readings * self.reading_seconds);
+        let of_readings = self.readings_of(objective).map(|readings| readings * self.reading_seconds);
         match &objective.family {
             Family::Host(_) => of_readings.fold(0.0, f64::max),
             Family::Requests(_) | Family::Drift(_) => {
@@ -168,10 +168,18 @@ impl PhaseForecast {
     }
 
     /// The number of intervals of `every` seconds that whole minutes of readings fill.
-    fn windows_of_readings(&self, every: u32) -> f64 {
-        let minutes = |readings: &f64| (readings * self.reading_seconds / MINUTE_S + 1e-9).floor();
-        let windows = |readings: &f64| (minutes(readings) * MINUTE_S / f64::from(every) + 1e-9).floor();
-        self.readings.iter().map(windows).sum()
+    fn windows_of_readings(&self, objective: &Objective, every: u32) -> f64 {
+        let minutes = |readings: f64| (readings * self.reading_seconds / MINUTE_S + 1e-9).floor();
+        let windows = |readings: f64| (minutes(readings) * MINUTE_S / f64::from(every) + 1e-9).floor();
+        self.readings_of(objective).map(windows).sum()
+    }
+
+    /// The readings of each judged period, without those that look back to before it.
+    fn readings_of(&self, objective: &Objective) -> impl Iterator<Item = f64> {
+        let early = objective.family.readings();
+        let early = early.and_then(|(host, metric)| self.early_readings.get(&(host.id, metric)));
+        let early = early.copied().unwrap_or(0.0);
+        self.readings.iter().map(move |readings| (readings - early).max(0.0))
     }
 
     /// The minimum number of readings: 6, or for percentiles those of a whole minute if they are more.

@@ -10,7 +10,8 @@ pub use needs::{Needs, needs};
 
 use std::collections::BTreeMap;
 
-use crate::plan::model::{JudgedPeriod, Load, OpenLoad, OperationId, Phase, Plan, UserClass, Wait};
+use crate::plan::model::{HostId, JudgedPeriod, Load, OpenLoad, OperationId, Phase, Plan, UserClass, Wait};
+use crate::resources::metric::Metric;
 use crate::schedule::{Arrivals, deal};
 use crate::slo::objective::Objective;
 
@@ -39,6 +40,8 @@ pub struct PhaseForecast {
     pub requests: Option<f64>,
     /// The number of readings of each host in each judged period.
     pub readings: Vec<f64>,
+    /// The readings at the start of each judged period that look back to before it, by host and metric.
+    pub early_readings: BTreeMap<(HostId, Metric), f64>,
     /// The seconds between two readings.
     pub reading_seconds: f64,
 }
@@ -83,9 +86,23 @@ fn phase_forecast(plan: &Plan, phase: &Phase) -> PhaseForecast {
             .flat_map(|it| it.expected(phase))
             .map(|range| range.len() as f64)
             .collect(),
+        early_readings: early_readings(plan),
         reading_seconds: plan.monitor.as_ref().map_or(0.0, |monitor| monitor.every.seconds()),
         users,
     }
+}
+
+/// The readings at the start of each judged period that do not count, by host and metric.
+fn early_readings(plan: &Plan) -> BTreeMap<(HostId, Metric), f64> {
+    let hosts = plan.monitor.iter().flat_map(|monitor| {
+        let ids = (0..).map(HostId).take(monitor.hosts.len());
+        ids.flat_map(move |id| {
+            Metric::ALL
+                .iter()
+                .map(move |metric| ((id, *metric), f64::from(monitor.early_readings(id, *metric))))
+        })
+    });
+    hosts.filter(|(_, early)| *early > 0.0).collect()
 }
 
 fn cycle_seconds(plan: &Plan, phase: &Phase) -> f64 {

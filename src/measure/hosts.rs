@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::measure::reading::Reading;
 use crate::measure::rollup::{Rollup, RollupItem};
-use crate::plan::model::{JudgedPeriod, Monitor, Phase};
+use crate::plan::model::{HostId, JudgedPeriod, Monitor, Phase};
 use crate::resources::metric::Metric;
 use crate::resources::reading::CounterReset;
 use crate::resources::ticks::Ticks;
@@ -42,6 +42,8 @@ pub struct HostSummary {
     pub series: BTreeMap<Metric, Series>,
     /// The metrics before the first judged reading, as long as there is none.
     pub lead_in: BTreeMap<Metric, Series>,
+    /// By metric: the number of readings at the start of each judged period that look back to before it.
+    pub early: BTreeMap<Metric, u32>,
     /// Why a metric is missing, as of the last time.
     pub missing: BTreeMap<Metric, String>,
     /// The ticks with a reading of any metric.
@@ -170,8 +172,18 @@ impl PhaseReadings {
             started_at: None,
             ticks: Some(monitor.ticks(phase)),
             expected: monitor.expected(phase),
-            hosts: vec![HostSummary::default(); monitor.hosts.len()],
+            hosts: (0..)
+                .map(HostId)
+                .take(monitor.hosts.len())
+                .map(|id| HostSummary::of(monitor, id))
+                .collect(),
         }
+    }
+
+    /// The ticks whose readings of a metric are judged.
+    pub fn expected_of(&self, host: &HostSummary, metric: Metric) -> Vec<Range<u32>> {
+        let early = host.early.get(&metric).copied().unwrap_or(0);
+        self.expected.iter().map(|range| (range.start + early).min(range.end)..range.end).collect()
     }
 
     /// Adds a reading. Outside the judged periods its values do not count, but its troubles do.
@@ -211,6 +223,9 @@ impl PhaseReadings {
             covered_s,
         };
         for (metric, value) in &values.measured {
+            if reading.tick < begins + host.early.get(metric).copied().unwrap_or(0) {
+                continue;
+            }
             if early && metric.is_rate() {
                 host.missing.insert(*metric, NO_BASELINE.to_owned());
                 continue;
@@ -247,6 +262,11 @@ impl PhaseReadings {
 }
 
 impl HostSummary {
+    fn of(monitor: &Monitor, id: HostId) -> Self {
+        let early = Metric::ALL.iter().map(|metric| (*metric, monitor.early_readings(id, *metric)));
+        Self { early: early.filter(|(_, early)| *early > 0).collect(), ..Self::default() }
+    }
+
     /// The metrics to show: those of the judged periods, or of the whole phase if it ended before them.
     pub fn shown(&self) -> &BTreeMap<Metric, Series> {
         if self.series.is_empty() { &self.lead_in } else { &self.series }

@@ -8,6 +8,7 @@ pub mod exporter;
 pub mod linux;
 pub mod machine;
 pub mod metric;
+pub mod query_range;
 pub mod rates;
 pub mod reading;
 pub mod sanitise;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use http::HeaderMap;
 
 use crate::resources::metric::{Measured, Metric};
+use crate::resources::query_range::look_back_s;
 
 /// Where the metrics of a host come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +84,13 @@ impl Source {
             Self::Cgroup(_) => metric.is_of(Measured::Group),
             Self::Prometheus(_, queries) => queries.iter().any(|(known, _)| *known == metric),
         }
+    }
+
+    /// The time in seconds that a value of a metric looks back, beyond the time between two snapshots.
+    pub fn look_back_s(&self, metric: Metric) -> f64 {
+        let Self::Prometheus(_, queries) = self else { return 0.0 };
+        let query = queries.iter().find(|(known, _)| *known == metric);
+        query.map_or(0.0, |(_, query)| look_back_s(query))
     }
 
     /// Whether the source measures the machine that the runner is on.

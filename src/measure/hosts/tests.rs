@@ -94,3 +94,15 @@ fn a_quantile_is_one_of_the_values() {
     assert_eq!([of(0.5), of(0.6), of(0.8), of(0.99)], [Some(3.0), Some(3.0), Some(4.0), Some(5.0)]);
     assert_eq!(quantile(&mut [], 0.5), None);
 }
+
+#[test]
+fn readings_whose_query_looks_back_too_far_are_left_out() {
+    let mut readings = readings();
+    readings.hosts[0].early = [(Metric::Cpu, 2)].into();
+    (1..30).for_each(|tick| readings.add(&reading(tick, f64::from(tick))));
+    let host = &readings.hosts[0];
+    assert_eq!(readings.expected_of(host, Metric::Cpu), [9..13, 21..25]);
+    assert_eq!(readings.expected_of(host, Metric::Memory), readings.expected);
+    let series = &host.series[&Metric::Cpu];
+    assert_eq!((series.lowest, series.count()), (9.0, 8));
+}

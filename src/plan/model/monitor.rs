@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Span;
 use crate::plan::model::{JudgedPeriod, Phase};
+use crate::resources::metric::Metric;
 use crate::resources::source::Source;
 use crate::resources::ticks::Ticks;
 use crate::units::TimeSpan;
@@ -55,6 +56,13 @@ impl Monitor {
     pub fn ticks(&self, phase: &Phase) -> Ticks {
         let from = phase.judged().first().map_or(0, |judged| judged.from);
         Ticks::through(from, self.every.seconds())
+    }
+
+    /// The number of readings at the start of each judged period that look back to before it, because the query of the
+    /// metric covers more than the time between two snapshots.
+    pub fn early_readings(&self, host: HostId, metric: Metric) -> u32 {
+        let look_back = self.hosts.get(host.index()).map_or(0.0, |host| host.source.look_back_s(metric));
+        ((look_back / self.every.seconds() - 1e-9).ceil() as u32).saturating_sub(1)
     }
 
     /// Readings of a phase that lie wholly in a judged period, one range for each period.

@@ -53,7 +53,8 @@ impl<'c> Readings<'c> {
         let summary = all.hosts.get(host.id.index());
         let series = summary.and_then(|host| host.series.get(&metric));
         let none = Default::default();
-        let coverage = series.map_or(&none, |series| &series.seen).coverage(&all.expected);
+        let expected = summary.map_or_else(|| all.expected.clone(), |host| all.expected_of(host, metric));
+        let coverage = series.map_or(&none, |series| &series.seen).coverage(&expected);
         Self { host, metric, interval, all, summary, series, coverage }
     }
 
@@ -161,8 +162,8 @@ impl<'c> Readings<'c> {
     /// Whether the readings up to the last snapshot are complete enough to decide.
     fn fit_so_far(&self) -> bool {
         let Some(last) = self.series.and_then(|series| series.seen.last()) else { return false };
-        let so_far =
-            self.all.expected.iter().map(|range| range.start..range.end.min(last + 1).max(range.start));
+        let expected = self.summary.map_or_else(Vec::new, |host| self.all.expected_of(host, self.metric));
+        let so_far = expected.iter().map(|range| range.start..range.end.min(last + 1).max(range.start));
         let coverage = self.series.map(|series| series.seen.coverage(&so_far.collect::<Vec<_>>()));
         let readings = Readings { coverage: coverage.unwrap_or_default(), ..self.clone() };
         readings.not_assessable(AllowedGaps::Short).is_none()
