@@ -114,6 +114,8 @@ codes! {
     LowHeadroom = "W005",
     /// The process judged as the target may not be the one that answers.
     OtherProcess = "W006",
+    /// A limit is implausible.
+    Implausible = "W007",
 }
 
 impl Code {

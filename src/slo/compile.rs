@@ -210,16 +210,29 @@ fn expand(definition: &ObjectiveDefinition, plan: &Plan) -> Vec<Objective> {
         None => true,
     });
     let in_phase = phases.filter_map(|(index, phase)| {
-        Some(Objective {
+        let objective = Objective {
             name: definition.name.value.clone(),
             phase: PhaseId(u16::try_from(index).ok()?),
             family: family(definition, plan, phase)?,
             tiers: definition.tiers,
             gated: definition.gated,
             span: definition.name.span,
-        })
+        };
+        Some(if definition.each { of_each(&objective, plan) } else { vec![objective] })
     });
-    in_phase.collect()
+    in_phase.flatten().collect()
+}
+
+/// An objective for each operation of an objective, named after it.
+fn of_each(objective: &Objective, plan: &Plan) -> Vec<Objective> {
+    let operations = objective.family.operations().iter();
+    let of_one = operations.map(|operation| {
+        let mut one = objective.clone();
+        one.name = format!("{}: {}", objective.name, plan.operations[operation.index()]);
+        one.family.select(*operation);
+        one
+    });
+    of_one.collect()
 }
 
 /// What is judged in a phase; `None` if the definition does not apply to it.

@@ -9,7 +9,10 @@ use crate::slo::document::{
     CommonKeys, ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument,
 };
 use crate::slo::objective::{Aggregation, Bound, EveryInterval, ObjectiveKind, RequestStatistic, Tiers};
-use crate::units::{Share, TimeSpan};
+use crate::units::{Share, TimeSpan, format_number};
+
+/// An error rate above this, in percent, is probably meant as a rate of successes.
+const MAX_PLAUSIBLE_ERROR_RATE: f64 = 50.0;
 
 /// A written objective with checked limits and statistic, not yet matched with the phases of a plan.
 pub(super) struct ObjectiveDefinition {
@@ -17,6 +20,8 @@ pub(super) struct ObjectiveDefinition {
     pub(super) subject: Subject,
     pub(super) tiers: Tiers,
     pub(super) selector: Selector,
+    /// Whether each operation is an objective of its own.
+    pub(super) each: bool,
     pub(super) phases: Option<Vec<Spanned<String>>>,
     pub(super) gated: bool,
     pub(super) interval: Option<EveryInterval>,
@@ -37,6 +42,7 @@ impl ObjectiveDefinition {
             subject,
             tiers,
             selector,
+            each: false,
             phases: phases.map(|phases| phases.value),
             gated: gate?.value,
             interval: interval(every.as_ref(), allow.as_ref(), problems),
@@ -140,16 +146,17 @@ fn response_time_definition(
     problems: &mut Problems,
 ) -> Option<ObjectiveDefinition> {
     let common = document.common();
-    let ResponseTimeDocument { operations, statistic, target, acceptable, maximum, .. } = document;
+    let ResponseTimeDocument { operations, each, statistic, target, acceptable, maximum, .. } = document;
     let of = read_aggregation(&statistic?, problems)?;
     let limits = written([target, acceptable, maximum], |limit| limit.seconds() * 1000.0);
-    ObjectiveDefinition::new(
+    let definition = ObjectiveDefinition::new(
         common,
         Subject::Requests(RequestStatistic::ResponseTime(of)),
         tiers(LastLimit::Maximum, &limits, problems)?,
         Selector::Operations(operations?.value),
         problems,
-    )
+    )?;
+    Some(ObjectiveDefinition { each: each?.value, ..definition })
 }
 
 fn throughput_definition(
@@ -174,16 +181,29 @@ fn error_rate_definition(
     problems: &mut Problems,
 ) -> Option<ObjectiveDefinition> {
     let common = document.common();
-    let ErrorRateDocument { operations, target, acceptable, maximum, .. } = document;
+    let ErrorRateDocument { operations, each, target, acceptable, maximum, .. } = document;
+    if let Some(maximum) =
+        maximum.as_ref().filter(|maximum| maximum.value.percent() > MAX_PLAUSIBLE_ERROR_RATE)
+    {
+        let allowed = format_number(maximum.value.percent());
+        let success = format_number(100.0 - maximum.value.percent());
+        let message = format!("an error rate of {allowed} % lets most requests fail");
+        let diagnostic =
+            Diagnostic::new(Code::Implausible, message).at(maximum.span, "the share that may fail");
+        problems.report(diagnostic.help(format!(
+            "write the share of failures: `{success}%` if {allowed} % of the requests must succeed"
+        )));
+    }
     let limits = written([target, acceptable, maximum], |limit| limit.percent());
     let tiers = tiers(LastLimit::Maximum, &limits, problems)?;
-    ObjectiveDefinition::new(
+    let definition = ObjectiveDefinition::new(
         common,
         Subject::Requests(RequestStatistic::ErrorRate),
         tiers,
         Selector::Operations(operations?.value),
         problems,
-    )
+    )?;
+    Some(ObjectiveDefinition { each: each?.value, ..definition })
 }
 
 /// The limits as numbers in the unit of the statistic.

@@ -89,6 +89,8 @@ objective! {
     struct ResponseTimeDocument {
         /// Names or globs of operations; their requests are pooled.
         operations: Vec<Spanned<String>> = required,
+        /// Judge each operation by itself instead of pooling their requests.
+        each: bool = default(false),
         /// Statistic that is compared with the limits: `p50` to `p99.9`, `mean` or `max`; by default `p95`.
         statistic: String = default("p95"),
         /// Limit of the best tier.
@@ -121,6 +123,8 @@ objective! {
     struct ErrorRateDocument {
         /// Names or globs of operations; their requests are pooled.
         operations: Vec<Spanned<String>> = required,
+        /// Judge each operation by itself instead of pooling their requests.
+        each: bool = default(false),
         /// Limit of the best tier.
         target: Share,
         /// Limit of the middle tier.

@@ -281,6 +281,13 @@ impl Family {
         }
     }
 
+    /// Leaves only one of its operations.
+    pub(in crate::slo) fn select(&mut self, operation: OperationId) {
+        if let Self::Requests(requests) = self {
+            requests.operations = vec![operation];
+        }
+    }
+
     /// The operations whose requests are pooled; none for readings of a host.
     pub fn operations(&self) -> &[OperationId] {
         match self {

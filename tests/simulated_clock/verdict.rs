@@ -324,3 +324,39 @@ fn a_target_that_stops_answering_is_named_with_the_time_since() {
     assert!(causes[1].as_str().unwrap().contains("got no response within their timeout"), "{causes:#}");
     assert_eq!(causes.as_array().unwrap().len(), 2, "{causes:#}");
 }
+
+#[test]
+fn with_each_an_operation_is_not_hidden_by_the_others() {
+    let plan = "[[phases]]\nname = \"a\"\nduration = \"60s\"\nusers = 300\nmix = { any = 1 }\narrivals = \"20/s\"\n\
+                [[users.any.tasks]]\noperation = \"common\"\nrequest = \"GET /a\"\nweight = 9\n\
+                [[users.any.tasks]]\noperation = \"rare\"\nrequest = \"GET /b\"";
+    let target =
+        Target::scripted(|_, request| Answer::Status(if request.what == "GET /b" { 500 } else { 200 }));
+    let failed = |each: bool| {
+        let objective = format!(
+            "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"20%\"\neach = {each}"
+        );
+        Runner::plan(plan).against(&target).objectives(&objective).run()
+    };
+    let pooled = failed(false).exits(0);
+    assert_eq!(pooled.objective("Failed")["verdict"], "met");
+    let run = failed(true).exits(1);
+    let verdict = |name| run.objective(name)["verdict"].clone();
+    assert_eq!((verdict("Failed: common"), verdict("Failed: rare")), ("met".into(), "missed".into()));
+}
+
+#[test]
+fn an_error_rate_that_may_be_meant_as_success_rate_warns() {
+    let objective = "[[error_rate]]\nname = \"Worked\"\noperations = [\"*\"]\nmaximum = \"99%\"";
+    let run = plan("60s", "20/s")
+        .against(&Target::always(Answer::Status(200)))
+        .objectives(objective)
+        .run()
+        .exits(0);
+    assert!(
+        run.stderr.contains("warning[W007]: an error rate of 99 % lets most requests fail"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("`1%` if 99 % of the requests must succeed"), "{}", run.stderr);
+}

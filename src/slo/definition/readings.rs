@@ -115,6 +115,7 @@ pub(super) fn drift_definition(
         }
     };
     Some(ObjectiveDefinition {
+        each: false,
         name: name?,
         subject,
         tiers: Tiers { target: None, acceptable: None, last: limit },
