@@ -6,6 +6,8 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::report::neutral::neutral;
+
 /// The most bytes of output that wait for a reader of stderr. Further output is left out.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
 /// How many bytes a drawing counts for.
@@ -156,27 +158,35 @@ pub(super) fn stdout(text: &str) {
     let _ = try_stdout(text);
 }
 
-/// Writes data like [`stdout`], until it is interrupted.
-pub(super) async fn stdout_unless(text: String, interrupted: impl Future) {
+/// Writes text for people to standard output, harmless for terminals and the logs of CI systems.
+pub(super) fn print(text: &str) {
+    stdout(&neutral(text));
+}
+
+/// Writes data like [`try_stdout`], until it is interrupted.
+///
+/// # Errors
+/// When standard output cannot be written. An interrupt is no error.
+pub(super) async fn stdout_unless(text: String, interrupted: impl Future) -> std::io::Result<()> {
     #[cfg(test)]
     if capture::stdout(&text) {
-        return;
+        return Ok(());
     }
     let (done, mut is_done) = tokio::sync::oneshot::channel();
     let text = std::sync::Arc::new(text);
     let writer = std::thread::Builder::new().name("stdout".into());
     let written = std::sync::Arc::clone(&text);
-    let spawned = writer.spawn(move || {
-        stdout(&written);
-        let _ = done.send(());
-    });
+    let spawned = writer.spawn(move || drop(done.send(try_stdout(&written))));
     if spawned.is_err() {
-        return stdout(&text);
+        return try_stdout(&text);
     }
     tokio::select! {
-        _ = &mut is_done => {}
+        written = &mut is_done => written.unwrap_or(Ok(())),
         // A reader that reads at all gets the whole report.
-        _ = interrupted => drop(tokio::time::timeout(MAX_WAIT, is_done).await),
+        _ = interrupted => match tokio::time::timeout(MAX_WAIT, is_done).await {
+            Ok(Ok(written)) => written,
+            _ => Ok(()),
+        },
     }
 }
 
@@ -195,8 +205,14 @@ pub(super) fn try_stdout(text: &str) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// Writes progress, notices and errors, and ignores failures. Returns at once.
+/// Writes progress, notices and errors, harmless for terminals and the logs of CI systems, and ignores failures. Returns at
+/// once.
 pub(super) fn stderr(text: &str) {
+    stderr_coloured(&neutral(text));
+}
+
+/// Writes the same with the colours that the text has.
+pub(super) fn stderr_coloured(text: &str) {
     #[cfg(test)]
     if capture::stderr(text) {
         return;

@@ -11,6 +11,7 @@ use crate::report::model::{
     CheckReport, EndedBy, ErrorReport, HostReport, LimitName, ObjectiveReport, PhaseReport, ProvenTier,
     Report,
 };
+use crate::report::neutral::neutral;
 use crate::report::table::{WIDTH, number, plain_table};
 use crate::units::{Unit, format_amount, format_amount_against, format_exact, format_limit};
 
@@ -46,7 +47,7 @@ pub fn render(report: &Report) -> String {
         text.push_str(&wrapped("notice:", notice));
     }
     text.push_str(&verdict_text(report));
-    text
+    neutral(&text)
 }
 
 fn phase_text(report: &Report, phase: &PhaseReport) -> String {

@@ -4,6 +4,7 @@ mod build;
 mod causes;
 pub mod console;
 pub mod model;
+pub mod neutral;
 mod resources;
 pub mod schema;
 pub mod table;

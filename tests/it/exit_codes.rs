@@ -106,3 +106,19 @@ fn version_names_the_program() {
     let said = Command::new(env!("CARGO_BIN_EXE_runner")).arg("--version").output().unwrap();
     assert_eq!(said.stdout, format!("runner {}\n", env!("CARGO_PKG_VERSION")).into_bytes());
 }
+
+#[test]
+fn a_report_that_standard_output_does_not_take_exits_74() {
+    let target = Target::fast();
+    let code = |maximum: &str, options: &str| {
+        let objective =
+            format!("[[response_time]]\nname = \"Fast\"\noperations = [\"get\"]\nmaximum = \"{maximum}\"");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let runner = Runner::plan(GET).against(&target).objectives(&objective).with(options);
+        let (_folder, mut child) = runner.spawn(full.into(), std::process::Stdio::null());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(code("500ms", "--format json"), Some(74));
+    // A breach stays one, and people have the report in its file.
+    assert_eq!((code("1us", "--format json"), code("500ms", "")), (Some(1), Some(0)));
+}

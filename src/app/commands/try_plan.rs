@@ -25,7 +25,7 @@ pub(in crate::app) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> 
     let plan = &prepared.run.plan;
     let only = arguments.operation.as_deref().map(|name| operation(plan, name)).transpose();
     let only = only.map_err(|problems| refuse(&problems, arguments.plan.format, Refusal::Plan))?;
-    output::stderr(&prepared.warnings());
+    output::stderr_coloured(&prepared.warnings());
     prepared.notices.iter().for_each(|notice| output::stderr(&format!("notice: {notice}\n")));
     if let Some(insecure) = gate::insecure(plan) {
         output::stderr(&format!("warning: {insecure}\n"));
@@ -44,7 +44,7 @@ pub(in crate::app) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> 
     let work = try_each_task(job, |tried| {
         totals.add(tried);
         match transcript.format {
-            Format::Human => output::stdout(&transcript.human(tried)),
+            Format::Human => output::print(&transcript.human(tried)),
             Format::Json => documents.push(transcript.json(tried)),
         }
     });
@@ -53,7 +53,7 @@ pub(in crate::app) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> 
         .map_err(anyhow::Error::msg)
         .context("could not set up TLS for the target (check `tls` under `[target]`)")?;
     match transcript.format {
-        Format::Human => output::stdout(&format!("{totals}\n")),
+        Format::Human => output::print(&format!("{totals}\n")),
         Format::Json => {
             let document =
                 json!({ "requests": totals.requests, "failed": totals.failed, "tasks": documents });

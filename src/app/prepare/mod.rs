@@ -248,7 +248,7 @@ pub(super) enum Refusal {
 pub(super) fn refuse(problems: &Problems, format: Format, refusal: Refusal) -> anyhow::Error {
     match format {
         Format::Human => {
-            output::stderr(&render(problems, output::stderr_is_interactive()));
+            output::stderr_coloured(&render(problems, output::stderr_is_interactive()));
             output::stderr(match refusal {
                 Refusal::Plan => "the plan is refused; nothing was sent\n",
                 Refusal::StoredPlan => {

@@ -19,9 +19,9 @@ pub(in crate::app) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let explained = arguments.explain.then(|| explain::explain(&prepared, &arguments.plan));
     match arguments.plan.format {
         Format::Human => {
-            output::stderr(&prepared.warnings());
+            output::stderr_coloured(&prepared.warnings());
             let explained = explained.map_or_else(String::new, |explained| explain::render(&explained));
-            output::stdout(&text::render(&prepared, &checked, &explained));
+            output::print(&text::render(&prepared, &checked, &explained));
         }
         Format::Json => {
             let mut document = model::json(&prepared, &checked);

@@ -138,7 +138,15 @@ impl<'r> Run<'r> {
         };
         record.add(RunEvent::Ended(RunEnd { at: Timestamp::now(), without_verdict }));
         let (ending, printed) = self.conclude(record);
-        output::stdout_unless(printed, signals.next()).await;
+        let written = output::stdout_unless(printed, signals.next()).await;
+        // A program reads only this copy of the report; people have the file too.
+        let ending = match (written, self.arguments.plan.format) {
+            (Err(error), Format::Json) => {
+                output::stderr(&format!("error: could not write the report to standard output: {error}\n"));
+                Ending::most_severe([ending, Ending::Unwritten])
+            }
+            _ => ending,
+        };
         self.print_status(&format!("report: {}\n", self.folder.join("report.json").display()));
         ending
     }
@@ -146,7 +154,9 @@ impl<'r> Run<'r> {
     /// Announces the run and begins its record.
     fn begin(&self) -> Record {
         let RunPlan { plan, objectives, .. } = &self.prepared.run;
-        self.print_status(&self.prepared.warnings());
+        if !self.arguments.quiet {
+            output::stderr_coloured(&self.prepared.warnings());
+        }
         if let Some(insecure) = gate::insecure(plan) {
             output::stderr(&format!("warning: {insecure}\n"));
         }

@@ -8,6 +8,7 @@ use crate::app::output;
 use crate::event::{Observer, RunEvent};
 use crate::measure::summary::Summary;
 use crate::plan::model::{PhaseId, Plan};
+use crate::report::neutral::neutral;
 
 /// The interval between progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -82,7 +83,7 @@ impl<'p> Progress<'p> {
     fn say(&self, text: &str) {
         match self.bar.clone() {
             Some(bar) => {
-                let line = text.trim_end().to_owned();
+                let line = neutral(text.trim_end());
                 output::draw(move || bar.println(line));
             }
             None if self.quiet => {}
