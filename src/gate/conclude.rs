@@ -80,7 +80,7 @@ fn remarks(run: &FinishedRun<'_>, judged: &[Option<Judgement>]) -> Vec<String> {
     let FinishedRun { context, outcome, .. } = run;
     let plan = context.plan;
     let ran: Vec<PhaseId> = outcome.phases.iter().map(|run| run.phase).collect();
-    let mut found = notices::notices(plan, outcome.summary);
+    let mut found = notices::notices(plan, context.objectives, outcome.summary);
     found.extend(notices::host_notices(plan, context.objectives, &ran));
     let is_gated = judged.iter().flatten().any(|judged| judged.gated);
     if !is_gated && !ran.is_empty() && plan.gate.tier != GateTier::NOTHING {

@@ -9,16 +9,16 @@ use crate::plan::model::{Host, Load, OperationId, Phase, PhaseId, Plan, TARGET, 
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
 use crate::slo::judge::MIN_READINGS;
-use crate::slo::objective::Objective;
+use crate::slo::objective::{Objective, ObjectiveKind};
 use crate::units::{TimeSpan, Unit};
 
 /// A notice reports the requests that a closed phase omitted if they exceed this share of the samples.
 const MIN_OMITTED_SHARE: f64 = 0.01;
 
 /// Notices about TLS without verification and about each phase that ran.
-pub(super) fn notices(plan: &Plan, summary: &Summary) -> Vec<String> {
+pub(super) fn notices(plan: &Plan, objectives: &[Objective], summary: &Summary) -> Vec<String> {
     let ran = plan.phases.iter().zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
-    let of_phases = ran.flat_map(|(phase, counted)| of_phase(plan, phase, counted));
+    let of_phases = ran.flat_map(|(phase, counted)| of_phase(plan, objectives, phase, counted));
     insecure(plan).into_iter().chain(of_phases).collect()
 }
 
@@ -69,7 +69,7 @@ pub(super) fn host_notices(plan: &Plan, objectives: &[Objective], ran: &[PhaseId
     notices
 }
 
-fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
+fn of_phase(plan: &Plan, objectives: &[Objective], phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
     let mut notices = Vec::new();
     let mut times = DenseHistogram::default();
     counted.operations.values().for_each(|operation| times.merge(&operation.response));
@@ -79,7 +79,7 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
             phase.name
         ));
         let mean_wait = mean_wait(plan, phase);
-        let omitted = omitted(&times, mean_wait);
+        let omitted = omitted(&times, mean_wait, tightest_limit(plan, objectives, phase));
         if mean_wait > 0.0 && omitted > MIN_OMITTED_SHARE * times.count() as f64 {
             notices.push(format!(
                 "`{}` under-represents slow spells: users that waited for slow responses omitted about {omitted:.0} \
@@ -167,13 +167,25 @@ fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
     waits.sum::<f64>() / weights
 }
 
+/// The tightest gated time limit of a phase.
+fn tightest_limit(plan: &Plan, objectives: &[Objective], phase: &Phase) -> Option<Duration> {
+    let of_phase =
+        objectives.iter().filter(|objective| plan.phases[objective.phase.index()].name == phase.name);
+    let of_time = of_phase.filter(|objective| objective.family.kind() == ObjectiveKind::ResponseTime);
+    let limits = of_time.filter_map(|objective| Some(objective.gated_limit(plan.gate.tier)?.1));
+    limits.min_by(f64::total_cmp).map(|ms| Duration::from_secs_f64(ms / 1000.0))
+}
+
 /// The estimated number of requests that users omitted because they waited for slow responses (coordinated omission):
-/// `Σ max(0, Rᵢ / (Z̄ + R₅₀) − 1)` over response times Rᵢ with median R₅₀ and mean wait Z̄.
-fn omitted(times: &DenseHistogram, mean_wait: f64) -> f64 {
+/// `Σ max(0, (Z̄ + Rᵢ) / (Z̄ + R) − 1)` over response times Rᵢ with mean wait Z̄. R is their median, or the limit if that is
+/// shorter: by the response-time law `X = N / (Z + R)`, this is what the users would have sent to a target that keeps it,
+/// minus what they sent.
+fn omitted(times: &DenseHistogram, mean_wait: f64, limit: Option<Duration>) -> f64 {
     let Some(median) = times.quantile(0.5) else { return 0.0 };
-    let usual = mean_wait + median.as_secs_f64();
-    let left_out =
-        |(time, count): (Duration, u64)| count as f64 * (time.as_secs_f64() / usual.max(1e-6) - 1.0).max(0.0);
+    let usual = median.min(limit.unwrap_or(median)).as_secs_f64();
+    let left_out = |(time, count): (Duration, u64)| {
+        count as f64 * (time.as_secs_f64() - usual).max(0.0) / (mean_wait + usual).max(1e-6)
+    };
     times.buckets().map(left_out).sum()
 }
 
@@ -229,13 +241,25 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_of_20_s_omits_19_requests_of_one_per_second() {
+    fn a_stall_of_20_s_omits_20_requests_of_one_per_second() {
         let mut counts = SparseHistogram::default();
         (0..99).for_each(|_| counts.record(Duration::from_millis(10)));
         counts.record(Duration::from_secs(20));
         let mut times = DenseHistogram::default();
         times.add(&counts);
-        let omitted = omitted(&times, 0.99);
-        assert!((omitted - 19.0).abs() < 0.05, "{omitted}");
+        let of = |limit| omitted(&times, 0.99, limit);
+        assert!((of(None) - 20.0).abs() < 0.05, "{}", of(None));
+    }
+
+    #[test]
+    fn a_target_that_is_always_slow_omits_what_its_limit_would_have_allowed() {
+        let mut counts = SparseHistogram::default();
+        (0..100).for_each(|_| counts.record(Duration::from_secs(17)));
+        let mut times = DenseHistogram::default();
+        times.add(&counts);
+        let of = |limit| omitted(&times, 1.0, limit);
+        // Instead of 100 in 18 s each, users would have sent one every 1.2 s.
+        let limited = of(Some(Duration::from_millis(200)));
+        assert!(of(None) < 1.0 && (limited - 1400.0).abs() < 5.0, "{limited}");
     }
 }
