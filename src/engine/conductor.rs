@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::engine::clock::PhaseClock;
 use crate::engine::job::Job;
 use crate::engine::own_process::{OwnProcess, OwnScope};
-use crate::engine::wire::receive::thread_waits;
+use crate::engine::wire::receive::{thread_runs, thread_waits};
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopSignal};
 use crate::measure::generator_vitals::GeneratorUsage;
@@ -69,7 +69,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// A runtime whose tasks stay on its thread.
 fn local_runtime() -> LocalRuntime {
     let mut builder = Builder::new_current_thread();
-    builder.enable_all().on_thread_park(thread_waits);
+    builder.enable_all().on_thread_park(thread_waits).on_thread_unpark(thread_runs);
     builder.build_local(LocalOptions::default()).expect(EXPECT_RUNTIME)
 }
 

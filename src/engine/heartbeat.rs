@@ -29,8 +29,9 @@ struct LateTime {
     past: Duration,
     /// When the next beat is due; `None` without a heartbeat.
     due: Option<Instant>,
-    /// Until when the requests that a stall held back may burden the target: for as long again as it lasted.
-    wake_until: Option<Instant>,
+    /// From the start of a stall until the requests that it held back no longer burden the target: for as long again as
+    /// it lasted.
+    wake: Option<(Instant, Instant)>,
 }
 
 impl Lateness {
@@ -48,15 +49,22 @@ impl Lateness {
     /// Whether a request that is sent at `now` is one of those that a stall held back, all of which the target gets at
     /// once.
     pub(super) fn is_in_wake(&self, now: Instant) -> bool {
-        let LateTime { due, wake_until, .. } = self.0.get();
-        wake_until.is_some_and(|until| now < until) || due.is_some_and(|due| due + STALL_THRESHOLD < now)
+        let LateTime { due, wake, .. } = self.0.get();
+        wake.is_some_and(|(from, until)| from <= now && now < until)
+            || due.is_some_and(|due| due + STALL_THRESHOLD < now)
     }
 
     fn beat(&self, now: Instant, next: Instant) {
-        let LateTime { past, due, wake_until } = self.0.get();
+        let LateTime { past, due, wake } = self.0.get();
         let late = due.map_or(Duration::ZERO, |due| late_since(due, now));
-        let wake_until = if late > STALL_THRESHOLD { wake_until.max(Some(now + late)) } else { wake_until };
-        self.0.set(LateTime { past: past + late, due: Some(next), wake_until });
+        let wake = match (wake, due) {
+            (_, None) => wake,
+            _ if late <= STALL_THRESHOLD => wake,
+            // A stall in the wake of another one prolongs it.
+            (Some((from, until)), Some(due)) if due < until => Some((from, until.max(now + late))),
+            (_, Some(due)) => Some((due, now + late)),
+        };
+        self.0.set(LateTime { past: past + late, due: Some(next), wake });
     }
 }
 
@@ -226,5 +234,19 @@ mod tests {
         let recorded = recorder.drain(10 * SECOND).0.windows[&0].vitals.workers[&3];
         assert_eq!(recorded.cpu_samples, 1);
         assert!(recorded.cpu + recorded.delay.unwrap_or(1000 - recorded.cpu) > 900, "{recorded:?}");
+    }
+
+    #[test]
+    fn only_requests_sent_from_the_stall_on_are_in_its_wake() {
+        let start = Instant::now();
+        let lateness = Lateness::default();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        lateness.beat(at(0), at(10));
+        // The next beat comes 200 ms late.
+        lateness.beat(at(210), at(220));
+        let in_wake = [5, 10, 100, 211, 409, 411].map(|ms| lateness.is_in_wake(at(ms)));
+        assert_eq!(in_wake, [false, true, true, true, true, true]);
+        lateness.beat(at(405), at(1000));
+        assert!(lateness.is_in_wake(at(500)) && !lateness.is_in_wake(at(700)));
     }
 }

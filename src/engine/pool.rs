@@ -14,12 +14,17 @@ pub(super) struct Arrival {
     /// The intended start, by the schedule.
     pub(super) intended: Duration,
     /// When it was offered to the users.
-    offered: Duration,
+    pub(super) offered: Duration,
     /// How long it waited for an idle user.
     pub(super) user_wait: Duration,
     /// The part of that time that the generator's own lateness causes.
     pub(super) our_wait: Duration,
+    /// For how long the thread had been late in total when it was offered.
+    pub(super) late_before: Duration,
 }
+
+/// An arrival that expires is the generator's if the thread was late for this part of its wait.
+const LATE_PART_OF_WAIT: u32 = 10;
 
 /// An arrival that waited too long for a user.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +36,14 @@ pub(super) struct ExpiredArrival {
 
 impl Arrival {
     pub(super) fn new(number: u64, intended: Duration, offered: Duration) -> Self {
-        Self { number, intended, offered, user_wait: Duration::ZERO, our_wait: Duration::ZERO }
+        Self {
+            number,
+            intended,
+            offered,
+            user_wait: Duration::ZERO,
+            our_wait: Duration::ZERO,
+            late_before: Duration::ZERO,
+        }
     }
 }
 
@@ -171,19 +183,26 @@ impl Pool {
         self.inner.borrow().waiting.front().map(|arrival| arrival.intended)
     }
 
-    /// Removes and returns the arrivals that have waited for `patience`.
-    pub(super) fn take_expired(&self, now: Duration, patience: Duration) -> Vec<ExpiredArrival> {
+    /// Removes and returns the arrivals that have waited for `patience`. The thread has been `late` for this time in total.
+    pub(super) fn take_expired(
+        &self,
+        now: Duration,
+        patience: Duration,
+        late: Duration,
+    ) -> Vec<ExpiredArrival> {
         let Some(until) = now.checked_sub(patience) else { return Vec::new() };
         let mut inner = self.inner.borrow_mut();
         let PoolState { waiting, lost, task_time, .. } = &mut *inner;
         let expired = waiting.iter().take_while(|arrival| arrival.intended <= until).count();
         let expired = waiting.drain(..expired).map(|arrival| {
+            // A thread that is late all the time keeps users busy by parts that are known only when they finish.
+            let was_late = late.saturating_sub(arrival.late_before) >= patience / LATE_PART_OF_WAIT;
             let was_offered_too_late = arrival.offered.saturating_sub(arrival.intended) >= patience;
             let had_time = !task_time.is_zero() && *lost >= *task_time;
             if had_time && !was_offered_too_late {
                 *lost -= *task_time;
             }
-            ExpiredArrival { arrival, by_us: was_offered_too_late || had_time }
+            ExpiredArrival { arrival, by_us: was_offered_too_late || had_time || was_late }
         });
         expired.collect()
     }
@@ -253,7 +272,10 @@ mod tests {
     fn arrivals_that_waited_too_long_are_taken_back() {
         let pool = Pool::default();
         (1..4).for_each(|number| pool.offer(arrival(number)));
-        assert_eq!(pool.take_expired(Duration::from_secs(12), Duration::from_secs(10)).len(), 2);
+        assert_eq!(
+            pool.take_expired(Duration::from_secs(12), Duration::from_secs(10), Duration::ZERO).len(),
+            2
+        );
         assert_eq!(pool.oldest_waiting(), Some(Duration::from_secs(3)));
         assert_eq!(pool.take_waiting().len(), 1);
     }
@@ -272,7 +294,7 @@ mod tests {
                 pool.offer(Arrival::new(offered, ms(offered * 10), ms(now)));
                 offered += 1;
             }
-            for expired in pool.take_expired(ms(now), ms(500)) {
+            for expired in pool.take_expired(ms(now), ms(500), Duration::ZERO) {
                 results.push((expired.arrival.number, Err(expired.by_us)));
             }
             for (slot, busy) in &mut slots {
@@ -320,5 +342,17 @@ mod tests {
         // Half of all arrivals find no user: 50 per second. The pause drops those of 3 s, and takes the time of 150.
         assert!((250..=450).contains(&ours), "{ours} and {theirs}");
         assert!((150..=300).contains(&theirs), "{ours} and {theirs}");
+    }
+
+    #[test]
+    fn an_arrival_that_waited_while_the_thread_was_late_expires_by_us() {
+        let pool = Pool::default();
+        pool.offer(arrival(0));
+        pool.offer(Arrival { late_before: Duration::from_millis(900), ..arrival(0) });
+        let (now, patience, late) =
+            (Duration::from_secs(10), Duration::from_secs(10), Duration::from_secs(1));
+        let by_us: Vec<bool> =
+            pool.take_expired(now, patience, late).iter().map(|expired| expired.by_us).collect();
+        assert_eq!(by_us, [true, false]);
     }
 }

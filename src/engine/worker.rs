@@ -338,12 +338,15 @@ async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals:
         }
         while let Some((number, class, intended)) = next.filter(|(_, _, at)| *at <= now) {
             context.recorder.borrow_mut().schedule(intended, now);
-            pools[class].offer(Arrival::new(number, intended, now));
+            let late_before = context.lateness.past();
+            pools[class].offer(Arrival { late_before, ..Arrival::new(number, intended, now) });
             next = arrivals.next();
             expect(&context, next);
         }
         for (class, pool) in pools.iter().enumerate() {
-            for ExpiredArrival { arrival, by_us } in pool.take_expired(now, patience) {
+            for ExpiredArrival { arrival, by_us } in
+                pool.take_expired(now, patience, context.lateness.total())
+            {
                 context.drop_arrival(class, arrival, by_us);
             }
         }

@@ -325,28 +325,38 @@ async fn poll_together(
     let mut ended = false;
     let mut why: Option<Fault> = None;
     let mut work = pin!(work);
-    let result = poll_fn(|cx| {
-        if let Poll::Ready(result) = work.as_mut().poll(cx) {
-            return Poll::Ready(result);
+    let mut looked_again = false;
+    let result = loop {
+        let polled = poll_fn(|cx| {
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            if !ended && let Poll::Ready(result) = drive(cx) {
+                ended = true;
+                why = result.err().map(|error| Fault::of_exchange(&error));
+            }
+            // The bytes that the connection just read may complete the response.
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            if response_deadline.timer.is_cancelled() {
+                return Poll::Ready(Err(Fault::cancelled()));
+            }
+            if response_deadline.is_over(cx) {
+                let text = format!("no complete response within {:?}", response_deadline.within);
+                return Poll::Ready(Err(Fault::new(ErrorKind::Timeout, text)));
+            }
+            Poll::Pending
+        })
+        .await;
+        let is_timeout = matches!(&polled, Err(fault) if fault.kind == ErrorKind::Timeout);
+        if !is_timeout || looked_again {
+            break polled;
         }
-        if !ended && let Poll::Ready(result) = drive(cx) {
-            ended = true;
-            why = result.err().map(|error| Fault::of_exchange(&error));
-        }
-        // The bytes that the connection just read may complete the response.
-        if let Poll::Ready(result) = work.as_mut().poll(cx) {
-            return Poll::Ready(result);
-        }
-        if response_deadline.timer.is_cancelled() {
-            return Poll::Ready(Err(Fault::cancelled()));
-        }
-        if response_deadline.is_over(cx) {
-            let text = format!("no complete response within {:?}", response_deadline.within);
-            return Poll::Ready(Err(Fault::new(ErrorKind::Timeout, text)));
-        }
-        Poll::Pending
-    })
-    .await;
+        // If this thread was late, the response may have come in time. The scheduler looks for events first.
+        looked_again = true;
+        tokio::task::yield_now().await;
+    };
     // The error of the connection is more precise than that of the request that was cancelled with it.
     (result.map_err(|fault| why.unwrap_or(fault)), ended)
 }

@@ -23,26 +23,34 @@ const MAX_READ_BYTES: usize = 16 * 1024;
 thread_local! {
     /// Where reads put their bytes. The buffers of hyper would have to be cleared before each read.
     static BYTES: RefCell<[u8; MAX_READ_BYTES]> = const { RefCell::new([0; MAX_READ_BYTES]) };
-    static TURNS: Cell<Turns> = const { Cell::new(Turns { began: None, waiting_since: None }) };
+    static TURNS: Cell<Turns> = const { Cell::new(Turns { began: None, seen: None, seen_before: None }) };
 }
 
-/// The turns of this thread: each runs what is ready, and then waits for events.
+/// The turns of this thread: each waits for events, and then runs what they made ready.
 #[derive(Debug, Clone, Copy)]
 struct Turns {
     /// When it last began to wait.
     began: Option<Instant>,
-    /// When it last began to wait and all earlier events had been seen.
-    waiting_since: Option<Instant>,
+    /// The last end of a wait at which all earlier events were seen.
+    seen: Option<Instant>,
+    /// The one before.
+    seen_before: Option<Instant>,
 }
 
-/// After a longer turn the thread may have been stopped, which ends a wait without its events. A worker's heartbeat keeps
-/// all other turns shorter.
-const MAX_TURN: Duration = Duration::from_millis(15);
+/// In a longer wait the thread may have been stopped, which ends it without its events. A worker's heartbeat keeps all
+/// other waits shorter.
+const MAX_WAIT: Duration = Duration::from_millis(15);
 
 impl Turns {
     fn wait(self, now: Instant) -> Self {
-        let saw_all = self.began.is_some_and(|began| now.saturating_duration_since(began) <= MAX_TURN);
-        Self { began: Some(now), waiting_since: if saw_all { Some(now) } else { self.waiting_since } }
+        Self { began: Some(now), ..self }
+    }
+
+    fn run(self, now: Instant) -> Self {
+        match self.began.filter(|began| now.saturating_duration_since(*began) <= MAX_WAIT) {
+            Some(_) => Self { seen: Some(now), seen_before: self.seen, ..self },
+            None => Self { seen_before: self.seen, ..self },
+        }
     }
 }
 
@@ -51,10 +59,14 @@ pub(in crate::engine) fn thread_waits() {
     TURNS.set(TURNS.get().wait(Instant::now()));
 }
 
-/// When this thread last began to wait for events, having seen all earlier ones. A socket of which it had seen no event
-/// was empty then.
-pub(super) fn waiting_since() -> Option<Instant> {
-    TURNS.get().waiting_since
+/// Notes that this thread has events, or none in time.
+pub(in crate::engine) fn thread_runs() {
+    TURNS.set(TURNS.get().run(Instant::now()));
+}
+
+/// When the wait before the last one ended. A socket of which this turn has the first event was empty then.
+pub(super) fn empty_since() -> Option<Instant> {
+    TURNS.get().seen_before
 }
 
 /// Bytes that were read.
@@ -237,15 +249,16 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_after_a_stop_does_not_show_that_sockets_are_empty() {
+    fn a_socket_was_empty_when_the_wait_before_the_last_one_ended() {
         let start = Instant::now();
-        let turns = [0, 10, 2010, 2010, 2020].map(|at| start + ms(at));
-        let mut turn = Turns { began: None, waiting_since: None };
-        let seen = turns.map(|now| {
-            turn = turn.wait(now);
-            turn.waiting_since.map(|since| since.duration_since(start).as_millis())
+        let mut turn = Turns { began: None, seen: None, seen_before: None };
+        // Each wait as its begin and its end, in milliseconds. A stop ends the third one without its events.
+        let waits = [(0, 10), (10, 20), (21, 2021), (2021, 2021), (2022, 2030), (2031, 2040)];
+        let empty = waits.map(|(began, ended)| {
+            turn = turn.wait(start + ms(began)).run(start + ms(ended));
+            turn.seen_before.map(|since| since.duration_since(start).as_millis())
         });
-        assert_eq!(seen, [None, Some(10), Some(10), Some(2010), Some(2020)]);
+        assert_eq!(empty, [None, Some(10), Some(20), Some(20), Some(2021), Some(2030)]);
     }
 
     #[test]

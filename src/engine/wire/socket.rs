@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::receive::{self, ArrivalBounds, Receipt, Receive, waiting_since};
+use crate::engine::wire::receive::{self, ArrivalBounds, Receipt, Receive, empty_since};
 use crate::engine::wire::tls::TlsClient;
 use crate::measure::limits::Limits;
 use crate::measure::sample::{ArrivalClock, ErrorKind};
@@ -109,7 +109,10 @@ impl SharedMoments {
 
     fn read(&self, Receipt { at, doubt, lag, clock }: Receipt) {
         let mut moments = self.0.borrow_mut();
-        let earlier_lag = std::mem::replace(&mut moments.last_lag, lag);
+        // Bytes are in order, so none could be read before the ones in front of them, whatever their stamp says.
+        let read_at = at + lag;
+        let at = moments.arrived.map_or(at, |(before, _)| before.max(at)).min(read_at);
+        let earlier_lag = std::mem::replace(&mut moments.last_lag, read_at - at);
         moments.ours += earlier_lag + doubt;
         moments.arrived = Some((at, clock));
     }
@@ -276,7 +279,7 @@ impl<S: Receive + Unpin> AsyncRead for StampedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, moments, precision, is_empty } = self.get_mut();
         let bounds = || {
-            let empty = waiting_since().filter(|_| *is_empty);
+            let empty = empty_since().filter(|_| *is_empty);
             ArrivalBounds { sent: moments.sent(), empty, precision: *precision }
         };
         let free = buf.remaining();
