@@ -44,7 +44,8 @@ fn point_latest_at(out: &Path, name: &str) -> std::io::Result<()> {
     // An earlier process with the same PID may have left its temporary link behind.
     let _ = std::fs::remove_file(&made);
     symlink(name, &made)?;
-    std::fs::rename(&made, out.join("latest"))
+    // A folder of this name, such as a copy of a run, is not replaced.
+    std::fs::rename(&made, out.join("latest")).inspect_err(|_| drop(std::fs::remove_file(&made)))
 }
 
 /// Writes a file of the run atomically: to a temporary file first, which is then renamed.
@@ -59,5 +60,25 @@ pub(super) fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()>
         file.sync_all()
     });
     let renamed = written.and_then(|()| std::fs::rename(&temporary, &path));
+    let renamed = renamed.inspect_err(|_| drop(std::fs::remove_file(&temporary)));
     renamed.with_context(|| format!("could not write the report to `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_named_latest_stays_and_no_link_is_left_behind() {
+        let out = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(out.path().join("latest/copy")).unwrap();
+        let at = "2026-03-04T05:06:07Z".parse().unwrap();
+        let (path, notice) = create(out.path(), "plan", at).unwrap();
+        assert!(path.is_dir() && notice.unwrap().starts_with("the link `latest` does not point to this run"));
+        let entries = std::fs::read_dir(out.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["latest", "plan-20260304-050607"]);
+    }
 }

@@ -155,7 +155,11 @@ impl Conductor {
             end: duration,
         };
         let mut process = OwnProcess::new(scope, job.real_time);
-        let _ = events.send(RunEvent::PhaseStarted { phase: id, at: jiff::Timestamp::now() });
+        // A thread that runs late reads the time of day late.
+        let late = Instant::now().saturating_duration_since(start);
+        let now = jiff::Timestamp::now();
+        let at = now.checked_sub(jiff::SignedDuration::try_from(late).unwrap_or_default()).unwrap_or(now);
+        let _ = events.send(RunEvent::PhaseStarted { phase: id, at });
         let ended = async {
             let stopped_at = tokio::select! {
                 () = stop.wait() => Instant::now(),

@@ -81,6 +81,10 @@ fn remarks(run: &FinishedRun<'_>, judged: &[Option<Judgement>]) -> Vec<String> {
     let plan = context.plan;
     let ran: Vec<PhaseId> = outcome.phases.iter().map(|run| run.phase).collect();
     let mut found = notices::notices(plan, context.objectives, outcome.summary);
+    let is_silent = outcome.summary.phases.iter().all(|phase| phase.operations.is_empty());
+    if run.length == RunLength::Rehearsed && !ran.is_empty() && is_silent {
+        found.push("the rehearsal sent no request, so it shows nothing; rehearse for longer".to_owned());
+    }
     found.extend(notices::host_notices(plan, context.objectives, &ran));
     let is_gated = judged.iter().flatten().any(|judged| judged.gated);
     if !is_gated && !ran.is_empty() && plan.gate.tier != GateTier::NOTHING {

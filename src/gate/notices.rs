@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::hosts::Series;
+use crate::measure::sample::ErrorKind;
 use crate::measure::summary::{OperationSummary, PhaseSummary, Summary};
 use crate::plan::model::{Host, Load, OperationId, Phase, PhaseId, Plan, TARGET, Trust};
 use crate::resources::metric::Metric;
@@ -125,10 +126,12 @@ fn never_succeeded(
     id: OperationId,
     operation: &OperationSummary,
 ) -> Option<String> {
-    let failed = operation.failed();
+    let unserved = operation.dropped - operation.withdrawn;
+    let failed = operation.failed() + unserved;
     (operation.succeeded == 0 && failed > 0).then(|| {
-        let kinds: Vec<String> =
-            operation.errors.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+        let kinds = operation.errors.iter().map(|(kind, count)| format!("{count} × {kind}"));
+        let dropped = (unserved > 0).then(|| format!("{unserved} × {}", ErrorKind::Dropped));
+        let kinds: Vec<String> = kinds.chain(dropped).collect();
         format!(
             "`{}` never succeeded in `{}`: all its {failed} requests failed ({})",
             plan.operations[id.index()],

@@ -29,7 +29,7 @@ const PLAN: &str = r#"
     users = 4
     mix = { any = 1 }
     [users.any]
-    wait = "10ms"
+    wait = "50ms"
     [[users.any.tasks]]
     weight = 5
     operation = "get"
