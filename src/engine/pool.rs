@@ -142,7 +142,7 @@ impl Pool {
                 if inner.closed {
                     return Poll::Ready(None);
                 }
-                // No arrival waits, so what lateness held back is done.
+                // No arrival waits, so the backlog of a late thread is gone.
                 inner.lost = Duration::ZERO;
                 user.idle = true;
                 inner.idle.push_back(slot);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::generator::tightest_limit;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::hosts::Series;
 use crate::measure::sample::ErrorKind;
@@ -10,7 +11,7 @@ use crate::plan::model::{Host, Load, OperationId, Phase, PhaseId, Plan, TARGET, 
 use crate::resources::metric::Metric;
 use crate::resources::source::Source;
 use crate::slo::judge::MIN_READINGS;
-use crate::slo::objective::{Objective, ObjectiveKind};
+use crate::slo::objective::Objective;
 use crate::units::{TimeSpan, Unit};
 
 /// A notice reports the requests that a closed phase omitted if they exceed this share of the samples.
@@ -18,8 +19,12 @@ const MIN_OMITTED_SHARE: f64 = 0.01;
 
 /// Notices about TLS without verification and about each phase that ran.
 pub(super) fn notices(plan: &Plan, objectives: &[Objective], summary: &Summary) -> Vec<String> {
-    let ran = plan.phases.iter().zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
-    let of_phases = ran.flat_map(|(phase, counted)| of_phase(plan, objectives, phase, counted));
+    let phases = (0..).map(PhaseId).zip(&plan.phases);
+    let ran = phases.zip(&summary.phases).filter(|(_, counted)| counted.ran.is_some());
+    let of_phases = ran.flat_map(|((id, phase), counted)| {
+        let limit_ms = tightest_limit(plan, objectives, id);
+        of_phase(plan, phase, counted, limit_ms)
+    });
     insecure(plan).into_iter().chain(of_phases).collect()
 }
 
@@ -70,7 +75,8 @@ pub(super) fn host_notices(plan: &Plan, objectives: &[Objective], ran: &[PhaseId
     notices
 }
 
-fn of_phase(plan: &Plan, objectives: &[Objective], phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
+/// The notices of a phase with this tightest time limit, in ms.
+fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary, limit_ms: Option<f64>) -> Vec<String> {
     let mut notices = Vec::new();
     let mut times = DenseHistogram::default();
     counted.operations.values().for_each(|operation| times.merge(&operation.response));
@@ -80,7 +86,7 @@ fn of_phase(plan: &Plan, objectives: &[Objective], phase: &Phase, counted: &Phas
             phase.name
         ));
         let mean_wait = mean_wait(plan, phase);
-        let omitted = omitted(&times, mean_wait, tightest_limit(plan, objectives, phase));
+        let omitted = omitted(&times, mean_wait, limit_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0)));
         if mean_wait > 0.0 && omitted > MIN_OMITTED_SHARE * times.count() as f64 {
             notices.push(format!(
                 "`{}` under-represents slow spells: users that waited for slow responses omitted about {omitted:.0} \
@@ -168,15 +174,6 @@ fn mean_wait(plan: &Plan, phase: &Phase) -> f64 {
     let weights: f64 = phase.mix.iter().map(|(_, weight)| weight).sum();
     let waits = phase.mix.iter().map(|(class, weight)| weight * plan.classes[class.index()].wait.mean());
     waits.sum::<f64>() / weights
-}
-
-/// The tightest gated time limit of a phase.
-fn tightest_limit(plan: &Plan, objectives: &[Objective], phase: &Phase) -> Option<Duration> {
-    let of_phase =
-        objectives.iter().filter(|objective| plan.phases[objective.phase.index()].name == phase.name);
-    let of_time = of_phase.filter(|objective| objective.family.kind() == ObjectiveKind::ResponseTime);
-    let limits = of_time.filter_map(|objective| Some(objective.gated_limit(plan.gate.tier)?.1));
-    limits.min_by(f64::total_cmp).map(|ms| Duration::from_secs_f64(ms / 1000.0))
 }
 
 /// The estimated number of requests that users omitted because they waited for slow responses (coordinated omission):

@@ -180,7 +180,7 @@ impl CheckInput<'_> {
 }
 
 /// The tightest time limit of the gated objectives of a phase at the gate's tier, in ms.
-fn tightest_limit(plan: &Plan, objectives: &[Objective], id: PhaseId) -> Option<f64> {
+pub fn tightest_limit(plan: &Plan, objectives: &[Objective], id: PhaseId) -> Option<f64> {
     let of_time = |objective: &&Objective| objective.family.kind() == ObjectiveKind::ResponseTime;
     let here = objectives.iter().filter(|objective| objective.phase == id).filter(of_time);
     here.filter_map(|objective| Some(objective.gated_limit(plan.gate.tier)?.1)).min_by(f64::total_cmp)

@@ -109,7 +109,7 @@ impl SharedMoments {
 
     fn read(&self, Receipt { at, doubt, lag, clock }: Receipt) {
         let mut moments = self.0.borrow_mut();
-        // Bytes are in order, so none could be read before the ones in front of them, whatever their stamp says.
+        // Bytes are in order: none could be read before the ones in front of them, even if they were stamped earlier.
         let read_at = at + lag;
         let at = moments.arrived.map_or(at, |(before, _)| before.max(at)).min(read_at);
         let earlier_lag = std::mem::replace(&mut moments.last_lag, read_at - at);
@@ -310,5 +310,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StampedStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_never_arrive_before_the_ones_in_front_of_them() {
+        let (start, ms) = (Instant::now(), Duration::from_millis);
+        let moments = SharedMoments::default();
+        moments.begin(start);
+        let read = |at: u64, lag: u64| {
+            let (doubt, clock) = (Duration::ZERO, ArrivalClock::Kernel);
+            moments.read(Receipt { at: start + ms(at), doubt, lag: ms(lag), clock });
+            let Moments { arrived, ours, .. } = moments.get();
+            (arrived.unwrap().0.duration_since(start), ours)
+        };
+        // The first bytes fill a hole after 320 ms. Those behind it had been stamped after 20 ms.
+        assert_eq!(read(320, 0), (ms(320), ms(0)));
+        assert_eq!(read(20, 301), (ms(320), ms(0)));
+        // The read before was 1 ms late, which is the generator's part once more bytes follow.
+        assert_eq!(read(330, 0), (ms(330), ms(1)));
     }
 }
