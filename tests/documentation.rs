@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use runner::diagnostic::{Problems, render};
+use runner::diagnostic::{Code, Problems, render};
 use runner::gate::Ending;
 use runner::plan::{Environment, Settings};
 use runner::resources::metric::Metric;
@@ -166,7 +166,7 @@ fn shortcomings(plan: &Path, files: &BTreeMap<PathBuf, String>) -> String {
     let loaded = plan::load(plan, &Settings::default(), &environment, &mut problems);
     let objectives = slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
     if let Some(plan) = &loaded.plan {
-        forecast::check(plan, &objectives.all, &forecast::forecast(plan), &mut problems);
+        forecast::check(plan, &objectives.all, &forecast::forecast(plan), Code::NeverProven, &mut problems);
     }
     render(&problems, false)
 }

@@ -116,6 +116,9 @@ codes! {
     OtherProcess = "W006",
     /// A limit is implausible.
     Implausible = "W007",
+    /// The queries of a metric look back so far that a phase leaves too few readings to decide an objective. `check` refuses
+    /// this (P033).
+    LooksBack = "W008",
 }
 
 impl Code {

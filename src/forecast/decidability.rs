@@ -1,6 +1,8 @@
 //! The sample sizes that objectives need and can expect, and whether they can be decided.
 
 use crate::forecast::PhaseForecast;
+use std::collections::BTreeMap;
+
 use crate::measure::hosts::MINUTE_S;
 use crate::plan::Decision;
 use crate::plan::model::{Gate, JudgedPeriod, Phase};
@@ -115,7 +117,7 @@ impl PhaseForecast {
             Family::Host(_) if readings < f64::from(MIN_READINGS) => SampleUnit::Readings,
             Family::Host(_) | Family::Requests(_) if interval.is_some() => SampleUnit::Windows,
             Family::Host(_) => SampleUnit::Readings,
-            Family::Drift(_) => SampleUnit::JudgedTime,
+            Family::Drift(_) | Family::Outage => SampleUnit::JudgedTime,
             Family::Requests(requests) => match requests.statistic {
                 RequestStatistic::Throughput => SampleUnit::Seconds,
                 MEAN if seconds < MIN_JUDGED_SECONDS as f64 => SampleUnit::Seconds,
@@ -129,7 +131,9 @@ impl PhaseForecast {
             SampleUnit::JudgedTime => Some(phase.judged_seconds()),
             SampleUnit::Windows => interval.map(|interval| match &objective.family {
                 Family::Host(_) => self.windows_of_readings(objective, interval.every),
-                Family::Requests(_) | Family::Drift(_) => whole_intervals(phase, interval.every),
+                Family::Requests(_) | Family::Drift(_) | Family::Outage => {
+                    whole_intervals(phase, interval.every)
+                }
             }),
         };
         let gated = objective.gated_limit(gate.tier);
@@ -138,11 +142,11 @@ impl PhaseForecast {
             // If no interval may miss, counting decides.
             (Some(interval), _) => Some(interval.allow).filter(|allow| *allow > 0.0),
             (None, Family::Requests(requests)) => requests.statistic.allowed_share(limit),
-            (None, Family::Host(_) | Family::Drift(_)) => None,
+            (None, Family::Host(_) | Family::Drift(_) | Family::Outage) => None,
         });
         let needed = match of {
             SampleUnit::Readings => gated.map(|_| self.min_readings(&objective.family)),
-            SampleUnit::JudgedTime => gated.map(|_| self.min_length_s(&objective.family)),
+            SampleUnit::JudgedTime => gated.map(|(_, limit)| self.min_length_s(&objective.family, limit)),
             SampleUnit::Seconds => limit.map(|_| MIN_JUDGED_SECONDS.max(self.cycle_seconds.ceil() as u64)),
             SampleUnit::Samples if is_mean(&objective.family) => {
                 limit.map(|_| if seconds < MIN_BATCHES as f64 { MIN_JUDGED_SECONDS } else { MIN_BATCHES })
@@ -156,12 +160,20 @@ impl PhaseForecast {
 }
 
 impl PhaseForecast {
+    /// Whether only the readings that look back to before the judged periods are missing to decide an objective.
+    pub(super) fn is_short_by_look_back(&self, objective: &Objective, phase: &Phase, gate: &Gate) -> bool {
+        let is_short = |forecast: &Self| {
+            forecast.sample_size(objective, phase, gate).decidability() == Decidability::None
+        };
+        is_short(self) && !is_short(&Self { early_readings: BTreeMap::new(), ..self.clone() })
+    }
+
     /// The longest judged period that intervals of an objective can fill, in seconds.
     pub(super) fn longest(&self, objective: &Objective, phase: &Phase) -> f64 {
         let of_readings = self.readings_of(objective).map(|readings| readings * self.reading_seconds);
         match &objective.family {
             Family::Host(_) => of_readings.fold(0.0, f64::max),
-            Family::Requests(_) | Family::Drift(_) => {
+            Family::Requests(_) | Family::Drift(_) | Family::Outage => {
                 phase.judged().into_iter().map(JudgedPeriod::seconds).fold(0.0, f64::max)
             }
         }
@@ -188,14 +200,17 @@ impl PhaseForecast {
             Family::Host(HostObjective { of: Aggregation::Quantile(_), .. }) => {
                 MINUTE_S / self.reading_seconds
             }
-            Family::Host(_) | Family::Requests(_) | Family::Drift(_) => 0.0,
+            Family::Host(_) | Family::Requests(_) | Family::Drift(_) | Family::Outage => 0.0,
         };
         u64::from(MIN_READINGS).max(minute.ceil() as u64)
     }
 
-    /// The shortest judged period that decides a drift, in seconds: `min_length`, or the minimum of the method.
-    fn min_length_s(&self, family: &Family) -> u64 {
-        let Family::Drift(DriftObjective { change, min_length }) = family else { return 0 };
+    /// The shortest judged period that decides, in seconds: of a drift `min_length` or the minimum of the method, of an
+    /// outage more than its limit.
+    fn min_length_s(&self, family: &Family, limit: f64) -> u64 {
+        let Family::Drift(DriftObjective { change, min_length }) = family else {
+            return limit.floor() as u64 + 1;
+        };
         let seen = match change {
             Change::Growth { .. } => TREND_SEGMENTS[1] as f64 * self.reading_seconds / 0.9,
             Change::Slowdown { .. } => 10.0 * MIN_RATIO_BATCHES as f64,

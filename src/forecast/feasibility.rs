@@ -11,8 +11,23 @@ use crate::slo::objective::{
 };
 use crate::units::{Share, TimeSpan, format_against, format_exact};
 
-/// Reports objectives that can never be met or decided, and settings that make the results unreliable.
-pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast], problems: &mut Problems) {
+/// An objective with its phase.
+#[derive(Clone, Copy)]
+struct ObjectiveInPhase<'s> {
+    objective: &'s Objective,
+    phase: &'s Phase,
+    forecast: &'s PhaseForecast,
+}
+
+/// Reports objectives that can never be met or decided, and settings that make the results unreliable. `looks_back` is the
+/// code of an objective that cannot be decided only because its query looks back too far.
+pub fn check(
+    plan: &Plan,
+    objectives: &[Objective],
+    forecasts: &[PhaseForecast],
+    looks_back: Code,
+    problems: &mut Problems,
+) {
     for (index, (phase, forecast)) in plan.phases.iter().zip(forecasts).enumerate() {
         let of_phase: Vec<&Objective> = objectives.iter().filter(|o| o.phase.index() == index).collect();
         check_classes(plan, phase, forecast, problems);
@@ -24,9 +39,16 @@ pub fn check(plan: &Plan, objectives: &[Objective], forecasts: &[PhaseForecast],
         match objective.family.kind() {
             ObjectiveKind::Throughput => check_throughput(plan, objective, phase, forecast, problems),
             ObjectiveKind::ResponseTime => check_timeout(plan, objective, problems),
-            ObjectiveKind::ErrorRate | ObjectiveKind::Resource | ObjectiveKind::Drift => {}
+            ObjectiveKind::ErrorRate
+            | ObjectiveKind::Resource
+            | ObjectiveKind::Drift
+            | ObjectiveKind::Outage => {}
         }
-        check_proof(plan, objective, phase, forecast, problems);
+        let code = match forecast.is_short_by_look_back(objective, phase, &plan.gate) {
+            true => looks_back,
+            false => Code::NeverProven,
+        };
+        check_proof(plan, ObjectiveInPhase { objective, phase, forecast }, code, problems);
         check_intervals(objective, phase, forecast, problems);
         check_even_load(objective, phase, problems);
     }
@@ -169,13 +191,8 @@ fn check_pool(phase: &Phase, forecast: &PhaseForecast, objectives: &[&Objective]
 }
 
 /// A gated objective that can never be proven would leave every run inconclusive.
-fn check_proof(
-    plan: &Plan,
-    objective: &Objective,
-    phase: &Phase,
-    forecast: &PhaseForecast,
-    problems: &mut Problems,
-) {
+fn check_proof(plan: &Plan, subject: ObjectiveInPhase<'_>, too_few: Code, problems: &mut Problems) {
+    let ObjectiveInPhase { objective, phase, forecast } = subject;
     let sample_size = forecast.sample_size(objective, phase, &plan.gate);
     let (Some(expected), Some(needed)) = (sample_size.expected, sample_size.needed) else { return };
     let whole = (expected + 1e-6).floor();
@@ -199,7 +216,7 @@ fn check_proof(
             }
             None => format!("{}, at {confidence} confidence", objective.family.statistic()),
         };
-        let diagnostic = Diagnostic::new(Code::NeverProven, message).at(objective.span, label);
+        let diagnostic = Diagnostic::new(too_few, message).at(objective.span, label);
         let placed = diagnostic.at(phase.span, format!("judged for {}", span(phase.judged_seconds())));
         let placed = placed.help(ways_to_decide(plan, objective, phase, &sample_size));
         problems.report(placed.help(match sample_size.of.is_statistical() {

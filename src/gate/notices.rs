@@ -12,7 +12,7 @@ use crate::resources::metric::Metric;
 use crate::resources::source::Source;
 use crate::slo::judge::MIN_READINGS;
 use crate::slo::objective::Objective;
-use crate::units::{TimeSpan, Unit};
+use crate::units::TimeSpan;
 
 /// A notice reports the requests that a closed phase omitted if they exceed this share of the samples.
 const MIN_OMITTED_SHARE: f64 = 0.01;
@@ -150,16 +150,15 @@ fn never_succeeded(
 /// Metrics in percent whose readings by a query are all at most 1 %: the query may give a share from 0 to 1.
 fn perhaps_shares(plan: &Plan, phase: &Phase, counted: &PhaseSummary) -> Vec<String> {
     let hosts = plan.monitor.iter().flat_map(|monitor| &monitor.hosts).zip(&counted.readings.hosts);
-    let by_query = hosts.filter(|(host, _)| matches!(host.source, Source::Prometheus(..)));
-    let series = by_query.flat_map(|(host, read)| read.series.iter().map(move |found| (host, found)));
-    let small = series.filter(|(_, (metric, series))| {
+    let series = hosts.flat_map(|(host, read)| read.series.iter().map(move |found| (host, found)));
+    let small = series.filter(|(host, (metric, series))| {
         let is_small = 0.0 < series.highest && series.highest <= 1.0;
-        metric.unit() == Unit::Percent && is_small && series.count() >= MIN_READINGS
+        host.source.may_give_shares(**metric) && is_small && series.count() >= MIN_READINGS
     });
     let notice = |(host, (metric, series)): (&Host, (&Metric, &Series))| {
         format!(
-            "all {} readings of {} of `{}` in `{}` are at most 1 %: if its query gives a share from 0 to 1, multiply it \
-             by 100",
+            "all {} readings of {} of `{}` in `{}` are at most 1 %: if its query gives a share from 0 to 1, write \
+             `unit = \"share\"`, and if not `unit = \"percent\"`",
             series.count(),
             metric.as_str(),
             host.name,
@@ -234,7 +233,7 @@ mod tests {
     #[test]
     fn a_query_in_percent_that_never_gives_more_than_1_may_give_a_share() {
         let told = "all 10 readings of cpu of `target` in `p` are at most 1 %: if its query gives a share from 0 to 1, \
-                    multiply it by 100";
+                    write `unit = \"share\"`, and if not `unit = \"percent\"`";
         assert_eq!(of_readings(&[(Metric::Cpu, 0.97), (Metric::Threads, 1.0)]), [told]);
         assert_eq!(of_readings(&[(Metric::Cpu, 1.01)]), [""; 0]);
         assert_eq!(of_readings(&[(Metric::Cpu, 0.0)]), [""; 0]);

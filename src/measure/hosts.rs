@@ -147,6 +147,12 @@ impl TickRanges {
         self.0.last().map(|run| run.end - 1)
     }
 
+    /// The last tick before another one.
+    pub fn last_before(&self, tick: u32) -> Option<u32> {
+        let before = self.0.iter().filter(|run| run.start < tick);
+        before.map(|run| run.end.min(tick) - 1).next_back()
+    }
+
     /// The coverage of the expected ticks.
     pub fn coverage(&self, expected: &[Range<u32>]) -> Coverage {
         let mut coverage = Coverage::default();

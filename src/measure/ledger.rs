@@ -119,7 +119,11 @@ impl Ledger {
     /// Adds a batch of one worker and folds the seconds that it settles.
     pub fn fold(&mut self, batch: &Batch) {
         let phase = batch.phase.index();
-        for FailureText { operation, kind, text, count } in &batch.failures {
+        for FailureText { operation, kind, text, count, idle_s } in &batch.failures {
+            if let Some(idle_s) = idle_s {
+                let ends = &mut self.summary.phases[phase].causes.failures.idle_ends;
+                *ends.entry(*idle_s).or_default() += u64::from(*count);
+            }
             let texts = self.summary.phases[phase].failure_texts.entry((*operation, *kind)).or_default();
             if texts.len() < MAX_TEXTS_OF_KIND || texts.contains_key(text) {
                 *texts.entry(text.clone()).or_default() += u64::from(*count);
@@ -224,6 +228,10 @@ impl Ledger {
             summary.causes.add_second(second, window, part);
         }
         let Some((index, judged)) = stretch else { return };
+        if index > 0 && second == judged.from {
+            summary.outages.cut();
+        }
+        summary.outages.add_second(second, window.successes);
         let whole = f64::from(second) + 1.0 <= judged.to;
         for (indicator, evidence) in self.indicators.iter().zip(&mut self.summary.evidence) {
             if indicator.phase == phase {
@@ -233,7 +241,8 @@ impl Ledger {
                 let counts = count_second(indicator, &self.limits, self.timeout, window);
                 evidence.add_second(indicator, counts, whole);
                 if indicator.keeps_timeline {
-                    evidence.timeline.push(f64::from(second), SliceCounts { n: counts.n, k: counts.k });
+                    let Counts { n, k, ours, .. } = counts;
+                    evidence.timeline.push(f64::from(second), SliceCounts { n, k, ours });
                 }
             }
         }
@@ -264,7 +273,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, part: PhasePart) {
         summary.discard_lead_in();
     }
 
-    let Window { cells, scheduled, started, send_lag, user_wait, connect, answers: _, vitals: _ } = window;
+    let Window { cells, scheduled, started, send_lag, user_wait, connect, .. } = window;
     summary.scheduled += u64::from(*scheduled);
     summary.started += u64::from(*started);
     for (id, cell) in cells {

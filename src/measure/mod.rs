@@ -12,6 +12,7 @@ pub mod indicator;
 pub mod ledger;
 pub mod limits;
 pub mod mean;
+pub mod outage;
 pub mod reading;
 pub mod recorder;
 pub mod response_gaps;

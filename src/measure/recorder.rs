@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
 use crate::measure::limits::Limits;
+use crate::measure::outage;
 use crate::measure::response_gaps::GapDetector;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
 use crate::measure::window::{Batch, FailureText, Window};
@@ -47,10 +48,19 @@ pub struct Recorder {
     windows: BTreeMap<u32, Window>,
     expected: BTreeMap<u32, u32>,
     /// The failures since the last drain, by their text. Texts that have occurred before stay.
-    failures: BTreeMap<(OperationId, ErrorKind, String), u32>,
+    failures: BTreeMap<(OperationId, ErrorKind, String), FailureCount>,
     log: Vec<Sample>,
     log_capacity: usize,
     gap_detector: GapDetector,
+}
+
+/// Failures with the same text.
+#[derive(Debug)]
+struct FailureCount {
+    /// Since the last drain.
+    count: u32,
+    /// How long their connections had been idle, in seconds, if the text says so.
+    idle_s: Option<u32>,
 }
 
 impl Recorder {
@@ -192,6 +202,7 @@ impl Recorder {
                 cell.user.record(sample.user_time());
             }
         }
+        outage::mark(sample, &mut self.windows);
         self.complete(sample);
         if self.log_capacity > 0 {
             self.log_capacity -= 1;
@@ -217,25 +228,37 @@ impl Recorder {
     }
 
     /// Counts a failure by its text. After 200 texts, failures with others have none.
-    pub fn describe_failure(&mut self, operation: OperationId, kind: ErrorKind, mut text: String) {
+    pub fn describe_failure(
+        &mut self,
+        operation: OperationId,
+        kind: ErrorKind,
+        mut text: String,
+        idle: Option<Duration>,
+    ) {
         let cut = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
         text.truncate(cut.unwrap_or(0));
         let is_full = self.failures.len() >= MAX_TEXTS;
         match self.failures.entry((operation, kind, text)) {
-            Entry::Occupied(known) => *known.into_mut() += 1,
-            Entry::Vacant(new) if !is_full => *new.insert(0) += 1,
+            Entry::Occupied(known) => known.into_mut().count += 1,
+            Entry::Vacant(new) if !is_full => {
+                new.insert(FailureCount {
+                    count: 1,
+                    idle_s: idle.map(|idle| idle.as_secs_f64().round() as u32),
+                });
+            }
             Entry::Vacant(_) => {}
         }
     }
 
     /// Takes the failures since the last call.
     fn take_failures(&mut self) -> Vec<FailureText> {
-        let counted = self.failures.iter_mut().filter(|(_, count)| **count > 0);
-        let taken = counted.map(|((operation, kind, text), count)| FailureText {
+        let counted = self.failures.iter_mut().filter(|(_, failures)| failures.count > 0);
+        let taken = counted.map(|((operation, kind, text), failures)| FailureText {
             operation: *operation,
             kind: *kind,
             text: text.clone(),
-            count: std::mem::take(count),
+            count: std::mem::take(&mut failures.count),
+            idle_s: failures.idle_s,
         });
         taken.collect()
     }

@@ -11,7 +11,8 @@ use crate::measure::generator_health::GeneratorHealth;
 use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::hosts::PhaseReadings;
-use crate::measure::indicator::{CountBounds, Counts, IndicatorKind, Intervals};
+use crate::measure::indicator::{CountBounds, Counts, IndicatorKind, Intervals, OurPart};
+use crate::measure::outage::OutageDetector;
 use crate::measure::rollup::{Rollup, RollupItem};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{JudgedPeriod, OperationId, PhaseId};
@@ -55,6 +56,8 @@ pub struct PhaseSummary {
     pub failure_texts: BTreeMap<(OperationId, ErrorKind), BTreeMap<String, u64>>,
     /// The detectors of likely causes.
     pub causes: CauseDetectors,
+    /// The longest outage of the judged periods.
+    pub outages: OutageDetector,
     /// The generator's health over the judged periods.
     pub health: GeneratorHealth,
     /// The readings of hosts over the judged periods.
@@ -170,12 +173,16 @@ impl Evidence {
 pub struct SliceCounts {
     pub n: f64,
     pub k: f64,
+    /// The generator's own part of both.
+    pub ours: OurPart,
 }
 
 impl RollupItem for SliceCounts {
     fn join(&mut self, later: Self) {
         self.n += later.n;
         self.k += later.k;
+        self.ours.n += later.ours.n;
+        self.ours.k += later.ours.k;
     }
 }
 

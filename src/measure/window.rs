@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::generator_vitals::GeneratorVitals;
 use crate::measure::histogram::SparseHistogram;
 use crate::measure::limits::LimitCounts;
+use crate::measure::outage::SuccessSlots;
 use crate::measure::response_gaps::ResponseActivity;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{OperationId, PhaseId};
@@ -34,6 +35,9 @@ pub struct Window {
     pub answers: ResponseActivity,
     /// The generator's self-metrics.
     pub vitals: GeneratorVitals,
+    /// When requests succeeded, and when they waited for it.
+    #[serde(default)]
+    pub successes: SuccessSlots,
 }
 
 /// The counts and times of one operation's requests.
@@ -89,7 +93,8 @@ pub struct Cell {
 impl Window {
     /// Adds another window of the same second.
     pub fn merge(&mut self, other: &Self) {
-        let Self { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals } = other;
+        let Self { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals, successes } =
+            other;
         for (operation, cell) in cells {
             self.cells.entry(*operation).or_default().merge(cell);
         }
@@ -100,6 +105,7 @@ impl Window {
         self.connect.merge(connect);
         self.answers.merge(answers);
         self.vitals.merge(vitals);
+        self.successes.merge(*successes);
     }
 
     /// The contradiction in the counts of a settled second, if they do not add up. In an `open` phase
@@ -214,6 +220,9 @@ pub struct FailureText {
     /// 0 in journals that only have the first text of each kind.
     #[serde(default)]
     pub count: u32,
+    /// How long their connections had been idle before they ended, in seconds.
+    #[serde(default)]
+    pub idle_s: Option<u32>,
 }
 
 #[cfg(test)]
@@ -225,8 +234,9 @@ mod tests {
     use super::*;
     use crate::measure::generator_vitals::{ArrivalClocks, MachineVitals, ThreadVitals};
     use crate::measure::limits::LimitId;
+    use crate::measure::outage;
     use crate::measure::response_gaps::GapDetector;
-    use crate::measure::sample::Sample;
+    use crate::measure::sample::{Outcome, Sample};
 
     prop_compose! {
         fn vitals()(
@@ -289,6 +299,16 @@ mod tests {
     }
 
     prop_compose! {
+        fn successes()(at in 0_u64..950, failed in 0_u64..950) -> SuccessSlots {
+            let mut windows = BTreeMap::from([(0, Window::default())]);
+            outage::mark(&Sample::succeeded(OperationId(0), at, at + 20), &mut windows);
+            let outcome = Outcome::Failed(ErrorKind::Reset);
+            outage::mark(&Sample { outcome, ..Sample::succeeded(OperationId(0), failed, failed + 20) }, &mut windows);
+            windows[&0].successes
+        }
+    }
+
+    prop_compose! {
         fn window()(
             cells in prop::collection::btree_map((0_u16..4).prop_map(OperationId), cell(), 0..4),
             scheduled in 0_u32..100,
@@ -298,8 +318,9 @@ mod tests {
             connect in counts(),
             answers in answers(),
             vitals in vitals(),
+            successes in successes(),
         ) -> Window {
-            Window { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals }
+            Window { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals, successes }
         }
     }
 

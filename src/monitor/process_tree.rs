@@ -129,6 +129,13 @@ impl ProcessTree {
             ..Snapshot::default()
         };
         let sum = |part: fn(&ProcessStat) -> f64| members.all.iter().map(part).sum::<f64>();
+        if sum(|stat| stat.threads) <= 0.0 || sum(|stat| stat.pages) <= 0.0 {
+            // The kernel shows a process that is just ending, and its own threads, in this way.
+            return Err(format!(
+                "{} has no memory or no thread: it is ending, or is a thread of the kernel",
+                named(kernel, &roots)
+            ));
+        }
         self.parents.extend(members.parents());
         match members.ignores_sigchld(&self.parents) {
             Some(pid) => {
@@ -171,7 +178,7 @@ fn incarnation(roots: &[ProcessStat], at: f64) -> Incarnation {
         _ => format!("processes {} were started", pids.join(", ")),
     };
     let youngest = roots.iter().map(|root| root.started).fold(0.0, f64::max);
-    Incarnation { start_event, age: Some((at - youngest).max(0.0)) }
+    Incarnation { start_event, age: Some((at - youngest).max(0.0)), shows_restarts: true }
 }
 
 /// The roots with their names, and a warning of those that only pass connections on.
@@ -183,7 +190,8 @@ fn named(kernel: &Kernel, roots: &[ProcessStat]) -> String {
             true => ", which passes connections on: select the process behind it to measure the service",
             false => "",
         };
-        format!("process {} ({name}){warning}", root.pid)
+        let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
+        format!("process {}{name}{warning}", root.pid)
     });
     named.collect::<Vec<_>>().join(", ")
 }

@@ -9,6 +9,7 @@ use crate::http_client::{HttpClient, HttpResponse};
 use crate::resources::metric::Metric;
 use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{Gauge, Snapshot};
+use crate::resources::source::{MetricQuery, QueryUnit};
 use crate::units::Unit;
 
 /// Number of series in the message about a query that gives more than one.
@@ -21,26 +22,21 @@ const INFO_PREFIX: &str = "PromQL info";
 /// A Prometheus server with its queries.
 pub struct Prometheus {
     client: HttpClient,
-    queries: Vec<MetricQuery>,
+    queries: Vec<RepeatedQuery>,
 }
 
-/// The query of a metric.
-struct MetricQuery {
-    metric: Metric,
-    text: String,
+/// A query with its state between snapshots.
+struct RepeatedQuery {
+    query: MetricQuery,
     /// Evaluation time of the last response, in seconds by the server's clock.
     evaluated: Option<f64>,
 }
 
 impl Prometheus {
     /// Prepares the queries; sends none yet.
-    pub fn of(client: HttpClient, queries: &[(Metric, String)]) -> Self {
-        let query = |(metric, text): &(Metric, String)| MetricQuery {
-            metric: *metric,
-            text: text.clone(),
-            evaluated: None,
-        };
-        Self { client, queries: queries.iter().map(query).collect() }
+    pub fn of(client: HttpClient, queries: &[MetricQuery]) -> Self {
+        let repeated = |query: &MetricQuery| RepeatedQuery { query: query.clone(), evaluated: None };
+        Self { client, queries: queries.iter().map(repeated).collect() }
     }
 
     /// Sends the queries one after another, with one time limit for all. A query that fails makes its metric missing.
@@ -60,6 +56,7 @@ impl Prometheus {
                 Some(why) => Err(String::clone(why)),
                 None => self.client.get(&query.path(), left).await,
             };
+            let metric = query.query.metric;
             let value = match answer {
                 Ok(answer) => {
                     answered = true;
@@ -72,16 +69,20 @@ impl Prometheus {
                         why
                     };
                     silent = Some(why.clone());
-                    Err(why)
+                    Err(Unread::Lasting(why))
                 }
             };
             match value {
                 Ok(value) => {
-                    let most = (query.metric.unit() == Unit::Percent).then_some(100.0);
-                    snapshot.gauges.insert(query.metric, Gauge { value, most });
+                    let most = (metric.unit() == Unit::Percent).then_some(100.0);
+                    snapshot.gauges.insert(metric, Gauge { value, most });
                 }
                 Err(why) => {
-                    snapshot.missing.insert(query.metric, why);
+                    if matches!(why, Unread::ForNow(_)) {
+                        snapshot.missing_for_now.insert(metric);
+                    }
+                    let (Unread::ForNow(why) | Unread::Lasting(why)) = why;
+                    snapshot.missing.insert(metric, why);
                 }
             }
         }
@@ -92,26 +93,41 @@ impl Prometheus {
     }
 }
 
-impl MetricQuery {
+impl RepeatedQuery {
     /// VictoriaMetrics answers with values that are 30 s old unless `nocache` is set. Others ignore the parameter.
     fn path(&self) -> String {
-        format!("/api/v1/query?nocache=1&query={}", utf8_percent_encode(&self.text, NON_ALPHANUMERIC))
+        format!("/api/v1/query?nocache=1&query={}", utf8_percent_encode(&self.query.text, NON_ALPHANUMERIC))
     }
 
     /// The value in a response. If its evaluation time did not advance, a proxy returned a copy of an earlier response.
     /// The server's clock is compared only with itself.
-    fn value(&mut self, answer: &HttpResponse) -> Result<f64, String> {
+    fn value(&mut self, answer: &HttpResponse) -> Result<f64, Unread> {
         let (evaluated, text) = parse_answer(answer)?;
         let before = self.evaluated.replace(evaluated);
         if before.is_some_and(|before| evaluated <= before) {
-            return Err(
-                "the response is a copy of an earlier one: its evaluation time did not advance".to_owned()
-            );
+            let why = "the response is a copy of an earlier one: its evaluation time did not advance";
+            return Err(why.to_owned().into());
         }
         let number = text.parse().ok().filter(|number: &f64| number.is_finite());
         let number =
             number.ok_or_else(|| format!("the query gives {}, which is not a number", sanitise(&text)))?;
-        checked_value(self.metric, number)
+        let scale = if self.query.unit == Some(QueryUnit::Share) { 100.0 } else { 1.0 };
+        Ok(checked_value(self.query.metric, number * scale)?)
+    }
+}
+
+/// Why a response gives no value.
+#[derive(Debug)]
+enum Unread {
+    /// A part of the server was unavailable. It may be back at the next query.
+    ForNow(String),
+    /// Anything else.
+    Lasting(String),
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Self {
+        Self::Lasting(why)
     }
 }
 
@@ -119,10 +135,10 @@ impl MetricQuery {
 ///
 /// # Errors
 /// If the response is not from a Prometheus, reports an error or a warning, or does not have exactly one series.
-fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), String> {
+fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), Unread> {
     let status = answer.status.as_u16();
     let text = match answer.text() {
-        Err(why) if status == 200 => return Err(why),
+        Err(why) if status == 200 => return Err(why.into()),
         text => text.unwrap_or_default(),
     };
     let Ok(body) = serde_json::from_str::<Value>(text) else {
@@ -130,38 +146,39 @@ fn parse_answer(answer: &HttpResponse) -> Result<(f64, String), String> {
             200 => "the response is not JSON: is it a Prometheus?".to_owned(),
             404 => "HTTP status 404: the URL must end before `/api/v1`".to_owned(),
             _ => format!("HTTP status {status}"),
-        });
+        }
+        .into());
     };
     if body["status"] != "success" {
         return Err(match body["error"].as_str() {
             Some(error) => format!("the query failed: {}", sanitise(error)),
             None => format!("HTTP status {status}: is it a Prometheus?"),
-        });
+        }
+        .into());
     }
     if status != 200 {
-        return Err(format!("HTTP status {status}"));
+        return Err(format!("HTTP status {status}").into());
     }
     if let Some(warning) = warning(&body) {
-        return Err(format!("the response has a warning: {}", sanitise(warning)));
+        return Err(Unread::ForNow(format!("the response has a warning: {}", sanitise(warning))));
     }
     if body["isPartial"] == true {
-        return Err(
-            "the response is marked as partial: some of the server's stores did not answer".to_owned()
-        );
+        let why = "the response is marked as partial: some of the server's stores did not answer";
+        return Err(Unread::ForNow(why.to_owned()));
     }
     let (kind, result) = (body["data"]["resultType"].as_str(), &body["data"]["result"]);
     let pair = match (kind, result.as_array().map(Vec::as_slice)) {
         (Some("scalar"), Some(_)) => result,
         (Some("vector"), Some([one])) => &one["value"],
-        (Some("vector"), Some([])) => return Err("the query gives no series".to_owned()),
-        (Some("vector"), Some(many)) => return Err(too_many(many)),
+        (Some("vector"), Some([])) => return Err("the query gives no series".to_owned().into()),
+        (Some("vector"), Some(many)) => return Err(too_many(many).into()),
         (Some(other), _) => {
-            return Err(format!("the query gives a {} instead of one number", sanitise(other)));
+            return Err(format!("the query gives a {} instead of one number", sanitise(other)).into());
         }
-        (None, _) => return Err("the response is not from a Prometheus".to_owned()),
+        (None, _) => return Err("the response is not from a Prometheus".to_owned().into()),
     };
     let parsed = pair[0].as_f64().zip(pair[1].as_str().map(str::to_owned));
-    parsed.ok_or_else(|| "the response is not from a Prometheus".to_owned())
+    parsed.ok_or_else(|| "the response is not from a Prometheus".to_owned().into())
 }
 
 /// The first warning of a response, such as an unavailable store. Hints on the query itself are not warnings.

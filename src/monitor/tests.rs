@@ -10,7 +10,7 @@ use crate::monitor::Probe;
 use crate::resources::metric::Metric;
 use crate::resources::rates::between;
 use crate::resources::snapshot::{Cpu, Snapshot};
-use crate::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Source};
+use crate::resources::source::{DeviceFilter, HttpEndpoint, MetricQuery, ProcessSelector, QueryUnit, Source};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -50,8 +50,10 @@ async fn exporter(status: &'static str, body: &str) -> Result<Snapshot, String> 
 }
 
 async fn prometheus(status: &'static str, data: &str) -> Snapshot {
-    let source =
-        Source::Prometheus(server(status, data.to_owned()), vec![(Metric::Cpu, "up{} > 0".to_owned())]);
+    let source = Source::Prometheus(
+        server(status, data.to_owned()),
+        vec![MetricQuery { metric: Metric::Cpu, text: "up{} > 0".to_owned(), unit: None }],
+    );
     Probe::open(&source).unwrap().snapshot(LIMIT).await.unwrap()
 }
 
@@ -159,7 +161,10 @@ async fn an_unused_port_and_a_silent_one_are_distinct_errors() {
     };
     let mut refused = Probe::open(&Source::NodeExporter(endpoint.clone(), DeviceFilter::default())).unwrap();
     assert_eq!(refused.snapshot(LIMIT).await.map(drop), Err("connection refused".to_owned()));
-    let queries = vec![(Metric::Cpu, "up".to_owned()), (Metric::Memory, "up".to_owned())];
+    let queries = vec![
+        MetricQuery { metric: Metric::Cpu, text: "up".to_owned(), unit: None },
+        MetricQuery { metric: Metric::Memory, text: "up".to_owned(), unit: None },
+    ];
     let mut refused = Probe::open(&Source::Prometheus(endpoint, queries)).unwrap();
     assert_eq!(refused.snapshot(LIMIT).await.map(drop), Err("connection refused".to_owned()));
     let mut silent =
@@ -229,7 +234,10 @@ async fn a_response_with_an_old_evaluation_time_is_refused() {
         vector("4.5", "60"),
         scalar(105.5, "6"),
     ];
-    let queries = vec![(Metric::Cpu, "a".to_owned()), (Metric::Memory, "b".to_owned())];
+    let queries = vec![
+        MetricQuery { metric: Metric::Cpu, text: "a".to_owned(), unit: None },
+        MetricQuery { metric: Metric::Memory, text: "b".to_owned(), unit: None },
+    ];
     let mut probe = Probe::open(&Source::Prometheus(server_of("200 OK", bodies), queries)).unwrap();
     let kept = "the response is a copy of an earlier one: its evaluation time did not advance";
     let mut before = probe.snapshot(LIMIT).await.unwrap();
@@ -302,4 +310,27 @@ fn a_url_that_cannot_be_asked_is_refused_without_being_shown() {
             Probe::open(&Source::NodeExporter(endpoint, DeviceFilter::default())).map(drop).unwrap_err();
         assert!(refused.starts_with("shown "), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_share_becomes_percent_and_a_partial_answer_is_missing_for_now() {
+    let of = |unit| {
+        let text = "a".to_owned();
+        let body = r#"{"status":"success","data":{"resultType":"scalar","result":[1.5,"0.97"]}}"#;
+        let queries = vec![MetricQuery { metric: Metric::Cpu, text, unit }];
+        let source = Source::Prometheus(server("200 OK", body.to_owned()), queries);
+        let may_be_shares = source.may_give_shares(Metric::Cpu);
+        async move {
+            let snapshot = Probe::open(&source).unwrap().snapshot(LIMIT).await.unwrap();
+            (snapshot.gauges[&Metric::Cpu].value, may_be_shares)
+        }
+    };
+    assert_eq!(of(None).await, (0.97, true));
+    assert_eq!(of(Some(QueryUnit::Percent)).await, (0.97, false));
+    assert_eq!(of(Some(QueryUnit::Share)).await, (97.0, false));
+    let partial =
+        r#"{"status":"success","isPartial":true,"data":{"resultType":"scalar","result":[1.5,"4"]}}"#;
+    assert!(prometheus("200 OK", partial).await.missing_for_now.contains(&Metric::Cpu));
+    let lasting = prometheus("200 OK", "{}").await;
+    assert!(lasting.missing_for_now.is_empty() && lasting.missing.contains_key(&Metric::Cpu));
 }

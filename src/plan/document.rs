@@ -2,8 +2,9 @@
 
 mod monitor;
 
-pub(super) use monitor::{MonitorDocument, SourceDocument};
+pub(super) use monitor::{MonitorDocument, QueryDocument, SourceDocument};
 
+use crate::resources::source::QueryUnit;
 use crate::units::text_enum;
 use serde_json::{Value as Json, json};
 
@@ -372,6 +373,13 @@ macro_rules! words {
             $vis enum $name { $( $(#[doc = $doc])+ $variant = $word, )+ }
         }
 
+        read_words!($name);
+    };
+}
+
+/// Reads an enum of words from documents.
+macro_rules! read_words {
+    ($name:ident) => {
         impl Choice for $name {
             const VALUES: &'static [Self] = Self::ALL;
 
@@ -382,7 +390,7 @@ macro_rules! words {
 
         impl FromNode for $name {
             fn expected() -> String {
-                [$( concat!("`\"", $word, "\"`"), )+].join(" or ")
+                Self::ALL.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(" or ")
             }
 
             fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -435,3 +443,5 @@ words! {
         Observed = "observed",
     }
 }
+
+read_words!(QueryUnit);

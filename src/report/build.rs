@@ -170,7 +170,7 @@ fn objective_report(plan: &Plan, objective: &Objective, judged: &Judgement) -> O
         operations: family.operations().iter().map(|id| plan.operations[id.index()].clone()).collect(),
         scenario: match family {
             Family::Requests(requests) => requests.scenario.clone(),
-            Family::Host(_) | Family::Drift(_) => None,
+            Family::Host(_) | Family::Drift(_) | Family::Outage => None,
         },
         host: readings.map(|(host, _)| host.name.clone()),
         metric: readings.map(|(_, metric)| metric),

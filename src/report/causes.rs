@@ -12,7 +12,7 @@ use crate::measure::causes::{AFTERMATH_S, Failures};
 use crate::measure::hosts::{HostSummary, Series};
 use crate::measure::sample::ErrorKind;
 use crate::measure::summary::{OperationSummary, PhaseSummary};
-use crate::plan::model::{Host, Load, OperationId, Phase, Plan, TARGET};
+use crate::plan::model::{Host, Load, OperationId, Phase, Plan};
 use crate::report::table::number;
 use crate::resources::metric::Metric;
 use crate::resources::reading::CounterReset;
@@ -58,13 +58,14 @@ pub(super) fn causes(of: PhaseCauses<'_>) -> Vec<String> {
     let of_slowness = || {
         [
             of.failures(),
+            causes.failures.keep_alive_timeout().map(timed_out),
             apart.filter(|_| freeze.is_none()).map(|interference| slowed(plan, interference)),
             causes.aftermath.detect().filter(|_| !is_explained).map(|found| slowed_after(plan, found)),
             causes.saturation.plateau().filter(|plateau| of.is_saturated(*plateau)).map(saturated),
             of.idle(),
         ]
     };
-    let slowness = if of.is_met { [const { None }; 5] } else { of_slowness() };
+    let slowness = if of.is_met { [const { None }; 6] } else { of_slowness() };
     sentences.into_iter().chain(slowness).flatten().collect()
 }
 
@@ -103,9 +104,21 @@ impl PhaseCauses<'_> {
         self.target_hosts().find_map(|(host, read)| {
             let is_restart = |reset: &&(u32, CounterReset)| reset.1 == CounterReset::Restart;
             let (tick, _) = read.counter_resets.iter().find(is_restart)?;
-            let (before, after) = (time(tick.saturating_sub(1))?, time(*tick)?);
-            Some(format!("`{}` was started again between {before} and {after} UTC", host.name))
+            let last = read.read_ticks.last_before(*tick).unwrap_or_default();
+            let (before, after, ticks) = (time(last)?, time(*tick)?, readings.ticks?);
+            let all = self.failed_between(ticks.at(last), ticks.at(*tick));
+            let all =
+                all.map_or_else(String::new, |count| format!(": all {count} failures are from that time"));
+            Some(format!("`{}` ended and was started again between {before} and {after} UTC{all}", host.name))
         })
+    }
+
+    /// The number of all failures, if they are from this time of the phase in seconds.
+    fn failed_between(&self, from: f64, to: f64) -> Option<u64> {
+        let Failures { first, last, .. } = &self.counted.causes.failures;
+        let (first, last) = (first.values().min()?, last.values().max()?);
+        let within = from.floor() <= f64::from(*first) && f64::from(*last) <= to.ceil();
+        within.then(|| self.counted.operations.values().map(OperationSummary::failed).sum())
     }
 
     /// A target that is slow and has processor time to spare.
@@ -121,7 +134,7 @@ impl PhaseCauses<'_> {
 
     fn target_hosts(&self) -> impl Iterator<Item = (&Host, &HostSummary)> {
         let hosts = self.plan.monitor.iter().flat_map(|monitor| &monitor.hosts);
-        hosts.zip(&self.counted.readings.hosts).filter(|(host, _)| host.name.starts_with(TARGET))
+        hosts.zip(&self.counted.readings.hosts).filter(|(host, _)| host.is_of_target())
     }
 
     /// Whether more was asked of the target than it did. Users who spend most of their time thinking ask for no more, and
@@ -158,7 +171,7 @@ impl PhaseCauses<'_> {
         let name = name(self.plan, id);
         let mut sentence =
             format!("{count} of {} `{name}` requests {}", tried(&counted.operations[&id]), ended(kind));
-        let Failures { first, last, before, since } = &counted.causes.failures;
+        let Failures { first, last, before, since, .. } = &counted.causes.failures;
         if let (Some(first), Some(last)) = (first.get(&(id, kind)), last.get(&(id, kind))) {
             sentence += &format!(", the first {}, the last {}", self.second(*first), self.second(*last));
         }
@@ -232,6 +245,13 @@ fn contrast(name: &str, interference: Interference) -> String {
         number(Some(with.1)),
         without.0,
         number(Some(without.1))
+    )
+}
+
+fn timed_out((idle_s, count): (u32, u64)) -> String {
+    format!(
+        "{count} requests failed because their connections ended after about {idle_s} idle seconds: this is the target's \
+         keep-alive timeout, and requests that are sent at that moment are lost; make it longer than the users' waits"
     )
 }
 

@@ -258,7 +258,10 @@ fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
 fn observed(objective: &ObjectiveReport) -> String {
     let statistic = match objective.kind {
         ObjectiveKind::Throughput | ObjectiveKind::ErrorRate => String::new(),
-        ObjectiveKind::ResponseTime | ObjectiveKind::Resource | ObjectiveKind::Drift => {
+        ObjectiveKind::ResponseTime
+        | ObjectiveKind::Resource
+        | ObjectiveKind::Drift
+        | ObjectiveKind::Outage => {
             format!("{} ", objective.statistic)
         }
     };

@@ -103,7 +103,11 @@ impl Modes {
 impl MachineCounters {
     /// The snapshot of the devices that `parts` selects.
     pub fn snapshot(self, parts: &DeviceFilter) -> Snapshot {
-        let incarnation = Incarnation { start_event: "the machine was booted".to_owned(), age: self.age };
+        let incarnation = Incarnation {
+            start_event: "the machine was booted".to_owned(),
+            age: self.age,
+            shows_restarts: self.age.is_some(),
+        };
         let mut snapshot = Snapshot {
             at: self.at,
             clock: self.clock,

@@ -42,6 +42,8 @@ text_enum! {
         Threads = "threads",
         /// Established TCP connections, including those that only the other end has closed.
         Connections = "connections",
+        /// 1 if the machine was booted, or the process was started again, since the previous snapshot; otherwise 0.
+        Restarts = "restarts",
     }
 }
 
@@ -193,6 +195,13 @@ const TABLE: [MetricRow; Metric::ALL.len()] = [
         Moment,
         &[Machine, Process],
         "established TCP connections, including those that only the other end has closed",
+    ),
+    row(
+        Metric::Restarts,
+        Count,
+        Interval,
+        &[Machine, Process],
+        "1 if the machine was booted, or the process was started again, since the previous snapshot; otherwise 0",
     ),
 ];
 

@@ -1,6 +1,6 @@
 //! The counters and gauges of a host at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resources::metric::Metric;
 
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub gauges: BTreeMap<Metric, Gauge>,
     /// The reason for each metric that this kind of source provides and this host lacks.
     pub missing: BTreeMap<Metric, String>,
+    /// Of these, the ones that the source could not give at this moment, because a part of it was unavailable.
+    pub missing_for_now: BTreeSet<Metric>,
 }
 
 impl Snapshot {
@@ -66,6 +68,8 @@ pub struct Incarnation {
     pub start_event: String,
     /// Seconds since this event; `None` if unknown.
     pub age: Option<f64>,
+    /// Whether every restart of what is measured is such an event.
+    pub shows_restarts: bool,
 }
 
 /// The names of a host; an unknown one is `None`.

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use crate::resources::metric::{Measured, Metric};
 use crate::resources::query_range::look_back_s;
+use crate::units::{Unit, text_enum};
 
 /// Where the metrics of a host come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,27 @@ pub enum Source {
     /// A node_exporter or a compatible exporter.
     NodeExporter(HttpEndpoint, DeviceFilter),
     /// A Prometheus server, with a query for each metric.
-    Prometheus(HttpEndpoint, Vec<(Metric, String)>),
+    Prometheus(HttpEndpoint, Vec<MetricQuery>),
+}
+
+/// The query of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricQuery {
+    pub metric: Metric,
+    /// In PromQL.
+    pub text: String,
+    /// The unit of its values, if the plan names one; otherwise that of the metric.
+    pub unit: Option<QueryUnit>,
+}
+
+text_enum! {
+    /// The unit in which a query gives a metric that is a share.
+    pub enum QueryUnit {
+        /// From 0 to 100.
+        Percent = "percent",
+        /// From 0 to 1.
+        Share = "share",
+    }
 }
 
 /// The disks and file systems to measure; an empty list selects all physical ones.
@@ -82,15 +103,25 @@ impl Source {
             Self::Local(_) | Self::NodeExporter(..) => metric.is_of(Measured::Machine),
             Self::Process(_) => metric.is_of(Measured::Process),
             Self::Cgroup(_) => metric.is_of(Measured::Group),
-            Self::Prometheus(_, queries) => queries.iter().any(|(known, _)| *known == metric),
+            Self::Prometheus(_, queries) => queries.iter().any(|query| query.metric == metric),
         }
     }
 
     /// The time in seconds that a value of a metric looks back, beyond the time between two snapshots.
     pub fn look_back_s(&self, metric: Metric) -> f64 {
-        let Self::Prometheus(_, queries) = self else { return 0.0 };
-        let query = queries.iter().find(|(known, _)| *known == metric);
-        query.map_or(0.0, |(_, query)| look_back_s(query))
+        self.query(metric).map_or(0.0, |query| look_back_s(&query.text))
+    }
+
+    /// The query of a metric.
+    fn query(&self, metric: Metric) -> Option<&MetricQuery> {
+        let Self::Prometheus(_, queries) = self else { return None };
+        queries.iter().find(|query| query.metric == metric)
+    }
+
+    /// Whether values of a metric up to 1 may be shares instead of percentages: they are from a query whose unit the plan
+    /// does not name.
+    pub fn may_give_shares(&self, metric: Metric) -> bool {
+        metric.unit() == Unit::Percent && self.query(metric).is_some_and(|query| query.unit.is_none())
     }
 
     /// Whether the source measures the machine that the runner is on.

@@ -62,7 +62,7 @@ impl<'o> AbortCheck<'o> {
                 let tier = tier.as_str();
                 return Some(format!("`{}` is certain to exceed its {tier}: {certain}", objective.name));
             }
-            Family::Drift(_) => return None,
+            Family::Drift(_) | Family::Outage => return None,
         };
         let evidence = requests.evidence(tier, &summary.evidence);
         let seconds = seconds(evidence);

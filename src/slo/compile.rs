@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::{Spanned, parse, read_root};
 use crate::measure::indicator::{Indicator, Intervals};
-use crate::plan::model::{OperationId, Phase, PhaseId, Plan};
+use crate::plan::model::{Host, HostId, Monitor, OperationId, Phase, PhaseId, Plan};
 use crate::plan::{GateTier, Names, ThresholdsFile};
 use crate::resources::metric::Metric;
+use crate::resources::source::Source;
 use crate::slo::definition::{ObjectiveDefinition, Selector, Subject, read_definitions};
 use crate::slo::document::ThresholdsDocument;
 use crate::slo::objective::{
     Change, DriftObjective, EveryInterval, Family, HostObjective, JudgedHost, Objective, ObjectiveKind,
-    RequestObjective,
+    RequestObjective, TargetPart,
 };
 
 /// The objectives of a plan and the indicators that they need.
@@ -25,6 +26,15 @@ pub struct Objectives {
 }
 
 impl Objectives {
+    /// Finds the target's own part of each judged host, once the plan has all of its hosts.
+    pub fn find_target_parts(&mut self, monitor: &Monitor) {
+        for objective in &mut self.all {
+            if let Family::Host(HostObjective { host, .. }) = &mut objective.family {
+                host.target = target_part(monitor, host.id);
+            }
+        }
+    }
+
     /// Shortens the intervals of objectives for a rehearsal, each by the factor of its phase.
     pub fn shrink(&mut self, factor: impl Fn(PhaseId) -> f64) {
         let shorter = |every: u32, phase| (f64::from(every) * factor(phase)).round().max(1.0) as u32;
@@ -158,7 +168,7 @@ fn check_selectors(definition: &ObjectiveDefinition, names: &Names, problems: &m
                 problems,
             );
         }
-        Selector::Host(..) => {}
+        Selector::Host(..) | Selector::Target => {}
     }
     if let Some(phases) = &definition.phases {
         check_selector(phases, &names.phases, Code::UnknownPhase, "phase", &definition.name, problems);
@@ -239,7 +249,8 @@ fn of_each(objective: &Objective, plan: &Plan) -> Vec<Objective> {
 fn family(definition: &ObjectiveDefinition, plan: &Plan, phase: &Phase) -> Option<Family> {
     let host = || {
         let Selector::Host(host, _) = &definition.selector else { return None };
-        Some(JudgedHost { id: plan.monitor.as_ref()?.host(&host.value)?, name: host.value.clone() })
+        let monitor = plan.monitor.as_ref()?;
+        Some(JudgedHost { id: monitor.host(&host.value)?, name: host.value.clone(), target: None })
     };
     let (interval, abort) = (definition.interval, definition.abort);
     Some(match definition.subject {
@@ -262,7 +273,22 @@ fn family(definition: &ObjectiveDefinition, plan: &Plan, phase: &Phase) -> Optio
                 min_length,
             })
         }
+        Subject::Outage => Family::Outage,
     })
+}
+
+/// The processes and control groups of the target on a host: those that the plan names, or else those that the run added.
+fn target_part(monitor: &Monitor, id: HostId) -> Option<TargetPart> {
+    let is_this_machine = |host: &Host| matches!(host.source, Source::Local(_));
+    monitor.hosts.get(id.index()).filter(|host| is_this_machine(host))?;
+    let is_part = |host: &Host| host.is_process_or_cgroup() && host.is_of_target();
+    let of = |is_named: bool| {
+        let hosts = (0..).map(HostId).zip(&monitor.hosts);
+        let hosts = hosts.filter(|(_, host)| is_part(host) && host.span.is_some() == is_named);
+        let hosts: Vec<HostId> = hosts.map(|(id, _)| id).collect();
+        (!hosts.is_empty()).then_some(TargetPart { hosts, is_named })
+    };
+    of(true).or_else(|| of(false))
 }
 
 /// The operations that a definition selects in a phase, and the scenario. `None` if there are none.
@@ -284,7 +310,7 @@ fn selected(
             let found = list.iter().any(|entry| matches_glob(&entry.value, &phase.scenario));
             found.then(|| (all, Some(phase.scenario.clone())))
         }
-        Selector::Host(..) => None,
+        Selector::Host(..) | Selector::Target => None,
     }
 }
 

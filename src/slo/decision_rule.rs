@@ -37,11 +37,15 @@ pub(in crate::slo) enum DecisionRule {
         cases: f64,
         /// Whether the value is within the limit; `None` if there is no value.
         within: Option<bool>,
+        /// Whether it would be beyond the limit even without the target.
+        by_others: bool,
     },
     /// The confidence interval of a change must be on one side of the limit.
     Change {
         /// Lower end, estimate and upper end; `None` if there is not enough data.
         change: Option<[f64; 3]>,
+        /// The estimate without the generator's own part.
+        certain: Option<f64>,
         /// In the unit of the change.
         limit: f64,
         /// The number of readings or requests.
@@ -63,6 +67,11 @@ pub(in crate::slo) enum DecisionRule {
 }
 
 impl DecisionRule {
+    /// The rule of a value that is compared with a limit.
+    pub(in crate::slo) fn observed(cases: f64, within: Option<bool>) -> Self {
+        Self::Observed { cases, within, by_others: false }
+    }
+
     /// The rule for a limit on requests; `evidence` is that of its indicator.
     pub(in crate::slo) fn of(objective: &RequestObjective, limit: f64, evidence: &Evidence) -> Self {
         if let Some(interval) = objective.interval {
@@ -157,7 +166,9 @@ impl DecisionRule {
         match *self {
             Self::Proportion { broken, allowed, .. } => broken.breach_p_value(allowed),
             Self::NoneAllowed { counted, .. } => f64::from(u8::from(counted == 0.0)),
-            Self::Observed { within, .. } => f64::from(u8::from(within != Some(false))),
+            Self::Observed { within, by_others, .. } => {
+                f64::from(u8::from(within != Some(false) || by_others))
+            }
             // The interval was computed at the gate's risk.
             Self::Change { change, limit, .. } => {
                 f64::from(u8::from(!change.is_some_and(|[low, ..]| low > limit)))
@@ -185,8 +196,11 @@ impl DecisionRule {
             }
             Self::NoneAllowed { counted, doubted, .. } if counted == 0.0 && doubted > 0.0 => None,
             Self::NoneAllowed { cases, counted, .. } => (cases > 0.0).then_some(counted == 0.0),
-            Self::Observed { within, .. } => within,
-            Self::Change { change, limit, .. } => change.map(|[_, estimate, _]| estimate <= limit),
+            Self::Observed { within, by_others, .. } => within.filter(|_| !by_others),
+            Self::Change { change, certain, limit, .. } => {
+                let holds = change?[1] <= limit;
+                (holds == (certain? <= limit)).then_some(holds)
+            }
             Self::Mean { .. } => None,
         }
     }

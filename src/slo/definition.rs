@@ -6,13 +6,16 @@ use crate::diagnostic::{Code, Diagnostic, Problems, Span};
 use crate::document::Spanned;
 use crate::resources::metric::Metric;
 use crate::slo::document::{
-    CommonKeys, ErrorRateDocument, ResponseTimeDocument, ThresholdsDocument, ThroughputDocument,
+    CommonKeys, ErrorRateDocument, OutageDocument, ResponseTimeDocument, ThresholdsDocument,
+    ThroughputDocument,
 };
 use crate::slo::objective::{Aggregation, Bound, EveryInterval, ObjectiveKind, RequestStatistic, Tiers};
 use crate::units::{Share, TimeSpan, format_number};
 
 /// An error rate above this, in percent, is probably meant as a rate of successes.
 const MAX_PLAUSIBLE_ERROR_RATE: f64 = 50.0;
+/// A request that succeeds within this time, in seconds, is no part of an outage.
+const MIN_OUTAGE_S: f64 = 1.0;
 
 /// A written objective with checked limits and statistic, not yet matched with the phases of a plan.
 pub(super) struct ObjectiveDefinition {
@@ -65,6 +68,7 @@ pub(super) enum Subject {
     Slowdown {
         min_length: f64,
     },
+    Outage,
 }
 
 impl Subject {
@@ -72,7 +76,7 @@ impl Subject {
     pub(super) fn metric(self) -> Option<Metric> {
         match self {
             Self::Host(metric, _) | Self::Growth { metric, .. } => Some(metric),
-            Self::Requests(_) | Self::Slowdown { .. } => None,
+            Self::Requests(_) | Self::Slowdown { .. } | Self::Outage => None,
         }
     }
 }
@@ -86,6 +90,7 @@ impl ObjectiveDefinition {
             Subject::Requests(RequestStatistic::ErrorRate) => ObjectiveKind::ErrorRate,
             Subject::Host(..) => ObjectiveKind::Resource,
             Subject::Growth { .. } | Subject::Slowdown { .. } => ObjectiveKind::Drift,
+            Subject::Outage => ObjectiveKind::Outage,
         }
     }
 }
@@ -96,6 +101,8 @@ pub(super) enum Selector {
     Scenarios(Vec<Spanned<String>>),
     /// A host, and the place of the metric.
     Host(Spanned<String>, Span),
+    /// The whole target.
+    Target,
 }
 
 /// The intervals of `every` and `allow`; `None` without `every`.
@@ -128,7 +135,7 @@ pub(super) fn read_definitions(
     definitions: &mut Vec<ObjectiveDefinition>,
     problems: &mut Problems,
 ) {
-    let ThresholdsDocument { response_time, throughput, error_rate, resource, drift } = document;
+    let ThresholdsDocument { response_time, throughput, error_rate, resource, drift, outage } = document;
     let items = response_time.into_iter().flat_map(|items| items.value);
     definitions.extend(items.filter_map(|item| response_time_definition(item.value, problems)));
     let items = throughput.into_iter().flat_map(|items| items.value);
@@ -139,6 +146,8 @@ pub(super) fn read_definitions(
     definitions.extend(items.filter_map(|item| readings::resource_definition(item.value, problems)));
     let items = drift.into_iter().flat_map(|items| items.value);
     definitions.extend(items.filter_map(|item| readings::drift_definition(item.value, problems)));
+    let items = outage.into_iter().flat_map(|items| items.value);
+    definitions.extend(items.filter_map(|item| outage_definition(item.value, problems)));
 }
 
 fn response_time_definition(
@@ -206,6 +215,30 @@ fn error_rate_definition(
     Some(ObjectiveDefinition { each: each?.value, ..definition })
 }
 
+fn outage_definition(document: OutageDocument, problems: &mut Problems) -> Option<ObjectiveDefinition> {
+    let OutageDocument { name, target, acceptable, maximum, phases, gate } = document;
+    let limits = written([target, acceptable, maximum], |limit| limit.seconds());
+    for limit in limits.iter().flatten().filter(|limit| limit.value < MIN_OUTAGE_S) {
+        let diagnostic = Diagnostic::new(Code::OutOfRange, "a limit of outages must be at least 1s");
+        problems.report(
+            diagnostic
+                .at(limit.span, "here")
+                .help("write a longer time; `[[response_time]]` and `[[error_rate]]` limit shorter ones"),
+        );
+    }
+    Some(ObjectiveDefinition {
+        each: false,
+        name: name?,
+        subject: Subject::Outage,
+        tiers: tiers(LastLimit::Maximum, &limits, problems)?,
+        selector: Selector::Target,
+        phases: phases.map(|phases| phases.value),
+        gated: gate?.value,
+        interval: None,
+        abort: false,
+    })
+}
+
 /// The limits as numbers in the unit of the statistic.
 fn written<T>(limits: [Option<Spanned<T>>; 3], number: impl Fn(&T) -> f64) -> [Option<Spanned<f64>>; 3] {
     limits.map(|limit| limit.map(|limit| Spanned::new(number(&limit.value), limit.span)))
@@ -254,27 +287,32 @@ fn elsewhere(written: &str) -> Option<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LastLimit {
     Maximum,
+    /// A maximum that may be 0: no reading above it.
+    MaximumOrZero,
     Minimum,
 }
 
 /// The tiers, after checking that the limits are above 0 and in order.
 fn tiers(last: LastLimit, written: &[Option<Spanned<f64>>; 3], problems: &mut Problems) -> Option<Tiers> {
     let (names, order) = match last {
-        LastLimit::Maximum => (["target", "acceptable", "maximum"], "target ≤ acceptable ≤ maximum"),
+        LastLimit::Maximum | LastLimit::MaximumOrZero => {
+            (["target", "acceptable", "maximum"], "target ≤ acceptable ≤ maximum")
+        }
         LastLimit::Minimum => (["target", "acceptable", "minimum"], "target ≥ acceptable ≥ minimum"),
     };
     let bound = |limit| match last {
-        LastLimit::Maximum => Bound::AtMost(limit),
+        LastLimit::Maximum | LastLimit::MaximumOrZero => Bound::AtMost(limit),
         LastLimit::Minimum => Bound::AtLeast(limit),
     };
     let mut stricter: Option<(&str, &Spanned<f64>)> = None;
     let mut in_order = true;
     for (name, limit) in names.into_iter().zip(written) {
         let Some(limit) = limit else { continue };
-        if limit.value <= 0.0 {
-            let message = format!("`{name}` must be above 0");
+        if limit.value < 0.0 || (limit.value == 0.0 && last != LastLimit::MaximumOrZero) {
+            let least = if last == LastLimit::MaximumOrZero { "0 or more" } else { "above 0" };
+            let message = format!("`{name}` must be {least}");
             let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(limit.span, "here");
-            problems.report(diagnostic.help("write a limit above 0"));
+            problems.report(diagnostic.help(format!("write a limit of {least}")));
             in_order = false;
         }
         if let Some((before, first)) = stricter

@@ -80,6 +80,8 @@ document! {
         resource: Vec<Spanned<ResourceDocument>>,
         /// Limits on growth over a phase.
         drift: Vec<Spanned<DriftDocument>>,
+        /// Limits on times without a success.
+        outage: Vec<Spanned<OutageDocument>>,
         reserved { recovery }
     }
 }
@@ -181,5 +183,24 @@ document! {
             TableRule::Alone("max_ratio", &["host"]),
             TableRule::NotEmpty(&["operations", "phases"]),
         ]
+    }
+}
+
+document! {
+    /// A limit on the longest time in which requests waited or failed and none succeeded.
+    pub(super) struct OutageDocument ("a table") {
+        /// Name of the objective, unique within its kind.
+        name: String = required,
+        /// Limit of the best tier.
+        target: TimeSpan,
+        /// Limit of the middle tier.
+        acceptable: TimeSpan,
+        /// Last limit.
+        maximum: TimeSpan = required,
+        /// Judge only these phases.
+        phases: Vec<Spanned<String>> = otherwise("every phase in which it applies"),
+        /// Whether the objective is judged; `false` only reports it.
+        gate: bool = default(true),
+        rules [TableRule::NotEmpty(&["phases"])]
     }
 }

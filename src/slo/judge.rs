@@ -1,5 +1,6 @@
 //! The verdict on each objective, from the summary of a run.
 
+mod case_data;
 mod drift;
 mod excuses;
 mod explain;
@@ -9,14 +10,12 @@ mod requests;
 pub use excuses::Excuses;
 pub use readings::MIN_READINGS;
 
-use crate::measure::summary::{Evidence, PhaseSummary, Summary};
-use crate::plan::model::{Gate, PhaseId};
+use crate::measure::summary::{PhaseSummary, Summary};
+use crate::plan::model::Gate;
 use crate::plan::{Decision, Tier};
 use crate::slo::decision_rule::DecisionRule;
-use crate::slo::judge::drift::Drift;
-use crate::slo::judge::readings::{AllowedGaps, Readings};
-use crate::slo::judge::requests::Requests;
-use crate::slo::objective::{Change, DriftObjective, Family, HostObjective, Objective, RequestObjective};
+use crate::slo::judge::case_data::{CaseData, Counted, HostCase};
+use crate::slo::objective::{Aggregation, Family, Objective};
 use crate::statistics::holm;
 use crate::units::text_enum;
 
@@ -127,27 +126,6 @@ struct ObjectiveCase<'c> {
     aborted: bool,
 }
 
-/// The data of an objective.
-enum CaseData<'c> {
-    Requests(Requests<'c>),
-    Host(HostCase<'c>),
-    Drift(Drift<'c>),
-}
-
-/// The readings of an objective on a host.
-struct HostCase<'c> {
-    objective: &'c HostObjective,
-    readings: Readings<'c>,
-}
-
-/// What was counted in a phase.
-#[derive(Clone, Copy)]
-struct Counted<'c> {
-    phase: &'c PhaseSummary,
-    /// By indicator.
-    evidence: &'c [Evidence],
-}
-
 /// Judges every objective. Exact counts decide, not histograms.
 ///
 /// The result has one entry per objective, in their order; `None` if its phase was not run.
@@ -213,6 +191,7 @@ impl<'c> ObjectiveCase<'c> {
         let decision_rule = |tier: Tier, limit: f64| {
             data.decision_rule(tier, limit, &summary.evidence).without_load(missing_load)
         };
+        let not_assessable = data.not_assessable(tiers[at_gate].1, objective.phase, policy);
         let (excused_pass, excused_breach) = excuses.map_or((None, None), |of| of.of(&objective.family));
         Some(Self {
             decision_rules: tiers
@@ -222,7 +201,7 @@ impl<'c> ObjectiveCase<'c> {
             gated: objective.gated && gate.is_some(),
             excused_pass,
             excused_breach,
-            not_assessable: data.not_assessable(objective.phase, policy),
+            not_assessable,
             aborted: policy.aborted == Some(index),
             objective,
             phase,
@@ -256,6 +235,7 @@ impl<'c> ObjectiveCase<'c> {
         };
         let by_counts = match () {
             () if !has_data => Verdict::NoData,
+            () if self.is_seen_beyond() => Verdict::Missed,
             () if !is_assessable => Verdict::Inconclusive,
             () if self.aborted || missed => Verdict::Missed,
             () if holds(self.at_gate) => Verdict::Met,
@@ -325,11 +305,21 @@ impl<'c> ObjectiveCase<'c> {
         }
     }
 
+    /// Whether a single reading is beyond the limit where none may be: further readings would not change that.
+    fn is_seen_beyond(&self) -> bool {
+        let CaseData::Host(HostCase { objective, readings }) = &self.data else { return false };
+        objective.of == Aggregation::Max
+            && objective.interval.is_none()
+            && !readings.is_of_other_host()
+            && self.decision_rule().holds() == Some(false)
+    }
+
     fn has_data(&self) -> bool {
         match &self.data {
             CaseData::Requests(requests) => requests.has_data(),
             CaseData::Host(host) => host.readings.has_data(),
             CaseData::Drift(drift) => drift.has_data(),
+            CaseData::Outage(case) => case.outages.has_data(),
         }
     }
 
@@ -339,6 +329,7 @@ impl<'c> ObjectiveCase<'c> {
             CaseData::Requests(requests) => requests.samples(),
             CaseData::Host(host) => u64::from(host.readings.coverage.seen),
             CaseData::Drift(drift) => drift.samples,
+            CaseData::Outage(_) => self.phase.operations.values().map(|operation| operation.judged).sum(),
         }
     }
 
@@ -348,6 +339,7 @@ impl<'c> ObjectiveCase<'c> {
             CaseData::Requests(requests) => requests.observed(),
             CaseData::Host(host) => host.readings.observed(host.objective.of),
             CaseData::Drift(drift) => drift.change.map(|[_, estimate, _]| estimate),
+            CaseData::Outage(case) => Some(case.outages.longest_s()),
         }
     }
 
@@ -355,7 +347,7 @@ impl<'c> ObjectiveCase<'c> {
     fn interval(&self, alpha: f64) -> Option<[f64; 2]> {
         match &self.data {
             CaseData::Requests(requests) => requests.interval(alpha),
-            CaseData::Host(_) => None,
+            CaseData::Host(_) | CaseData::Outage(_) => None,
             CaseData::Drift(drift) => drift.change.map(|[low, _, high]| [low, high]),
         }
     }
@@ -366,60 +358,6 @@ impl<'c> ObjectiveCase<'c> {
             CaseData::Drift(drift) => drift.segments,
             _ => self.decision_rule().effective(),
         }
-    }
-}
-
-impl<'c> CaseData<'c> {
-    /// The data of an objective that is judged at a tier.
-    fn of(family: &'c Family, tier: Tier, counted: Counted<'c>, alpha: f64) -> Self {
-        let Counted { phase, evidence } = counted;
-        match family {
-            Family::Requests(objective) => {
-                Self::Requests(Requests { objective, phase, evidence: objective.evidence(tier, evidence) })
-            }
-            Family::Host(objective) => {
-                Self::Host(HostCase { objective, readings: Readings::of_host(objective, phase) })
-            }
-            Family::Drift(DriftObjective { change, min_length }) => Self::Drift(match change {
-                Change::Growth { host, metric } => {
-                    Drift::of_metric(Readings::of(host, *metric, None, phase), *min_length, phase, alpha)
-                }
-                Change::Slowdown { indicator, .. } => {
-                    Drift::of_times(&evidence[*indicator], *min_length, phase, alpha)
-                }
-            }),
-        }
-    }
-
-    /// The decision rule of one limit.
-    fn decision_rule(&self, tier: Tier, limit: f64, evidence: &[Evidence]) -> DecisionRule {
-        match self {
-            Self::Requests(Requests { objective, .. }) => {
-                DecisionRule::of(objective, limit, objective.evidence(tier, evidence))
-            }
-            Self::Host(host) => host.readings.decision_rule(host.objective.of, limit),
-            Self::Drift(drift) => drift.decision_rule(limit),
-        }
-    }
-
-    /// The reason why the data cannot decide, if there is one.
-    fn not_assessable(&self, phase: PhaseId, policy: Policy<'_>) -> Option<String> {
-        match self {
-            Self::Requests(requests) => {
-                requests.unsteady(policy.cycle_seconds.get(phase.index()).copied().unwrap_or(0.0))
-            }
-            Self::Host(host) => host.readings.not_assessable(AllowedGaps::Short),
-            Self::Drift(drift) => drift.not_assessable.clone(),
-        }
-    }
-}
-
-impl RequestObjective {
-    /// The evidence for the limit of a tier.
-    pub(in crate::slo) fn evidence<'e>(&self, tier: Tier, evidence: &'e [Evidence]) -> &'e Evidence {
-        let found = self.indicators.iter().find(|(known, _)| *known == tier);
-        let (_, indicator) = found.expect("each tier of an objective on requests has an indicator");
-        &evidence[*indicator]
     }
 }
 

@@ -1,6 +1,9 @@
 //! The compiled objective: a limit on a statistic of one phase, with its tiers.
 
-use crate::units::{Unit, text_enum};
+mod tiers;
+
+pub use tiers::{Bound, Tiers};
+
 use std::fmt;
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use crate::measure::indicator::{Indicator, IndicatorKind, IntervalRule, Interval
 use crate::plan::model::{HostId, OperationId, PhaseId};
 use crate::plan::{GateTier, Tier};
 use crate::resources::metric::Metric;
+use crate::units::{Unit, text_enum};
 
 /// An objective in one phase. The threshold file's objective becomes one of these for each phase in which it applies.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ pub enum Family {
     Host(HostObjective),
     /// A change over the phase.
     Drift(DriftObjective),
+    /// The longest time without a success.
+    Outage,
 }
 
 /// A limit on a statistic of requests.
@@ -83,6 +89,16 @@ pub struct HostObjective {
 pub struct JudgedHost {
     pub id: HostId,
     pub name: String,
+    /// The target's own part of this host, if it is measured.
+    pub target: Option<TargetPart>,
+}
+
+/// The processes and control groups of the target on a host.
+#[derive(Debug, Clone)]
+pub struct TargetPart {
+    pub hosts: Vec<HostId>,
+    /// Whether the plan names them. Otherwise they were found by the target's port.
+    pub is_named: bool,
 }
 
 /// The aggregation of many values into one number.
@@ -136,55 +152,7 @@ text_enum! {
         ErrorRate = "error_rate",
         Resource = "resource",
         Drift = "drift",
-    }
-}
-
-/// The limits of an objective, best first. Only the last one is required.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tiers {
-    pub target: Option<f64>,
-    pub acceptable: Option<f64>,
-    /// The limit of the tier maximum; for throughput the minimum.
-    pub last: f64,
-}
-
-/// A limit and its good side.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-impl Bound {
-    /// Whether a value is at the limit or on its good side.
-    pub fn holds(self, value: f64) -> bool {
-        match self {
-            Self::AtMost(limit) => value <= limit,
-            Self::AtLeast(limit) => value >= limit,
-        }
-    }
-
-    /// Whether another limit is at least as loose as this one.
-    pub fn allows(self, looser: f64) -> bool {
-        match self {
-            Self::AtMost(limit) => looser >= limit,
-            Self::AtLeast(limit) => looser <= limit,
-        }
-    }
-}
-
-impl Tiers {
-    /// The present limits with their tiers, best first.
-    pub fn all(&self) -> impl Iterator<Item = (Tier, f64)> {
-        let target = self.target.map(|limit| (Tier::Target, limit));
-        let acceptable = self.acceptable.map(|limit| (Tier::Acceptable, limit));
-        [target, acceptable, Some((Tier::Maximum, self.last))].into_iter().flatten()
-    }
-
-    /// The tier at which an objective is judged: the gate's tier, or the next looser one that has a limit.
-    pub fn at_gate(&self, gate: GateTier) -> Option<(Tier, f64)> {
-        let wanted = gate.0?;
-        self.all().find(|(tier, _)| *tier >= wanted)
+        Outage = "outage",
     }
 }
 
@@ -254,6 +222,7 @@ impl Family {
             },
             Self::Host(_) => ObjectiveKind::Resource,
             Self::Drift(_) => ObjectiveKind::Drift,
+            Self::Outage => ObjectiveKind::Outage,
         }
     }
 
@@ -268,6 +237,7 @@ impl Family {
             Self::Host(host) => host.metric.unit(),
             Self::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => Unit::Percent,
             Self::Drift(DriftObjective { change: Change::Slowdown { .. }, .. }) => Unit::Ratio,
+            Self::Outage => Unit::Seconds,
         }
     }
 
@@ -278,6 +248,7 @@ impl Family {
             Self::Host(host) => host.of.to_string(),
             Self::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => "growth".to_owned(),
             Self::Drift(DriftObjective { change: Change::Slowdown { .. }, .. }) => "ratio".to_owned(),
+            Self::Outage => "longest".to_owned(),
         }
     }
 
@@ -293,7 +264,9 @@ impl Family {
         match self {
             Self::Requests(RequestObjective { operations, .. })
             | Self::Drift(DriftObjective { change: Change::Slowdown { operations, .. }, .. }) => operations,
-            Self::Host(_) | Self::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => &[],
+            Self::Host(_)
+            | Self::Outage
+            | Self::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => &[],
         }
     }
 
@@ -304,7 +277,9 @@ impl Family {
             | Self::Drift(DriftObjective { change: Change::Growth { host, metric }, .. }) => {
                 Some((host, *metric))
             }
-            Self::Requests(_) | Self::Drift(DriftObjective { change: Change::Slowdown { .. }, .. }) => None,
+            Self::Requests(_)
+            | Self::Outage
+            | Self::Drift(DriftObjective { change: Change::Slowdown { .. }, .. }) => None,
         }
     }
 
@@ -313,7 +288,7 @@ impl Family {
         match self {
             Self::Requests(RequestObjective { interval, .. })
             | Self::Host(HostObjective { interval, .. }) => *interval,
-            Self::Drift(_) => None,
+            Self::Drift(_) | Self::Outage => None,
         }
     }
 
@@ -324,7 +299,7 @@ impl Family {
             | Self::Host(HostObjective { interval, .. }) => {
                 *interval = interval.map(change);
             }
-            Self::Drift(_) => {}
+            Self::Drift(_) | Self::Outage => {}
         }
     }
 
@@ -334,7 +309,7 @@ impl Family {
             Self::Requests(RequestObjective { abort, .. }) | Self::Host(HostObjective { abort, .. }) => {
                 *abort
             }
-            Self::Drift(_) => false,
+            Self::Drift(_) | Self::Outage => false,
         }
     }
 
@@ -386,9 +361,9 @@ impl Objective {
                 let kind = IndicatorKind::Time(failure);
                 vec![(Tier::Maximum, indicator(operations, kind, None, true))]
             }
-            Family::Host(_) | Family::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => {
-                Vec::new()
-            }
+            Family::Host(_)
+            | Family::Outage
+            | Family::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => Vec::new(),
         }
     }
 
@@ -399,7 +374,9 @@ impl Objective {
             Family::Drift(DriftObjective { change: Change::Slowdown { indicator, .. }, .. }) => {
                 *indicator = found.first().map_or(0, |(_, index)| *index);
             }
-            Family::Host(_) | Family::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => {}
+            Family::Host(_)
+            | Family::Outage
+            | Family::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => {}
         }
     }
 }

@@ -18,6 +18,10 @@ pub struct Behaviour {
     pub(super) leak: usize,
     pub(super) burn_cpu: f64,
     pub(super) close_share: f64,
+    pub(super) real_times: bool,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) failing_syncs: f64,
+    pub(super) exit_after_syncs: Option<u64>,
     pub(super) seed: u64,
 }
 
@@ -42,6 +46,10 @@ impl Default for Behaviour {
             leak: 0,
             burn_cpu: 0.0,
             close_share: 0.0,
+            real_times: false,
+            idle_timeout: None,
+            failing_syncs: 0.0,
+            exit_after_syncs: None,
             seed: 1,
         }
     }
@@ -111,6 +119,27 @@ impl Behaviour {
     /// Sends `Connection: close` with this share of responses.
     pub fn close_share(self, share: f64) -> Self {
         Self { close_share: share.clamp(0.0, 1.0), ..self }
+    }
+
+    /// Each request holds the whole service for as long as in the real one. Whatever clients asked for is done, also if they
+    /// have left.
+    pub fn real_times(self, real_times: bool) -> Self {
+        Self { real_times, ..self }
+    }
+
+    /// Closes connections that carry no request for this long.
+    pub fn idle_timeout(self, idle_timeout: Option<Duration>) -> Self {
+        Self { idle_timeout, ..self }
+    }
+
+    /// This share of the manual syncs fails in the background. Their requests are answered with 200 all the same.
+    pub fn failing_syncs(self, share: f64) -> Self {
+        Self { failing_syncs: share.clamp(0.0, 1.0), ..self }
+    }
+
+    /// The process exits when this many manual syncs have begun.
+    pub fn exit_after_syncs(self, syncs: Option<u64>) -> Self {
+        Self { exit_after_syncs: syncs, ..self }
     }
 
     /// The seed of the cases and of all random faults.

@@ -8,6 +8,7 @@
 
 mod behaviour;
 mod kms;
+mod measured;
 mod scripted;
 mod search;
 mod server;

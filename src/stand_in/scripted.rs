@@ -16,6 +16,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::stand_in::behaviour::Behaviour;
 use crate::stand_in::kms::{Kms, ServiceEndpoint, ServiceResponse, detail, route};
+use crate::stand_in::measured::{MeasuredTimes, Work};
 use crate::stand_in::shutdown::Shutdown;
 
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -27,6 +28,7 @@ pub(super) struct Scripted {
     behaviour: Behaviour,
     started: Instant,
     kms: Kms,
+    times: MeasuredTimes,
     received: ReceivedCounts,
     rng: Mutex<Xoshiro256PlusPlus>,
     shutdown: Arc<Shutdown>,
@@ -41,10 +43,11 @@ struct DrawnFaults {
 
 impl Scripted {
     pub(super) fn new(behaviour: Behaviour, shutdown: Arc<Shutdown>) -> Self {
-        let kms = Kms::new(behaviour.seed, behaviour.index_absent, behaviour.sync_lasting);
+        let kms = Kms::new(&behaviour);
         Self {
             started: kms.started(),
             kms,
+            times: MeasuredTimes::default(),
             received: ReceivedCounts::default(),
             rng: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(behaviour.seed)),
             behaviour,
@@ -55,6 +58,11 @@ impl Scripted {
     /// When the service started; the times of the script count from here.
     pub(super) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// After which time an idle connection is closed.
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        self.behaviour.idle_timeout
     }
 
     pub(super) fn received(&self) -> &ReceivedCounts {
@@ -103,11 +111,24 @@ impl Scripted {
         if faults.fails {
             return detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
         }
+        if self.behaviour.real_times {
+            // The handlers of the real service never yield, so each holds the serving thread.
+            let Work { waits, computes } = self.times.next(endpoint);
+            let begin = Instant::now();
+            while begin.elapsed() < computes {
+                std::hint::spin_loop();
+            }
+            self.shutdown.hold(waits);
+        }
         if endpoint == ServiceEndpoint::HealthDetailed {
             // Blocks the serving thread itself, because the real check samples the CPU without yielding.
             self.shutdown.hold(self.behaviour.blocking_health);
         }
-        self.kms.answer(endpoint, request)
+        let answer = self.kms.answer(endpoint, request);
+        if self.behaviour.exit_after_syncs.is_some_and(|most| self.kms.syncs_begun() >= most) {
+            self.shutdown.request_exit();
+        }
+        answer
     }
 
     async fn pause(&self, faults: &DrawnFaults, rounds: u32) {

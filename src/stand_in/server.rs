@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::stand_in::behaviour::{Behaviour, Stall};
@@ -54,6 +54,11 @@ impl StandIn {
     /// The URL of the stand-in, such as `http://127.0.0.1:8008`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Waits until its script says that its process exits.
+    pub async fn exit_requested(&self) {
+        self.shutdown.exit_requested().await;
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -160,7 +165,11 @@ async fn connection(stream: TcpStream, scripted: Arc<Scripted>) {
     }
     let service = service_fn(|request| scripted.answer(request));
     // An error at the end of a connection is ignored, because a load test cuts many connections.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let mut builder = http1::Builder::new();
+    if let Some(idle) = scripted.idle_timeout() {
+        builder.timer(TokioTimer::new()).header_read_timeout(idle);
+    }
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Blocks the serving thread, and so every connection, once in every period.

@@ -11,6 +11,7 @@ pub(super) struct Shutdown {
     stop_requested: Mutex<bool>,
     threads: Condvar,
     serving: Notify,
+    exit: Notify,
 }
 
 impl Shutdown {
@@ -19,6 +20,16 @@ impl Shutdown {
         *self.stop_requested.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.threads.notify_all();
         self.serving.notify_one();
+    }
+
+    /// Requests that the process exits, as in a crash.
+    pub(super) fn request_exit(&self) {
+        self.exit.notify_one();
+    }
+
+    /// Waits for the request to exit.
+    pub(super) async fn exit_requested(&self) {
+        self.exit.notified().await;
     }
 
     /// Waits for the request without blocking the thread.

@@ -28,7 +28,7 @@ fn with_unit(value: f64, unit: Unit, number: impl Fn(f64) -> String, size: impl 
     let sign = if value < 0.0 { "−" } else { "" };
     let bytes = value.abs().round() as u64;
     match unit {
-        Unit::Milliseconds | Unit::Percent => format!("{} {unit}", number(value)),
+        Unit::Milliseconds | Unit::Seconds | Unit::Percent => format!("{} {unit}", number(value)),
         Unit::PerSecond => format!("{}/s", number(value)),
         Unit::Bytes => format!("{sign}{}", size(bytes)),
         Unit::BytesPerSecond => format!("{sign}{}/s", size(bytes)),

@@ -6,6 +6,7 @@ text_enum! {
     /// The unit of a value.
     pub enum Unit {
         Milliseconds = "ms",
+        Seconds = "s",
         Percent = "%",
         PerSecond = "/s",
         Bytes = "B",

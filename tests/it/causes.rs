@@ -2,12 +2,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
-use runner_test_support::ran::Ran;
-use serde_json::Value;
+use runner_test_support::phases::closed;
+use runner_test_support::ran::{Ran, number};
+use runner_test_support::target::{Answer, Target};
+use serde_json::{Value, json};
 
 use crate::support::peers::believed;
+use crate::support::runner::Runner;
 
 /// The stand-in as a process with these options; killed when dropped.
 struct StandIn(Child, String);
@@ -15,7 +19,8 @@ struct StandIn(Child, String);
 impl StandIn {
     fn start(options: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.args(["stand-in", "--port", "0"]).args(options.split_whitespace());
+        let port = if options.contains("--port ") { "" } else { "--port 0 " };
+        command.arg("stand-in").args(format!("{port}{options}").split_whitespace());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -82,4 +87,56 @@ fn no_cause_is_named_where_every_operation_is_slow() {
     assert!(text.contains("Single search, missed"), "{text}");
     assert_eq!(causes(&phase), Vec::<String>::new());
     assert!(!text.contains("likely cause"), "{text}");
+}
+
+#[test]
+fn connections_that_end_after_the_same_idle_time_show_a_keep_alive_timeout() {
+    // Each connection ends, without an answer, with the request that comes after a pause.
+    let target = Target::scripted(|number, _| match (number / 4) % 2 {
+        0 => Answer::Status(200),
+        _ if number % 2 == 0 => Answer::Closed,
+        _ => Answer::Reset,
+    });
+    let plan = closed(4, "3s") + "[users.any]\nwait = \"700ms\"\n[[users.any.tasks]]\nrequest = \"GET /\"\n";
+    let failed = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"\ngate = false";
+    let run =
+        Runner::plan(&plan).against(&target).objectives(failed).thresholds("").with("--gate none").run();
+    let phase = run.phase("a");
+    let told = causes(&phase);
+    assert!(
+        told.iter().any(|cause| cause.contains("their connections ended after about 1 idle seconds")),
+        "{phase:#}"
+    );
+    let text = phase.to_string();
+    assert!(text.contains("; the connection had been idle for 1 s"), "{phase:#}");
+}
+
+#[test]
+fn a_target_that_dies_and_comes_back_misses_outage_and_restart_with_its_times() {
+    let first = StandIn::start("--port 0");
+    let port: u16 = first.1.rsplit(':').next().unwrap().parse().unwrap();
+    let plan = format!(
+        "[monitor]\nevery = \"1s\"\nhosts = {{ target-process = {{ process = \"port {port}\" }} }}\n{}\
+         [users.any]\nwait = \"50ms\"\n[[users.any.tasks]]\nrequest = \"GET /stats\"\n",
+        closed(4, "8s")
+    );
+    let objectives = "[[outage]]\nname = \"No outage\"\nmaximum = \"1s\"\n[[resource]]\nname = \"No restart\"\n\
+                      metric = \"restarts\"\nhost = \"target-process\"\nstatistic = \"max\"\nmaximum = 0";
+    let mut running = Runner::plan(&plan).at(&first.1).objectives(objectives).start();
+    running.hear("workers");
+    // The length of the outage is the input of this test.
+    sleep(Duration::from_secs(3));
+    drop(first);
+    sleep(Duration::from_millis(1600));
+    let _second = StandIn::start(&format!("--port {port}"));
+    let run = running.end().exits(1);
+    let (outage, restart) = (run.objective("No outage"), run.objective("No restart"));
+    let length = number(&outage["observed"]);
+    assert!((1.4..3.0).contains(&length), "{outage:#}");
+    assert_eq!((&outage["verdict"], &restart["verdict"]), (&json!("missed"), &json!("missed")));
+    assert!(outage["why"].as_str().unwrap().contains(" UTC; at most 1 s is allowed"), "{outage:#}");
+    let phase = run.phase("a");
+    let told = causes(&phase);
+    let restarted = told.iter().find(|cause| cause.contains("ended and was started again between"));
+    assert!(restarted.is_some_and(|cause| cause.contains("failures are from that time")), "{told:#?}");
 }

@@ -1,8 +1,9 @@
-//! Hosts that hang, and a process that listens on another port than the target.
+//! Hosts that hang, queries that mislead, and a process that listens on another port than the target.
 
 use std::process::Command;
 
-use runner_test_support::target::Target;
+use runner_test_support::target::{Answer, Target};
+use serde_json::json;
 
 use crate::support::runner::Runner;
 
@@ -57,4 +58,44 @@ fn a_process_on_another_port_than_the_load_gives_a_warning() {
     let target = Target::fast();
     let checked = plan("target = { process = \"port 9\" }").against(&target).check().exits(0);
     assert!(checked.stderr.contains("W006") && checked.stderr.contains("port 9"), "{}", checked.stderr);
+}
+
+/// A Prometheus that answers each query with this number; `is_partial` marks its answers as partial.
+fn prometheus(share: &'static str, is_partial: bool) -> Target {
+    Target::scripted(move |number, _| {
+        let data = json!({ "resultType": "scalar", "result": [number as f64 + 1.0, share] });
+        Answer::json(&json!({ "status": "success", "isPartial": is_partial, "data": data }))
+    })
+}
+
+/// A plan that judges the processor by this query.
+fn queried(server: &Target, query: &str) -> Runner {
+    let host = format!("target = {{ prometheus = \"{}\", query = {{ cpu = {query} }} }}", server.url());
+    let objective = "[[resource]]\nname = \"CPU\"\nmetric = \"cpu\"\nmaximum = \"85%\"";
+    plan(&host).objectives(objective).with("--set phases.a.duration=7s")
+}
+
+#[test]
+fn a_query_that_gives_a_share_is_told_before_the_load_and_its_unit_settles_it() {
+    let (target, server) = (Target::fast(), prometheus("0.97", false));
+    let long = "\"1 - avg(rate(node_cpu_seconds_total{mode='idle'}[1m]))\"";
+    // `check` refuses a query that looks back to before the phase; a run goes on, and is undecided.
+    let checked = queried(&server, long).against(&target).check().exits(2);
+    assert!(checked.stderr.contains("P033"), "{}", checked.stderr);
+    let undecided = queried(&server, long).against(&target).run().exits(3);
+    let told = "notice: cpu of `target` is 0.97 % now: if its query gives a share";
+    assert!(undecided.stderr.contains("W008") && undecided.stderr.contains(told), "{}", undecided.stderr);
+    let share = queried(&server, "{ query = \"up\", unit = \"share\" }").against(&target).run().exits(1);
+    assert_eq!(share.objective("CPU")["observed"], 97.0);
+    assert!(!share.stderr.contains("if its query"), "{}", share.stderr);
+}
+
+#[test]
+fn a_server_that_answers_in_part_for_now_keeps_no_run_from_its_load() {
+    let (target, server) = (Target::fast(), prometheus("42", true));
+    let run = queried(&server, "\"up\"").against(&target).run().exits(3);
+    let told = "host `target` has no `cpu`, which `CPU` needs: the response is marked as partial";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    assert_eq!(run.objective("CPU")["verdict"], "no data");
+    assert!(target.count() > 0);
 }

@@ -210,7 +210,8 @@ fn the_daily_plan_is_judged_by_the_intended_limits() {
     assert_eq!(limits("CPU Usage"), (3, mean(Metric::Cpu), [50.0, 70.0, 85.0]));
     assert_eq!(limits("Memory Usage"), (3, mean(Metric::Memory), [60.0, 80.0, 90.0]));
     assert_eq!(limits("Disk I/O"), (3, mean(Metric::DiskIo), [50.0, 70.0, 85.0]));
-    assert_eq!(answer.objectives.all.len(), 26);
+    assert_eq!(limits("No outage"), (3, "longest".to_owned(), [1.0, 2.0, 5.0]));
+    assert_eq!(answer.objectives.all.len(), 32);
     let both = answer.objectives.all.iter().any(|objective| objective.family.operations().len() == 2);
     assert!(both, "`health` and `health-detailed` are judged together");
     assert_eq!(plan.operations.len(), 8);
@@ -250,7 +251,7 @@ fn the_steady_plan_is_a_day_of_fifty_users() {
     assert_eq!(said(&plan, "steady"), "30s to 40s: 1 manual-sync, 8 search, 2 health|sync-status|stats");
     assert_eq!(
         said_objectives(&answer),
-        "Single search, Health check, Sync status, Manual sync trigger, (Steady state), Failed requests"
+        "Single search, Health check, Sync status, Manual sync trigger, (Steady state), Failed requests, No outage"
     );
 }
 
@@ -261,7 +262,7 @@ fn the_peak_plan_is_two_hours_of_two_hundred_users() {
     assert_eq!(said(&plan, "peak"), "3s to 8s: 3 search, 2 health-detailed, 1 manual-sync, 1 scheduler-jobs");
     assert_eq!(
         said_objectives(&answer),
-        "Single search, Health check, Manual sync trigger, (Peak load), CPU Usage, Memory Usage, Disk I/O, Failed requests"
+        "Single search, Health check, Manual sync trigger, (Peak load), CPU Usage, Memory Usage, Disk I/O, Failed requests, No reboot, No outage"
     );
 }
 
@@ -277,7 +278,7 @@ fn both_soak_plans_have_the_same_users() {
         assert_eq!(
             said_objectives(&answer),
             "Single search, Health check, CPU Usage, Memory Usage, Disk I/O, Memory growth, Growth of open files, \
-             Growth of connections, Disk growth, Slower searches, Failed requests",
+             Growth of connections, Disk growth, Slower searches, Failed requests, No reboot",
             "{file}"
         );
     }
@@ -295,7 +296,7 @@ fn the_mixed_plan_is_four_hours_of_three_kinds_of_users() {
     assert_eq!(said(&plan, "admin"), "2m to 5m: 3 health-detailed, 2 scheduler-jobs, 1 manual-sync");
     assert_eq!(
         said_objectives(&answer),
-        "Single search, Health check, Sync status, Manual sync trigger, (Search-heavy), CPU Usage, Memory Usage, Disk I/O, Failed requests"
+        "Single search, Health check, Sync status, Manual sync trigger, (Search-heavy), CPU Usage, Memory Usage, Disk I/O, Failed requests, No reboot, No outage"
     );
 }
 
@@ -325,7 +326,7 @@ fn the_geographic_plan_has_users_at_three_distances() {
         assert_eq!(said(&plan, name), "1s to 3s: 1 search", "{name}");
         assert_eq!(class(&plan, name).network_latency, Some((span(nearest), span(farthest))), "{name}");
     }
-    assert_eq!(said_objectives(&answer), "Single search, Failed requests");
+    assert_eq!(said_objectives(&answer), "Single search, Failed requests, No outage");
 }
 
 #[test]
@@ -333,7 +334,10 @@ fn the_monitored_plan_only_searches() {
     let (plan, answer) = shipped("monitored.toml");
     assert_eq!(said_only_phase(&plan), "monitored (monitored): 1h, 50 users in 5s, closed, watched 1");
     assert_eq!(said(&plan, "watched"), "1s to 3s: 1 search");
-    assert_eq!(said_objectives(&answer), "Single search, CPU Usage, Memory Usage, Disk I/O, Failed requests");
+    assert_eq!(
+        said_objectives(&answer),
+        "Single search, CPU Usage, Memory Usage, Disk I/O, Failed requests, No reboot, No outage"
+    );
 }
 
 #[test]
@@ -341,7 +345,10 @@ fn the_search_heavy_plan_can_reach_its_throughput_target() {
     let (plan, answer) = shipped("search-heavy.toml");
     assert_eq!(said_only_phase(&plan), "search-heavy (search-heavy): 1h, 100 users in 10s, 60/s, searcher 1");
     assert_eq!(said(&plan, "searcher"), "no wait: 9 search, 1 health");
-    assert_eq!(said_objectives(&answer), "Single search, Health check, Search-heavy, Failed requests");
+    assert_eq!(
+        said_objectives(&answer),
+        "Single search, Health check, Search-heavy, Failed requests, No outage"
+    );
     let target =
         answer.objectives.all.iter().find_map(|o| o.tiers.target.filter(|_| o.name == "Search-heavy"));
     assert!(target.unwrap() < 60.0);

@@ -56,6 +56,18 @@ pub(in crate::app) struct StandInArgs {
     /// Share of responses that close their connection
     #[arg(long, value_name = "SHARE", default_value = "0%")]
     close_share: Share,
+    /// Each request holds the whole service for as long as in the measured real one
+    #[arg(long)]
+    real_times: bool,
+    /// Time after which an idle connection is closed
+    #[arg(long, value_name = "TIME")]
+    idle_timeout: Option<TimeSpan>,
+    /// Share of manual syncs that fail in the background, although their requests succeed
+    #[arg(long, value_name = "SHARE", default_value = "0%")]
+    failing_syncs: Share,
+    /// Exit with code 1 after this many manual syncs
+    #[arg(long, value_name = "NUMBER")]
+    exit_after_syncs: Option<u64>,
     /// Random seed of the cases and of all random behaviour
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -82,6 +94,7 @@ pub(in crate::app) fn stand_in(args: &StandInArgs) -> anyhow::Result<ExitCode> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             () = parent_exited(parent) => {}
+            () = stand_in.exit_requested() => return Ok(ExitCode::FAILURE),
         }
         stand_in.stop();
         Ok(ExitCode::SUCCESS)
@@ -102,6 +115,10 @@ fn behaviour(args: &StandInArgs) -> anyhow::Result<Behaviour> {
         .leak(leak)
         .burn_cpu(args.burn_cpu.fraction())
         .close_share(args.close_share.fraction())
+        .real_times(args.real_times)
+        .idle_timeout(args.idle_timeout.map(TimeSpan::duration))
+        .failing_syncs(args.failing_syncs.fraction())
+        .exit_after_syncs(args.exit_after_syncs)
         .seed(args.seed);
     let Some((every, lasting)) = args.stall_every.zip(args.stall_for) else {
         return Ok(behaviour);
@@ -188,7 +205,8 @@ mod tests {
     fn every_option_reaches_the_behaviour() {
         let args = read(
             "--delay 5ms --jitter 2ms --error-share 1% --stall-every 20s --stall-for 2s --slow-start 5s \
-             --index-absent 6s --blocking-health --sync-lasting 3s --leak 64KiB --burn-cpu 50% --close-share 2% --seed 7",
+             --index-absent 6s --blocking-health --sync-lasting 3s --leak 64KiB --burn-cpu 50% --close-share 2% \
+             --real-times --idle-timeout 5s --failing-syncs 99% --exit-after-syncs 200 --seed 7",
         );
         let expected = Behaviour::steady()
             .delay(Duration::from_millis(5))
@@ -202,6 +220,10 @@ mod tests {
             .leak(65_536)
             .burn_cpu(0.5)
             .close_share(0.02)
+            .real_times(true)
+            .idle_timeout(Some(Duration::from_secs(5)))
+            .failing_syncs(0.99)
+            .exit_after_syncs(Some(200))
             .seed(7);
         assert_eq!(behaviour(&args.unwrap()).unwrap(), expected);
     }

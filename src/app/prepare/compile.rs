@@ -43,7 +43,9 @@ pub(in crate::app) struct PlanDocuments {
 /// Whether a run lies ahead or was recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunState {
-    /// A plan that can never keep its objectives is refused.
+    /// For `check`: a plan whose objectives can never be decided is refused.
+    Checked,
+    /// The same, but a query that looks back too far only leaves its own objective undecided.
     Planned,
     /// The measurements decide.
     Recorded,
@@ -79,10 +81,14 @@ pub(super) fn compile(
     let thresholds = thresholds.map_or(loaded.thresholds, <[_]>::to_vec);
     let mut objectives = slo::load(&thresholds, &loaded.names, loaded.plan.as_ref(), problems);
     // The objectives of a recorded run were checked when it began.
-    let is_new = state == RunState::Planned || origin.thresholds.is_some();
+    let is_new = state != RunState::Recorded || origin.thresholds.is_some();
     let is_checked = is_new && !problems.has_errors();
     if let Some(plan) = loaded.plan.as_ref().filter(|_| is_checked) {
-        forecast::check(plan, &objectives.all, &forecast::forecast(plan), problems);
+        let looks_back = match state {
+            RunState::Checked => Code::NeverProven,
+            RunState::Planned | RunState::Recorded => Code::LooksBack,
+        };
+        forecast::check(plan, &objectives.all, &forecast::forecast(plan), looks_back, problems);
     }
     let mut plan = loaded.plan?;
     let phases = select_phases(&plan, &options.phases, problems);

@@ -7,6 +7,7 @@ use crate::monitor;
 use crate::plan::model::{Host, HostId, Monitor, Plan, Secrets, TARGET, TargetUrl};
 use crate::resources::source::{ProcessSelector, Source};
 use crate::slo::objective::Objective;
+use crate::units::format_number;
 
 /// Whether the target is on this machine, that is, whether a socket can be bound to its address. `None` if its name
 /// cannot be resolved.
@@ -51,8 +52,9 @@ fn check_port(plan: &Plan, target: &Host, span: Span) -> Option<Diagnostic> {
 pub(in crate::app) struct FirstLook {
     /// A message for each host that cannot be read or lacks a judged metric.
     pub(in crate::app) unreadable: Vec<String>,
-    /// A message for each process that was found by its port.
-    pub(in crate::app) found: Vec<String>,
+    /// What is worth knowing: the process that was found by its port, values that may be in another unit, and metrics
+    /// that are missing for now.
+    pub(in crate::app) notices: Vec<String>,
 }
 
 /// Takes one snapshot of every host with a judged objective, before any load.
@@ -81,15 +83,29 @@ pub(in crate::app) async fn look_at_hosts(
             }
         };
         if let (Source::Process(ProcessSelector::Port(_)), Some(found)) = (source, &snapshot.processes) {
-            look.found.push(secrets.redact(&format!("{at} is {found}")));
+            look.notices.push(secrets.redact(&format!("{at} is {found}")));
         }
-        let lacking = judged.iter().filter(|objective| reads(objective, id)).find_map(|objective| {
+        for (metric, gauge) in &snapshot.gauges {
+            if source.may_give_shares(*metric) && 0.0 < gauge.value && gauge.value <= 1.0 {
+                look.notices.push(format!(
+                    "{} of `{name}` is {} % now: if its query gives a share from 0 to 1, write `unit = \"share\"`, and \
+                     if not `unit = \"percent\"`",
+                    metric.as_str(),
+                    format_number(gauge.value)
+                ));
+            }
+        }
+        let lacking = judged.iter().filter(|objective| reads(objective, id)).filter_map(|objective| {
             let (_, metric) = objective.family.readings()?;
             let why = snapshot.missing.get(&metric)?;
-            let (judges, metric) = (&objective.name, metric.as_str());
-            Some(format!("host `{name}` has no `{metric}`, which `{judges}` needs: {why}"))
+            let (judges, word) = (&objective.name, metric.as_str());
+            let lacks =
+                secrets.redact(&format!("host `{name}` has no `{word}`, which `{judges}` needs: {why}"));
+            Some((snapshot.missing_for_now.contains(&metric), lacks))
         });
-        look.unreadable.extend(lacking.map(|why| secrets.redact(&why)));
+        let (for_now, lasting): (Vec<_>, Vec<_>) = lacking.partition(|(for_now, _)| *for_now);
+        look.notices.extend(for_now.into_iter().map(|(_, why)| why));
+        look.unreadable.extend(lasting.into_iter().map(|(_, why)| why).next());
     }
     look
 }

@@ -82,7 +82,8 @@ pub(super) fn prepare(arguments: &PlanArgs, purpose: PlanPurpose<'_>) -> anyhow:
         Environment { read: &|path| std::fs::read(path), variable: &|name| std::env::var(name).ok() };
     let options = options(arguments, purpose);
     let origin = PlanOrigin { path: arguments.plan(), environment: &environment, thresholds: None };
-    let compiled = compile(&origin, &options, RunState::Planned, &mut problems);
+    let state = if matches!(purpose, PlanPurpose::Check) { RunState::Checked } else { RunState::Planned };
+    let compiled = compile(&origin, &options, state, &mut problems);
     let workers = match purpose {
         PlanPurpose::Run(run) => run.workers.unwrap_or_else(preflight::workers),
         PlanPurpose::Check | PlanPurpose::Try => preflight::workers(),
@@ -121,7 +122,7 @@ fn place(compiled: CompiledPlan, placement: Placement<'_>) -> anyhow::Result<Pre
         }
     }
     let target_is_local = hosts::is_here(&plan.target.url) == Some(true);
-    place::add_hosts(&mut plan, target_is_local);
+    place::add_hosts(&mut plan, &mut objectives, target_is_local);
     let forecasts = forecast::forecast(&plan);
     let log_limit = match purpose {
         PlanPurpose::Run(run) => run.log_requests.as_ref().map_or(0, |_| run.log_limit),
@@ -187,7 +188,7 @@ pub(super) fn prepare_stored(
         notices.extend(place::replace_target(&mut plan.target, address));
         notices.extend(place::replace_hosts(&mut plan, &mut objectives, address));
     }
-    place::add_hosts(&mut plan, place.target_is_local);
+    place::add_hosts(&mut plan, &mut objectives, place.target_is_local);
     let forecasts = forecast::forecast(&plan);
     let target_is_local = place.target_is_local;
     Some((RunPlan { plan, objectives, forecasts, phases, length, target_is_local }, notices))

@@ -71,7 +71,7 @@ pub(super) fn replace_hosts(
 
 /// Adds this machine and the process of a local target, if the plan monitors hosts but not these. They separate the
 /// resource usage of the target from that of the load generator.
-pub(super) fn add_hosts(plan: &mut Plan, target_is_local: bool) {
+pub(super) fn add_hosts(plan: &mut Plan, objectives: &mut Objectives, target_is_local: bool) {
     let Some(monitor) = plan.monitor.as_mut().filter(|_| target_is_local) else { return };
     let local = |host: &Host| matches!(host.source, Source::Local(_));
     let is_target = |host: &Host| host.name == TARGET && host.is_process_or_cgroup();
@@ -84,4 +84,5 @@ pub(super) fn add_hosts(plan: &mut Plan, target_is_local: bool) {
             .hosts
             .push(host(TARGET_PROCESS, Source::Process(ProcessSelector::Port(plan.target.url.port))));
     }
+    objectives.find_target_parts(monitor);
 }

@@ -141,7 +141,7 @@ impl PhaseContext {
         if let Some(fault) = fault {
             let text = self.secrets.redact(&fault.text);
             self.verbose_log(|| format!("user {}: {}: {text}", sample.user, fault.kind.as_str()));
-            recorder.describe_failure(sample.operation, fault.kind, text);
+            recorder.describe_failure(sample.operation, fault.kind, text, fault.idle);
         }
     }
 

@@ -225,7 +225,7 @@ impl Connection {
     ) -> Result<ReceivedResponse, Fault> {
         let Self { state, moments, reused, scheduled_wake, .. } = self;
         let handed_over = Instant::now();
-        moments.begin(handed_over);
+        let last_used = moments.begin(handed_over);
         let response_deadline =
             ResponseDeadline { within, deadline: handed_over + within, timer, scheduled_wake };
         let (result, ended) = match state {
@@ -250,7 +250,8 @@ impl Connection {
         if ended || result.is_err() {
             *state = ConnectionState::Ended;
         }
-        result
+        let idle = last_used.filter(|_| moments.get().arrived.is_none()).map(|at| handed_over - at);
+        result.map_err(|fault| fault.after_idle(idle))
     }
 
     /// The moments of the last exchange at its socket.

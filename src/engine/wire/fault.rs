@@ -2,19 +2,33 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::measure::sample::ErrorKind;
+
+/// A connection that was used more recently was not idle.
+const MIN_IDLE: Duration = Duration::from_millis(500);
 
 /// Why a request failed: the error kind that is counted, and a text that is shown as its example.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Fault {
     pub(in crate::engine) kind: ErrorKind,
     pub(in crate::engine) text: String,
+    /// How long its connection had been idle before, if it ended without any byte of a response.
+    pub(in crate::engine) idle: Option<Duration>,
 }
 
 impl Fault {
     pub(in crate::engine) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), idle: None }
+    }
+
+    /// The same fault of a connection that had been idle before and ended without any byte of a response.
+    pub(in crate::engine) fn after_idle(self, idle: Option<Duration>) -> Self {
+        let is_end = matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset);
+        let Some(idle) = idle.filter(|idle| is_end && *idle >= MIN_IDLE) else { return self };
+        let text = format!("{}; the connection had been idle for {:.0} s", self.text, idle.as_secs_f64());
+        Self { text, idle: Some(idle), ..self }
     }
 
     /// The fault of a request that was in flight when the drain ended.

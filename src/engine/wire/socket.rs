@@ -82,9 +82,10 @@ pub(in crate::engine) struct Moments {
 pub(super) struct SharedMoments(Rc<RefCell<Moments>>);
 
 impl SharedMoments {
-    /// Begins a new exchange.
-    pub(super) fn begin(&self, handed_over: Instant) {
-        *self.0.borrow_mut() = Moments { sent: Some(handed_over), ..Moments::default() };
+    /// Begins a new exchange. Returns when the last bytes of the one before had arrived.
+    pub(super) fn begin(&self, handed_over: Instant) -> Option<Instant> {
+        let before = self.0.replace(Moments { sent: Some(handed_over), ..Moments::default() });
+        before.arrived.map(|(at, _)| at)
     }
 
     pub(super) fn get(&self) -> Moments {

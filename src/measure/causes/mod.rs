@@ -21,6 +21,11 @@ use crate::plan::model::OperationId;
 /// Work that a request leaves behind is looked for in this time after its end, in seconds.
 pub const AFTERMATH_S: u32 = 3;
 
+/// Fewer ends of idle connections show no keep-alive timeout.
+const MIN_TIMEOUT_CLOSES: u64 = 3;
+/// The part of them that must be near the same time.
+const MIN_TIMEOUT_PART: f64 = 0.8;
+
 /// The detectors of one phase. Seconds must be added in order.
 #[derive(Debug, Clone, Default)]
 pub struct CauseDetectors {
@@ -50,6 +55,8 @@ pub struct Failures {
     pub first: BTreeMap<(OperationId, ErrorKind), u32>,
     /// The same for the last second.
     pub last: BTreeMap<(OperationId, ErrorKind), u32>,
+    /// Failures of connections that ended without any byte of a response, by how long they had been idle, in seconds.
+    pub idle_ends: BTreeMap<u32, u64>,
     /// Response times of the judged seconds before the first failure of all.
     pub before: Mean,
     /// Response times of the judged seconds from the first failure on.
@@ -112,6 +119,20 @@ impl CauseDetectors {
 }
 
 impl Failures {
+    /// The idle time after which connections ended, in seconds, and the number that did: within a second of it lie most of
+    /// those that had been idle at all. `None` if there is no such time.
+    pub fn keep_alive_timeout(&self) -> Option<(u32, u64)> {
+        let all: u64 = self.idle_ends.values().sum();
+        let near = |second: u32| {
+            self.idle_ends.range(second.saturating_sub(1)..=second + 1).map(|(_, count)| count).sum()
+        };
+        let (most, _) =
+            self.idle_ends.iter().max_by_key(|(second, count)| (**count, std::cmp::Reverse(**second)))?;
+        let found: u64 = near(*most);
+        (found >= MIN_TIMEOUT_CLOSES && found as f64 >= MIN_TIMEOUT_PART * all as f64)
+            .then_some((*most, found))
+    }
+
     fn add_second(&mut self, second: u32, window: &Window, part: PhasePart) {
         let mut times = Mean::default();
         for (operation, cell) in &window.cells {

@@ -5,11 +5,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{Key, Map, PlainOrTable, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::document::{MonitorDocument, SourceDocument};
+use crate::plan::document::{MonitorDocument, QueryDocument, SourceDocument};
 use crate::plan::encoding::Encoding;
 use crate::plan::model::{Host, Monitor, Secrets};
 use crate::resources::metric::Metric;
-use crate::resources::source::{DeviceFilter, HttpEndpoint, ProcessSelector, Source};
+use crate::resources::source::{DeviceFilter, HttpEndpoint, MetricQuery, ProcessSelector, Source};
+use crate::units::Unit;
 
 const MAX_HOSTS: usize = 1000;
 /// Allowed time between two snapshots, in seconds.
@@ -17,6 +18,9 @@ const INTERVAL_RANGE_S: std::ops::RangeInclusive<f64> = 1.0..=60.0;
 const SOURCES_HELP: &str = "write one of `\"local\"`, `{ process = \"port 8008\" }`, `{ cgroup = \"/system.slice/kms.service\" }`, \
                        `{ node_exporter = \"http://kms:9100/metrics\" }` and \
                        `{ prometheus = \"http://prom:9090\", query = { cpu = \"…\" } }`";
+
+/// A query as written.
+type WrittenQuery = PlainOrTable<String, QueryDocument>;
 
 /// The source that the table of a host names.
 #[derive(Clone, Copy)]
@@ -26,11 +30,14 @@ enum SourceKind<'d> {
     Cgroup(&'d Spanned<String>),
     NodeExporter(&'d Spanned<String>),
     /// URL and queries.
-    Prometheus(Option<&'d Spanned<String>>, Option<&'d Spanned<Map<String>>>),
+    Prometheus(Option<&'d Spanned<String>>, Option<&'d Spanned<Map<WrittenQuery>>>),
 }
 
 impl<'d> SourceKind<'d> {
-    fn prometheus(url: Option<&'d Spanned<String>>, query: Option<&'d Spanned<Map<String>>>) -> Option<Self> {
+    fn prometheus(
+        url: Option<&'d Spanned<String>>,
+        query: Option<&'d Spanned<Map<WrittenQuery>>>,
+    ) -> Option<Self> {
         (url.is_some() || query.is_some()).then_some(Self::Prometheus(url, query))
     }
 
@@ -168,7 +175,7 @@ impl Compiler<'_, '_> {
     fn prometheus(
         &mut self,
         url: &Spanned<String>,
-        query: &Spanned<Map<String>>,
+        query: &Spanned<Map<WrittenQuery>>,
         headers: Option<&Spanned<Map<String>>>,
     ) -> Option<Source> {
         let endpoint = self.endpoint(url, headers);
@@ -231,7 +238,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn queries(&mut self, written: &Spanned<Map<String>>) -> Option<Vec<(Metric, String)>> {
+    fn queries(&mut self, written: &Spanned<Map<WrittenQuery>>) -> Option<Vec<MetricQuery>> {
         let queries: Vec<_> = written.value.0.iter().map(|(key, query)| self.query(key, query)).collect();
         if queries.is_empty() {
             let help = "write a query for each metric, such as `query = { cpu = \"…\" }`";
@@ -240,7 +247,7 @@ impl Compiler<'_, '_> {
         queries.into_iter().collect()
     }
 
-    fn query(&mut self, key: &Key, query: &Spanned<String>) -> Option<(Metric, String)> {
+    fn query(&mut self, key: &Key, query: &Spanned<WrittenQuery>) -> Option<MetricQuery> {
         let words = || Metric::ALL.iter().map(|metric| metric.as_str());
         let metric = Metric::ALL.iter().copied().find(|metric| metric.as_str() == key.name);
         if metric.is_none() {
@@ -249,8 +256,19 @@ impl Compiler<'_, '_> {
             let diagnostic = diagnostic.at(key.span, "not a metric").suggest(&key.name, words());
             self.problems.report(diagnostic.help(format!("write one of {listed}")));
         }
-        let text = self.constant(query, Encoding::Raw)?;
-        Some((metric?, text))
+        let (text, unit) = match &query.value {
+            PlainOrTable::Plain(text) => (Spanned::new(text.clone(), query.span), None),
+            PlainOrTable::Table(QueryDocument { query, unit }) => {
+                (query.clone()?, unit.as_ref().filter(|unit| unit.is_written()))
+            }
+        };
+        if let (Some(metric), Some(unit)) = (metric.filter(|metric| metric.unit() != Unit::Percent), unit) {
+            let message = format!("`{}` is no share, so `unit` has no effect", metric.as_str());
+            let help = "remove `unit`; the query must give the metric in its own unit";
+            self.report(Code::OutOfRange, message, unit.span, help);
+        }
+        let text = self.constant(&text, Encoding::Raw)?;
+        Some(MetricQuery { metric: metric?, text, unit: unit.map(|unit| unit.value) })
     }
 
     fn process(&mut self, written: &Spanned<String>) -> Option<ProcessSelector> {

@@ -1,6 +1,7 @@
 //! The `[monitor]` table of a plan: hosts and their sources.
 
 use crate::document::{Map, PlainOrTable, Spanned, TableRule, document};
+use crate::resources::source::QueryUnit;
 use crate::units::TimeSpan;
 
 document! {
@@ -28,8 +29,8 @@ document! {
         node_exporter: String,
         /// URL of a Prometheus server; requires `query`.
         prometheus: String,
-        /// A PromQL query for each metric. Each must return exactly one series.
-        query: Map<String>,
+        /// A PromQL query for each metric, or a table with its unit. Each must return exactly one series.
+        query: Map<PlainOrTable<String, QueryDocument>>,
         /// Headers of every request to an exporter or a Prometheus.
         headers: Map<String>,
         /// Disks to measure, for this machine or an exporter.
@@ -46,5 +47,15 @@ document! {
             TableRule::Alone("local", &["headers"]),
             TableRule::NotEmpty(&["query", "disks", "devices", "mounts"]),
         ]
+    }
+}
+
+document! {
+    /// Query of a metric, with its unit.
+    pub(in crate::plan) struct QueryDocument ("a table such as `{ query = \"…\", unit = \"share\" }`") {
+        /// The query in PromQL.
+        query: String = required,
+        /// Unit of its values, for metrics that are shares: `"percent"` from 0 to 100, `"share"` from 0 to 1.
+        unit: QueryUnit = default("percent"),
     }
 }

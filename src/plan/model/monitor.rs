@@ -37,6 +37,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Whether it is a part of the target: by its name, or because the run found its process by the target's port.
+    pub fn is_of_target(&self) -> bool {
+        self.name.starts_with(TARGET) || (self.span.is_none() && self.is_process_or_cgroup())
+    }
+
     pub fn is_process_or_cgroup(&self) -> bool {
         matches!(self.source, Source::Process(_) | Source::Cgroup(_))
     }

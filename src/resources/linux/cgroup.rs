@@ -20,8 +20,11 @@ use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 pub fn snapshot(read: &ReadFile<'_>, root: &str, group: &str, at: f64) -> Result<Snapshot, String> {
     let files = GroupFiles { read, root, group };
     let mut snapshot = Snapshot { at, ..Snapshot::default() };
-    snapshot.incarnation =
-        Incarnation { start_event: format!("control group {} was created", display_path(group)), age: None };
+    snapshot.incarnation = Incarnation {
+        start_event: format!("control group {} was created", display_path(group)),
+        age: None,
+        shows_restarts: false,
+    };
     snapshot.cpu = Some(files.cpu(&mut snapshot)?);
     match files.own("io.pressure").and_then(|text| Ok(pressure(text.as_bytes())?)) {
         Ok(seconds) => snapshot.pressure = Some(seconds),

@@ -99,7 +99,8 @@ mod tests {
     use crate::resources::snapshot::{Identity, Incarnation};
 
     fn snapshot(observed_at: f64, at: f64, age: Option<f64>) -> Snapshot {
-        let incarnation = Incarnation { start_event: "the machine was booted".to_owned(), age };
+        let incarnation =
+            Incarnation { start_event: "the machine was booted".to_owned(), age, shows_restarts: true };
         Snapshot { at, observed_at, incarnation, ..Snapshot::default() }
     }
 

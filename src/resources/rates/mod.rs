@@ -13,7 +13,7 @@ use crate::resources::rates::device_counters::{
     DISK_BUSY_TIME, DISK_BYTES_READ, DISK_BYTES_WRITTEN, DISK_QUEUE_TIME, Devices, NETWORK_BYTES_RECEIVED,
     NETWORK_BYTES_SENT, NOT_COUNTED_BEFORE, RateError, gone, increase,
 };
-use crate::resources::reading::Values;
+use crate::resources::reading::{CounterReset, Values};
 use crate::resources::snapshot::{ClockSource, Cpu, Disk, Gauge, Snapshot, Traffic};
 
 /// If the host does not report when it counted, rates require that the response took at most this share of the time.
@@ -36,11 +36,13 @@ pub fn between(before: &Snapshot, now: &Snapshot) -> Values {
     match continuity(before, now) {
         Continuity::Stalled(message) => return Values::failed(message),
         Continuity::CounterReset { kind, message, .. } => {
+            rates.restarts(before, now, kind == CounterReset::Restart);
             rates.values.counter_reset = Some(kind);
             rates.values.troubles.push(message);
         }
         Continuity::Elapsed(elapsed) => {
             rates.elapsed = elapsed;
+            rates.restarts(before, now, false);
             rates.cpu_time(before, now);
             let disks = gone("disk", before.disks.as_ref(), now.disks.as_ref());
             let devices = gone("network device", before.network.as_ref(), now.network.as_ref());
@@ -122,6 +124,12 @@ impl RateBuilder {
         let disks = of_disks.into_iter().filter(|_| now.disks.is_some());
         let network = of_network.into_iter().filter(|_| now.network.is_some());
         pressure.into_iter().chain(disks).chain(network).for_each(|metric| self.missing(metric, why));
+    }
+
+    fn restarts(&mut self, before: &Snapshot, now: &Snapshot, is_restart: bool) {
+        if before.incarnation.shows_restarts && now.incarnation.shows_restarts {
+            self.measured(Metric::Restarts, f64::from(u8::from(is_restart)));
+        }
     }
 
     /// A share of the time, in percent; clocks that are read one after another may put it slightly above 100.
@@ -273,11 +281,11 @@ impl RateBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::reading::CounterReset;
     use crate::resources::snapshot::Incarnation;
 
     fn snapshot(at: f64, age: f64) -> Snapshot {
-        let incarnation = Incarnation { start_event: "the machine was booted".to_owned(), age: Some(age) };
+        let start_event = "the machine was booted".to_owned();
+        let incarnation = Incarnation { start_event, age: Some(age), shows_restarts: true };
         let disk = Disk { busy: Some(at), queued: Some(at * 2.0), read: Some(at), written: Some(0.0) };
         Snapshot {
             at,
@@ -313,7 +321,7 @@ mod tests {
         let values = between(&snapshot(1000.0, 500.0), &now);
         assert_eq!(values.counter_reset, Some(CounterReset::Restart));
         assert_eq!(values.troubles, ["the machine was booted 3 s ago"]);
-        assert_eq!(values.measured, [(Metric::Threads, 7.0)]);
+        assert_eq!(values.measured, [(Metric::Threads, 7.0), (Metric::Restarts, 1.0)]);
     }
 
     #[test]
@@ -378,7 +386,8 @@ mod tests {
         let at = |observed_at: f64, counted: f64| {
             let mut snapshot =
                 Snapshot { clock: ClockSource::Runner, cpu: Some(cpu(counted)), ..snapshot(counted, 0.0) };
-            (snapshot.incarnation.age, snapshot.at, snapshot.observed_at) = (None, observed_at, observed_at);
+            snapshot.incarnation = Incarnation::default();
+            (snapshot.at, snapshot.observed_at) = (observed_at, observed_at);
             snapshot.gauges.insert(Metric::Threads, Gauge { value: 7.0, most: None });
             snapshot
         };

@@ -24,7 +24,7 @@ pub(super) fn resource_definition(
         check_intervals(every, aggregation, problems);
     }
     let subject = Subject::Host(metric.value, aggregation);
-    let tiers = tiers(LastLimit::Maximum, &all(limits)?, problems)?;
+    let tiers = tiers(LastLimit::MaximumOrZero, &all(limits)?, problems)?;
     ObjectiveDefinition::new(common, subject, tiers, Selector::Host(host?, metric.span), problems)
 }
 
@@ -55,7 +55,9 @@ fn in_unit(limit: &Spanned<ResourceLimit>, metric: Metric, problems: &mut Proble
         Unit::Bytes => ("a size", "\"2GiB\""),
         Unit::BytesPerSecond => ("a size per second", "\"50MiB/s\""),
         // No metric has one of the others.
-        Unit::Count | Unit::Milliseconds | Unit::PerSecond | Unit::Ratio => ("a number", "10000"),
+        Unit::Count | Unit::Milliseconds | Unit::Seconds | Unit::PerSecond | Unit::Ratio => {
+            ("a number", "10000")
+        }
     };
     let message = format!("a limit of `{}` must be {kind}", metric.as_str());
     let diagnostic = Diagnostic::new(Code::BadQuantity, message).at(limit.span, format!("not {kind}"));

@@ -12,6 +12,8 @@ pub(super) struct Drift<'c> {
     pub(super) of: DriftSubject<'c>,
     /// Lower end, estimate and upper end: growth in percent of the beginning, or the ratio to the beginning.
     pub(super) change: Option<[f64; 3]>,
+    /// The estimate without the generator's own part; the ends of `change` are the outer ones of both.
+    pub(super) certain: Option<f64>,
     pub(super) samples: u64,
     /// The number of segments of the trend; `None` for response times.
     pub(super) segments: Option<f64>,
@@ -52,6 +54,7 @@ impl<'c> Drift<'c> {
             .or_else(few_segments);
         Self {
             change: trend.as_ref().map(|trend| trend.over(length)),
+            certain: trend.as_ref().map(|trend| trend.over(length)[1]),
             samples: u64::from(readings.coverage.seen),
             segments: trend.as_ref().map(|trend| trend.segments as f64),
             not_assessable,
@@ -67,25 +70,33 @@ impl<'c> Drift<'c> {
         phase: &PhaseSummary,
         alpha: f64,
     ) -> Self {
-        let mean_ratio = span(phase).and_then(|(from, to)| {
+        type Part = fn(&SliceCounts) -> (f64, f64);
+        let ratio = |part: Part| {
+            let (from, to) = span(phase)?;
             let tenth = (to - from) / 10.0;
             let within = |low: f64, high: f64| -> Vec<(f64, f64)> {
                 let width = evidence.timeline.width();
                 let inside = |(at, _): &(f64, &SliceCounts)| *at >= low - 1e-6 && at + width <= high + 1e-6;
-                evidence.timeline.iter().filter(inside).map(|(_, part)| (part.n, part.k)).collect()
+                evidence.timeline.iter().filter(inside).map(|(_, slice)| part(slice)).collect()
             };
             statistics::mean_ratio(&within(from, from + tenth), &within(to - tenth, to), alpha)
-        });
+        };
+        let mean_ratio = ratio(|slice| (slice.n, slice.k));
+        let certain = ratio(|slice| (slice.n - slice.ours.n, slice.k - slice.ours.k));
         let few_parts = || {
             let reason = format!(
                 "drift needs requests in at least {MIN_RATIO_BATCHES} parts of the first and of the last tenth"
             );
-            mean_ratio.is_none().then_some(reason)
+            (mean_ratio.is_none() || certain.is_none()).then_some(reason)
         };
         let not_assessable = too_short(phase.judged_seconds, min_length).or_else(few_parts);
         Self {
             of: DriftSubject::Requests(evidence),
-            change: mean_ratio.map(|mean_ratio| [mean_ratio.low, mean_ratio.estimate, mean_ratio.high]),
+            change: mean_ratio
+                .as_ref()
+                .zip(certain.as_ref())
+                .map(|(all, certain)| [all.low.min(certain.low), all.estimate, all.high.max(certain.high)]),
+            certain: certain.map(|certain| certain.estimate),
             samples: evidence.counts.n as u64,
             segments: None,
             not_assessable,
@@ -101,7 +112,7 @@ impl<'c> Drift<'c> {
     }
 
     pub(super) fn decision_rule(&self, limit: f64) -> DecisionRule {
-        DecisionRule::Change { change: self.change, limit, cases: self.samples as f64 }
+        DecisionRule::Change { change: self.change, certain: self.certain, limit, cases: self.samples as f64 }
     }
 
     /// "growth of process_memory of `target` is 21 % [17, 25]".

@@ -27,7 +27,7 @@ impl Excuses {
             Family::Host(_) | Family::Drift(DriftObjective { change: Change::Growth { .. }, .. }) => {
                 (pass, None)
             }
-            Family::Requests(_) | Family::Drift(_) => (pass, breach),
+            Family::Requests(_) | Family::Drift(_) | Family::Outage => (pass, breach),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The explanation of a verdict in one sentence: observed value, limit, counts and conclusion.
 
+use std::time::Duration;
+
 use crate::measure::hosts::Coverage;
 use crate::measure::indicator::Counts;
 use crate::measure::summary::{Evidence, Trials};
 use crate::plan::Decision;
 use crate::slo::decision_rule::DecisionRule;
+use crate::slo::judge::case_data::{CaseData, HostCase, OutageCase};
 use crate::slo::judge::drift::{Drift, DriftSubject};
 use crate::slo::judge::requests::Requests;
-use crate::slo::judge::{CaseData, HostCase, ObjectiveCase, Policy, Verdict};
+use crate::slo::judge::{ObjectiveCase, Policy, Verdict};
 use crate::slo::objective::{Aggregation, EveryInterval, RequestStatistic};
 use crate::statistics::{
     Allowed, BURSTY_DESIGN_EFFECT, MIN_BATCHES, MIN_JUDGED_SECONDS, Proportion, min_samples,
@@ -56,6 +59,7 @@ pub(super) fn explain(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> 
             format!("{described}; {}", read(case, host))
         }
         CaseData::Drift(drift) => format!("{}; {}", drift.describe(&case.limits()), changed(case, drift)),
+        CaseData::Outage(outage) => outage_seen(case, outage, conclusion),
     };
     let excuse = conclusion.excused.and_then(|excused| Some((excused, case.excuse(excused)?)));
     let reason = match (excuse, &case.not_assessable) {
@@ -81,6 +85,9 @@ fn no_data(case: &ObjectiveCase<'_>) -> String {
         CaseData::Host(HostCase { readings, .. })
         | CaseData::Drift(Drift { of: DriftSubject::Readings(readings), .. }) => {
             return readings.no_data_reason();
+        }
+        CaseData::Outage(_) => {
+            return format!("no request in {:.0} judged seconds", case.phase.judged_seconds);
         }
     };
     let failed = evidence.counts.untimed;
@@ -109,6 +116,23 @@ fn observed(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> String {
         }
         None => format!("the {statistic} falls among arrivals that were never sent"),
     }
+}
+
+/// "the longest time without a success is 9.1 s, 00:27:49–00:27:58 UTC; at most 5 s is allowed".
+fn outage_seen(case: &ObjectiveCase<'_>, outage: &OutageCase<'_>, conclusion: &Conclusion<'_>) -> String {
+    let (_, limit, _) = &case.decision_rules[case.at_gate];
+    let allowed = format!("at most {} is allowed", format_limit(*limit, Unit::Seconds));
+    let (Some(longest), Some(observed)) = (outage.outages.longest(), conclusion.observed) else {
+        return format!("no outage; {allowed}");
+    };
+    let length = format_amount_against(observed, &case.limits(), Unit::Seconds);
+    let clock = |at: Duration| {
+        let started_at = case.phase.readings.started_at?;
+        Some(started_at.checked_add(at).ok()?.strftime("%H:%M:%S").to_string())
+    };
+    let times = clock(longest.from).zip(clock(longest.to));
+    let times = times.map_or_else(String::new, |(from, to)| format!(", {from}–{to} UTC"));
+    format!("the longest time without a success is {length}{times}; {allowed}")
 }
 
 /// "5 % of 8 214 requests may exceed 200 ms and 312 did".
@@ -188,7 +212,16 @@ fn read(case: &ObjectiveCase<'_>, host: &HostCase<'_>) -> String {
             format!("{} ({by})", of_intervals(&trials, interval, &limit, ""))
         }
         (None, DecisionRule::Observed { within: None, .. }) => format!("no whole minute in {by}"),
-        (None, _) => format!("the limit is {shown} ({by})"),
+        (None, rule) => {
+            let others = readings
+                .of_others(objective.of)
+                .filter(|others| rule.holds() != Some(true) && others > limit);
+            let others = others.map_or_else(String::new, |others| {
+                let others = format_amount_against(others, &case.limits(), objective.metric.unit());
+                format!("; other processes than the target's account for at least {others}")
+            });
+            format!("the limit is {shown} ({by}){others}")
+        }
     }
 }
 
@@ -270,6 +303,9 @@ fn undecided(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>, tier: &str) 
                 _ => "failures without a response time",
             };
             return format!("undecided: {doubt} may have exceeded the limit");
+        }
+        DecisionRule::Observed { by_others: true, .. } => {
+            return "undecided: it is beyond the limit without the target too".to_owned();
         }
         DecisionRule::Observed { .. } => {
             return "undecided: there is no value to compare with the limit".to_owned();

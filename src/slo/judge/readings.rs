@@ -8,6 +8,7 @@ use crate::measure::hosts::{
     Coverage, HostSummary, MINUTE_S, Minute, PhaseReadings, Series, Trouble, quantile,
 };
 use crate::measure::summary::{PhaseSummary, Trials};
+use crate::plan::model::HostId;
 use crate::resources::metric::Metric;
 use crate::resources::reading::CounterReset;
 use crate::slo::decision_rule::DecisionRule;
@@ -84,14 +85,52 @@ impl<'c> Readings<'c> {
         }
     }
 
+    /// A lower bound of the part of the observed value that is not the target's. `None` if the target is not measured, or
+    /// not this metric of it.
+    pub(super) fn of_others(&self, of: Aggregation) -> Option<f64> {
+        let has_all = |part: &HostSummary, metric: Metric, series: &Series| {
+            series.seen.coverage(&self.all.expected_of(part, metric)).holes.is_empty()
+        };
+        self.of_others_if(of, has_all)
+    }
+
+    /// The same, with parts whose readings meet a condition.
+    fn of_others_if(
+        &self,
+        of: Aggregation,
+        condition: impl Fn(&HostSummary, Metric, &Series) -> bool,
+    ) -> Option<f64> {
+        // A part's share refers to the cores and the memory that it may use, at most those of the machine.
+        let metric = match self.metric {
+            Metric::Cpu | Metric::Memory | Metric::DiskRead | Metric::DiskWrite | Metric::Threads => {
+                self.metric
+            }
+            Metric::MemoryUsed => Metric::ProcessMemory,
+            _ => return None,
+        };
+        let of_part = |id: &HostId| {
+            let part = self.all.hosts.get(id.index())?;
+            let series = part.series.get(&metric)?;
+            condition(part, metric, series).then_some(if of == Aggregation::Mean {
+                series.mean()
+            } else {
+                series.highest
+            })
+        };
+        let parts = self.host.target.as_ref()?.hosts.iter().map(of_part);
+        Some(self.observed(of)? - parts.sum::<Option<f64>>()?)
+    }
+
     /// The decision rule of a limit: the observed value is compared with it, or a share of intervals may miss.
     pub(super) fn decision_rule(&self, of: Aggregation, limit: f64) -> DecisionRule {
         match self.interval {
             Some(interval) => DecisionRule::of_trials(interval, &self.trials(of, interval, limit), false),
-            None => DecisionRule::Observed {
-                cases: f64::from(self.coverage.seen),
-                within: self.observed(of).map(|observed| observed <= limit),
-            },
+            None => {
+                let within = self.observed(of).map(|observed| observed <= limit);
+                let is_named = self.host.target.as_ref().is_some_and(|target| target.is_named);
+                let by_others = is_named && self.of_others(of).is_some_and(|rest| rest > limit);
+                DecisionRule::Observed { cases: f64::from(self.coverage.seen), within, by_others }
+            }
         }
     }
 
@@ -157,6 +196,11 @@ impl<'c> Readings<'c> {
             let detail = self.no_data().unwrap_or_default();
             format!("{missing} of {expected} readings are missing, too incomplete to decide: {detail}")
         })
+    }
+
+    /// Whether a different host answered at some time.
+    pub(super) fn is_of_other_host(&self) -> bool {
+        self.counter_reset(|subject| subject == CounterReset::OtherHost).is_some()
     }
 
     /// Whether the readings up to the last snapshot are complete enough to decide.
@@ -251,6 +295,11 @@ pub(in crate::slo) fn certain_breach(
     let HostObjective { metric, of, interval, .. } = objective;
     let readings = Readings::of_host(objective, phase);
     let series = readings.series.filter(|_| readings.fit_so_far())?;
+    let is_named = readings.host.target.as_ref().is_some_and(|target| target.is_named);
+    // Missing readings of the target's part make the rest larger, and so the run longer.
+    if is_named && readings.of_others_if(*of, |_, _, _| true).is_some_and(|rest| rest > limit) {
+        return None;
+    }
     let (unit, host) = (metric.unit(), readings.host_name());
     let (subject, shown) = (metric.as_str(), |value: f64| format_amount_against(value, &[limit], unit));
     let minutes =

@@ -6,10 +6,10 @@ use super::*;
 use crate::diagnostic::{Problems, Span};
 use crate::measure::histogram::{DenseHistogram, SparseHistogram};
 use crate::measure::indicator::{Counts, OurPart};
-use crate::measure::summary::OperationSummary;
+use crate::measure::summary::{Evidence, OperationSummary};
 use crate::plan::model::{OperationId, PhaseId};
 use crate::plan::{GateTier, Inconclusive};
-use crate::slo::objective::{Aggregation, EveryInterval, RequestStatistic, Tiers};
+use crate::slo::objective::{EveryInterval, RequestObjective, RequestStatistic, Tiers};
 
 const P95: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Quantile(0.95));
 const MEAN: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Mean);

@@ -19,6 +19,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::stand_in::behaviour::Behaviour;
 use crate::stand_in::search::{CaseIndex, Hit, SearchQuery};
 use form::Form;
 use login::Logins;
@@ -60,13 +61,14 @@ struct SearchResponse<'k> {
 }
 
 impl Kms {
-    pub(super) fn new(seed: u64, index_absent: Duration, sync_lasting: Duration) -> Self {
+    pub(super) fn new(behaviour: &Behaviour) -> Self {
+        let Behaviour { seed, index_absent, sync_lasting, failing_syncs, .. } = *behaviour;
         Self {
             index: CaseIndex::invent(seed),
             started: Instant::now(),
             built: Timestamp::now(),
             index_absent,
-            syncs: Mutex::new(Syncs::new(sync_lasting)),
+            syncs: Mutex::new(Syncs::new(sync_lasting, failing_syncs)),
             logins: Logins::new(seed),
             searches: Mutex::default(),
             kept: Mutex::default(),
@@ -75,6 +77,11 @@ impl Kms {
 
     pub(super) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// The number of manual syncs so far.
+    pub(super) fn syncs_begun(&self) -> u64 {
+        locked(&self.syncs).begun
     }
 
     /// Keeps this many bytes until the stand-in stops, with their pages touched.

@@ -78,9 +78,13 @@ impl Kms {
             "schedule": "*/15 * * * *",
             "last_run": syncs.last.map(|last| last.to_string()),
             "next_run": (syncs.last.unwrap_or(self.built) + SYNC_EVERY).to_string(),
-            "status": if syncs.running() { "running" } else { "idle" },
-            "last_success": syncs.last.map(|last| last.to_string()),
-            "last_error": null,
+            "status": match () {
+                () if syncs.running() => "running",
+                () if syncs.failed() => "error",
+                () => "idle",
+            },
+            "last_success": syncs.last.filter(|_| !syncs.failed()).map(|last| last.to_string()),
+            "last_error": syncs.failed().then_some("the sync failed"),
         }])
     }
 

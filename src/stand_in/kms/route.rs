@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode};
 use crate::stand_in::kms::answer::{ServiceResponse, detail};
 
 /// The endpoint that a method and a path select.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::stand_in) enum ServiceEndpoint {
     Search,
     SearchByUrl,

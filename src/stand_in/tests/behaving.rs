@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::CONNECTION;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Behaviour, Client, NONE, Seen, StandIn, ms, query, request, start};
@@ -204,4 +205,51 @@ async fn a_taken_port_is_an_error() {
     let target = start(Behaviour::steady());
     let error = StandIn::start(target.address().port(), Behaviour::steady()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
+async fn with_real_times_a_sync_status_holds_everyone_and_what_was_asked_is_done() {
+    let target = start(Behaviour::steady().real_times(true));
+    let (mut one, mut other) = (Client::of(&target).await, Client::of(&target).await);
+    let sent = Instant::now();
+    let login = tokio::spawn(async move { one.ask("GET /sync/status", NONE).await });
+    while target.received_of("GET /sync/status") == 0 {
+        tokio::time::sleep(ms(1)).await;
+    }
+    other.ask("GET /health", NONE).await;
+    assert!(sent.elapsed() >= ms(473 + 6), "{:?}", sent.elapsed());
+    assert_eq!(login.await.unwrap().status, 200);
+    // A client that leaves at once: its request is done all the same.
+    let mut gone = TcpStream::connect(target.address()).await.unwrap();
+    gone.write_all(b"GET /stats HTTP/1.1\r\nhost: stand-in\r\n\r\n").await.unwrap();
+    drop(gone);
+    while target.received_of("GET /stats") == 0 {
+        tokio::time::sleep(ms(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let target = start(Behaviour::steady().idle_timeout(Some(ms(100))));
+    let mut client = Client::of(&target).await;
+    client.ask("GET /health", NONE).await;
+    let mut idle = TcpStream::connect(target.address()).await.unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nhost: stand-in\r\n\r\n").await.unwrap();
+    let mut all = Vec::new();
+    idle.read_to_end(&mut all).await.unwrap();
+    let text = String::from_utf8(all).unwrap();
+    assert_eq!(text.matches("HTTP/1.1").count(), 1, "only the answer to the request: {text}");
+    assert!(client.try_send(request("GET /health", String::new())).await.is_err());
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_in_the_background_was_answered_with_200() {
+    let target =
+        start(Behaviour::steady().failing_syncs(1.0).sync_lasting(Duration::ZERO).exit_after_syncs(Some(2)));
+    let mut client = Client::of(&target).await;
+    assert_eq!(client.ask("POST /sync/manual", NONE).await.status, 200);
+    let jobs = client.ask("GET /scheduler/jobs", NONE).await.body;
+    assert_eq!((&jobs[0]["status"], &jobs[0]["last_success"]), (&json!("error"), &NONE));
+    client.ask("POST /sync/manual", NONE).await;
+    target.exit_requested().await;
 }

@@ -38,7 +38,13 @@ impl Answer {
         let objectives =
             runner::slo::load(&loaded.thresholds, &loaded.names, loaded.plan.as_ref(), &mut problems);
         if let Some(plan) = loaded.plan.as_ref().filter(|_| !problems.has_errors()) {
-            runner::forecast::check(plan, &objectives.all, &runner::forecast::forecast(plan), &mut problems);
+            runner::forecast::check(
+                plan,
+                &objectives.all,
+                &runner::forecast::forecast(plan),
+                runner::diagnostic::Code::NeverProven,
+                &mut problems,
+            );
         }
         let shown = render(&problems, false);
         Self { plan: loaded.plan, objectives, shown, problems, took: thread_time() - begin }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use runner::monitor::Probe;
 use runner::resources::metric::Metric;
-use runner::resources::source::{HttpEndpoint, Source};
+use runner::resources::source::{HttpEndpoint, MetricQuery, Source};
 use runner_test_support::ran::Ran;
 use tempfile::TempDir;
 
@@ -100,7 +100,10 @@ impl Peer {
 
     /// Waits until this Prometheus returns one number for the query.
     pub(crate) fn wait_until_it_gives(&self, query: &str) {
-        let source = Source::Prometheus(endpoint(&self.url()), vec![(Metric::Cpu, query.to_owned())]);
+        let source = Source::Prometheus(
+            endpoint(&self.url()),
+            vec![MetricQuery { metric: Metric::Cpu, text: query.to_owned(), unit: None }],
+        );
         let mut probe = Probe::open(&source).expect("it is a URL");
         let begin = Instant::now();
         loop {

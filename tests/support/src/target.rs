@@ -44,6 +44,8 @@ pub enum Answer {
     Closing,
     /// No response; the connection stays open.
     Never,
+    /// No response; the connection ends.
+    Closed,
     /// The connection is reset; only over TCP.
     Reset,
     /// Half a body, then the connection ends.
@@ -311,6 +313,7 @@ impl Service {
                     return Some((stream, Ended::Closed));
                 }
                 Answer::Never => std::future::pending().await,
+                Answer::Closed => return Some((stream, Ended::Closed)),
                 Answer::Reset => return Some((stream, Ended::Reset)),
                 Answer::Full { status, headers, body } => {
                     let length = body.len();

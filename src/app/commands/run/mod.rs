@@ -212,8 +212,8 @@ impl<'r> Run<'r> {
             look = look_at_hosts(monitor, &judged, &plan.secrets) => look,
             signal = signals.next() => return Some(interrupted_by(signal)),
         };
-        let FirstLook { unreadable: unread, found } = look;
-        for notice in found {
+        let FirstLook { unreadable: unread, notices } = look;
+        for notice in notices {
             self.print_status(&format!("notice: {notice}\n"));
             record.add(RunEvent::Notice(notice));
         }

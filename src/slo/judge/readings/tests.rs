@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::diagnostic::{Problems, Span};
 use crate::measure::indicator::Counts;
+use crate::measure::indicator::OurPart;
 use crate::measure::reading::Reading;
 use crate::measure::summary::{Evidence, SliceCounts, Summary};
 use crate::plan::model::{Gate, HostId, JudgedPeriod, OperationId, PhaseId};
@@ -13,7 +14,7 @@ use crate::plan::{Decision, Inconclusive, Tier};
 use crate::resources::reading::{CounterReset, Values};
 use crate::resources::ticks::Ticks;
 use crate::slo::judge::{Excuses, Judgement, Policy, RunLength, Verdict, judge};
-use crate::slo::objective::{Change, DriftObjective, Family, Objective, Tiers};
+use crate::slo::objective::{Change, DriftObjective, Family, Objective, TargetPart, Tiers};
 
 const EVERY: f64 = 10.0;
 const METRIC: Metric = Metric::ProcessMemory;
@@ -36,7 +37,7 @@ fn objective(family: Family, last: f64) -> Objective {
 }
 
 fn kms() -> JudgedHost {
-    JudgedHost { id: HostId(0), name: "kms".into() }
+    JudgedHost { id: HostId(0), name: "kms".into(), target: None }
 }
 
 fn cpu(of: Aggregation) -> Family {
@@ -343,13 +344,15 @@ fn growth_tolerates_an_empty_minute_but_not_an_empty_segment() {
 
 #[test]
 fn drift_compares_the_last_tenth_with_the_first() {
-    let slower = |by: f64| {
+    // The generator's own part grows to this share of the times.
+    let slower_with = |by: f64, ours: f64| {
         let mut evidence =
             Evidence { counts: Counts { n: 20_000.0, ..Counts::default() }, ..Evidence::default() };
         for second in 0..20_000_u32 {
             let noise = f64::from(second.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
             let time = 1000.0 * (1.0 + by * f64::from(second) / 20_000.0 + 0.1 * noise);
-            evidence.timeline.push(f64::from(second), SliceCounts { n: 1.0, k: time });
+            let ours = OurPart { n: 0.0, k: ours * time * f64::from(second) / 20_000.0 };
+            evidence.timeline.push(f64::from(second), SliceCounts { n: 1.0, k: time, ours });
         }
         let change = Change::Slowdown { operations: vec![OperationId(0)], indicator: 0 };
         let slowdown = Family::Drift(DriftObjective { change, min_length: 14_400.0 });
@@ -357,9 +360,66 @@ fn drift_compares_the_last_tenth_with_the_first() {
         let objective = Objective { tiers, ..objective(slowdown, 1.1) };
         judged_in(phase(20_000.0, |_| None), objective, vec![evidence])
     };
+    let slower = |by: f64| slower_with(by, 0.0);
+    let ours = slower_with(0.5, 1.0 / 3.0);
+    assert_eq!(ours.verdict, Verdict::Inconclusive, "{}", ours.why);
     let even = slower(0.0);
     assert_eq!(even.verdict, Verdict::Met, "{}", even.why);
     let slow = slower(0.5);
     assert_eq!(slow.verdict, Verdict::Missed, "{}", slow.why);
     assert!((slow.observed.unwrap() - 1.45 / 1.05).abs() < 0.05, "{}", slow.why);
+}
+
+/// A machine with this processor use, whose target uses this much of it.
+fn shared_machine(machine: f64, target: f64, is_named: bool) -> Judgement {
+    let mut phase = of_cpu(60, |_| Some(machine));
+    let target_only = of_cpu(60, |_| Some(target)).readings.hosts.remove(0);
+    phase.readings.hosts.push(target_only);
+    let host = JudgedHost { target: Some(TargetPart { hosts: vec![HostId(1)], is_named }), ..kms() };
+    let family = Family::Host(HostObjective {
+        host,
+        metric: Metric::Cpu,
+        of: Aggregation::Mean,
+        interval: None,
+        abort: true,
+    });
+    assert_eq!(is_certain(&family, &phase), machine > 50.0 && !(is_named && machine - target > 50.0));
+    judged(phase, objective(family, 50.0))
+}
+
+#[test]
+fn a_limit_that_others_exceed_alone_is_not_missed_by_a_target_that_the_plan_names() {
+    let innocent = shared_machine(95.0, 4.0, true);
+    assert_eq!(innocent.verdict, Verdict::Inconclusive, "{}", innocent.why);
+    let told = "other processes than the target's account for at least 91 %; undecided: it is beyond the limit without \
+                the target too";
+    assert!(innocent.why.ends_with(told), "{}", innocent.why);
+    let unnamed = shared_machine(95.0, 4.0, false);
+    assert_eq!(unnamed.verdict, Verdict::Missed, "{}", unnamed.why);
+    assert!(
+        unnamed.why.contains("other processes than the target's account for at least 91 %"),
+        "{}",
+        unnamed.why
+    );
+    let guilty = shared_machine(95.0, 60.0, true);
+    assert_eq!(guilty.verdict, Verdict::Missed, "{}", guilty.why);
+    assert!(!guilty.why.contains("other processes"), "{}", guilty.why);
+    assert_eq!(shared_machine(40.0, 4.0, true).verdict, Verdict::Met);
+}
+
+#[test]
+fn a_single_restart_is_a_breach_even_if_most_readings_are_missing() {
+    let restarts = |seen: Range<u32>, at: u32| {
+        let read = |tick: u32| {
+            seen.contains(&tick).then(|| value(Metric::Restarts, f64::from(u8::from(tick == at))))
+        };
+        let (host, metric, of) = (kms(), Metric::Restarts, Aggregation::Max);
+        let family = Family::Host(HostObjective { host, metric, of, interval: None, abort: false });
+        let tiers = Tiers { target: None, acceptable: None, last: 0.0 };
+        let judged = judged(phase(600.0, read), Objective { tiers, ..objective(family, 0.0) });
+        (judged.verdict, judged.tier)
+    };
+    assert_eq!(restarts(50..61, 50), (Verdict::Missed, None));
+    assert_eq!(restarts(0..61, 0), (Verdict::Met, Some(Tier::Maximum)));
+    assert_eq!(restarts(50..61, 0), (Verdict::Inconclusive, None));
 }
