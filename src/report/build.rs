@@ -9,7 +9,7 @@ use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
 use crate::plan::Tier;
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
-use crate::report::causes::{PhaseCauses, causes};
+use crate::report::causes::{PhaseCauses, PhaseStanding, causes};
 use crate::report::model::{
     ArrivalsReport, CheckReport, EndedBy, EndedEarlyReport, ErrorReport, FailureMessage, GeneratorReport,
     LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport, PlanReport, ProvenTier,
@@ -17,7 +17,7 @@ use crate::report::model::{
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::slo::judge::{Judgement, RunLength, Verdict};
-use crate::slo::objective::{Family, Objective};
+use crate::slo::objective::{Family, Objective, ObjectiveKind};
 
 /// Facts of a run besides its plan, summary and judgements.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub fn build(
             phase: &plan.phases[run.phase.index()],
             counted,
             started_at: run.started_at,
-            is_met: is_met(plan, objectives.iter().zip(judged), run.phase, &facts),
+            standing: standing(plan, objectives.iter().zip(judged), run.phase, &facts),
         });
         let shared_machine =
             plan.monitor.as_ref().and_then(|it| shared_machine(it, &counted.readings, run, facts.cores));
@@ -110,18 +110,28 @@ pub fn build(
     }
 }
 
-/// Whether a phase did not collapse and met all its objectives, as far as they were assessed.
-fn is_met<'j>(
+/// The standing of a phase by its objectives, as far as they were assessed, and by whether it collapsed.
+fn standing<'j>(
     plan: &Plan,
     judged: impl Iterator<Item = (&'j Objective, &'j Option<Judgement>)>,
     phase: PhaseId,
     facts: &RunFacts<'_>,
-) -> bool {
+) -> PhaseStanding {
     let breaker = facts.ended_early.as_ref().filter(|ended| ended.by == EndedBy::Breaker);
-    let collapsed = breaker.is_some_and(|ended| ended.phase == plan.phases[phase.index()].name);
-    let mut judged =
-        judged.filter(|(objective, _)| objective.phase == phase).filter_map(|(_, it)| it.as_ref());
-    !collapsed && judged.all(|it| matches!(it.verdict, Verdict::Met | Verdict::NotAssessed))
+    if breaker.is_some_and(|ended| ended.phase == plan.phases[phase.index()].name) {
+        return PhaseStanding::Slow;
+    }
+    let of_phase = judged.filter(|(objective, _)| objective.phase == phase);
+    let standings = of_phase.filter_map(|(objective, judged)| {
+        let is_time =
+            matches!(objective.family.kind(), ObjectiveKind::ResponseTime | ObjectiveKind::Throughput);
+        Some(match judged.as_ref()?.verdict {
+            Verdict::Met | Verdict::NotAssessed => PhaseStanding::Met,
+            Verdict::Missed if is_time => PhaseStanding::Slow,
+            _ => PhaseStanding::Unmet,
+        })
+    });
+    standings.max().unwrap_or(PhaseStanding::Met)
 }
 
 /// The selected phases that did not run.

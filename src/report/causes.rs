@@ -34,8 +34,18 @@ pub(super) struct PhaseCauses<'p> {
     pub(super) phase: &'p Phase,
     pub(super) counted: &'p PhaseSummary,
     pub(super) started_at: Timestamp,
-    /// Whether all its objectives were met. Then only what the target did is of interest, not why it is slow.
-    pub(super) is_met: bool,
+    pub(super) standing: PhaseStanding,
+}
+
+/// Which causes of a phase are of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PhaseStanding {
+    /// All its objectives were met: only what the target did.
+    Met,
+    /// Some were not.
+    Unmet,
+    /// A limit on times or throughput was missed, or the phase collapsed: also why the target is slow.
+    Slow,
 }
 
 /// The likely causes in order: a silent target, an operation that freezes or slows the others, failures, saturation, and a
@@ -62,10 +72,10 @@ pub(super) fn causes(of: PhaseCauses<'_>) -> Vec<String> {
             apart.filter(|_| freeze.is_none()).map(|interference| slowed(plan, interference)),
             causes.aftermath.detect().filter(|_| !is_explained).map(|found| slowed_after(plan, found)),
             causes.saturation.plateau().filter(|plateau| of.is_saturated(*plateau)).map(saturated),
-            of.idle(),
+            of.idle().filter(|_| of.standing == PhaseStanding::Slow),
         ]
     };
-    let slowness = if of.is_met { [const { None }; 6] } else { of_slowness() };
+    let slowness = if of.standing == PhaseStanding::Met { [const { None }; 6] } else { of_slowness() };
     sentences.into_iter().chain(slowness).flatten().collect()
 }
 

@@ -33,7 +33,7 @@ pub fn render(report: &Report) -> String {
     if let Some(ended) = &report.ended_early {
         text.push_str(&wrapped(
             "ended early:",
-            &format!("in `{}` at {}: {}", ended.phase, ended.at, ended.why),
+            &format!("in `{}` at {}: {}", ended.phase, to_second(&ended.at), ended.why),
         ));
     }
     if !report.not_run.is_empty() {
@@ -231,6 +231,13 @@ fn latency_table(phase: &PhaseReport) -> String {
         table.add_row([operation.name.clone()].into_iter().chain(times));
     }
     table.to_string()
+}
+
+/// A time without fractions of a second.
+fn to_second(time: &str) -> String {
+    let parsed = time.parse::<jiff::Timestamp>().ok();
+    let rounded = parsed.and_then(|time| time.round(jiff::Unit::Second).ok());
+    rounded.map_or_else(|| time.to_owned(), |time| time.to_string())
 }
 
 fn objectives_table(objectives: &[&ObjectiveReport]) -> String {

@@ -38,7 +38,13 @@ fn counted(failed: [u64; 2], dropped: u64) -> PhaseSummary {
 fn causes_of(counted: &PhaseSummary) -> Vec<String> {
     let plan = plan();
     let started_at = "2026-03-04T00:00:00Z".parse().unwrap();
-    causes(PhaseCauses { plan: &plan, phase: &plan.phases[0], counted, started_at, is_met: false })
+    causes(PhaseCauses {
+        plan: &plan,
+        phase: &plan.phases[0],
+        counted,
+        started_at,
+        standing: PhaseStanding::Slow,
+    })
 }
 
 #[test]

@@ -69,8 +69,8 @@ pub(super) fn explain(case: &ObjectiveCase<'_>, conclusion: &Conclusion<'_>) -> 
         (Some((_, failed)), _) => {
             format!("would be missed, but the generator may have caused this: {failed}")
         }
-        (None, Some(not_assessable)) => not_assessable.clone(),
-        (None, None) => concluded(case, conclusion),
+        (None, Some(not_assessable)) if conclusion.verdict != Verdict::Missed => not_assessable.clone(),
+        (None, _) => concluded(case, conclusion),
     };
     Explanation { why: format!("{summary}; {reason}"), reason }
 }

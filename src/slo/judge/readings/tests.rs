@@ -417,6 +417,8 @@ fn a_single_restart_is_a_breach_even_if_most_readings_are_missing() {
         let family = Family::Host(HostObjective { host, metric, of, interval: None, abort: false });
         let tiers = Tiers { target: None, acceptable: None, last: 0.0 };
         let judged = judged(phase(600.0, read), Objective { tiers, ..objective(family, 0.0) });
+        let is_told = judged.why.ends_with("beyond maximum");
+        assert_eq!(is_told, judged.verdict == Verdict::Missed, "{}", judged.why);
         (judged.verdict, judged.tier)
     };
     assert_eq!(restarts(50..61, 50), (Verdict::Missed, None));
