@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::response_gaps::{SLOT_LENGTH, SLOTS_PER_SECOND};
+use crate::measure::response_gaps::{SLOT_LENGTH, SLOTS_PER_SECOND, slot};
 use crate::measure::sample::{ErrorKind, Outcome, Sample};
 use crate::measure::window::Window;
 
@@ -23,6 +23,11 @@ pub struct SuccessSlots {
 }
 
 impl SuccessSlots {
+    /// Marks the slot in which a request of this second succeeded.
+    pub(super) fn succeed(&mut self, finished: Duration) {
+        self.succeeded |= 1 << slot(finished);
+    }
+
     /// Adds the slots of another worker in the same second.
     pub fn merge(&mut self, other: Self) {
         self.succeeded |= other.succeeded;
@@ -30,28 +35,24 @@ impl SuccessSlots {
     }
 }
 
-/// Marks the slots of a request that has ended. Failures that may be the generator's own show nothing.
-pub(super) fn mark(sample: &Sample, windows: &mut BTreeMap<u32, Window>) {
+/// Marks the slots in which a request was denied, if it was. Failures that may be the generator's own show nothing.
+pub(super) fn mark_denied(sample: &Sample, windows: &mut BTreeMap<u32, Window>) {
     let from = sample.sent.saturating_sub(sample.connect.unwrap_or_default());
-    let (first, last) = (slot(from), slot(sample.finished));
-    let second = |slot: u64| u32::try_from(slot / u64::from(SLOTS_PER_SECOND)).unwrap_or(u32::MAX);
-    let bit = |slot: u64| 1_u64 << (slot % u64::from(SLOTS_PER_SECOND));
     let is_denied = match sample.outcome {
-        Outcome::Succeeded => {
-            windows.entry(second(last)).or_default().successes.succeeded |= bit(last);
-            sample.finished - from >= MIN_WAIT
-        }
+        Outcome::Succeeded => sample.finished - from >= MIN_WAIT,
         Outcome::Failed(ErrorKind::Cancelled | ErrorKind::Local) => false,
         Outcome::Failed(_) => !sample.is_in_wake,
     };
     if is_denied {
-        for slot in first..=last {
-            windows.entry(second(slot)).or_default().successes.denied |= bit(slot);
+        for slot in slot_since_start(from)..=slot_since_start(sample.finished) {
+            let second = u32::try_from(slot / u64::from(SLOTS_PER_SECOND)).unwrap_or(u32::MAX);
+            let bit = 1 << (slot % u64::from(SLOTS_PER_SECOND));
+            windows.entry(second).or_default().successes.denied |= bit;
         }
     }
 }
 
-fn slot(at: Duration) -> u64 {
+fn slot_since_start(at: Duration) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(u64::MAX) / SLOT_MS
 }
 
@@ -130,8 +131,12 @@ mod tests {
     fn longest(from_second: u32, requests: &[(u64, u64, Outcome)]) -> Option<(u128, u128)> {
         let mut windows = BTreeMap::new();
         for (sent, finished, outcome) in requests {
-            let sample = Sample::succeeded(OperationId(0), *sent, *finished);
-            mark(&Sample { outcome: *outcome, ..sample }, &mut windows);
+            let sample = Sample { outcome: *outcome, ..Sample::succeeded(OperationId(0), *sent, *finished) };
+            mark_denied(&sample, &mut windows);
+            if *outcome == OK {
+                let second = u32::try_from(finished / 1000).unwrap();
+                windows.entry(second).or_insert_with(Window::default).successes.succeed(sample.finished);
+            }
         }
         let mut detector = OutageDetector::default();
         for (second, window) in windows.range(from_second..) {
@@ -173,8 +178,8 @@ mod tests {
         let mut windows = BTreeMap::new();
         let wake = Sample { outcome: RESET, is_in_wake: true, ..Sample::succeeded(OperationId(0), 0, 9000) };
         let local = Outcome::Failed(ErrorKind::Local);
-        mark(&wake, &mut windows);
-        mark(&Sample { outcome: local, is_in_wake: false, ..wake }, &mut windows);
+        mark_denied(&wake, &mut windows);
+        mark_denied(&Sample { outcome: local, is_in_wake: false, ..wake }, &mut windows);
         assert!(windows.is_empty());
     }
 
@@ -183,7 +188,7 @@ mod tests {
         let mut windows = BTreeMap::new();
         let timed_out = Outcome::Failed(ErrorKind::ConnectTimeout);
         let sample = Sample { outcome: timed_out, ..Sample::succeeded(OperationId(0), 3000, 3000) };
-        mark(&Sample { connect: Some(Duration::from_secs(2)), ..sample }, &mut windows);
+        mark_denied(&Sample { connect: Some(Duration::from_secs(2)), ..sample }, &mut windows);
         assert_eq!(windows.into_keys().collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::measure::generator_vitals::{STALL_THRESHOLD, ThreadVitals};
-use crate::measure::limits::Limits;
+use crate::measure::limits::{Limit, Limits};
 use crate::measure::outage;
 use crate::measure::response_gaps::GapDetector;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
-use crate::measure::window::{Batch, FailureText, Window};
+use crate::measure::window::{Batch, Cell, FailureText, Window};
 use crate::plan::model::{OperationId, PhaseId};
 
 /// Texts of failures are truncated to this length.
@@ -154,13 +154,9 @@ impl Recorder {
     /// Records a request that has ended, with any outcome.
     pub fn record(&mut self, sample: &Sample) {
         self.forget(sample.intended);
-        let limits = Arc::clone(&self.limits);
-        let limits = limits.of_operation(sample.operation);
-        let response_time = sample.response_time();
-        let ours = sample.ours.min(response_time);
-        let certain_time = response_time - ours;
+        let Self { limits, windows, gap_detector, .. } = self;
         let has_latency = self.scope.latency == Latency::Some;
-        let window = self.window(sample.intended);
+        let window = windows.entry(second(sample.intended)).or_default();
         window.send_lag.record(sample.send_lag());
         window.user_wait.record(sample.user_wait);
         if let Some(connect) = sample.connect {
@@ -168,62 +164,19 @@ impl Recorder {
         }
         window.vitals.arrival_clocks.add(sample.arrival_clock);
         let cell = window.cells.entry(sample.operation).or_default();
-        cell.requests += 1;
-        cell.bytes += sample.bytes;
-        match sample.outcome {
-            Outcome::Succeeded => {
-                cell.succeeded += 1;
-                cell.slower.add(response_time, limits);
-                if limits.first().is_some_and(|shortest| shortest.time < response_time) {
-                    cell.slower_by_us.add_between(certain_time, response_time, limits);
-                }
-            }
-            Outcome::Failed(ErrorKind::Cancelled) => {
-                cell.cancelled += 1;
-                cell.overdue.add(certain_time, limits);
-            }
-            Outcome::Failed(kind) => {
-                *cell.errors.entry(kind).or_default() += 1;
-                let is_ours = kind == ErrorKind::Local || sample.is_in_wake;
-                cell.failed_by_us += u32::from(is_ours);
-                if is_ours && kind == ErrorKind::Timeout {
-                    // A timeout is slower than every limit.
-                    cell.slower_by_us.add_between(Duration::ZERO, Duration::MAX, limits);
-                }
-            }
+        count(cell, sample, limits.of_operation(sample.operation), has_latency);
+        // In the drain nothing counts as completed. Most requests end in the second in which they were intended.
+        if sample.finished < self.end {
+            let window = match second(sample.finished) == second(sample.intended) {
+                true => window,
+                false => windows.entry(second(sample.finished)).or_default(),
+            };
+            complete(window, sample, gap_detector);
         }
-        if matches!(sample.outcome, Outcome::Succeeded | Outcome::Failed(ErrorKind::Timeout)) {
-            cell.response.record(response_time);
-            let ours = u64::try_from(ours.as_micros()).unwrap_or(u64::MAX >> 24);
-            cell.our_time += ours;
-            cell.most_ours = cell.most_ours.max(ours);
-            cell.service.record(sample.service_time());
-            if has_latency {
-                cell.user.record(sample.user_time());
-            }
-        }
-        outage::mark(sample, &mut self.windows);
-        self.complete(sample);
+        outage::mark_denied(sample, windows);
         if self.log_capacity > 0 {
             self.log_capacity -= 1;
             self.log.push(*sample);
-        }
-    }
-
-    /// Counts a request in the second in which it ended, unless that was in the drain. Only a successful task
-    /// counts as throughput.
-    fn complete(&mut self, sample: &Sample) {
-        if sample.finished >= self.end {
-            return;
-        }
-        let window = self.windows.entry(second(sample.finished)).or_default();
-        let cell = window.cells.entry(sample.operation).or_default();
-        let is_task = sample.outcome == Outcome::Succeeded && sample.purpose == Purpose::Task;
-        cell.completed += u32::from(is_task);
-        cell.ended += 1;
-        if sample.outcome.is_answer() {
-            cell.answered += 1;
-            self.gap_detector.observe(sample, &mut window.answers);
         }
     }
 
@@ -280,6 +233,64 @@ impl Recorder {
 
     fn window(&mut self, at: Duration) -> &mut Window {
         self.windows.entry(second(at)).or_default()
+    }
+}
+
+/// Counts a request in the second in which it was intended.
+fn count(cell: &mut Cell, sample: &Sample, limits: &[Limit], has_latency: bool) {
+    let response_time = sample.response_time();
+    let ours = sample.ours.min(response_time);
+    let certain_time = response_time - ours;
+    cell.requests += 1;
+    cell.bytes += sample.bytes;
+    match sample.outcome {
+        Outcome::Succeeded => {
+            cell.succeeded += 1;
+            cell.slower.add(response_time, limits);
+            if limits.first().is_some_and(|shortest| shortest.time < response_time) {
+                cell.slower_by_us.add_between(certain_time, response_time, limits);
+            }
+        }
+        Outcome::Failed(ErrorKind::Cancelled) => {
+            cell.cancelled += 1;
+            cell.overdue.add(certain_time, limits);
+        }
+        Outcome::Failed(kind) => {
+            *cell.errors.entry(kind).or_default() += 1;
+            let is_ours = kind == ErrorKind::Local || sample.is_in_wake;
+            cell.failed_by_us += u32::from(is_ours);
+            if is_ours && kind == ErrorKind::Timeout {
+                // A timeout is slower than every limit.
+                cell.slower_by_us.add_between(Duration::ZERO, Duration::MAX, limits);
+            }
+        }
+    }
+    if matches!(sample.outcome, Outcome::Succeeded | Outcome::Failed(ErrorKind::Timeout)) {
+        cell.response.record(response_time);
+        if !ours.is_zero() {
+            let ours = u64::try_from(ours.as_micros()).unwrap_or(u64::MAX >> 24);
+            cell.our_time += ours;
+            cell.most_ours = cell.most_ours.max(ours);
+        }
+        cell.service.record(sample.service_time());
+        if has_latency {
+            cell.user.record(sample.user_time());
+        }
+    }
+}
+
+/// Counts a request in the second in which it ended. Only a successful task counts as throughput.
+fn complete(window: &mut Window, sample: &Sample, gap_detector: &mut GapDetector) {
+    let is_success = sample.outcome == Outcome::Succeeded;
+    if is_success {
+        window.successes.succeed(sample.finished);
+    }
+    let cell = window.cells.entry(sample.operation).or_default();
+    cell.completed += u32::from(is_success && sample.purpose == Purpose::Task);
+    cell.ended += 1;
+    if sample.outcome.is_answer() {
+        cell.answered += 1;
+        gap_detector.observe(sample, &mut window.answers);
     }
 }
 

@@ -122,6 +122,7 @@ impl GapDetector {
     }
 }
 
-fn slot(at: Duration) -> u8 {
+/// The slot of a moment in its second.
+pub(super) fn slot(at: Duration) -> u8 {
     u8::try_from(at.subsec_millis() / 20).expect("a second has 50 slots")
 }

@@ -301,9 +301,9 @@ mod tests {
     prop_compose! {
         fn successes()(at in 0_u64..950, failed in 0_u64..950) -> SuccessSlots {
             let mut windows = BTreeMap::from([(0, Window::default())]);
-            outage::mark(&Sample::succeeded(OperationId(0), at, at + 20), &mut windows);
+            windows.entry(0).or_default().successes.succeed(Duration::from_millis(at));
             let outcome = Outcome::Failed(ErrorKind::Reset);
-            outage::mark(&Sample { outcome, ..Sample::succeeded(OperationId(0), failed, failed + 20) }, &mut windows);
+            outage::mark_denied(&Sample { outcome, ..Sample::succeeded(OperationId(0), failed, failed + 20) }, &mut windows);
             windows[&0].successes
         }
     }
