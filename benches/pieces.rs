@@ -120,7 +120,7 @@ fn render(bencher: Bencher<'_, '_>, holes: [Option<Hole>; 3]) {
     }
     template.push_text(b"}");
     let now = || jiff::Timestamp::UNIX_EPOCH;
-    let facts = RenderContext { user: 1, row: 1, captured: &[], sequence: (0, 1), now: &now };
+    let facts = RenderContext { user: 1, rows: &[1], captured: &[], sequence: (0, 1), now: &now };
     let mut draw = RandomStream::new(1, 0, StreamKey::Task(1, 1));
     bencher.bench_local(|| {
         let mut out = BytesMut::new();

@@ -119,6 +119,8 @@ codes! {
     /// The queries of a metric look back so far that a phase leaves too few readings to decide an objective. `check` refuses
     /// this (P033).
     LooksBack = "W008",
+    /// A list has fewer rows than users that need one each, so some share a row.
+    FewRows = "W009",
 }
 
 impl Code {

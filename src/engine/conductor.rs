@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::engine::clock::PhaseClock;
 use crate::engine::job::Job;
 use crate::engine::own_process::{OwnProcess, OwnScope};
+use crate::engine::user::rows::TakenRows;
 use crate::engine::wire::receive::{thread_runs, thread_waits};
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopSignal};
@@ -84,7 +85,7 @@ struct WorkerSetup {
 impl WorkerSetup {
     fn setup(self) -> Worker {
         let Self { number, job, stop, events } = self;
-        Worker { number, job, stop, events }
+        Worker { number, job, stop, events, taken_rows: TakenRows::default() }
     }
 
     /// Works on its own thread, with one runtime per phase.

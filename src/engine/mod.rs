@@ -21,5 +21,5 @@ pub use job::Job;
 pub use readiness::{check_tls, wait_until_ready};
 pub use try_tasks::{TriedTask, TryJob, try_each_task};
 pub use user::exchange_log::Exchange;
-pub use wire::connection::ReceivedResponse;
+pub use wire::response::ReceivedResponse;
 pub use wire::socket::{ConnectionSetup, Dialer};

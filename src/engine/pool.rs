@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// An arrival of an open phase that a user has to perform.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Arrival {
     /// The arrival's number in the phase, from 0.
     pub(super) number: u64,
@@ -21,13 +21,15 @@ pub(super) struct Arrival {
     pub(super) our_wait: Duration,
     /// For how long the thread had been late in total when it was offered.
     pub(super) late_before: Duration,
+    /// Its rows by row source; `None` if the plan has none.
+    pub(super) rows: Option<Box<[u64]>>,
 }
 
 /// An arrival that expires is the generator's if the thread was late for this part of its wait.
 const LATE_PART_OF_WAIT: u32 = 10;
 
 /// An arrival that waited too long for a user.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct ExpiredArrival {
     pub(super) arrival: Arrival,
     /// Whether users had time for it that the generator's own lateness took.
@@ -43,6 +45,7 @@ impl Arrival {
             user_wait: Duration::ZERO,
             our_wait: Duration::ZERO,
             late_before: Duration::ZERO,
+            rows: None,
         }
     }
 }

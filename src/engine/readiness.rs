@@ -9,8 +9,10 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::engine::timer::PreciseTimer;
-use crate::engine::wire::connection::{Connection, Keep, ReadOptions};
+use crate::engine::wire::connection::Connection;
+use crate::engine::wire::declare_empty_body;
 use crate::engine::wire::fault::Fault;
+use crate::engine::wire::response::{Keep, ReadOptions};
 use crate::engine::wire::socket::Dialer;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{HttpVersion, Target};
@@ -79,6 +81,7 @@ async fn probe_once(
     };
     *request.method_mut() = method.clone();
     *request.uri_mut() = format!("{origin}{}{path}", target.url.base_path).parse().map_err(unsendable)?;
+    declare_empty_body(&mut request);
     let options = ReadOptions { keep: Keep::Nothing, max_bytes: None };
     let result = connection.exchange(&mut request, options, within, timer).await;
     let status = result?.status;

@@ -17,8 +17,10 @@ use crate::engine::user::context::{MAX_PRECONNECTING, Numbering, PhaseContext};
 use crate::engine::user::exchange_log::{Exchange, ExchangeLog};
 use crate::engine::user::intent::Intent;
 use crate::engine::user::prepared::{Prepared, PreparedClass};
+use crate::engine::user::rows::RowDeal;
 use crate::engine::user::virtual_user::User;
 use crate::engine::wire::socket::Dialer;
+use crate::engine::worker::classes_of_users;
 use crate::event::StopHandle;
 use crate::measure::limits::Limits;
 use crate::measure::recorder::{Latency, Recorder, RecorderScope};
@@ -74,6 +76,7 @@ pub async fn try_each_task(job: TryJob<'_>, mut show: impl FnMut(&TriedTask)) ->
         end,
         stop,
         numbering: Numbering::of_phase(plan, phase),
+        rows: RowDeal::new(plan, &classes_of_users(phase)),
         secrets: plan.secrets.clone(),
         verbose_log: None,
         exchange_log: ExchangeLog::on(),
@@ -110,7 +113,7 @@ async fn try_class(
     if todo.is_empty() && !wanted(&prepared.on_start) && !wanted(&prepared.on_stop) {
         return;
     }
-    let mut user = User::new(Rc::clone(context), 0, class.index());
+    let mut user = User::new(Rc::clone(context), 0, class.index(), context.rows.first_ranks());
     let mut perform = async |label: String, steps: &[Prepared], stream_key, purpose| {
         if steps.is_empty() {
             return true;

@@ -18,6 +18,7 @@ use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::user::context::{MAX_PRECONNECTING, Numbering, PhaseContext};
 use crate::engine::user::exchange_log::ExchangeLog;
 use crate::engine::user::prepared::PreparedClass;
+use crate::engine::user::rows::{RowDeal, TakenRows};
 use crate::engine::user::virtual_user::{ActivePeriod, OpenSlot, User};
 use crate::engine::wire::connection::Pause;
 use crate::event::{RunEvent, StopSignal};
@@ -33,13 +34,15 @@ pub(super) struct Worker {
     pub(super) job: Arc<Job>,
     pub(super) stop: StopSignal,
     pub(super) events: UnboundedSender<RunEvent>,
+    /// The rows that arrivals took in earlier phases.
+    pub(super) taken_rows: TakenRows,
 }
 
 /// A user that belongs to this worker.
-#[derive(Clone, Copy)]
 struct OwnUser {
     number: u32,
     class: usize,
+    ranks: Box<[u64]>,
 }
 
 /// How often a worker hands over its windows.
@@ -51,17 +54,21 @@ impl Worker {
     pub(super) async fn run(&self, id: PhaseId, start: Instant) {
         let plan = &self.job.plan;
         let phase = &plan.phases[id.index()];
-        let context = Rc::new(self.context(id, PhaseClock::starting_at(start)));
-        let users = self.users(phase);
+        let classes = classes_of_users(phase);
+        let rows = RowDeal::new(plan, &classes);
+        let users = self.users(&classes, &rows);
+        let context = Rc::new(self.context(id, PhaseClock::starting_at(start), rows));
         let timer_task = spawn_local(drive_timer(Rc::clone(&context)));
         let preconnect_gate = spawn_local(stop_preconnecting(Rc::clone(&context)));
         let tasks = match phase.load {
-            Load::Closed => self.spawn_closed_users(phase, &users, &context),
+            Load::Closed => self.spawn_closed_users(phase, users, &context),
             Load::Open(load) => {
-                let (pools, mut tasks) = self.spawn_open_users(phase, &users, &context);
+                let (pools, mut tasks) = self.spawn_open_users(phase, users, &context);
                 let starts = starts(phase, load, context.draw(StreamKey::ArrivalGaps));
                 let share = WorkerShare { number: self.number, of: self.job.workers };
+                context.rows.begin(&self.taken_rows);
                 let arrivals = WorkerArrivals::new(plan, phase, starts, share);
+                let arrivals = arrivals.taking_rows(Rc::clone(&context), self.taken_rows.clone());
                 // Users leave when no arrival waits any more. If they left earlier, waiting arrivals must still be
                 // dropped.
                 tasks.push(spawn_local(dispatch(Rc::clone(&context), pools, arrivals)));
@@ -80,7 +87,7 @@ impl Worker {
         stopper.abort();
     }
 
-    fn context(&self, id: PhaseId, clock: PhaseClock) -> PhaseContext {
+    fn context(&self, id: PhaseId, clock: PhaseClock, rows: RowDeal) -> PhaseContext {
         let plan = &self.job.plan;
         let phase = &plan.phases[id.index()];
         let end = phase.duration.duration();
@@ -106,6 +113,7 @@ impl Worker {
             end,
             stop: self.stop.clone(),
             numbering: Numbering::of_phase(plan, phase),
+            rows,
             secrets: plan.secrets.clone(),
             exchange_log: ExchangeLog::Off,
             // The send fails only after the session has ended, when messages are no longer needed.
@@ -116,23 +124,23 @@ impl Worker {
     }
 
     /// The users of this worker: user u belongs to worker u mod n.
-    fn users(&self, phase: &Phase) -> Vec<OwnUser> {
-        let classes = classes_of_users(phase);
-        let own = (0..phase.users).zip(classes).skip(self.number).step_by(self.job.workers);
-        own.map(|(number, class)| OwnUser { number, class }).collect()
+    fn users(&self, classes: &[usize], rows: &RowDeal) -> Vec<OwnUser> {
+        let all = (0..).zip(classes).zip(rows.ranks(classes));
+        let own = all.skip(self.number).step_by(self.job.workers);
+        own.map(|((number, class), ranks)| OwnUser { number, class: *class, ranks }).collect()
     }
 
     fn spawn_closed_users(
         &self,
         phase: &Phase,
-        users: &[OwnUser],
+        users: Vec<OwnUser>,
         context: &Rc<PhaseContext>,
     ) -> Vec<JoinHandle<()>> {
-        let there = users.iter().map(|own| (own, active_periods(phase, own.number)));
-        let tasks = there.filter_map(|(OwnUser { number, class }, active_periods)| {
+        let tasks = users.into_iter().filter_map(|OwnUser { number, class, ranks }| {
+            let active_periods = active_periods(phase, number);
             context.expect(active_periods.first()?.since);
-            let wait = self.job.plan.classes[*class].wait;
-            let user = Box::new(User::new(Rc::clone(context), *number, *class));
+            let wait = self.job.plan.classes[class].wait;
+            let user = Box::new(User::new(Rc::clone(context), number, class, ranks));
             Some(spawn_local(user.run_closed(active_periods, wait)))
         });
         tasks.collect()
@@ -142,17 +150,17 @@ impl Worker {
     fn spawn_open_users(
         &self,
         phase: &Phase,
-        users: &[OwnUser],
+        users: Vec<OwnUser>,
         context: &Rc<PhaseContext>,
     ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<()>>) {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
-        let tasks = users.iter().filter_map(|OwnUser { number, class }| {
-            let period = *active_periods(phase, *number).first()?;
+        let tasks = users.into_iter().filter_map(|OwnUser { number, class, ranks }| {
+            let period = *active_periods(phase, number).first()?;
             context.expect(period.since);
-            let wait = self.job.plan.classes[*class].wait;
-            let pool = Rc::clone(&pools[*class]);
+            let wait = self.job.plan.classes[class].wait;
+            let pool = Rc::clone(&pools[class]);
             let slot = OpenSlot { slot: pool.add_slot(), pool, pause: usual_pause(phase) };
-            let user = Box::new(User::new(Rc::clone(context), *number, *class));
+            let user = Box::new(User::new(Rc::clone(context), number, class, ranks));
             Some(spawn_local(user.serve_open(period, wait, slot)))
         });
         let tasks = tasks.collect();
@@ -196,7 +204,7 @@ impl Worker {
 }
 
 /// The class of each user of a phase, dealt by weight in the order of the users' numbers.
-fn classes_of_users(phase: &Phase) -> Vec<usize> {
+pub(super) fn classes_of_users(phase: &Phase) -> Vec<usize> {
     let weights: Vec<f64> = phase.mix.iter().map(|(_, weight)| *weight).collect();
     deal(&weights, phase.users).into_iter().map(|share| phase.mix[share].0.index()).collect()
 }
@@ -235,6 +243,18 @@ struct WorkerArrivals {
     /// The index of each class of the phase, with the dealer of its arrivals to workers.
     classes: Vec<(usize, Dealer)>,
     by_class: Dealer,
+    /// Takes the rows of all arrivals.
+    rows: Option<(Rc<PhaseContext>, TakenRows)>,
+}
+
+/// An arrival that belongs to this worker.
+struct OwnArrival {
+    number: u64,
+    /// Its class, as an index.
+    class: usize,
+    intended: Duration,
+    /// Its rows by row source; `None` if the plan has none.
+    rows: Option<Box<[u64]>>,
 }
 
 /// One of several workers, by its number from 0.
@@ -263,20 +283,28 @@ impl WorkerArrivals {
             (class.index(), Dealer::new(&owned))
         });
         let classes = classes.collect();
-        Self { starts: starts.enumerate(), worker: share.number, classes, by_class: Dealer::new(&weights) }
+        let by_class = Dealer::new(&weights);
+        Self { starts: starts.enumerate(), worker: share.number, classes, by_class, rows: None }
+    }
+
+    /// The same arrivals with their rows.
+    fn taking_rows(self, context: Rc<PhaseContext>, taken: TakenRows) -> Self {
+        Self { rows: Some((context, taken)), ..self }
     }
 }
 
 impl Iterator for WorkerArrivals {
-    /// The arrival's number, its class as an index, and its intended start.
-    type Item = (u64, usize, Duration);
+    type Item = OwnArrival;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (number, at) = self.starts.next()?;
+            let (number, intended) = self.starts.next()?;
             let (class, workers) = &mut self.classes[self.by_class.deal_next()];
-            if workers.deal_next() == self.worker {
-                return Some((number as u64, *class, at));
+            let (class, is_own) = (*class, workers.deal_next() == self.worker);
+            let rows = self.rows.as_ref();
+            let rows = rows.and_then(|(context, taken)| context.rows.arrive(taken, class, is_own));
+            if is_own {
+                return Some(OwnArrival { number: number as u64, class, intended, rows });
             }
         }
     }
@@ -311,13 +339,15 @@ async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals:
     let patience = context.target.timeout.duration();
     let mut stop = context.stop.clone();
     let mut next = arrivals.next();
-    expect(&context, next);
+    expect(&context, next.as_ref());
     loop {
         if next.is_none() {
             pools.iter().for_each(|pool| pool.close());
         }
         let expiry = pools.iter().filter_map(|pool| pool.oldest_waiting()).min().map(|at| at + patience);
-        let Some(wake) = [next.map(|(_, _, at)| at), expiry].into_iter().flatten().min() else { break };
+        let Some(wake) = [next.as_ref().map(|next| next.intended), expiry].into_iter().flatten().min() else {
+            break;
+        };
         let stopped = tokio::select! {
             biased;
             () = stop.wait() => true,
@@ -326,8 +356,8 @@ async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals:
         };
         let now = context.clock.now();
         if stopped {
-            if let Some((_, _, intended)) = next {
-                context.recorder.borrow_mut().forget(intended);
+            if let Some(next) = next {
+                context.recorder.borrow_mut().forget(next.intended);
             }
             for (class, pool) in pools.iter().enumerate() {
                 for arrival in pool.take_waiting() {
@@ -336,18 +366,19 @@ async fn dispatch(context: Rc<PhaseContext>, pools: Vec<Rc<Pool>>, mut arrivals:
             }
             break;
         }
-        while let Some((number, class, intended)) = next.filter(|(_, _, at)| *at <= now) {
+        while let Some(arrival) = next.take_if(|next| next.intended <= now) {
+            let OwnArrival { number, class, intended, rows } = arrival;
             context.recorder.borrow_mut().schedule(intended, now);
             let late_before = context.lateness.past();
-            pools[class].offer(Arrival { late_before, ..Arrival::new(number, intended, now) });
+            pools[class].offer(Arrival { late_before, rows, ..Arrival::new(number, intended, now) });
             next = arrivals.next();
-            expect(&context, next);
+            expect(&context, next.as_ref());
         }
         for (class, pool) in pools.iter().enumerate() {
             for ExpiredArrival { arrival, by_us } in
                 pool.take_expired(now, patience, context.lateness.total())
             {
-                context.drop_arrival(class, arrival, by_us);
+                context.drop_arrival(class, &arrival, by_us);
             }
         }
     }
@@ -361,9 +392,9 @@ async fn wait_until_all_empty(pools: &[Rc<Pool>]) {
     }
 }
 
-fn expect(context: &PhaseContext, next: Option<(u64, usize, Duration)>) {
-    if let Some((_, _, intended)) = next {
-        context.recorder.borrow_mut().expect(intended);
+fn expect(context: &PhaseContext, next: Option<&OwnArrival>) {
+    if let Some(next) = next {
+        context.recorder.borrow_mut().expect(next.intended);
     }
 }
 

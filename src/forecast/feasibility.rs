@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::forecast::decidability::min_provable_share;
 use crate::forecast::{Decidability, PhaseForecast, SampleSize, SampleUnit};
-use crate::plan::model::{Load, OperationId, Phase, Plan};
+use crate::plan::model::{ClassId, Load, OperationId, Phase, Plan, Request, RowTaker};
 use crate::slo::objective::{
     Aggregation, Family, Objective, ObjectiveKind, RequestObjective, RequestStatistic,
 };
@@ -31,6 +31,7 @@ pub fn check(
     for (index, (phase, forecast)) in plan.phases.iter().zip(forecasts).enumerate() {
         let of_phase: Vec<&Objective> = objectives.iter().filter(|o| o.phase.index() == index).collect();
         check_classes(plan, phase, forecast, problems);
+        check_rows(plan, phase, forecast, problems);
         check_pool(phase, forecast, &of_phase, problems);
     }
     for objective in objectives {
@@ -82,6 +83,29 @@ fn check_intervals(objective: &Objective, phase: &Phase, forecast: &PhaseForecas
         let help = "make `every` shorter or the phase longer";
         let diagnostic = Diagnostic::new(Code::NeverSampled, message).at(objective.span, "this objective");
         problems.report(diagnostic.help(help));
+    }
+}
+
+/// Users that need a row of their own: those that keep one, and those that take one at their start.
+fn check_rows(plan: &Plan, phase: &Phase, forecast: &PhaseForecast, problems: &mut Problems) {
+    for (index, source) in plan.row_sources.iter().enumerate() {
+        let at_start = |class: &ClassId| {
+            let on_start = &plan.classes[class.index()].on_start;
+            on_start.iter().flat_map(Request::row_sources).any(|of_column| of_column == index)
+        };
+        let needs_own = |class: &ClassId| {
+            source.classes.contains(class) && (source.taken_by == RowTaker::User || at_start(class))
+        };
+        let mix = phase.mix.iter().zip(&forecast.users).filter(|((class, _), _)| needs_own(class));
+        let users: u64 = mix.map(|(_, users)| u64::from(*users)).sum();
+        if users > source.rows as u64 {
+            let (list, rows) = (&source.list, source.rows);
+            let message =
+                format!("{users} users of phase `{}` share the {rows} rows of list `{list}`", phase.name);
+            let help = "add rows, or use fewer users; rows are used again after the last one";
+            let diagnostic = Diagnostic::new(Code::FewRows, message).at(phase.span, "in this phase");
+            problems.report(diagnostic.help(help));
+        }
     }
 }
 

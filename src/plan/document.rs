@@ -1,18 +1,16 @@
 //! The documents of a plan: its TOML files as written. Only the module `plan` uses these types.
 
 mod monitor;
+mod words;
 
 pub(super) use monitor::{MonitorDocument, QueryDocument, SourceDocument};
+pub(super) use words::{ColumnTypeDocument, HttpVersionDocument, RestartDocument};
+pub use words::{Decision, Inconclusive, Spacing};
 
-use crate::resources::source::QueryUnit;
-use crate::units::text_enum;
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::Problems;
-use crate::document::{
-    Choice, Definitions, FromNode, Map, Node, PlainOrTable, Spanned, TableRule, document, read_choice,
-    words_schema,
-};
+use crate::document::{Definitions, FromNode, Map, Node, PlainOrTable, Spanned, TableRule, document};
 use crate::plan::tier::GateTier;
 use crate::units::{Rate, Share, Size, TimeSpan};
 
@@ -75,6 +73,10 @@ document! {
     pub(super) struct ListFileDocument ("a table such as `{ file = \"…\" }`") {
         /// Path of the file, `….csv` or `….jsonl`.
         file: String = required,
+        /// Types of columns of a CSV file.
+        types: Map<ColumnTypeDocument> = otherwise("strings"),
+        /// Whether arrivals begin with the first row again in each open phase.
+        restart: RestartDocument = default("never"),
     }
 }
 
@@ -194,6 +196,8 @@ document! {
         on_stop: Vec<Spanned<RequestDocument>>,
         /// Keep the cookies that responses set.
         cookies: bool = default(false),
+        /// List from a file of which each user has a row of its own, for `${row.column}`.
+        row: String,
         rules [TableRule::NotEmpty(&["tasks"])]
     }
 }
@@ -365,83 +369,3 @@ document! {
         breaker: bool = default(true),
     }
 }
-
-macro_rules! words {
-    ($(#[doc = $about:literal])+ $vis:vis enum $name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal ,)+ }) => {
-        text_enum! {
-            $(#[doc = $about])+
-            $vis enum $name { $( $(#[doc = $doc])+ $variant = $word, )+ }
-        }
-
-        read_words!($name);
-    };
-}
-
-/// Reads an enum of words from documents.
-macro_rules! read_words {
-    ($name:ident) => {
-        impl Choice for $name {
-            const VALUES: &'static [Self] = Self::ALL;
-
-            fn word(self) -> &'static str {
-                self.as_str()
-            }
-        }
-
-        impl FromNode for $name {
-            fn expected() -> String {
-                Self::ALL.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(" or ")
-            }
-
-            fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-                read_choice(node, problems)
-            }
-
-            fn schema(_: &mut Definitions) -> Json {
-                words_schema::<Self>()
-            }
-        }
-    };
-}
-
-words! {
-    /// HTTP version of the requests.
-    pub(super) enum HttpVersionDocument {
-        /// HTTP/1.1.
-        One = "1.1",
-        /// HTTP/2.
-        Two = "2",
-    }
-}
-
-words! {
-    /// Distribution of the gaps between arrivals.
-    pub enum Spacing {
-        /// Evenly spaced.
-        Even = "even",
-        /// Independent gaps with an exponential distribution.
-        Poisson = "poisson",
-    }
-}
-
-words! {
-    /// Effect of an inconclusive objective on the exit code.
-    pub enum Inconclusive {
-        /// The run does not pass.
-        Fail = "fail",
-        /// The verdict stays inconclusive, and the exit code is 0.
-        Warn = "warn",
-    }
-}
-
-words! {
-    /// Whether a verdict must be proven.
-    pub enum Decision {
-        /// Met or missed only with the gate's confidence.
-        Proven = "proven",
-        /// The observed value is compared with the limit.
-        Observed = "observed",
-    }
-}
-
-read_words!(QueryUnit);

@@ -34,10 +34,15 @@ pub fn expand_environment(text: &str, variable: &dyn Fn(&str) -> Option<String>)
                 return "***".to_owned();
             }
             let Some(name) = hole.strip_prefix("env:") else { return format!("${{{hole}}}") };
-            let (name, default) = name.split_once(":-").unwrap_or((name, ""));
-            let value = variable(name);
+            let (name, default) =
+                name.split_once(":-").map_or((name, None), |(name, default)| (name, Some(default)));
+            let value = variable(name).filter(|value| default.is_none() || !value.is_empty());
             names.extend(value.is_some().then(|| name.to_owned()));
-            value.unwrap_or_else(|| default.to_owned())
+            value.unwrap_or_else(|| {
+                let (default, others) = expand_environment(default.unwrap_or_default(), variable);
+                names.extend(others);
+                default
+            })
         }
     });
     let shown = shown.collect();
@@ -50,10 +55,16 @@ mod tests {
 
     #[test]
     fn variables_are_replaced_and_secrets_are_hidden() {
-        let variable = |name: &str| (name != "UNSET").then(|| format!("value of {name}"));
+        let variable = |name: &str| match name {
+            "UNSET" => None,
+            "EMPTY" => Some(String::new()),
+            name => Some(format!("value of {name}")),
+        };
         let of = |text: &str| expand_environment(text, &variable);
         assert_eq!(of("a ${env:A:-b} ${pick(x)}"), ("a value of A ${pick(x)}".into(), vec!["A".into()]));
         assert_eq!(of("${env:UNSET:-b}"), ("b".into(), vec![]));
+        assert_eq!(of("${env:EMPTY:-b}${env:EMPTY}"), ("b".into(), vec!["EMPTY".into()]));
+        assert_eq!(of("${env:UNSET:-x${env:A}}!"), ("xvalue of A!".into(), vec!["A".into()]));
         assert_eq!(of("Bearer ${secret:KEY}"), ("Bearer ***".into(), vec!["KEY".into()]));
         assert_eq!(of("$${env:A} ${"), ("$${env:A} ${".into(), vec![]));
         assert_eq!(of("$${env:A}"), ("${env:A}".into(), vec![]));

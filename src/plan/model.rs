@@ -2,10 +2,12 @@
 
 mod monitor;
 mod phase;
+mod rows;
 mod target;
 
 pub use monitor::{Host, HostId, Monitor, TARGET};
 pub use phase::{JudgedPeriod, Load, OpenLoad, Phase, Stage};
+pub use rows::{RowSource, RowTaker};
 pub use target::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
 
 use std::collections::HashMap;
@@ -69,6 +71,8 @@ pub struct Plan {
     pub phases: Vec<Phase>,
     /// User classes, by [`ClassId`].
     pub classes: Vec<UserClass>,
+    /// Lists whose rows are dealt, by the index that columns in templates have.
+    pub row_sources: Vec<RowSource>,
     /// Names of the operations, by [`OperationId`].
     pub operations: Vec<String>,
     /// Hosts whose resource usage is measured; `None` without `[monitor]`.
@@ -285,6 +289,11 @@ impl Request {
     fn templates(&self) -> impl Iterator<Item = &Template> {
         let headers = self.headers.iter().map(|(_, value)| value);
         std::iter::once(&self.path).chain(headers).chain(self.body.as_ref())
+    }
+
+    /// Row sources of its columns.
+    pub fn row_sources(&self) -> impl Iterator<Item = usize> {
+        self.templates().flat_map(Template::row_sources)
     }
 
     /// Number of its `${seq()}` holes.

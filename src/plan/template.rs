@@ -29,8 +29,8 @@ pub enum Segment {
 pub enum Hole {
     /// A random item; the items are already escaped.
     Pick(Arc<PackedStrings>),
-    /// The value in the task's row, already escaped; rows wrap around.
-    Column(Arc<PackedStrings>),
+    /// The value in a row of a list; rows wrap around.
+    Column(ListColumn),
     /// A value that the user captured.
     Captured(CapturedValue),
     /// A random integer, both ends included.
@@ -45,6 +45,17 @@ pub enum Hole {
     User,
     /// The current time in RFC 3339 format, in UTC, to the millisecond.
     Now,
+}
+
+/// A column of a list, and which row of it is used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListColumn {
+    /// By row, already escaped.
+    pub values: Arc<PackedStrings>,
+    /// Index among the row sources of the plan.
+    pub source: usize,
+    /// Whether the values are whole JSON values, with quotes where they are strings.
+    pub is_json: bool,
 }
 
 /// A hole for a value that the user captured.
@@ -90,8 +101,8 @@ pub struct MissingCapture(pub String);
 pub struct RenderContext<'t> {
     /// Number of the user, from 0.
     pub user: u32,
-    /// Row for the columns of lists, from 0.
-    pub row: u64,
+    /// By row source of the plan: row for the columns of its list, from 0.
+    pub rows: &'t [u64],
     /// Values that the user has captured, by slot.
     pub captured: &'t [Option<Value>],
     /// First number of the task's own range for `${seq()}`, and the step from one hole to the next.
@@ -139,7 +150,9 @@ impl Template {
     pub fn all_texts(&self, fit: impl Fn(&[u8]) -> bool) -> bool {
         self.segments.iter().all(|segment| match segment {
             Segment::Text(text) => fit(text),
-            Segment::Hole(Hole::Pick(items) | Hole::Column(items)) => items.iter().all(&fit),
+            Segment::Hole(Hole::Pick(items) | Hole::Column(ListColumn { values: items, .. })) => {
+                items.iter().all(&fit)
+            }
             Segment::Hole(_) => true,
         })
     }
@@ -148,6 +161,14 @@ impl Template {
     pub fn required_captures(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Hole(Hole::Captured(kept)) => Some(kept.name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The row sources of its columns.
+    pub fn row_sources(&self) -> impl Iterator<Item = usize> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Hole(Hole::Column(column)) => Some(column.source),
             _ => None,
         })
     }
@@ -166,7 +187,7 @@ impl Template {
             .iter()
             .map(|segment| if let Segment::Text(text) = segment { text.len() } else { 0 });
         let lists = self.segments.iter().filter_map(|segment| match segment {
-            Segment::Hole(Hole::Pick(list) | Hole::Column(list)) => Some(list),
+            Segment::Hole(Hole::Pick(list) | Hole::Column(ListColumn { values: list, .. })) => Some(list),
             _ => None,
         });
         (texts.sum(), lists)
@@ -216,9 +237,9 @@ fn fill(
             out.put_slice(items.get(random.index(items.len())));
             Ok(())
         }
-        Hole::Column(rows) => {
-            let row = context.row % rows.len() as u64;
-            out.put_slice(rows.get(row as usize));
+        Hole::Column(ListColumn { values, source, .. }) => {
+            let row = context.rows[*source] % values.len() as u64;
+            out.put_slice(values.get(row as usize));
             Ok(())
         }
         Hole::Captured(CapturedValue { name, slot, encoding }) => {
@@ -249,8 +270,13 @@ mod tests {
             template.push_text(b" ");
         }
         let now = || "2026-11-23T10:11:12.345678Z".parse().unwrap();
-        let context =
-            RenderContext { user: 4, row: 5, captured: &[Some("a\"b".into())], sequence: (30, 2), now: &now };
+        let context = RenderContext {
+            user: 4,
+            rows: &[5],
+            captured: &[Some("a\"b".into())],
+            sequence: (30, 2),
+            now: &now,
+        };
         let mut out = BytesMut::new();
         template.render(&mut out, &mut RandomStream::new(7, 0, StreamKey::Arrival(1)), &context).unwrap();
         String::from_utf8(out.to_vec()).unwrap()
@@ -280,9 +306,10 @@ mod tests {
 
     #[test]
     fn rows_wrap_around_and_captures_are_escaped_for_their_place() {
-        let rows: Arc<PackedStrings> = Arc::new(["zero", "one", "two"].into_iter().collect());
+        let values: Arc<PackedStrings> = Arc::new(["zero", "one", "two"].into_iter().collect());
+        let column = ListColumn { values, source: 0, is_json: false };
         let kept = |encoding| Hole::Captured(CapturedValue { name: "t".to_owned(), slot: 0, encoding });
-        let text = rendered(&[Hole::Column(rows), kept(Encoding::Path), kept(Encoding::JsonValue)]);
+        let text = rendered(&[Hole::Column(column), kept(Encoding::Path), kept(Encoding::JsonValue)]);
         assert_eq!(text, r#"two a%22b "a\"b" "#);
     }
 

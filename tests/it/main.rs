@@ -11,6 +11,7 @@ mod failures;
 mod generated_plans;
 mod generator_checks;
 mod hosts;
+mod http2;
 mod impossible;
 mod lists;
 mod monitor;

@@ -165,3 +165,28 @@ fn names_in_a_json_body_may_have_holes() {
         (r#"{"k7":1}"#, Some("application/x+json"))
     );
 }
+
+#[test]
+fn a_method_that_expects_a_body_declares_an_empty_one() {
+    for (task, length) in [
+        ("request = \"POST /\"", Some("0")),
+        ("request = \"PUT /\"\nbody = \"\"", Some("0")),
+        ("request = \"PATCH /\"\nbody = \"${pick(odd)}\"", None),
+        ("request = \"POST /\"\nform = {}", Some("0")),
+        ("request = \"POST /\"\nbody = \"four\"", Some("4")),
+        ("request = \"GET /\"", None),
+        ("request = \"DELETE /\"", None),
+    ] {
+        for received in sent(task) {
+            match length {
+                None if task.contains("PATCH") => {
+                    assert_eq!(
+                        received.header("content-length"),
+                        Some(received.bytes.len().to_string().as_str())
+                    );
+                }
+                length => assert_eq!(received.header("content-length"), length, "{task}"),
+            }
+        }
+    }
+}

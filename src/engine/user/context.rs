@@ -12,6 +12,7 @@ use crate::engine::pool::Arrival;
 use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::user::exchange_log::ExchangeLog;
 use crate::engine::user::prepared::PreparedClass;
+use crate::engine::user::rows::RowDeal;
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::socket::Dialer;
 use crate::event::StopSignal;
@@ -40,6 +41,7 @@ pub(in crate::engine) struct PhaseContext {
     pub(in crate::engine) end: Duration,
     pub(in crate::engine) stop: StopSignal,
     pub(in crate::engine) numbering: Numbering,
+    pub(in crate::engine) rows: RowDeal,
     pub(in crate::engine) secrets: Secrets,
     /// Receives messages about connections and users; `None` unless the run is verbose.
     pub(in crate::engine) verbose_log: Option<Box<dyn Fn(String)>>,
@@ -82,18 +84,6 @@ impl Numbering {
         };
         let number = if self.starts { number * 3 + lane } else { number };
         (number * self.per_task * self.phases + u64::from(phase.0), self.phases)
-    }
-
-    /// The row of a list for a stream key. Arrival k takes row k; the i-th task, start or stop of user u takes the
-    /// row u + i · users.
-    pub(in crate::engine) fn row(self, stream_key: StreamKey) -> u64 {
-        match stream_key {
-            StreamKey::Task(user, time) | StreamKey::Start(user, time) | StreamKey::Stop(user, time) => {
-                u64::from(user) + time * self.users
-            }
-            StreamKey::Arrival(number) => number,
-            StreamKey::User(_) | StreamKey::ArrivalGaps => 0,
-        }
     }
 }
 
@@ -146,7 +136,7 @@ impl PhaseContext {
     }
 
     /// Records a dropped arrival, under the operation of the first request that it would have made.
-    pub(in crate::engine) fn drop_arrival(&self, class: usize, arrival: Arrival, by_us: bool) {
+    pub(in crate::engine) fn drop_arrival(&self, class: usize, arrival: &Arrival, by_us: bool) {
         let operation = self.first_operation(class, arrival.number);
         self.recorder.borrow_mut().drop_arrival(operation, arrival.intended, by_us);
     }

@@ -7,8 +7,8 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::engine::user::prepared::OutgoingRequest;
-use crate::engine::wire::connection::ReceivedResponse;
 use crate::engine::wire::fault::Fault;
+use crate::engine::wire::response::ReceivedResponse;
 use crate::engine::wire::socket::ConnectionSetup;
 use crate::measure::sample::Sample;
 use crate::plan::expect::CheckResult;

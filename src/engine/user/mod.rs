@@ -5,5 +5,6 @@ pub(super) mod exchange_log;
 pub(super) mod intent;
 pub(super) mod perform;
 pub(super) mod prepared;
+pub(super) mod rows;
 pub(super) mod state;
 pub(super) mod virtual_user;

@@ -10,10 +10,9 @@ use crate::engine::user::exchange_log::ExchangeParts;
 use crate::engine::user::intent::{Intent, Performed};
 use crate::engine::user::prepared::{OutgoingRequest, Prepared, Redirect};
 use crate::engine::user::virtual_user::User;
-use crate::engine::wire::connection::{
-    Connection, Keep, Pause, ReadOptions, ReceivedResponse, ReusedBuffers,
-};
+use crate::engine::wire::connection::{Connection, Pause, ReusedBuffers};
 use crate::engine::wire::fault::Fault;
+use crate::engine::wire::response::{Keep, ReadOptions, ReceivedResponse};
 use crate::engine::wire::socket::Moments;
 use crate::measure::sample::{ArrivalClock, Outcome, Sample};
 use crate::plan::random::{RandomStream, StreamKey};
@@ -57,6 +56,7 @@ impl User {
     ) -> Performed {
         let context = Rc::clone(&self.context);
         let mut performed = Performed { finished: intent.intended, succeeded: true, ..Performed::default() };
+        context.rows.take(&mut self.rows, &self.ranks, intent.stream_key);
         for (index, step) in steps.iter().enumerate() {
             if index > 0 {
                 // After a stop of the run, only the requests of `on_stop` are completed.
@@ -86,7 +86,7 @@ impl User {
         self.sleep_latency(intent).await;
         let facts = RenderContext {
             user: self.number,
-            row: context.numbering.row(intent.stream_key),
+            rows: &self.rows,
             captured: &self.state.captured,
             sequence: context.numbering.of(context.phase, intent.stream_key),
             now: &jiff::Timestamp::now,

@@ -1,14 +1,16 @@
 //! Requests of a plan, prepared for the wire: constant parts are built once, holes are rendered for every task.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
 use serde_json::Value;
 use url::Url;
 
-use crate::engine::wire::connection::{ReceivedResponse, ReusedBuffers};
+use crate::engine::wire::connection::ReusedBuffers;
+use crate::engine::wire::declare_empty_body;
 use crate::engine::wire::fault::Fault;
+use crate::engine::wire::response::ReceivedResponse;
 use crate::measure::sample::ErrorKind;
 use crate::plan::expect::{CheckResult, Expectation};
 use crate::plan::model::{
@@ -243,7 +245,9 @@ fn rendered(
 
 impl OutgoingRequest {
     fn new(head: http::Request<()>, body: Bytes) -> Self {
-        Self { request: head.map(|()| Full::new(body.clone())), body }
+        let mut request = head.map(|()| Full::new(body.clone()));
+        declare_empty_body(&mut request);
+        Self { request, body }
     }
 
     /// Copies the request, and reuses the memory of the headers of an earlier one.
@@ -264,6 +268,8 @@ impl OutgoingRequest {
 
     fn set_body(&mut self, body: Bytes) {
         *self.request.body_mut() = Full::new(body.clone());
+        self.request.headers_mut().remove(CONTENT_LENGTH);
+        declare_empty_body(&mut self.request);
         self.body = body;
     }
 

@@ -27,6 +27,9 @@ pub(in crate::engine) struct User {
     pub(super) latency: Duration,
     pub(super) connection: Option<Connection>,
     pub(super) state: UserState,
+    /// By row source: its rank among the users that take rows, and the row of the current requests.
+    pub(super) ranks: Box<[u64]>,
+    pub(super) rows: Box<[u64]>,
     attempts: u64,
     /// Whether its start has succeeded in the current active period.
     started: bool,
@@ -62,7 +65,13 @@ pub(in crate::engine) struct ActivePeriod {
 }
 
 impl User {
-    pub(in crate::engine) fn new(context: Rc<PhaseContext>, number: u32, class: usize) -> Self {
+    /// A user of a class, with its ranks by row source.
+    pub(in crate::engine) fn new(
+        context: Rc<PhaseContext>,
+        number: u32,
+        class: usize,
+        ranks: Box<[u64]>,
+    ) -> Self {
         let prepared = &context.prepared_classes[class];
         let state = UserState::new(prepared.captures, prepared.cookies);
         let latency = prepared.latency.map_or(Duration::ZERO, |(low, high)| {
@@ -70,7 +79,8 @@ impl User {
             Duration::from_secs_f64(drawn)
         });
         let (connection, attempts, started, left) = (None, 0, false, 0);
-        Self { context, number, class, latency, connection, state, attempts, started, left }
+        let rows = ranks.clone();
+        Self { context, number, class, latency, connection, state, ranks, rows, attempts, started, left }
     }
 
     /// Repeats task and wait in each active period. The caller has already announced the first request, at the start
@@ -182,7 +192,8 @@ impl User {
         loop {
             context.recorder.borrow_mut().start(arrival.intended);
             let stream_key = StreamKey::Arrival(arrival.number);
-            let Arrival { intended, user_wait, our_wait, .. } = arrival;
+            let Arrival { intended, user_wait, our_wait, rows, .. } = arrival;
+            self.rows = rows.unwrap_or_else(|| std::mem::take(&mut self.rows));
             let intent = Intent { user_wait, our_wait, ..Intent::task(stream_key, intended) };
             let performed = self.task(intent, &mut context.draw(stream_key)).await;
             slot.pool.performed(slot.slot, performed.finished, performed.ours);

@@ -102,7 +102,7 @@ async fn simulate(plan: Plan) -> Ran {
         verbose: false,
         real_time: false,
     });
-    let worker = Worker { number: 0, job, stop, events };
+    let worker = Worker { number: 0, job, stop, events, taken_rows: TakenRows::default() };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("run.journal");
     let journal = JournalWriter::create(&file);

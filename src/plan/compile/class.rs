@@ -5,10 +5,11 @@ use http::HeaderName;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Spanned;
 use crate::plan::compile::Compiler;
+use crate::plan::compile::lists::List;
 use crate::plan::document::{
     ClassDocument, LatencyDocument, RequestDocument, TaskDocument, WaitDocument, WaitTableDocument,
 };
-use crate::plan::model::{Cookies, Request, Task, UserClass, Wait};
+use crate::plan::model::{Cookies, Request, RowTaker, Task, UserClass, Wait};
 use crate::plan::template::Template;
 use crate::units::TimeSpan;
 
@@ -26,6 +27,8 @@ impl Compiler<'_, '_> {
         };
         let latency = document.network_latency.as_ref().map(|latency| self.latency(latency));
         self.captures = self.captured_names(document);
+        self.bound_list = document.row.as_ref().map(|list| list.value.clone());
+        let bound = document.row.as_ref().map(|list| self.bind(list));
         let inherited = self.headers(document.headers.as_ref());
         let headers = inherited.as_deref().unwrap_or_default();
         let on_start = self.start(document.on_start.as_ref(), headers);
@@ -34,7 +37,11 @@ impl Compiler<'_, '_> {
         let on_stop = on_stop.into_iter().collect::<Option<Vec<_>>>();
         let tasks = self.tasks(name, class, headers);
         let captures = std::mem::take(&mut self.captures).len();
+        self.bound_list = None;
         let (tasks, _) = (tasks?, inherited?);
+        if let Some(bound) = bound {
+            bound?;
+        }
         let cumulative_weights = tasks
             .iter()
             .scan(0.0, |sum, task| {
@@ -59,6 +66,25 @@ impl Compiler<'_, '_> {
             },
             captures,
         })
+    }
+
+    /// Gives each user of the current class a row of a list.
+    fn bind(&mut self, list: &Spanned<String>) -> Option<()> {
+        let diagnostic = match self.lists.get(&list.value) {
+            Some(List::Table(_)) => return self.row_source(&list.value, RowTaker::User).map(drop),
+            // The problem of its file has been reported.
+            Some(List::Items(items)) if items.is_empty() => return None,
+            Some(List::Items(_)) => {
+                let message = format!("list `{}` has plain values and no rows", list.value);
+                Diagnostic::new(Code::OutOfRange, message)
+                    .help("name a list from a file: `{ file = \"….csv\" }`")
+            }
+            None => Diagnostic::new(Code::UnknownList, format!("unknown list `{}`", list.value))
+                .suggest(&list.value, self.lists.names())
+                .help(format!("define it under `[lists]`: `{} = {{ file = \"….csv\" }}`", list.value)),
+        };
+        self.problems.report(diagnostic.at(list.span, "here"));
+        None
     }
 
     /// Compiles `on_start`. A header of the class that needs a captured value is left out until a request has captured

@@ -7,7 +7,8 @@ use crate::document::Spanned;
 use crate::plan::compile::Compiler;
 use crate::plan::compile::lists::List;
 use crate::plan::encoding::Encoding;
-use crate::plan::template::{CapturedValue, Hole, Segment, Template};
+use crate::plan::model::{RowSource, RowTaker};
+use crate::plan::template::{CapturedValue, Hole, ListColumn, Segment, Template};
 
 /// The functions of holes, and how each is written.
 const FUNCTION_FORMS: [(&str, &str); 7] = [
@@ -19,12 +20,31 @@ const FUNCTION_FORMS: [(&str, &str); 7] = [
     ("user", "`${user()}`"),
     ("now", "`${now()}`"),
 ];
-const HOLES_HELP: &str = "write one of `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${name}` with a name from a `capture` of the same class, `${env:NAME}`, `${secret:NAME}`; for a literal `${` write `$${`";
+const HOLES_HELP: &str = "write one of `${pick(list)}`, `${int(a, b)}`, `${float(a, b)}`, `${uuid()}`, `${seq()}`, `${user()}`, `${now()}`, `${list.column}`, `${row.column}`, `${name}` with a name from a `capture` of the same class, `${env:NAME}`, `${secret:NAME}`; for a literal `${` write `$${`";
 
 /// A part of a text: literal, or the inside of a hole with the byte range of the hole.
 pub(in crate::plan) enum RawSegment<'t> {
     Text(&'t str),
     Hole(&'t str, std::ops::Range<usize>),
+}
+
+/// The end of the hole that starts a text, after its closing bracket. A default may contain holes itself.
+fn end_of_hole(text: &str) -> Option<usize> {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with("${") {
+            (depth, at) = (depth + 1, at + 2);
+            continue;
+        }
+        at += rest.chars().next().map_or(1, char::len_utf8);
+        if rest.starts_with('}') {
+            depth -= 1;
+            if depth == 0 {
+                return Some(at);
+            }
+        }
+    }
+    None
 }
 
 /// Splits a text at its holes. The error is the start of a hole that is not closed.
@@ -39,9 +59,9 @@ pub(in crate::plan) fn split_holes(text: &str) -> Result<Vec<RawSegment<'_>>, us
             continue;
         }
         raw_segments.push(RawSegment::Text(&text[from..at]));
-        let end = text[at..].find('}').map(|end| at + end).ok_or(at)?;
-        raw_segments.push(RawSegment::Hole(&text[at + 2..end], at..end + 1));
-        from = end + 1;
+        let end = at + end_of_hole(&text[at..]).ok_or(at)?;
+        raw_segments.push(RawSegment::Hole(&text[at + 2..end - 1], at..end));
+        from = end;
     }
     raw_segments.push(RawSegment::Text(&text[from..]));
     raw_segments.retain(|part| !matches!(part, RawSegment::Text("")));
@@ -119,7 +139,11 @@ impl Compiler<'_, '_> {
             Segment::Hole(hole) => {
                 // JSON has no type for these values, so they are strings.
                 let quote: &[u8] = match hole {
-                    Hole::Uuid | Hole::Now | Hole::Column(_) if encoding == Encoding::JsonValue => b"\"",
+                    Hole::Uuid | Hole::Now | Hole::Column(ListColumn { is_json: false, .. })
+                        if encoding == Encoding::JsonValue =>
+                    {
+                        b"\""
+                    }
                     _ => b"",
                 };
                 template.push_text(quote);
@@ -133,7 +157,12 @@ impl Compiler<'_, '_> {
     fn segment(&mut self, hole: &str, span: Span, encoding: Encoding) -> Option<Segment> {
         if let Some(name) = hole.strip_prefix("env:") {
             let (name, default) = name.split_once(":-").map_or((name, None), |(n, d)| (n, Some(d)));
-            let value = self.files.variable(name).or(default.map(str::to_owned));
+            // As in a shell, a default replaces an empty value too: CI sets inputs that nobody gave to an empty text.
+            let value = self.files.variable(name).filter(|value| default.is_none() || !value.is_empty());
+            let value = match (value, default) {
+                (None, Some(default)) => Some(self.default_value(default, span)?),
+                (value, _) => value,
+            };
             let help = format!("set it before the run, or write a default: `${{env:{name}:-default}}`");
             return self.known(value, Variable { name, help }, span, encoding);
         }
@@ -152,6 +181,29 @@ impl Compiler<'_, '_> {
             some => some.split(',').map(str::trim).collect(),
         };
         self.call(name.trim(), &arguments, span, encoding).map(Segment::Hole)
+    }
+
+    /// A default with its holes filled. They must be known before the run.
+    fn default_value(&mut self, default: &str, span: Span) -> Option<String> {
+        if !default.contains("${") {
+            return Some(default.to_owned());
+        }
+        let mut filled = String::new();
+        for part in split_holes(default).unwrap_or_default() {
+            match part {
+                RawSegment::Text(text) => filled += text,
+                RawSegment::Hole(hole, _) => match self.segment(hole.trim(), span, Encoding::Raw)? {
+                    Segment::Text(text) => filled += &String::from_utf8_lossy(&text),
+                    Segment::Hole(_) => {
+                        let message = format!("`${{{hole}}}` is not allowed in a default");
+                        let help = "write plain text, `${env:NAME}` or `${secret:NAME}`";
+                        self.report(Code::BadHole, message, span, help);
+                        return None;
+                    }
+                },
+            }
+        }
+        Some(filled)
     }
 
     fn known(
@@ -187,6 +239,9 @@ impl Compiler<'_, '_> {
         if let Some(slot) = self.captures.iter().position(|name| name == hole) {
             return Some(Hole::Captured(CapturedValue { name: hole.to_owned(), slot, encoding }));
         }
+        if let Some(column) = hole.strip_prefix("row.") {
+            return self.column_of_user(column, span, encoding);
+        }
         let listed =
             hole.split_once('.').and_then(|(list, column)| Some((list, column, self.lists.get(list)?)));
         let diagnostic = match listed {
@@ -196,9 +251,11 @@ impl Compiler<'_, '_> {
                 Diagnostic::new(Code::BadHole, format!("list `{list}` has plain values and no columns"))
                     .help(format!("pick one of its items with `${{pick({list})}}`"))
             }
-            Some((list, column, List::Table(columns, _))) => {
+            Some((list, column, List::Table(table))) => {
+                let columns = &table.columns;
                 if let Some(at) = columns.iter().position(|name| name == column) {
-                    return self.column(list, at, encoding);
+                    let list = list.to_owned();
+                    return self.column(&list, at, RowTaker::Task, encoding);
                 }
                 let known = columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
                 Diagnostic::new(Code::BadHole, format!("list `{list}` has no column `{column}`"))
@@ -211,10 +268,63 @@ impl Compiler<'_, '_> {
         None
     }
 
-    fn column(&mut self, list: &str, column: usize, encoding: Encoding) -> Option<Hole> {
-        // The caller adds the quotes around a whole JSON value.
-        let encoding = if encoding == Encoding::JsonValue { Encoding::JsonText } else { encoding };
-        self.lists.escaped(list, Some(column), encoding).map(Hole::Column)
+    /// A column of the list whose rows belong to the users of the class.
+    fn column_of_user(&mut self, column: &str, span: Span, encoding: Encoding) -> Option<Hole> {
+        let diagnostic = match (self.bound_list.clone(), self.bound_columns()) {
+            (Some(list), Some(columns)) => {
+                if let Some(at) = columns.iter().position(|name| name == column) {
+                    return self.column(&list, at, RowTaker::User, encoding);
+                }
+                let known = columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                Diagnostic::new(Code::BadHole, format!("list `{list}` has no column `{column}`"))
+                    .suggest(column, columns.iter().map(String::as_str))
+                    .help(format!("its columns are {known}"))
+            }
+            // The list of `row` is reported where the class names it.
+            (Some(_), None) => return None,
+            (None, _) => Diagnostic::new(Code::BadHole, "the users of this class have no row").help(
+                "name a list with `row = \"…\"` in the class, or write `${list.column}` for the task's row",
+            ),
+        };
+        self.problems.report(diagnostic.at(span, "here"));
+        None
+    }
+
+    fn bound_columns(&self) -> Option<Vec<String>> {
+        match self.lists.get(self.bound_list.as_deref()?)? {
+            List::Table(table) => Some(table.columns.clone()),
+            List::Items(_) => None,
+        }
+    }
+
+    fn column(&mut self, list: &str, column: usize, taken_by: RowTaker, encoding: Encoding) -> Option<Hole> {
+        let source = self.row_source(list, taken_by)?;
+        let is_json = encoding == Encoding::JsonValue && self.lists.is_typed(list, column);
+        // The caller adds the quotes around a whole JSON value, unless the column has values of other types.
+        let encoding = match encoding {
+            Encoding::JsonValue if !is_json => Encoding::JsonText,
+            encoding => encoding,
+        };
+        let values = self.lists.escaped(list, Some(column), encoding)?;
+        Some(Hole::Column(ListColumn { values, source, is_json }))
+    }
+
+    /// The row source of a list, from which the current class now takes rows.
+    pub(super) fn row_source(&mut self, list: &str, taken_by: RowTaker) -> Option<usize> {
+        let List::Table(table) = self.lists.get(list)? else { return None };
+        let (restarts, rows) = (table.restarts, table.rows());
+        let known =
+            self.row_sources.iter().position(|source| source.list == list && source.taken_by == taken_by);
+        let index = known.unwrap_or_else(|| {
+            let list = list.to_owned();
+            self.row_sources.push(RowSource { list, taken_by, restarts, rows, classes: Vec::new() });
+            self.row_sources.len() - 1
+        });
+        let classes = &mut self.row_sources[index].classes;
+        if !classes.contains(&self.class) {
+            classes.push(self.class);
+        }
+        Some(index)
     }
 
     fn unknown_name(&self, hole: &str) -> Diagnostic {
@@ -223,8 +333,8 @@ impl Compiler<'_, '_> {
                 Diagnostic::new(Code::BadHole, format!("`{hole}` is a list and not a value"))
                     .help(format!("pick one of its items with `${{pick({hole})}}`"))
             }
-            Some(List::Table(columns, _)) => {
-                let first = columns.first().map_or("column", String::as_str);
+            Some(List::Table(table)) => {
+                let first = table.columns.first().map_or("column", String::as_str);
                 Diagnostic::new(Code::BadHole, format!("`{hole}` is a list and not a value"))
                     .help(format!("write a column such as `${{{hole}.{first}}}`"))
             }
@@ -279,8 +389,8 @@ impl Compiler<'_, '_> {
             // An empty list has been reported where it is defined.
             Some(List::Items(items)) if items.is_empty() => return None,
             Some(List::Items(_)) => return self.lists.escaped(list, None, encoding).map(Hole::Pick),
-            Some(List::Table(columns, _)) => {
-                let first = columns.first().map_or("column", String::as_str);
+            Some(List::Table(table)) => {
+                let first = table.columns.first().map_or("column", String::as_str);
                 Diagnostic::new(Code::BadHole, format!("list `{list}` has columns and no plain values"))
                     .at(span, "here")
                     .help(format!(

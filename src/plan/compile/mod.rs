@@ -6,6 +6,7 @@ mod lists;
 mod monitor;
 mod phase;
 mod request;
+mod table;
 mod target;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use crate::document::Spanned;
 use crate::plan::definitions::{Names, PlanDefinitions};
 use crate::plan::document::{GateDocument, PlanDocument};
 use crate::plan::files::PlanFiles;
-use crate::plan::model::{ClassId, Gate, OperationId, Plan, Secrets};
+use crate::plan::model::{ClassId, Gate, OperationId, Plan, RowSource, Secrets};
 use crate::units::Share;
 
 /// State of a compilation.
@@ -26,6 +27,10 @@ struct Compiler<'c, 'w> {
     problems: &'c mut Problems,
     files: &'c mut PlanFiles<'w>,
     lists: Lists,
+    row_sources: Vec<RowSource>,
+    /// The current class, and the list whose rows belong to its users.
+    class: ClassId,
+    bound_list: Option<String>,
     /// Names of the values that the current class captures, by slot.
     captures: Vec<String>,
     classes: Vec<String>,
@@ -50,6 +55,9 @@ pub(super) fn compile(
         problems,
         files,
         lists: Lists::default(),
+        row_sources: Vec::new(),
+        class: ClassId(0),
+        bound_list: None,
         captures: Vec::new(),
         classes: definitions.classes.iter().map(|(key, _)| key.name.clone()).collect(),
         operations: Vec::new(),
@@ -59,8 +67,13 @@ pub(super) fn compile(
     for (key, list) in &definitions.lists {
         compiler.list(&key.name, list);
     }
-    let classes: Vec<_> =
-        definitions.classes.iter().map(|(key, class)| compiler.class(&key.name, class)).collect();
+    let numbered = (0..).map(ClassId).zip(&definitions.classes);
+    let classes: Vec<_> = numbered
+        .map(|(id, (key, class))| {
+            compiler.class = id;
+            compiler.class(&key.name, class)
+        })
+        .collect();
     let target = document.target.as_ref().and_then(|target| compiler.target(&target.value, target_override));
     let phases: Vec<_> =
         document.phases.iter().flat_map(|phases| &phases.value).map(|phase| compiler.phase(phase)).collect();
@@ -79,6 +92,7 @@ pub(super) fn compile(
             target: target?,
             phases: phases.into_iter().collect::<Option<_>>()?,
             classes: classes.into_iter().collect::<Option<_>>()?,
+            row_sources: std::mem::take(&mut compiler.row_sources),
             operations: std::mem::take(&mut compiler.operations),
             monitor: match monitor {
                 Some(monitor) => Some(monitor?),
