@@ -207,3 +207,31 @@ fn a_user_that_leaves_and_returns_has_lost_its_cookies() {
     // The user has a cookie from its second request on, and none after it has left and returned.
     assert!(sent.len() >= 6 && !sent[0] && sent[1] && !sent[sent.len() - 1], "{sent:?}");
 }
+
+#[test]
+fn bytes_of_headers_are_kept_and_cookies_are_in_the_order_of_the_rfc() {
+    let target = Target::scripted(|_, received| match received.what.as_str() {
+        "GET /start" => {
+            let cookies = "set-cookie: old=1; Path=/\r\nset-cookie: name=café; Path=/über\r\nset-cookie: new=2; Path=/\r\n\
+                           set-cookie: deep=3; Path=/%C3%BCber\r\n";
+            let headers = format!("{cookies}location: /über?x=ß\r\nx-folded: one\r\n\ttwo\r\n");
+            Answer::Full { status: 302, headers, body: String::new() }
+        }
+        _ => Answer::Status(200),
+    });
+    let run = ten(&target, FOLLOWING, "request = \"GET /start\"\nheaders = { cookie = \"own=é\" }");
+    assert_eq!(count(&run.phase("a")["errors"]), 0);
+    let followed = target.received().into_iter().find(|received| received.what != "GET /start").unwrap();
+    assert_eq!(followed.what, "GET /%C3%BCber?x=%C3%9F");
+    assert_eq!(followed.header("cookie"), Some("own=é; deep=3; old=1; new=2"));
+}
+
+#[test]
+fn too_many_headers_are_named_as_such() {
+    let headers: String = (0..150).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let target = Target::always(Answer::Full { status: 200, headers, body: String::new() });
+    let run = ten(&target, FOLLOWING, "request = \"GET /start\"");
+    let phase = run.phase("a");
+    assert_eq!(failed_as(&phase, "too large"), 10, "{phase:#}");
+    assert!(phase.to_string().contains("at most 400 KiB and 100 headers"), "{phase:#}");
+}

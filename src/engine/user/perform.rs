@@ -3,11 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::header::CONTENT_ENCODING;
 use tokio::time::Instant;
 
 use crate::engine::timer::Precision;
 use crate::engine::user::exchange_log::ExchangeParts;
 use crate::engine::user::intent::{Intent, Performed};
+use crate::engine::user::json_body;
 use crate::engine::user::prepared::{OutgoingRequest, Prepared, Redirect};
 use crate::engine::user::virtual_user::User;
 use crate::engine::wire::connection::{Connection, Pause, ReusedBuffers};
@@ -244,10 +246,16 @@ impl User {
                 outgoing.redirected(&response, &target.url, target.http, inspection.redirects_left);
             redirect.map(|redirect| inspection.redirect = Some(redirect))
         } else {
-            let json = prepared.needs_json().then(|| serde_json::from_slice(response.body()).ok()).flatten();
+            let json = prepared.needs_json().then(|| json_body::parse(response.body())).flatten();
             inspection.parts.found(|| prepared.findings(&response, json.as_ref()));
             let checked = prepared.check(&response, json.as_ref());
-            checked.and_then(|()| self.state.capture(&prepared.captures, json.as_ref()))
+            let captured = checked.and_then(|()| self.state.capture(&prepared.captures, json.as_ref()));
+            captured.map_err(|fault| {
+                match response.header(&CONTENT_ENCODING).filter(|_| prepared.inspects_body()) {
+                    Some(encoding) => fault.of_compressed(encoding),
+                    None => fault,
+                }
+            })
         };
         if result.is_ok() && inspection.redirect.is_none() {
             inspection.parts.captured(|| {

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
+use percent_encoding::{AsciiSet, percent_encode};
 use serde_json::Value;
 use url::Url;
 
@@ -19,6 +20,9 @@ use crate::plan::model::{
 use crate::plan::random::RandomStream;
 use crate::plan::template::{RenderContext, Template};
 use crate::units::TimeSpan;
+
+/// Of ASCII, nothing is percent-encoded.
+const NOTHING_ELSE: AsciiSet = AsciiSet::EMPTY;
 
 /// The memory of rendered texts up to this length is reused.
 const MAX_REUSED_BYTES: usize = 64 << 10;
@@ -292,9 +296,10 @@ impl OutgoingRequest {
         if redirects_left == 0 {
             return Err(blocked("more redirects than `follow_redirects` allows".to_owned()));
         }
-        let location = response.header(&LOCATION).and_then(|location| location.to_str().ok());
-        let location =
-            location.ok_or_else(|| blocked("the redirect has no readable `location` header".to_owned()))?;
+        let location = response.header(&LOCATION);
+        let location = location.ok_or_else(|| blocked("the redirect has no `location` header".to_owned()))?;
+        // As in browsers, bytes that are not ASCII are sent as they came.
+        let location: &str = &percent_encode(location.as_bytes(), &NOTHING_ELSE).to_string();
         let here = target.url_of(self.request.uri());
         let there =
             here.join(location).map_err(|error| blocked(format!("`{location}` is not a URL: {error}")))?;

@@ -60,15 +60,22 @@ impl UserState {
     pub(in crate::engine) fn send_cookies<B>(&self, target: &TargetUrl, request: &mut Request<B>) {
         let Some(cookies) = &self.cookies else { return };
         let url = target.url_of(request.uri());
-        let mut pairs: Vec<String> =
-            cookies.get_request_values(&url).map(|(name, value)| format!("{name}={value}")).collect();
-        if pairs.is_empty() {
+        let mut matching = cookies.matches(&url);
+        if matching.is_empty() {
             return;
         }
-        pairs.sort_unstable();
+        // RFC 6265, section 5.4: longer paths first, and then the older ones, which the store has first.
+        matching.sort_by_key(|cookie| std::cmp::Reverse(AsRef::<str>::as_ref(&cookie.path).len()));
         let headers = request.headers_mut();
-        pairs.splice(..0, headers.get(COOKIE).and_then(|own| own.to_str().ok()).map(str::to_owned));
-        if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
+        let mut value: Vec<u8> = headers.get(COOKIE).map(|own| own.as_bytes().to_vec()).unwrap_or_default();
+        for cookie in matching {
+            if !value.is_empty() {
+                value.extend_from_slice(b"; ");
+            }
+            let (name, text) = cookie.name_value();
+            value.extend(bytes_of(name).chain([b'=']).chain(bytes_of(text)));
+        }
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
             headers.insert(COOKIE, value);
         }
     }
@@ -77,9 +84,9 @@ impl UserState {
     pub(in crate::engine) fn keep_cookies(&mut self, target: &TargetUrl, asked: &Uri, headers: &HeaderMap) {
         let Some(cookies) = &mut self.cookies else { return };
         let url = target.url_of(asked);
-        for text in headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+        for value in headers.get_all(SET_COOKIE) {
             // As in a browser, a malformed cookie or one for another site is ignored.
-            let _ = cookies.parse(text, &url);
+            let _ = cookies.parse(&text_of(value.as_bytes()), &url);
         }
     }
 
@@ -87,4 +94,14 @@ impl UserState {
     pub(in crate::engine) fn has_cookies(&self) -> bool {
         self.cookies.is_some()
     }
+}
+
+/// Bytes as a text with a character for each, so that none is lost whatever their encoding.
+fn text_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The bytes of such a text.
+fn bytes_of(text: &str) -> impl Iterator<Item = u8> {
+    text.chars().map(|character| u8::try_from(character).unwrap_or(b'?'))
 }

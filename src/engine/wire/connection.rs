@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::wire::fault::Fault;
-use crate::engine::wire::response::{ReadOptions, ReceivedResponse, read};
+use crate::engine::wire::response::{MAX_HEAD_BYTES, ReadOptions, ReceivedResponse, read};
 use crate::engine::wire::socket::{ConnectionSetup, Dialer, Moments, SharedMoments, TargetSocket};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::HttpVersion;
@@ -232,7 +232,12 @@ impl Http1 {
     }
 
     async fn over(socket: TargetSocket) -> Result<Box<Self>, Fault> {
-        let made = http1::Builder::new().writev(false).handshake(TokioIo::new(socket)).await;
+        let made = http1::Builder::new()
+            .writev(false)
+            .max_buf_size(MAX_HEAD_BYTES as usize)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(socket))
+            .await;
         let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
         Ok(Box::new(Self { is_unused: true, sender, driver }))
     }
@@ -240,7 +245,10 @@ impl Http1 {
 
 impl Http2 {
     async fn over(socket: TargetSocket) -> Result<Box<Self>, Fault> {
-        let made = http2::Builder::new(LocalExecutor).handshake(TokioIo::new(socket)).await;
+        let made = http2::Builder::new(LocalExecutor)
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .handshake(TokioIo::new(socket))
+            .await;
         let (sender, driver) = made.map_err(|error| Fault::of_exchange(&error))?;
         Ok(Box::new(Self { sender, driver: Some(driver) }))
     }

@@ -4,6 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
+
+use crate::engine::wire::response::HEAD_LIMITS;
 use crate::measure::sample::ErrorKind;
 
 /// A connection that was used more recently was not idle.
@@ -21,6 +24,21 @@ pub(in crate::engine) struct Fault {
 impl Fault {
     pub(in crate::engine) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into(), idle: None }
+    }
+
+    /// The same fault of a body that is compressed, and so cannot be looked into.
+    pub(in crate::engine) fn of_compressed(self, encoding: &HeaderValue) -> Self {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+        let is_plain = self.kind != ErrorKind::Unexpected || encoding.eq_ignore_ascii_case("identity");
+        if is_plain {
+            return self;
+        }
+        let text = format!(
+            "{}; the body is compressed (`content-encoding: {encoding}`) and is not decompressed: do not ask for it with \
+             `accept-encoding`",
+            self.text
+        );
+        Self { text, ..self }
     }
 
     /// The same fault of a connection that had been idle before and ended without any byte of a response.
@@ -66,7 +84,9 @@ impl Fault {
         let cause = direct.or_else(|| of_http2.and_then(h2::Error::get_io));
         let kind = match cause {
             _ if error.is_incomplete_message() => ErrorKind::Eof,
-            _ if error.is_parse_too_large() => ErrorKind::TooLarge,
+            _ if error.is_parse_too_large() => {
+                return Self::new(ErrorKind::TooLarge, format!("{error}: {HEAD_LIMITS}"));
+            }
             _ if error.is_parse() => ErrorKind::Protocol,
             Some(cause) if is_local(cause) => ErrorKind::Local,
             Some(cause) if of_rustls(cause).is_some() => ErrorKind::Tls,
@@ -85,11 +105,17 @@ impl Fault {
         };
         let text = match (cause, of_http2) {
             (Some(cause), _) => format!("{error}: {cause}"),
+            (None, Some(cause)) if is_unspecific(cause) => format!("{error}: {cause}; {HEAD_LIMITS}"),
             (None, Some(cause)) => format!("{error}: {cause}"),
             (None, None) => error.to_string(),
         };
         Self::new(kind, text)
     }
+}
+
+/// Whether an HTTP/2 error was found on this side and does not say more. A head that is too large is one of them.
+fn is_unspecific(error: &h2::Error) -> bool {
+    error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR)
 }
 
 /// The TLS error inside an I/O error, if there is one.

@@ -15,6 +15,13 @@ const MAX_BODY_BYTES: u64 = 64 << 20;
 /// The largest body that is kept for inspection.
 const MAX_KEPT_BODY_BYTES: u64 = 16 << 20;
 
+/// The largest head of a response, in bytes.
+pub(super) const MAX_HEAD_BYTES: u32 = 400 << 10;
+/// The most headers of a response.
+const MAX_HEADERS: usize = 100;
+/// These limits in words.
+pub(super) const HEAD_LIMITS: &str = "the head of a response may have at most 400 KiB and 100 headers";
+
 /// A response, read to its end.
 #[derive(Debug, Clone)]
 pub struct ReceivedResponse {
@@ -77,6 +84,12 @@ pub(super) async fn read(
     let response = sent.await.map_err(|error| Fault::of_exchange(&error))?;
     let (status, version) = (response.status(), response.version());
     let announced = (version == Version::HTTP_2).then(|| announced_length(response.headers()));
+    if response.headers().len() > MAX_HEADERS {
+        return Err(Fault::new(
+            ErrorKind::TooLarge,
+            format!("{} headers: {HEAD_LIMITS}", response.headers().len()),
+        ));
+    }
     let ReadOptions { keep, max_bytes } = options;
     let (mut content, mut incoming) = match keep {
         Keep::Nothing => {
