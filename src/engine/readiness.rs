@@ -64,7 +64,7 @@ async fn probe_once(
     within: Duration,
 ) -> Result<(), Fault> {
     let connect_within = within.min(target.connect_timeout.duration());
-    let (mut connection, _) = Connection::open(dialer, connect_within).await?;
+    let (mut connection, _) = Connection::open(dialer, connect_within, 0).await?;
     let Some((method, path)) = &target.ready else { return Ok(()) };
     let unsendable = |_| Fault::new(ErrorKind::Protocol, "the path of `ready` is not a valid URI path");
     let mut request = http::Request::new(Full::new(Bytes::new()));

@@ -135,6 +135,67 @@ fn a_certificate_of_an_untrusted_authority_is_refused() {
     assert_unavailable(plan(&nginx, &authority, "", ""), nginx, "issuer");
 }
 
+/// A plan for a server that trusts exactly this certificate.
+fn naming(nginx: &Nginx, certificate: &str) -> Runner {
+    plan(nginx, &Authority::new("private"), TRUSTING, "").file("plans/certificates/ca.pem", certificate)
+}
+
+#[test]
+fn a_certificate_that_is_named_itself_is_trusted_for_its_own_name_and_dates() {
+    let own = Authority::self_signed("127.0.0.1", Validity::Current);
+    let nginx = Nginx::tls(&own, "", "", &[]);
+    let run = naming(&nginx, &own.certificate).run().exits(0);
+    assert_same_counts(&run, &nginx.log(), "HTTP/1.1");
+    // The same for a certificate of a server whose authority is not named.
+    let signed = here(&Authority::new("private"));
+    let nginx = Nginx::tls(&signed, "", "", &[]);
+    let run = naming(&nginx, &signed.certificate).run().exits(0);
+    assert_same_counts(&run, &nginx.log(), "HTTP/1.1");
+    for (identity, named, why) in [
+        (Authority::self_signed("127.0.0.1", Validity::Expired), None, "expired"),
+        (Authority::self_signed(ELSEWHERE, Validity::Current), None, "not valid for name"),
+        (own, Some(Authority::self_signed("127.0.0.1", Validity::Current)), "authority"),
+    ] {
+        let nginx = Nginx::tls(&identity, "", "", &[]);
+        let named = named.map_or(identity.certificate, |other| other.certificate);
+        assert_unavailable(naming(&nginx, &named), nginx, why);
+    }
+}
+
+#[test]
+fn an_encrypted_key_is_named_as_such() {
+    let authority = Authority::new("private");
+    let client = authority.client("load");
+    let nginx = Nginx::tls(&here(&authority), "", "", &[]);
+    let encrypted = client.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let identity = "client_cert = \"client.pem\", client_key = \"client-key.pem\"";
+    let plan = plan(&nginx, &authority, identity, "");
+    let refused = plan
+        .file("plans/client.pem", &client.certificate)
+        .file("plans/client-key.pem", &encrypted)
+        .run()
+        .exits(2);
+    assert!(refused.stderr.contains("`client_key` is encrypted"), "{}", refused.stderr);
+}
+
+#[test]
+fn the_wrong_version_of_http_is_told_in_words() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::plain("");
+    let url = format!("http://127.0.0.1:{}", nginx.port());
+    let clear = |http: &str| {
+        let phase = open(1, "1s", "5/s") + GET;
+        Runner::plan(&phase)
+            .at(&url)
+            .target(&format!("http = \"{http}\"\nready = \"GET /ready\"\nready_within = \"300ms\""))
+    };
+    let refused = clear("2").run().exits(5);
+    assert!(refused.stderr.contains("set `http = \"1.1\"`"), "{}", refused.stderr);
+    let plain = plan(&Nginx::tls(&here(&authority), "", "", &[]), &authority, TRUSTING, "");
+    let refused = plain.at(&url.replace("http:", "https:")).run().exits(5);
+    assert!(refused.stderr.contains("does not speak TLS at this port"), "{}", refused.stderr);
+}
+
 #[test]
 fn server_name_allows_a_certificate_for_another_host() {
     let authority = Authority::new("private");

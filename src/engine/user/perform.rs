@@ -192,8 +192,10 @@ impl User {
         if !self.has_usable_connection().await {
             let began = Instant::now();
             let within = context.target.connect_timeout.duration();
-            let opening =
-                context.timer.unless_cancelled(began + within, Connection::open(&context.dialer, within));
+            let opening = context.timer.unless_cancelled(
+                began + within,
+                Connection::open(&context.dialer, within, self.number as usize),
+            );
             // Boxed, because opening takes more memory than everything else that a user does, and is rare.
             let opened = Box::pin(opening).await.unwrap_or_else(|| Err(Fault::cancelled()));
             sent.connect = Some(began.elapsed());

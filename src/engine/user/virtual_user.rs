@@ -182,7 +182,8 @@ impl User {
     async fn connect(&mut self) {
         let context = Rc::clone(&self.context);
         let _permit = context.preconnect_permits.acquire().await;
-        let opened = Connection::open(&context.dialer, context.target.connect_timeout.duration()).await;
+        let within = context.target.connect_timeout.duration();
+        let opened = Connection::open(&context.dialer, within, self.number as usize).await;
         self.keep(opened.map(|(connection, _)| connection));
     }
 

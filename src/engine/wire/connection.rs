@@ -89,13 +89,14 @@ struct ResponseDeadline<'a> {
 }
 
 impl Connection {
-    /// Opens a connection; fails after the time `within`.
+    /// Opens a connection; fails after the time `within`. `first` is the number of the address that is tried first.
     pub(in crate::engine) async fn open(
         dialer: &Dialer,
         within: Duration,
+        first: usize,
     ) -> Result<(Self, ConnectionSetup), Fault> {
         let moments = SharedMoments::default();
-        let Ok(dialled) = timeout(within, dialer.dial(moments.clone())).await else {
+        let Ok(dialled) = timeout(within, dialer.dial(moments.clone(), first)).await else {
             return Err(Fault::new(ErrorKind::ConnectTimeout, format!("no connection within {within:?}")));
         };
         let (socket, opened) = dialled?;
@@ -345,7 +346,7 @@ mod tests {
     async fn a_close_during_a_long_pause_is_noticed() {
         let (to_server, mut connections) = tokio::sync::mpsc::unbounded_channel();
         let dialer = Dialer::memory(to_server);
-        let (mut connection, _) = Connection::open(&dialer, Duration::from_secs(1)).await.ok().unwrap();
+        let (mut connection, _) = Connection::open(&dialer, Duration::from_secs(1), 0).await.ok().unwrap();
         connection.rest(Pause::Short);
         assert!(matches!(connection.state, ConnectionState::Http1(_)) && connection.is_usable().await);
         connection.rest(Pause::Long);

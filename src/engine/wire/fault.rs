@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::engine::wire::response::HEAD_LIMITS;
+use crate::engine::wire::tls::in_words;
 use crate::measure::sample::ErrorKind;
 
 /// A connection that was used more recently was not idle.
@@ -68,7 +69,7 @@ impl Fault {
     /// The fault of a failed TLS handshake.
     pub(in crate::engine) fn of_tls(error: &io::Error) -> Self {
         match of_rustls(error) {
-            Some(error) => Self::new(ErrorKind::Tls, error.to_string()),
+            Some(error) => Self::new(ErrorKind::Tls, in_words(error)),
             None if error.kind() == io::ErrorKind::ConnectionReset => {
                 Self::new(ErrorKind::Reset, format!("during the TLS handshake: {error}"))
             }
@@ -106,7 +107,13 @@ impl Fault {
         let text = match (cause, of_http2) {
             (Some(cause), _) => format!("{error}: {cause}"),
             (None, Some(cause)) if is_unspecific(cause) => format!("{error}: {cause}; {HEAD_LIMITS}"),
+            (None, Some(cause)) if cause.is_library() || cause.is_io() => {
+                format!("{error}: {cause}; if the target speaks only HTTP/1.1, set `http = \"1.1\"`")
+            }
             (None, Some(cause)) => format!("{error}: {cause}"),
+            (None, None) if error.is_parse() && error.to_string().contains("version") => {
+                format!("{error}; if the target speaks only HTTP/2, set `http = \"2\"`")
+            }
             (None, None) => error.to_string(),
         };
         Self::new(kind, text)

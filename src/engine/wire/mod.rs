@@ -1,5 +1,6 @@
 //! The wire to the target: sockets, TLS, HTTP connections, and their faults.
 
+mod addresses;
 pub(super) mod connection;
 pub(super) mod fault;
 pub(super) mod receive;

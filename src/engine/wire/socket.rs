@@ -2,17 +2,17 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
+use crate::engine::wire::addresses::{self, AddressMemory};
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::receive::{self, ArrivalBounds, Receipt, Receive, empty_since};
 use crate::engine::wire::tls::TlsClient;
@@ -39,7 +39,7 @@ const PRECISION_OF_LIMIT: u32 = 10;
 #[derive(Clone)]
 enum Transport {
     /// Over TCP; the host name is resolved again for each connection.
-    Tcp(TargetUrl),
+    Tcp(TargetUrl, AddressMemory),
     /// To a server in the same process, so that a test can pause the clock.
     #[cfg(test)]
     Memory(tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>),
@@ -141,7 +141,7 @@ impl Dialer {
     /// # Errors
     /// When the TLS settings of the target cannot be used.
     pub fn new(target: &Target) -> Result<Self, String> {
-        let transport = Transport::Tcp(target.url.clone());
+        let transport = Transport::Tcp(target.url.clone(), AddressMemory::default());
         Ok(Self { transport, tls: TlsClient::of(target)?, http: target.http, precision: MIN_PRECISION })
     }
 
@@ -163,14 +163,15 @@ impl Dialer {
         Self { precision: precision.min(MIN_PRECISION), ..self }
     }
 
-    /// Opens a connection, with TLS if the target uses it.
+    /// Opens a connection, with TLS if the target uses it. `first` is the number of the address that is tried first.
     pub(super) async fn dial(
         &self,
         moments: SharedMoments,
+        first: usize,
     ) -> Result<(TargetSocket, ConnectionSetup), Fault> {
         let began = Instant::now();
         let stream = match &self.transport {
-            Transport::Tcp(url) => connect(url).await?,
+            Transport::Tcp(url, memory) => connect(url, first, memory).await?,
             #[cfg(test)]
             Transport::Memory(server) => {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -207,33 +208,13 @@ impl ConnectionSetup {
     }
 }
 
-async fn connect(url: &TargetUrl) -> Result<TcpStream, Fault> {
-    let addresses: Vec<SocketAddr> = match url.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, url.port)],
-        Err(_) => match lookup_host((url.host.as_str(), url.port)).await {
-            Ok(found) => found.collect(),
-            Err(error) => {
-                return Err(Fault::new(
-                    ErrorKind::Dns,
-                    format!("could not resolve the host of `{url}`: {error}"),
-                ));
-            }
-        },
-    };
-    let mut last = Fault::new(ErrorKind::Dns, format!("the host of `{url}` has no address"));
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Otherwise Nagle's algorithm may hold a small request back until the peer acknowledges earlier
-                // bytes.
-                stream.set_nodelay(true).map_err(|error| Fault::of_connect(address, &error))?;
-                receive::ask_for_stamps(&stream);
-                return Ok(stream);
-            }
-            Err(error) => last = Fault::of_connect(address, &error),
-        }
-    }
-    Err(last)
+/// Connects to the target. `first` is the number of the address that is tried first.
+async fn connect(url: &TargetUrl, first: usize, memory: &AddressMemory) -> Result<TcpStream, Fault> {
+    let (stream, address) = addresses::connect(url, first, memory).await?;
+    // Otherwise Nagle's algorithm may hold a small request back until the peer acknowledges earlier bytes.
+    stream.set_nodelay(true).map_err(|error| Fault::of_connect(address, &error))?;
+    receive::ask_for_stamps(&stream);
+    Ok(stream)
 }
 
 impl AsyncRead for TargetSocket {

@@ -47,6 +47,18 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// A certificate that signs itself, as `openssl req -x509` makes it: it is one of an authority too.
+    pub(crate) fn self_signed(name: &str, validity: Validity) -> Identity {
+        let mut params = of(name, &[name]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        if validity == Validity::Expired {
+            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        }
+        let key = KeyPair::generate().expect("there is chance enough");
+        let certificate = params.self_signed(&key).expect("it is a sound certificate");
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
     /// Signs a certificate for a client of this name.
     pub(crate) fn client(&self, name: &str) -> Identity {
         let mut params = of(name, &[name]);
