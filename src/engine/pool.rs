@@ -50,7 +50,8 @@ impl Arrival {
     }
 }
 
-/// The users of one class on one worker. The user that has been idle the longest gets the next arrival.
+/// The users of one class on one worker. The user that was busy last gets the next arrival: its connection is
+/// the least likely to have been closed, and users that are not needed stay idle.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     inner: RefCell<PoolState>,
@@ -58,7 +59,8 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct PoolState {
-    idle: VecDeque<usize>,
+    /// The idle users, the one that was busy last at the end: those with a connection, and those without.
+    idle: [Vec<usize>; 2],
     slots: Vec<PoolSlot>,
     waiting: VecDeque<Arrival>,
     /// The users' time that the generator's own lateness took since an arrival last found an idle user at once.
@@ -102,10 +104,12 @@ impl Pool {
         inner.slots.len() - 1
     }
 
-    /// Gives an arrival to the user that has been idle the longest, or queues it if no user is idle.
+    /// Gives an arrival to the idle user that was busy last, one with a connection if there is one. Queues it if no user is
+    /// idle.
     pub(super) fn offer(&self, arrival: Arrival) {
         let mut inner = self.inner.borrow_mut();
-        let Some(user) = inner.idle.pop_front() else {
+        let [connected, others] = &mut inner.idle;
+        let Some(user) = connected.pop().or_else(|| others.pop()) else {
             inner.waiting.push_back(arrival);
             return;
         };
@@ -118,7 +122,12 @@ impl Pool {
     }
 
     /// Waits for the next arrival of a user; `None` when there will be no more.
-    pub(super) async fn next(&self, slot: usize, now: impl Fn() -> Duration) -> Option<Arrival> {
+    pub(super) async fn next(
+        &self,
+        slot: usize,
+        is_connected: bool,
+        now: impl Fn() -> Duration,
+    ) -> Option<Arrival> {
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
             let inner = &mut *inner;
@@ -148,7 +157,7 @@ impl Pool {
                 // No arrival waits, so the backlog of a late thread is gone.
                 inner.lost = Duration::ZERO;
                 user.idle = true;
-                inner.idle.push_back(slot);
+                inner.idle[usize::from(!is_connected)].push(slot);
             } else if inner.closed {
                 return Poll::Ready(None);
             }
@@ -234,18 +243,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_longest_idle_user_gets_the_next_arrival_and_waiting_is_measured() {
+    async fn the_user_that_was_busy_last_gets_the_next_arrival_and_waiting_is_measured() {
         let pool = Rc::new(Pool::default());
         let (first, second) = (pool.add_slot(), pool.add_slot());
         let now = || Duration::from_secs(10);
         pool.offer(arrival(0));
-        let waited = pool.next(second, now).await.unwrap();
+        let waited = pool.next(second, true, now).await.unwrap();
         assert_eq!((waited.number, waited.user_wait), (0, Duration::from_secs(10)));
-        let (a, b, ()) = tokio::join!(pool.next(first, now), pool.next(second, now), async {
+        let (a, b, ()) = tokio::join!(pool.next(first, true, now), pool.next(second, true, now), async {
             pool.offer(arrival(1));
             pool.offer(arrival(2));
         });
-        assert_eq!((a.unwrap().number, b.unwrap().number), (1, 2));
+        assert_eq!((a.unwrap().number, b.unwrap().number), (2, 1));
+        // A user without a connection comes last, whenever it was busy.
+        let (a, b, ()) = tokio::join!(pool.next(first, true, now), pool.next(second, false, now), async {
+            pool.offer(arrival(3));
+            pool.offer(arrival(4));
+        });
+        assert_eq!((a.unwrap().number, b.unwrap().number), (3, 4));
     }
 
     #[tokio::test]
@@ -254,8 +269,8 @@ mod tests {
         let slot = pool.add_slot();
         pool.offer(arrival(1));
         pool.close();
-        assert!(pool.next(slot, || Duration::ZERO).await.is_some());
-        assert!(pool.next(slot, || Duration::ZERO).await.is_none());
+        assert!(pool.next(slot, true, || Duration::ZERO).await.is_some());
+        assert!(pool.next(slot, true, || Duration::ZERO).await.is_none());
     }
 
     #[tokio::test]
@@ -263,7 +278,7 @@ mod tests {
         let pool = Pool::default();
         let slot = pool.add_slot();
         pool.offer(arrival(1));
-        let ((), taken) = tokio::join!(pool.wait_until_empty(), pool.next(slot, || Duration::ZERO));
+        let ((), taken) = tokio::join!(pool.wait_until_empty(), pool.next(slot, true, || Duration::ZERO));
         assert_eq!(taken.unwrap().number, 1);
     }
 
@@ -308,7 +323,7 @@ mod tests {
                 }
                 if busy.is_none()
                     && let Poll::Ready(Some(arrival)) =
-                        std::pin::pin!(pool.next(*slot, || ms(now))).poll(noop)
+                        std::pin::pin!(pool.next(*slot, true, || ms(now))).poll(noop)
                 {
                     let lag = arrival
                         .offered

@@ -42,9 +42,13 @@ pub(super) struct Worker {
 struct OwnUser {
     number: u32,
     class: usize,
+    /// The number of earlier users of its class.
+    place: u32,
     ranks: Box<[u64]>,
 }
 
+/// The tightest limit of a plan that has none on response times.
+const ASSUMED_LIMIT: Duration = Duration::from_millis(100);
 /// How often a worker hands over its windows.
 const HAND_OVER_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -125,9 +129,14 @@ impl Worker {
 
     /// The users of this worker: user u belongs to worker u mod n.
     fn users(&self, classes: &[usize], rows: &RowDeal) -> Vec<OwnUser> {
-        let all = (0..).zip(classes).zip(rows.ranks(classes));
+        let mut counts = vec![0; self.job.plan.classes.len()];
+        let placed = classes.iter().map(|class| {
+            counts[*class] += 1;
+            counts[*class] - 1
+        });
+        let all = (0..).zip(classes).zip(placed).zip(rows.ranks(classes));
         let own = all.skip(self.number).step_by(self.job.workers);
-        own.map(|((number, class), ranks)| OwnUser { number, class: *class, ranks }).collect()
+        own.map(|(((number, class), place), ranks)| OwnUser { number, class: *class, place, ranks }).collect()
     }
 
     fn spawn_closed_users(
@@ -136,7 +145,7 @@ impl Worker {
         users: Vec<OwnUser>,
         context: &Rc<PhaseContext>,
     ) -> Vec<JoinHandle<()>> {
-        let tasks = users.into_iter().filter_map(|OwnUser { number, class, ranks }| {
+        let tasks = users.into_iter().filter_map(|OwnUser { number, class, place: _, ranks }| {
             let active_periods = active_periods(phase, number);
             context.expect(active_periods.first()?.since);
             let wait = self.job.plan.classes[class].wait;
@@ -154,17 +163,33 @@ impl Worker {
         context: &Rc<PhaseContext>,
     ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<()>>) {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
-        let tasks = users.into_iter().filter_map(|OwnUser { number, class, ranks }| {
+        let ahead = self.connections_ahead(phase);
+        let tasks = users.into_iter().filter_map(|OwnUser { number, class, place, ranks }| {
             let period = *active_periods(phase, number).first()?;
             context.expect(period.since);
             let wait = self.job.plan.classes[class].wait;
             let pool = Rc::clone(&pools[class]);
-            let slot = OpenSlot { slot: pool.add_slot(), pool, pause: usual_pause(phase) };
+            let connects_ahead = f64::from(place) < ahead[class];
+            let slot = OpenSlot { slot: pool.add_slot(), pool, pause: usual_pause(phase), connects_ahead };
             let user = Box::new(User::new(Rc::clone(context), number, class, ranks));
             Some(spawn_local(user.serve_open(period, wait, slot)))
         });
         let tasks = tasks.collect();
         (pools, tasks)
+    }
+
+    /// By class: the number of connections that its arrivals need at the same time while the target keeps its tightest
+    /// limit.
+    fn connections_ahead(&self, phase: &Phase) -> Vec<f64> {
+        let Load::Open(load) = phase.load else { return Vec::new() };
+        let limit = self.job.limits.shortest().unwrap_or(ASSUMED_LIMIT).as_secs_f64();
+        let weights = self.job.plan.arrival_weights(phase);
+        let all: f64 = weights.iter().sum();
+        let mut ahead = vec![0.0; self.job.plan.classes.len()];
+        for ((class, _), weight) in phase.mix.iter().zip(&weights) {
+            ahead[class.index()] = (load.most_per_second() * weight / all * limit).ceil();
+        }
+        ahead
     }
 
     async fn hand_over_until(&self, drained: impl Future<Output = ()>, context: &PhaseContext) {

@@ -117,6 +117,14 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary, limit_ms: Option
             phase.name
         ));
     }
+    let unclear = counted.connections.repeated_unclear;
+    if unclear > 0 {
+        notices.push(format!(
+            "{unclear} requests of `{}` were sent again after a reset of a connection that had been idle for a second or more: \
+             the target closed it, or read them and reset it",
+            phase.name
+        ));
+    }
     if times.clamped() > 0 {
         let count = times.clamped();
         notices

@@ -119,11 +119,7 @@ impl Ledger {
     /// Adds a batch of one worker and folds the seconds that it settles.
     pub fn fold(&mut self, batch: &Batch) {
         let phase = batch.phase.index();
-        for FailureText { operation, kind, text, count, idle_s } in &batch.failures {
-            if let Some(idle_s) = idle_s {
-                let ends = &mut self.summary.phases[phase].causes.failures.idle_ends;
-                *ends.entry(*idle_s).or_default() += u64::from(*count);
-            }
+        for FailureText { operation, kind, text, count } in &batch.failures {
             let texts = self.summary.phases[phase].failure_texts.entry((*operation, *kind)).or_default();
             if texts.len() < MAX_TEXTS_OF_KIND || texts.contains_key(text) {
                 *texts.entry(text.clone()).or_default() += u64::from(*count);
@@ -273,7 +269,8 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, part: PhasePart) {
         summary.discard_lead_in();
     }
 
-    let Window { cells, scheduled, started, send_lag, user_wait, connect, .. } = window;
+    let Window { cells, scheduled, started, send_lag, user_wait, connect, connections, .. } = window;
+    summary.connections.merge(connections);
     summary.scheduled += u64::from(*scheduled);
     summary.started += u64::from(*started);
     for (id, cell) in cells {

@@ -48,19 +48,21 @@ pub struct Recorder {
     windows: BTreeMap<u32, Window>,
     expected: BTreeMap<u32, u32>,
     /// The failures since the last drain, by their text. Texts that have occurred before stay.
-    failures: BTreeMap<(OperationId, ErrorKind, String), FailureCount>,
+    failures: BTreeMap<(OperationId, ErrorKind, String), u32>,
     log: Vec<Sample>,
     log_capacity: usize,
     gap_detector: GapDetector,
 }
 
-/// Failures with the same text.
-#[derive(Debug)]
-struct FailureCount {
-    /// Since the last drain.
-    count: u32,
-    /// How long their connections had been idle, in seconds, if the text says so.
-    idle_s: Option<u32>,
+/// What became of a request that crossed the end of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrossingFate {
+    /// The target cannot have received it, so it was sent again.
+    Repeated,
+    /// The target may have read it, and it was sent again.
+    RepeatedUnclear,
+    /// The target may have read it, so it failed.
+    Failed,
 }
 
 impl Recorder {
@@ -151,6 +153,24 @@ impl Recorder {
         self.window(at).vitals.workers.entry(worker).or_default().merge(thread);
     }
 
+    /// Records a connection that was opened at `now`.
+    pub fn record_opened(&mut self, now: Duration) {
+        self.window(now).connections.opened += 1;
+    }
+
+    /// Records a connection that the target had closed while it was idle, as seen at `now`.
+    pub fn record_closed(&mut self, now: Duration) {
+        self.window(now).connections.closed += 1;
+    }
+
+    /// Records a request that crossed the end of its connection, which had been idle for this long.
+    pub fn record_crossing(&mut self, intended: Duration, fate: CrossingFate, idle: Duration) {
+        let connections = &mut self.window(intended).connections;
+        connections.repeated += u64::from(fate == CrossingFate::Repeated);
+        connections.repeated_unclear += u64::from(fate == CrossingFate::RepeatedUnclear);
+        *connections.crossed_after.entry(idle.as_secs_f64().round() as u32).or_default() += 1;
+    }
+
     /// Records a request that has ended, with any outcome.
     pub fn record(&mut self, sample: &Sample) {
         self.forget(sample.intended);
@@ -159,8 +179,9 @@ impl Recorder {
         let window = windows.entry(second(sample.intended)).or_default();
         window.send_lag.record(sample.send_lag());
         window.user_wait.record(sample.user_wait);
-        if let Some(connect) = sample.connect {
-            window.connect.record(connect);
+        match sample.connect {
+            Some(connect) => window.connect.record(connect),
+            None => window.connections.reused += 1,
         }
         window.vitals.arrival_clocks.add(sample.arrival_clock);
         let cell = window.cells.entry(sample.operation).or_default();
@@ -181,37 +202,25 @@ impl Recorder {
     }
 
     /// Counts a failure by its text. After 200 texts, failures with others have none.
-    pub fn describe_failure(
-        &mut self,
-        operation: OperationId,
-        kind: ErrorKind,
-        mut text: String,
-        idle: Option<Duration>,
-    ) {
+    pub fn describe_failure(&mut self, operation: OperationId, kind: ErrorKind, mut text: String) {
         let cut = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
         text.truncate(cut.unwrap_or(0));
         let is_full = self.failures.len() >= MAX_TEXTS;
         match self.failures.entry((operation, kind, text)) {
-            Entry::Occupied(known) => known.into_mut().count += 1,
-            Entry::Vacant(new) if !is_full => {
-                new.insert(FailureCount {
-                    count: 1,
-                    idle_s: idle.map(|idle| idle.as_secs_f64().round() as u32),
-                });
-            }
+            Entry::Occupied(known) => *known.into_mut() += 1,
+            Entry::Vacant(new) if !is_full => *new.insert(0) += 1,
             Entry::Vacant(_) => {}
         }
     }
 
     /// Takes the failures since the last call.
     fn take_failures(&mut self) -> Vec<FailureText> {
-        let counted = self.failures.iter_mut().filter(|(_, failures)| failures.count > 0);
-        let taken = counted.map(|((operation, kind, text), failures)| FailureText {
+        let counted = self.failures.iter_mut().filter(|(_, count)| **count > 0);
+        let taken = counted.map(|((operation, kind, text), count)| FailureText {
             operation: *operation,
             kind: *kind,
             text: text.clone(),
-            count: std::mem::take(&mut failures.count),
-            idle_s: failures.idle_s,
+            count: std::mem::take(count),
         });
         taken.collect()
     }

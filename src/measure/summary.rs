@@ -15,6 +15,7 @@ use crate::measure::indicator::{CountBounds, Counts, IndicatorKind, Intervals, O
 use crate::measure::outage::OutageDetector;
 use crate::measure::rollup::{Rollup, RollupItem};
 use crate::measure::sample::ErrorKind;
+use crate::measure::window::ConnectionCounts;
 use crate::plan::model::{JudgedPeriod, OperationId, PhaseId};
 
 /// The numbers of a run. Their size does not depend on the length of the run.
@@ -56,6 +57,8 @@ pub struct PhaseSummary {
     pub failure_texts: BTreeMap<(OperationId, ErrorKind), BTreeMap<String, u64>>,
     /// The detectors of likely causes.
     pub causes: CauseDetectors,
+    /// Connections of the whole phase, those made before its start included.
+    pub connections: ConnectionCounts,
     /// The longest outage of the judged periods.
     pub outages: OutageDetector,
     /// The generator's health over the judged periods.

@@ -38,6 +38,38 @@ pub struct Window {
     /// When requests succeeded, and when they waited for it.
     #[serde(default)]
     pub successes: SuccessSlots,
+    #[serde(default)]
+    pub connections: ConnectionCounts,
+}
+
+/// Connections, and the requests that had to be sent again over a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConnectionCounts {
+    pub opened: u64,
+    /// Connections that the target had closed while they were idle.
+    pub closed: u64,
+    /// Requests over connections that existed before.
+    pub reused: u64,
+    /// Requests that the target cannot have received, and that were sent again.
+    pub repeated: u64,
+    /// Requests that were sent again although the target may have read them.
+    pub repeated_unclear: u64,
+    /// How long the connections of both had been idle, in seconds, and those of requests that failed with an unclear fate.
+    pub crossed_after: BTreeMap<u32, u64>,
+}
+
+impl ConnectionCounts {
+    pub fn merge(&mut self, other: &Self) {
+        let Self { opened, closed, reused, repeated, repeated_unclear, crossed_after } = other;
+        self.opened += opened;
+        self.closed += closed;
+        self.reused += reused;
+        self.repeated += repeated;
+        self.repeated_unclear += repeated_unclear;
+        for (idle, count) in crossed_after {
+            *self.crossed_after.entry(*idle).or_default() += count;
+        }
+    }
 }
 
 /// The counts and times of one operation's requests.
@@ -93,8 +125,18 @@ pub struct Cell {
 impl Window {
     /// Adds another window of the same second.
     pub fn merge(&mut self, other: &Self) {
-        let Self { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals, successes } =
-            other;
+        let Self {
+            cells,
+            scheduled,
+            started,
+            send_lag,
+            user_wait,
+            connect,
+            answers,
+            vitals,
+            successes,
+            connections,
+        } = other;
         for (operation, cell) in cells {
             self.cells.entry(*operation).or_default().merge(cell);
         }
@@ -106,6 +148,7 @@ impl Window {
         self.answers.merge(answers);
         self.vitals.merge(vitals);
         self.successes.merge(*successes);
+        self.connections.merge(connections);
     }
 
     /// The contradiction in the counts of a settled second, if they do not add up. In an `open` phase
@@ -220,9 +263,6 @@ pub struct FailureText {
     /// 0 in journals that only have the first text of each kind.
     #[serde(default)]
     pub count: u32,
-    /// How long their connections had been idle before they ended, in seconds.
-    #[serde(default)]
-    pub idle_s: Option<u32>,
 }
 
 #[cfg(test)]
@@ -299,6 +339,16 @@ mod tests {
     }
 
     prop_compose! {
+        fn connections()(
+            numbers in prop::array::uniform5(0_u64..100),
+            crossed_after in prop::collection::btree_map(0_u32..9, 1_u64..9, 0..3),
+        ) -> ConnectionCounts {
+            let [opened, closed, reused, repeated, repeated_unclear] = numbers;
+            ConnectionCounts { opened, closed, reused, repeated, repeated_unclear, crossed_after }
+        }
+    }
+
+    prop_compose! {
         fn successes()(at in 0_u64..950, failed in 0_u64..950) -> SuccessSlots {
             let mut windows = BTreeMap::from([(0, Window::default())]);
             windows.entry(0).or_default().successes.succeed(Duration::from_millis(at));
@@ -319,8 +369,9 @@ mod tests {
             answers in answers(),
             vitals in vitals(),
             successes in successes(),
+            connections in connections(),
         ) -> Window {
-            Window { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals, successes }
+            Window { cells, scheduled, started, send_lag, user_wait, connect, answers, vitals, successes, connections }
         }
     }
 

@@ -7,13 +7,14 @@ use crate::generator::Check;
 use crate::measure::generator_vitals::GeneratorUsage;
 use crate::measure::histogram::DenseHistogram;
 use crate::measure::summary::{OperationSummary, PhaseRun, PhaseSummary, Summary};
+use crate::measure::window::ConnectionCounts;
 use crate::plan::Tier;
 use crate::plan::model::{Gate, Load, PhaseId, Plan};
 use crate::report::causes::{PhaseCauses, PhaseStanding, causes};
 use crate::report::model::{
-    ArrivalsReport, CheckReport, EndedBy, EndedEarlyReport, ErrorReport, FailureMessage, GeneratorReport,
-    LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport, PlanReport, ProvenTier,
-    Report, ReportSchema, TimesReport,
+    ArrivalsReport, CheckReport, ConnectionsReport, EndedBy, EndedEarlyReport, ErrorReport, FailureMessage,
+    GeneratorReport, LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport,
+    PlanReport, ProvenTier, Report, ReportSchema, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::slo::judge::{Judgement, RunLength, Verdict};
@@ -233,8 +234,20 @@ fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[C
         operations: operations.collect(),
         errors_by_kind: errors_by_kind(plan, counted),
         causes: Vec::new(),
+        connections: connections_report(&counted.connections),
         generator: generator_report(run, counted, checks),
         shared_machine: None,
+    }
+}
+
+fn connections_report(counted: &ConnectionCounts) -> ConnectionsReport {
+    let ConnectionCounts { opened, closed, reused, repeated, repeated_unclear, crossed_after: _ } = counted;
+    ConnectionsReport {
+        opened: *opened,
+        reused: *reused,
+        closed_by_target: *closed,
+        reconnected: *repeated,
+        reconnected_unclear: *repeated_unclear,
     }
 }
 

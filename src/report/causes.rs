@@ -8,7 +8,7 @@ use crate::measure::causes::freeze::Freeze;
 use crate::measure::causes::interference::Interference;
 use crate::measure::causes::saturation::Plateau;
 use crate::measure::causes::silence::Silence;
-use crate::measure::causes::{AFTERMATH_S, Failures};
+use crate::measure::causes::{AFTERMATH_S, Failures, keep_alive_timeout};
 use crate::measure::hosts::{HostSummary, Series};
 use crate::measure::sample::ErrorKind;
 use crate::measure::summary::{OperationSummary, PhaseSummary};
@@ -64,18 +64,18 @@ pub(super) fn causes(of: PhaseCauses<'_>) -> Vec<String> {
         causes.silences.longest().map(|silence| of.silent(silence)),
         freeze.map(|freeze| frozen(plan, freeze, together)),
         of.restarted(),
+        keep_alive_timeout(&counted.connections.crossed_after).map(crossed),
     ];
     let of_slowness = || {
         [
             of.failures(),
-            causes.failures.keep_alive_timeout().map(timed_out),
             apart.filter(|_| freeze.is_none()).map(|interference| slowed(plan, interference)),
             causes.aftermath.detect().filter(|_| !is_explained).map(|found| slowed_after(plan, found)),
             causes.saturation.plateau().filter(|plateau| of.is_saturated(*plateau)).map(saturated),
             of.idle().filter(|_| of.standing == PhaseStanding::Slow),
         ]
     };
-    let slowness = if of.standing == PhaseStanding::Met { [const { None }; 6] } else { of_slowness() };
+    let slowness = if of.standing == PhaseStanding::Met { [const { None }; 5] } else { of_slowness() };
     sentences.into_iter().chain(slowness).flatten().collect()
 }
 
@@ -258,10 +258,10 @@ fn contrast(name: &str, interference: Interference) -> String {
     )
 }
 
-fn timed_out((idle_s, count): (u32, u64)) -> String {
+fn crossed((idle_s, count): (u32, u64)) -> String {
     format!(
-        "{count} requests failed because their connections ended after about {idle_s} idle seconds: this is the target's \
-         keep-alive timeout, and requests that are sent at that moment are lost; make it longer than the users' waits"
+        "{count} requests crossed the end of a connection that had been idle for about {idle_s} s, the target's keep-alive \
+         timeout; make it longer than the users' waits"
     )
 }
 

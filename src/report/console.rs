@@ -8,8 +8,8 @@ use crate::slo::objective::ObjectiveKind;
 use comfy_table::ColumnConstraint;
 
 use crate::report::model::{
-    CheckReport, EndedBy, ErrorReport, HostReport, LimitName, ObjectiveReport, PhaseReport, ProvenTier,
-    Report,
+    CheckReport, ConnectionsReport, EndedBy, ErrorReport, HostReport, LimitName, ObjectiveReport,
+    PhaseReport, ProvenTier, Report,
 };
 use crate::report::neutral::neutral;
 use crate::report::table::{WIDTH, number, plain_table};
@@ -55,6 +55,7 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     for error in &phase.errors_by_kind {
         text.push_str(&wrapped(&format!("  {}:", error.operation), &failures_text(error)));
     }
+    text.push_str(&connections_text(&phase.connections));
     if phase.network_latency {
         text.push('\n');
         text.push_str(&(latency_table(phase) + "\n"));
@@ -77,6 +78,23 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
     text.push('\n');
     text.push_str(&generator_text(phase));
     text
+}
+
+/// The connections, if the target closed some or requests had to be sent again.
+fn connections_text(connections: &ConnectionsReport) -> String {
+    let ConnectionsReport { opened, reused, closed_by_target, reconnected, reconnected_unclear } =
+        *connections;
+    if closed_by_target + reconnected + reconnected_unclear == 0 {
+        return String::new();
+    }
+    let again = [(reconnected, ""), (reconnected_unclear, ", with an unclear fate")];
+    let again = again.map(|(count, fate)| match count {
+        0 => String::new(),
+        count => format!("; {count} requests sent again over a new one{fate}"),
+    });
+    let text =
+        format!("{opened} opened, reused {reused} times, {closed_by_target} closed by the target while idle");
+    wrapped("  connections:", &(text + &again.concat()))
 }
 
 /// "40 × status 5xx: 30 × HTTP status 503, 10 × HTTP status 500".

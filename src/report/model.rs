@@ -212,9 +212,26 @@ pub struct PhaseReport {
     pub errors_by_kind: Vec<ErrorReport>,
     /// Likely causes of a missed objective, one sentence each; empty if the phase missed none.
     pub causes: Vec<String>,
+    pub connections: ConnectionsReport,
     pub generator: GeneratorReport,
     /// Only if the target is on the load generator's machine and both are monitored.
     pub shared_machine: Option<SharedMachineReport>,
+}
+
+/// The connections of a phase, those made before its start included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectionsReport {
+    /// Connections to the target.
+    pub opened: u64,
+    /// Requests over a connection that existed before.
+    pub reused: u64,
+    /// Connections that the target had closed while they were idle.
+    pub closed_by_target: u64,
+    /// Requests that were sent again over a new connection, because the target cannot have received them: it had closed
+    /// the idle one.
+    pub reconnected: u64,
+    /// Requests with a repeatable method that were sent again after a reset, although the target may have read them.
+    pub reconnected_unclear: u64,
 }
 
 /// The arrivals of an open phase.

@@ -93,7 +93,8 @@ fn every_request_can_be_logged_up_to_a_limit() {
     assert!(log.iter().all(|logged| logged.outcome == "succeeded" && logged.status == Some(200)));
     let users: BTreeSet<u32> = log.iter().map(|logged| logged.user).collect();
     assert_eq!(users, BTreeSet::from([0, 1]));
-    assert!(log.iter().all(|logged| !logged.new_connection), "users connect before the phase begins");
+    // One user is enough for the schedule, and connects before the phase begins; the other connects when it is needed.
+    assert!(log.iter().filter(|logged| logged.new_connection).count() <= 1, "{log:?}");
     let time = |text: &str| text.parse::<Timestamp>().unwrap();
     let started = time(whole.phase("a")["started_at"].as_str().unwrap());
     let offset_ms = |at: &str| time(at).duration_since(started).as_secs_f64() * 1000.0;

@@ -131,7 +131,7 @@ impl PhaseContext {
         if let Some(fault) = fault {
             let text = self.secrets.redact(&fault.text);
             self.verbose_log(|| format!("user {}: {}: {text}", sample.user, fault.kind.as_str()));
-            recorder.describe_failure(sample.operation, fault.kind, text, fault.idle);
+            recorder.describe_failure(sample.operation, fault.kind, text);
         }
     }
 

@@ -3,19 +3,23 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::Method;
 use http::header::CONTENT_ENCODING;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::engine::timer::Precision;
+use crate::engine::user::context::PhaseContext;
 use crate::engine::user::exchange_log::ExchangeParts;
 use crate::engine::user::intent::{Intent, Performed};
 use crate::engine::user::json_body;
 use crate::engine::user::prepared::{OutgoingRequest, Prepared, Redirect};
 use crate::engine::user::virtual_user::User;
 use crate::engine::wire::connection::{Connection, Pause, ReusedBuffers};
-use crate::engine::wire::fault::Fault;
+use crate::engine::wire::fault::{Fault, Unprocessed};
 use crate::engine::wire::response::{Keep, ReadOptions, ReceivedResponse};
 use crate::engine::wire::socket::Moments;
+use crate::measure::recorder::CrossingFate;
 use crate::measure::sample::{ArrivalClock, Outcome, Sample};
 use crate::plan::random::{RandomStream, StreamKey};
 use crate::plan::template::RenderContext;
@@ -26,7 +30,22 @@ struct Attempt {
     connect: Option<Duration>,
     moments: Moments,
     parts: ExchangeParts,
+    /// Set if the request was sent again, with how long the connection had been idle.
+    repeated: Option<(Unprocessed, Duration)>,
 }
+
+/// What is needed to send a request again.
+#[derive(Clone, Copy)]
+struct Again<'a> {
+    /// The request itself, if it is kept.
+    kept: Option<&'a OutgoingRequest>,
+    /// The random stream before the request was rendered.
+    draw: &'a RandomStream,
+    stream_key: StreamKey,
+}
+
+/// A request with an unclear fate is sent again only if its connection had been idle for this long.
+const MIN_IDLE_OF_UNCLEAR: Duration = Duration::from_secs(1);
 
 /// The inspection of a response: what it may do, and its result.
 struct Inspection<'i> {
@@ -36,7 +55,46 @@ struct Inspection<'i> {
     parts: &'i mut ExchangeParts,
 }
 
+/// The evidence by which a failed request with this method may be sent again, and how long its connection had been idle.
+fn repeatable(fault: &Fault, method: &Method) -> Option<(Unprocessed, Duration)> {
+    let may = match fault.unprocessed? {
+        Unprocessed::Certain => true,
+        Unprocessed::Unclear => method.is_idempotent() && fault.idle >= MIN_IDLE_OF_UNCLEAR,
+    };
+    may.then_some((fault.unprocessed?, fault.idle))
+}
+
+/// The values with which a request of a user is rendered.
+fn facts<'f>(
+    context: &PhaseContext,
+    user: u32,
+    (rows, captured): (&'f [u64], &'f [Option<Value>]),
+    stream_key: StreamKey,
+) -> RenderContext<'f> {
+    let sequence = context.numbering.of(context.phase, stream_key);
+    RenderContext { user, rows, captured, sequence, now: &jiff::Timestamp::now }
+}
+
+/// A request among those of a chain of redirects.
+#[derive(Clone, Copy)]
+struct Hop<'h> {
+    redirects_left: u16,
+    /// The random stream before the first request was rendered. Later ones are kept.
+    draw: &'h RandomStream,
+}
+
 impl Attempt {
+    /// What became of a request that crossed the end of its connection, and how long that had been idle.
+    fn crossing(&self, fault: Option<&Fault>) -> Option<(CrossingFate, Duration)> {
+        let unclear = fault.filter(|fault| fault.unprocessed == Some(Unprocessed::Unclear));
+        match (self.repeated, unclear) {
+            (Some((Unprocessed::Certain, idle)), _) => Some((CrossingFate::Repeated, idle)),
+            (Some((Unprocessed::Unclear, idle)), _) => Some((CrossingFate::RepeatedUnclear, idle)),
+            (None, Some(fault)) => Some((CrossingFate::Failed, fault.idle)),
+            (None, None) => None,
+        }
+    }
+
     /// The generator's own part of the time from the send to the arrival of the response: what the socket noted and,
     /// where no stamp shows it, the time in which the thread was `late`.
     fn our_part(&self, late: impl FnOnce() -> Duration) -> Duration {
@@ -86,13 +144,8 @@ impl User {
     ) -> Performed {
         let context = Rc::clone(&self.context);
         self.sleep_latency(intent).await;
-        let facts = RenderContext {
-            user: self.number,
-            rows: &self.rows,
-            captured: &self.state.captured,
-            sequence: context.numbering.of(context.phase, intent.stream_key),
-            now: &jiff::Timestamp::now,
-        };
+        let draw_before = draw.clone();
+        let facts = facts(&context, self.number, (&self.rows, &self.state.captured), intent.stream_key);
         let reused = match &mut self.connection {
             Some(connection) => &mut connection.reused,
             None => &mut ReusedBuffers::default(),
@@ -101,7 +154,8 @@ impl User {
         let mut redirects_left = context.target.redirects;
         let mut before = Performed::default();
         loop {
-            let (performed, redirect) = self.attempt(prepared, &mut outgoing, redirects_left, intent).await;
+            let hop = Hop { redirects_left, draw: &draw_before };
+            let (performed, redirect) = self.attempt(prepared, &mut outgoing, hop, intent).await;
             let performed = performed.after(before);
             let Some(redirect) = redirect else { return performed };
             before = performed;
@@ -126,7 +180,7 @@ impl User {
         &mut self,
         prepared: &Prepared,
         outgoing: &mut Result<OutgoingRequest, Fault>,
-        redirects_left: u16,
+        Hop { redirects_left, draw }: Hop<'_>,
         intent: Intent,
     ) -> (Performed, Option<Redirect>) {
         let context = Rc::clone(&self.context);
@@ -134,7 +188,10 @@ impl User {
         let late_before = context.lateness.past();
         let kept = outgoing.as_ref().ok().filter(|_| self.keeps_requests()).cloned().map(Box::new);
         let result = match outgoing {
-            Ok(outgoing) => self.exchange(prepared, outgoing, &mut sent).await,
+            Ok(outgoing) => {
+                let again = Again { kept: kept.as_deref(), draw, stream_key: intent.stream_key };
+                self.exchange(prepared, outgoing, &mut sent, again).await
+            }
             Err(fault) => Err(fault.clone()),
         };
         let Moments { sent: began, arrived, .. } = sent.moments;
@@ -172,14 +229,51 @@ impl User {
             false => lag + intent.our_wait + sent.our_part(late),
         };
         context.record(&sample, result.as_ref().err());
+        if let Some((fate, idle)) = sent.crossing(result.as_ref().err()) {
+            context.recorder.borrow_mut().record_crossing(sample.intended, fate, idle);
+        }
         let Sample { finished, ours, .. } = sample;
         let performed = Performed { finished, succeeded: result.is_ok(), lag, ours };
         context.exchange_log.end(sent.parts, kept, (sample, result.err()), |at| context.clock.offset(at));
         (performed, redirect)
     }
 
-    /// Sends a request over the user's connection, which is opened if there is none, and reads the response.
+    /// Sends a request and reads the response. If the connection had been used before and there is evidence that the target
+    /// has not processed the request, it is sent once more over a new one.
     async fn exchange(
+        &mut self,
+        prepared: &Prepared,
+        outgoing: &mut OutgoingRequest,
+        sent: &mut Attempt,
+        again: Again<'_>,
+    ) -> Result<ReceivedResponse, Fault> {
+        let result = self.send(prepared, outgoing, sent).await;
+        let method = again.kept.map_or_else(|| prepared.method(), |kept| kept.request.method());
+        let fault = result.as_ref().err().filter(|_| sent.connect.is_none());
+        let Some((unprocessed, idle)) = fault.and_then(|fault| repeatable(fault, method)) else {
+            return result;
+        };
+        let context = Rc::clone(&self.context);
+        let first_sent = sent.moments.sent;
+        *outgoing = match again.kept {
+            Some(kept) => kept.clone(),
+            None => {
+                let parts = (&*self.rows, &*self.state.captured);
+                let facts = facts(&context, self.number, parts, again.stream_key);
+                prepared.render(&mut ReusedBuffers::default(), &mut again.draw.clone(), &facts)?
+            }
+        };
+        sent.repeated = Some((unprocessed, idle));
+        let result = self.send(prepared, outgoing, sent).await;
+        // The time of the first attempt belongs to the wait for a connection.
+        if let (Some(first), Some(second)) = (first_sent, sent.moments.sent) {
+            sent.connect = Some(second.saturating_duration_since(first));
+        }
+        result
+    }
+
+    /// Sends a request over the user's connection, which is opened if there is none, and reads the response.
+    async fn send(
         &mut self,
         prepared: &Prepared,
         outgoing: &mut OutgoingRequest,
@@ -277,6 +371,8 @@ impl User {
             None => false,
         };
         if !usable && self.connection.take().is_some() {
+            let now = self.context.clock.now();
+            self.context.recorder.borrow_mut().record_closed(now);
             self.context.verbose_log(|| format!("user {}: the connection was closed", self.number));
         }
         usable

@@ -194,6 +194,10 @@ impl Prepared {
         Ok(outgoing)
     }
 
+    pub(super) fn method(&self) -> &Method {
+        self.constant.request.method()
+    }
+
     /// Whether the body of a response is inspected.
     pub(super) fn inspects_body(&self) -> bool {
         self.expect.inspects_body() || !self.captures.is_empty()

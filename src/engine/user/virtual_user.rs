@@ -49,11 +49,14 @@ pub(in crate::engine) struct OpenSlot {
     pub(in crate::engine) slot: usize,
     /// How long the user is usually idle.
     pub(in crate::engine) pause: Pause,
+    /// Whether the user connects before its first arrival. The others connect when they are needed: idle connections
+    /// occupy targets that have a worker for each.
+    pub(in crate::engine) connects_ahead: bool,
 }
 
 impl OpenSlot {
-    async fn next(&self, context: &PhaseContext) -> Option<Arrival> {
-        self.pool.next(self.slot, || context.clock.now()).await
+    async fn next(&self, context: &PhaseContext, is_connected: bool) -> Option<Arrival> {
+        self.pool.next(self.slot, is_connected, || context.clock.now()).await
     }
 }
 
@@ -148,8 +151,8 @@ impl User {
         }
     }
 
-    /// Performs arrivals until there are no more. Starts or connects before the first arrival, so that the arrival
-    /// need not wait for it.
+    /// Performs arrivals until there are no more. Starts before the first arrival, or connects if its slot says so, so that
+    /// the arrival need not wait for it.
     pub(in crate::engine) async fn serve_open(
         mut self: Box<Self>,
         period: ActivePeriod,
@@ -158,7 +161,8 @@ impl User {
     ) {
         let context = Rc::clone(&self.context);
         let at_once = period.since.is_zero();
-        if context.prepared_classes[self.class].on_start.is_empty()
+        if slot.connects_ahead
+            && context.prepared_classes[self.class].on_start.is_empty()
             && (at_once || context.wait_for_start(period.since).await)
         {
             tokio::select! {
@@ -169,7 +173,7 @@ impl User {
         if let Some(ready) = Box::pin(self.start(period, wait)).await {
             context.forget(ready);
             self.rest(slot.pause);
-            while let Some(arrival) = slot.next(&context).await {
+            while let Some(arrival) = slot.next(&context, self.connection.is_some()).await {
                 Box::pin(self.serve_until_pause(arrival, &slot)).await;
             }
         }
@@ -202,7 +206,7 @@ impl User {
             if slot.pause == Pause::Long {
                 return;
             }
-            let Some(next) = slot.next(&context).await else { return };
+            let Some(next) = slot.next(&context, self.connection.is_some()).await else { return };
             arrival = next;
         }
     }
@@ -297,6 +301,8 @@ impl User {
     pub(super) fn keep(&mut self, opened: Result<Connection, Fault>) {
         match opened {
             Ok(connection) => {
+                let now = self.context.clock.now();
+                self.context.recorder.borrow_mut().record_opened(now);
                 self.context.verbose_log(|| format!("user {} connected", self.number));
                 self.connection = Some(connection);
             }

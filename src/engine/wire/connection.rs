@@ -36,6 +36,7 @@ pub(in crate::engine) struct Connection {
     /// Whether it rested and must be checked before the next request.
     needs_check: bool,
     moments: SharedMoments,
+    opened: Instant,
     pub(in crate::engine) reused: ReusedBuffers,
     /// When the timer will wake the task to check the deadline. It is set again only after it has fired.
     scheduled_wake: Option<Instant>,
@@ -109,6 +110,7 @@ impl Connection {
                 state,
                 needs_check: true,
                 moments,
+                opened: Instant::now(),
                 reused: ReusedBuffers::default(),
                 scheduled_wake: None,
             },
@@ -166,7 +168,7 @@ impl Connection {
         within: Duration,
         timer: &PreciseTimer,
     ) -> Result<ReceivedResponse, Fault> {
-        let Self { state, moments, reused, scheduled_wake, .. } = self;
+        let Self { state, moments, reused, scheduled_wake, opened, .. } = self;
         let handed_over = Instant::now();
         let last_used = moments.begin(handed_over);
         let response_deadline =
@@ -193,8 +195,10 @@ impl Connection {
         if ended || result.is_err() {
             *state = ConnectionState::Ended;
         }
-        let idle = last_used.filter(|_| moments.get().arrived.is_none()).map(|at| handed_over - at);
-        result.map_err(|fault| fault.after_idle(idle))
+        result.map_err(|fault| {
+            let idle = handed_over - last_used.unwrap_or(*opened);
+            fault.after_idle(idle).with_evidence(moments.get())
+        })
     }
 
     /// The moments of the last exchange at its socket.

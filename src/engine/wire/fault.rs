@@ -7,24 +7,44 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::engine::wire::response::HEAD_LIMITS;
+use crate::engine::wire::socket::{Moments, StreamEnd};
 use crate::engine::wire::tls::in_words;
 use crate::measure::sample::ErrorKind;
 
-/// A connection that was used more recently was not idle.
-const MIN_IDLE: Duration = Duration::from_millis(500);
+/// Ranges of idle times in words, each with its upper end in seconds.
+const IDLE_RANGES: [(f64, &str); 6] = [
+    (0.5, "less than 0.5 s"),
+    (2.0, "0.5 to 2 s"),
+    (5.0, "2 to 5 s"),
+    (10.0, "5 to 10 s"),
+    (30.0, "10 to 30 s"),
+    (60.0, "30 to 60 s"),
+];
 
 /// Why a request failed: the error kind that is counted, and a text that is shown as its example.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Fault {
     pub(in crate::engine) kind: ErrorKind,
     pub(in crate::engine) text: String,
-    /// How long its connection had been idle before, if it ended without any byte of a response.
-    pub(in crate::engine) idle: Option<Duration>,
+    /// How long its connection had been idle before.
+    pub(in crate::engine) idle: Duration,
+    /// Whether the target cannot have processed the request, as far as there is evidence.
+    pub(in crate::engine) unprocessed: Option<Unprocessed>,
+}
+
+/// The evidence that the target has not processed a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Unprocessed {
+    /// The target's kernel acknowledged none of it, or the target says so (HTTP/2).
+    Certain,
+    /// Nothing of it was acknowledged when the connection was reset. It may lie unread in a socket that was closed, or have
+    /// been read by a target that resets.
+    Unclear,
 }
 
 impl Fault {
     pub(in crate::engine) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), idle: None }
+        Self { kind, text: text.into(), idle: Duration::ZERO, unprocessed: None }
     }
 
     /// The same fault of a body that is compressed, and so cannot be looked into.
@@ -42,12 +62,29 @@ impl Fault {
         Self { text, ..self }
     }
 
-    /// The same fault of a connection that had been idle before and ended without any byte of a response.
-    pub(in crate::engine) fn after_idle(self, idle: Option<Duration>) -> Self {
+    /// The same fault of a connection that existed before and had been idle for this long. The text names one of a few
+    /// ranges, so that equal failures have equal texts.
+    pub(in crate::engine) fn after_idle(self, idle: Duration) -> Self {
+        if !matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset) {
+            return self;
+        }
+        let range = IDLE_RANGES.iter().find(|(below_s, _)| idle.as_secs_f64() < *below_s);
+        let range = range.map_or("over a minute", |(_, range)| range);
+        Self { text: format!("{}; the connection had been idle for {range}", self.text), idle, ..self }
+    }
+
+    /// The same fault with what the socket shows of the request.
+    pub(in crate::engine) fn with_evidence(self, moments: Moments) -> Self {
+        let Moments { written, end, .. } = moments;
+        let by_socket = || match end {
+            _ if written == 0 => Some(Unprocessed::Certain),
+            Some(StreamEnd { is_reset, unacknowledged: Some(left) }) if left >= written => {
+                Some(if is_reset { Unprocessed::Unclear } else { Unprocessed::Certain })
+            }
+            _ => None,
+        };
         let is_end = matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset);
-        let Some(idle) = idle.filter(|idle| is_end && *idle >= MIN_IDLE) else { return self };
-        let text = format!("{}; the connection had been idle for {:.0} s", self.text, idle.as_secs_f64());
-        Self { text, idle: Some(idle), ..self }
+        Self { unprocessed: self.unprocessed.or_else(|| by_socket().filter(|_| is_end)), ..self }
     }
 
     /// The fault of a request that was in flight when the drain ended.
@@ -116,7 +153,11 @@ impl Fault {
             }
             (None, None) => error.to_string(),
         };
-        Self::new(kind, text)
+        // Streams above the last one of a GOAWAY, and refused ones, were not processed (RFC 9113, section 8.7).
+        let is_refused = of_http2.is_some_and(|error| {
+            error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+        });
+        Self { unprocessed: is_refused.then_some(Unprocessed::Certain), ..Self::new(kind, text) }
     }
 }
 
@@ -135,4 +176,41 @@ fn is_local(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
     error.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The evidence of a failed request of 100 bytes, of which this many were not acknowledged when the stream ended.
+    fn evidence(kind: ErrorKind, is_reset: bool, unacknowledged: Option<u64>) -> Option<Unprocessed> {
+        let end = Some(StreamEnd { is_reset, unacknowledged });
+        Fault::new(kind, "x").with_evidence(Moments { written: 100, end, ..Moments::default() }).unprocessed
+    }
+
+    #[test]
+    fn a_request_of_which_nothing_was_acknowledged_was_not_processed() {
+        use ErrorKind::{Eof, Reset, Timeout};
+        assert_eq!(evidence(Eof, false, Some(100)), Some(Unprocessed::Certain));
+        assert_eq!(evidence(Reset, true, Some(100)), Some(Unprocessed::Unclear));
+        // What was acknowledged may have been read.
+        assert_eq!((evidence(Eof, false, Some(0)), evidence(Eof, false, Some(99))), (None, None));
+        assert_eq!((evidence(Eof, false, None), evidence(Timeout, false, Some(100))), (None, None));
+        let unwritten = Fault::new(Eof, "x").with_evidence(Moments::default());
+        assert_eq!(unwritten.unprocessed, Some(Unprocessed::Certain));
+    }
+
+    #[test]
+    fn equal_idle_times_give_equal_texts() {
+        let text = |ms| Fault::new(ErrorKind::Eof, "x").after_idle(Duration::from_millis(ms)).text;
+        assert_eq!(text(4998), text(2003));
+        assert_eq!(
+            (text(5001), text(1)),
+            (
+                "x; the connection had been idle for 5 to 10 s".to_owned(),
+                "x; the connection had been idle for less than 0.5 s".to_owned(),
+            )
+        );
+        assert!(text(61_000).ends_with("over a minute"));
+    }
 }

@@ -5,6 +5,7 @@ pub(super) mod connection;
 pub(super) mod fault;
 pub(super) mod receive;
 pub(super) mod response;
+mod send_queue;
 pub(super) mod socket;
 pub(super) mod tls;
 

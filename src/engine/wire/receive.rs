@@ -15,6 +15,7 @@ use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::engine::wire::send_queue;
 use crate::measure::sample::ArrivalClock;
 
 /// The most bytes of a read. Most responses fit in one.
@@ -90,6 +91,9 @@ pub(super) trait Receive {
         buffer: &mut ReadBuf<'_>,
         bounds: impl Fn() -> ArrivalBounds,
     ) -> Poll<io::Result<Receipt>>;
+
+    /// The bytes that were written and that the peer has not acknowledged; `None` if that is unknown.
+    fn unacknowledged(&self) -> Option<u64>;
 }
 
 /// What is known about the arrival of bytes before they are read.
@@ -131,6 +135,10 @@ impl Receive for TcpStream {
             }
         }
     }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        send_queue::unacknowledged(self)
+    }
 }
 
 /// Reads the bytes that have arrived, if there are some.
@@ -169,6 +177,10 @@ impl Receive for tokio::io::DuplexStream {
     ) -> Poll<io::Result<Receipt>> {
         let read = tokio::io::AsyncRead::poll_read(std::pin::Pin::new(self), cx, buffer);
         read.map_ok(|()| bounds().receipt(Instant::now(), None))
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        None
     }
 }
 

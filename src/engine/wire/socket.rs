@@ -73,8 +73,21 @@ pub(in crate::engine) struct Moments {
     /// bytes may have been noted, or were read before the last ones.
     pub(in crate::engine) ours: Duration,
     /// How long after their arrival the last bytes so far were read.
-    last_lag: Duration,
+    pub(in crate::engine) last_lag: Duration,
     pub(in crate::engine) writes: u32,
+    /// The bytes that were written.
+    pub(in crate::engine) written: u64,
+    /// How the stream of the peer ended, if it did.
+    pub(in crate::engine) end: Option<StreamEnd>,
+}
+
+/// The end of the peer's stream.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct StreamEnd {
+    /// Whether it was reset. Otherwise the peer closed it in order.
+    pub(in crate::engine) is_reset: bool,
+    /// The written bytes that the peer's kernel had not acknowledged then; `None` if that is unknown.
+    pub(in crate::engine) unacknowledged: Option<u64>,
 }
 
 /// The moments of the current exchange, shared by a connection and its socket.
@@ -98,10 +111,15 @@ impl SharedMoments {
         moments.sent.filter(|_| moments.writes == 0).unwrap_or_else(Instant::now)
     }
 
-    fn wrote(&self, before: Instant) {
+    fn wrote(&self, before: Instant, written: usize) {
         let mut moments = self.0.borrow_mut();
+        moments.written += written as u64;
         moments.ours += before.elapsed();
         moments.writes += 1;
+    }
+
+    fn ended(&self, end: StreamEnd) {
+        self.0.borrow_mut().end.get_or_insert(end);
     }
 
     fn sent(&self) -> Option<Instant> {
@@ -269,6 +287,10 @@ impl<S: Receive + Unpin> AsyncRead for StampedStream<S> {
             *is_empty = true;
             return Poll::Pending;
         };
+        let is_reset = matches!(&receipt, Err(error) if error.kind() == io::ErrorKind::ConnectionReset);
+        if is_reset || (receipt.is_ok() && free > 0 && buf.remaining() == free) {
+            moments.ended(StreamEnd { is_reset, unacknowledged: stream.unacknowledged() });
+        }
         let receipt = receipt?;
         *is_empty = buf.remaining() > 0;
         if buf.remaining() < free {
@@ -282,7 +304,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StampedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let before = self.moments.begin_write();
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.moments.wrote(before);
+        self.moments.wrote(before, written);
         Poll::Ready(Ok(written))
     }
 

@@ -55,8 +55,6 @@ pub struct Failures {
     pub first: BTreeMap<(OperationId, ErrorKind), u32>,
     /// The same for the last second.
     pub last: BTreeMap<(OperationId, ErrorKind), u32>,
-    /// Failures of connections that ended without any byte of a response, by how long they had been idle, in seconds.
-    pub idle_ends: BTreeMap<u32, u64>,
     /// Response times of the judged seconds before the first failure of all.
     pub before: Mean,
     /// Response times of the judged seconds from the first failure on.
@@ -118,21 +116,19 @@ impl CauseDetectors {
     }
 }
 
-impl Failures {
-    /// The idle time after which connections ended, in seconds, and the number that did: within a second of it lie most of
-    /// those that had been idle at all. `None` if there is no such time.
-    pub fn keep_alive_timeout(&self) -> Option<(u32, u64)> {
-        let all: u64 = self.idle_ends.values().sum();
-        let near = |second: u32| {
-            self.idle_ends.range(second.saturating_sub(1)..=second + 1).map(|(_, count)| count).sum()
-        };
-        let (most, _) =
-            self.idle_ends.iter().max_by_key(|(second, count)| (**count, std::cmp::Reverse(**second)))?;
-        let found: u64 = near(*most);
-        (found >= MIN_TIMEOUT_CLOSES && found as f64 >= MIN_TIMEOUT_PART * all as f64)
-            .then_some((*most, found))
-    }
+/// The idle time after which connections ended, in seconds, and the number that did: within a second of it lie most of those
+/// that had been idle at all. `None` if there is no such time.
+pub fn keep_alive_timeout(ends_by_idle_time: &BTreeMap<u32, u64>) -> Option<(u32, u64)> {
+    let all: u64 = ends_by_idle_time.values().sum();
+    let (most, _) =
+        ends_by_idle_time.iter().max_by_key(|(second, count)| (**count, std::cmp::Reverse(**second)))?;
+    let near = ends_by_idle_time.range(most.saturating_sub(1)..=most + 1);
+    let found: u64 = near.map(|(_, count)| count).sum();
+    let is_most = found as f64 >= MIN_TIMEOUT_PART * all as f64;
+    (found >= MIN_TIMEOUT_CLOSES && is_most && *most > 0).then_some((*most, found))
+}
 
+impl Failures {
     fn add_second(&mut self, second: u32, window: &Window, part: PhasePart) {
         let mut times = Mean::default();
         for (operation, cell) in &window.cells {

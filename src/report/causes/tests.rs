@@ -116,3 +116,18 @@ fn sentences_have_the_numbers_that_were_found() {
     let fell = saturated(Plateau { throughput: (61.3, 40.0), ..plateau });
     assert_eq!(fell, format!("{grew} fell from 61.3/s to 40/s"));
 }
+
+#[test]
+fn requests_that_cross_the_same_idle_time_show_a_keep_alive_timeout() {
+    let crossing = |after: &[(u32, u64)]| {
+        let mut counted = PhaseSummary::default();
+        counted.connections.crossed_after = after.iter().copied().collect();
+        causes_of(&counted)
+    };
+    let told = "37 requests crossed the end of a connection that had been idle for about 5 s, the target's keep-alive timeout; \
+                make it longer than the users' waits";
+    assert_eq!(crossing(&[(4, 3), (5, 34), (9, 2)]), [told]);
+    for spread in [&[(5, 2)][..], &[(1, 10), (5, 10), (9, 10)], &[(0, 30)]] {
+        assert_eq!(crossing(spread), Vec::<String>::new());
+    }
+}
