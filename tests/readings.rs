@@ -55,6 +55,7 @@ fn summary(covered_s: f64, values: &Values) -> String {
     let counter_reset = match values.counter_reset {
         Some(CounterReset::Restart) => ", restarted",
         Some(CounterReset::OtherHost) => ", another host",
+        Some(CounterReset::Changed) => "changed",
         None => "",
     };
     let mut summary = format!("{covered_s:.2} s{counter_reset}\n");

@@ -35,16 +35,19 @@ impl SuccessSlots {
     }
 }
 
-/// Marks the slots in which a request was denied, if it was. Failures that may be the generator's own show nothing.
+/// Marks the slots in which a request was denied, if it was: without the generator's own part of the time. Requests that may
+/// be slow or have failed because of it show nothing.
 pub(super) fn mark_denied(sample: &Sample, windows: &mut BTreeMap<u32, Window>) {
     let from = sample.sent.saturating_sub(sample.connect.unwrap_or_default());
+    // It waited for the target until here for certain.
+    let until = sample.finished.saturating_sub(sample.ours.saturating_sub(sample.send_lag()));
     let is_denied = match sample.outcome {
-        Outcome::Succeeded => sample.finished - from >= MIN_WAIT,
-        Outcome::Failed(ErrorKind::Cancelled | ErrorKind::Local) => false,
-        Outcome::Failed(_) => !sample.is_in_wake,
+        _ if sample.is_in_wake || until < from => false,
+        Outcome::Succeeded => until - from >= MIN_WAIT,
+        Outcome::Failed(kind) => !matches!(kind, ErrorKind::Cancelled | ErrorKind::Local),
     };
     if is_denied {
-        for slot in slot_since_start(from)..=slot_since_start(sample.finished) {
+        for slot in slot_since_start(from)..=slot_since_start(until) {
             let second = u32::try_from(slot / u64::from(SLOTS_PER_SECOND)).unwrap_or(u32::MAX);
             let bit = 1 << (slot % u64::from(SLOTS_PER_SECOND));
             windows.entry(second).or_default().successes.denied |= bit;
@@ -181,6 +184,15 @@ mod tests {
         mark_denied(&wake, &mut windows);
         mark_denied(&Sample { outcome: local, is_in_wake: false, ..wake }, &mut windows);
         assert!(windows.is_empty());
+        // A success that was late because the generator was stopped for 6 s of its 7.
+        let stopped = Sample { ours: Duration::from_secs(6), ..Sample::succeeded(OperationId(0), 0, 7000) };
+        mark_denied(&stopped, &mut windows);
+        assert_eq!(windows.keys().copied().collect::<Vec<_>>(), [0, 1]);
+        mark_denied(
+            &Sample { is_in_wake: true, ..Sample::succeeded(OperationId(0), 3000, 7000) },
+            &mut windows,
+        );
+        assert_eq!(windows.len(), 2);
     }
 
     #[test]

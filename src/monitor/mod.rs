@@ -2,6 +2,7 @@
 //! Prometheus over HTTP. Snapshots have raw counters; [`crate::resources`] computes the usage between two of them.
 
 pub mod process_lookup;
+mod process_names;
 pub mod process_tree;
 pub mod prometheus;
 pub mod sockets;

@@ -8,13 +8,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::kernel::Kernel;
 use crate::monitor::process_lookup::{FoundProcesses, all, find, socket_descriptors, stat_even_if_ended};
+use crate::monitor::process_names::named;
 use crate::monitor::sockets;
 use crate::resources::linux::cgroup;
 use crate::resources::linux::group_limits::{Controller, GroupVersion, LimitedGroup};
+use crate::resources::linux::proc::TICKS_PER_SECOND;
 use crate::resources::linux::proc::first_number;
 use crate::resources::linux::process::{self, ProcessStat, TcpState};
 use crate::resources::metric::Metric;
-use crate::resources::sanitise::sanitise;
 use crate::resources::snapshot::{Cpu, Disk, Gauge, Incarnation, Snapshot};
 use crate::resources::source::ProcessSelector;
 
@@ -27,20 +28,6 @@ pub struct ProcessTree {
     parents: BTreeSet<u32>,
     counted: ConnectionCount,
 }
-
-/// Programs that listen at a port for a service that runs elsewhere, such as in a container. The kernel cuts names after 15
-/// bytes.
-const PROXIES: [&str; 9] = [
-    "docker-proxy",
-    "rootlessport",
-    "rootlessport-ch",
-    "slirp4netns",
-    "pasta",
-    "ssh",
-    "sshd",
-    "socat",
-    "kubectl",
-];
 
 /// A count of connections reads the link of every descriptor. The next count waits for this multiple of the processor
 /// time of the last one, so counting uses at most 2 % of a core.
@@ -178,22 +165,13 @@ fn incarnation(roots: &[ProcessStat], at: f64) -> Incarnation {
         _ => format!("processes {} were started", pids.join(", ")),
     };
     let youngest = roots.iter().map(|root| root.started).fold(0.0, f64::max);
-    Incarnation { start_event, age: Some((at - youngest).max(0.0)), shows_restarts: true }
-}
-
-/// The roots with their names, and a warning of those that only pass connections on.
-fn named(kernel: &Kernel, roots: &[ProcessStat]) -> String {
-    let named = roots.iter().map(|root| {
-        let name = kernel.text(&format!("proc/{}/comm", root.pid)).unwrap_or_default();
-        let name = sanitise(name.trim_end());
-        let warning = match PROXIES.contains(&name.as_str()) {
-            true => ", which passes connections on: select the process behind it to measure the service",
-            false => "",
-        };
-        let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
-        format!("process {}{name}{warning}", root.pid)
-    });
-    named.collect::<Vec<_>>().join(", ")
+    let processes = roots.iter().map(|root| (root.pid, (root.started * TICKS_PER_SECOND).round() as u64));
+    Incarnation {
+        start_event,
+        age: Some((at - youngest).max(0.0)),
+        shows_restarts: true,
+        processes: processes.collect(),
+    }
 }
 
 /// The roots and all their descendants, including processes that have ended and were not waited for yet.

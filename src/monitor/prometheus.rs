@@ -111,8 +111,12 @@ impl RepeatedQuery {
         let number = text.parse().ok().filter(|number: &f64| number.is_finite());
         let number =
             number.ok_or_else(|| format!("the query gives {}, which is not a number", sanitise(&text)))?;
-        let scale = if self.query.unit == Some(QueryUnit::Share) { 100.0 } else { 1.0 };
-        Ok(checked_value(self.query.metric, number * scale)?)
+        // 0.07 × 100 is 7 only after rounding, and a limit of 7 % must be kept.
+        let number = match self.query.unit {
+            Some(QueryUnit::Share) => (number * 100.0 * 1e9).round() / 1e9,
+            _ => number,
+        };
+        Ok(checked_value(self.query.metric, number)?)
     }
 }
 

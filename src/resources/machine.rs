@@ -107,6 +107,7 @@ impl MachineCounters {
             start_event: "the machine was booted".to_owned(),
             age: self.age,
             shows_restarts: self.age.is_some(),
+            processes: Vec::new(),
         };
         let mut snapshot = Snapshot {
             at: self.at,

@@ -26,6 +26,8 @@ pub enum CounterReset {
     Restart,
     /// A different host answered.
     OtherHost,
+    /// Processes joined or left, or the counters are from another time: nothing shows a restart.
+    Changed,
 }
 
 impl Values {

@@ -70,6 +70,8 @@ pub struct Incarnation {
     pub age: Option<f64>,
     /// Whether every restart of what is measured is such an event.
     pub shows_restarts: bool,
+    /// The measured processes, by number and start time in clock ticks; empty for a machine and a group.
+    pub processes: Vec<(u32, u64)>,
 }
 
 /// The names of a host; an unknown one is `None`.

@@ -386,6 +386,26 @@ pub(super) fn matches_glob(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::Problems;
+    use crate::resources::source::{DeviceFilter, ProcessSelector};
+
+    #[test]
+    fn the_part_of_the_target_is_the_one_that_the_plan_names_or_else_the_one_at_its_port() {
+        let span = || Some(Span { file: Problems::default().add_source("x", ""), start: 0, end: 0 });
+        let process = || Source::Process(ProcessSelector::Port(8008));
+        let host = |name: &str, source, span| Host { name: name.to_owned(), source, span };
+        let machine = || host("target", Source::Local(DeviceFilter::default()), span());
+        let (named, other) = (host("target-kms", process(), span()), host("database", process(), span()));
+        let found = || host("(target's process)", process(), None);
+        let part = |hosts: Vec<Host>| {
+            let monitor = Monitor { every: "10s".parse().unwrap(), hosts };
+            target_part(&monitor, HostId(0)).map(|part| (part.hosts, part.is_named))
+        };
+        assert_eq!(part(vec![machine(), named, other.clone(), found()]), Some((vec![HostId(1)], true)));
+        assert_eq!(part(vec![machine(), other.clone(), found()]), Some((vec![HostId(2)], false)));
+        assert_eq!(part(vec![machine(), other.clone()]), None);
+        assert_eq!(part(vec![other, found()]), None);
+    }
 
     #[test]
     fn a_star_matches_any_text() {

@@ -261,7 +261,7 @@ impl<'c> ObjectiveCase<'c> {
             samples: self.samples(),
             effective_samples: self.effective().filter(|_| has_data),
             tier: best.map(|index| self.decision_rules[index].0),
-            beyond_all: is_assessable
+            beyond_all: (is_assessable || self.is_seen_beyond())
                 && self.excused_breach.is_none()
                 && best.is_none()
                 && broken(self.decision_rules.len() - 1),

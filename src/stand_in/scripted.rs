@@ -60,6 +60,10 @@ impl Scripted {
         self.started
     }
 
+    pub(super) fn has_real_times(&self) -> bool {
+        self.behaviour.real_times
+    }
+
     /// After which time an idle connection is closed.
     pub(super) fn idle_timeout(&self) -> Option<Duration> {
         self.behaviour.idle_timeout

@@ -166,6 +166,8 @@ async fn connection(stream: TcpStream, scripted: Arc<Scripted>) {
     let service = service_fn(|request| scripted.answer(request));
     // An error at the end of a connection is ignored, because a load test cuts many connections.
     let mut builder = http1::Builder::new();
+    // The real service does what was asked, also if the client has left.
+    builder.half_close(scripted.has_real_times());
     if let Some(idle) = scripted.idle_timeout() {
         builder.timer(TokioTimer::new()).header_read_timeout(idle);
     }

@@ -59,7 +59,8 @@ fn a_private_authority_is_trusted_over_http_1_1() {
 fn http_2_over_alpn_uses_one_connection_per_user() {
     let authority = Authority::new("private");
     let nginx = Nginx::tls(&here(&authority), "http2", "", &[]);
-    let run = plan(&nginx, &authority, TRUSTING, "http = \"2\"").run().exits(0);
+    let phase = closed(4, "1s") + "[users.any]\nwait = \"10ms\"\n";
+    let run = of(&phase, &nginx, &authority, TRUSTING, "http = \"2\"").run().exits(0);
     let load = assert_same_counts(&run, &nginx.log(), "HTTP/2.0");
     assert!(load.iter().all(|access| access.tls == "TLSv1.3"), "{:?}", load[0]);
     let connections: BTreeSet<&str> = load.iter().map(|access| access.connection.as_str()).collect();

@@ -65,7 +65,7 @@ pub(in crate::app) struct StandInArgs {
     /// Share of manual syncs that fail in the background, although their requests succeed
     #[arg(long, value_name = "SHARE", default_value = "0%")]
     failing_syncs: Share,
-    /// Exit with code 1 after this many manual syncs
+    /// Exit with code 1 after this many manual syncs have begun; syncs asked for while one runs are one
     #[arg(long, value_name = "NUMBER")]
     exit_after_syncs: Option<u64>,
     /// Random seed of the cases and of all random behaviour

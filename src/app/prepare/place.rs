@@ -1,7 +1,7 @@
 //! Where a run takes place: the stand-in instead of the plan's target and hosts, and the hosts that a run adds.
 
 use crate::event::StandInAddress;
-use crate::plan::model::{Host, HttpVersion, Plan, TARGET, Target, TargetUrl};
+use crate::plan::model::{Host, HttpVersion, Monitor, Plan, TARGET, Target, TargetUrl};
 use crate::resources::source::{DeviceFilter, ProcessSelector, Source};
 use crate::slo::Objectives;
 
@@ -72,7 +72,14 @@ pub(super) fn replace_hosts(
 /// Adds this machine and the process of a local target, if the plan monitors hosts but not these. They separate the
 /// resource usage of the target from that of the load generator.
 pub(super) fn add_hosts(plan: &mut Plan, objectives: &mut Objectives, target_is_local: bool) {
-    let Some(monitor) = plan.monitor.as_mut().filter(|_| target_is_local) else { return };
+    let Some(monitor) = plan.monitor.as_mut() else { return };
+    if target_is_local {
+        add_local_hosts(monitor, plan.target.url.port);
+    }
+    objectives.find_target_parts(monitor);
+}
+
+fn add_local_hosts(monitor: &mut Monitor, port: u16) {
     let local = |host: &Host| matches!(host.source, Source::Local(_));
     let is_target = |host: &Host| host.name == TARGET && host.is_process_or_cgroup();
     let host = |name: &str, source| Host { name: name.to_owned(), source, span: None };
@@ -80,9 +87,6 @@ pub(super) fn add_hosts(plan: &mut Plan, objectives: &mut Objectives, target_is_
         monitor.hosts.push(host(THIS_MACHINE, Source::Local(DeviceFilter::default())));
     }
     if !monitor.hosts.iter().any(is_target) {
-        monitor
-            .hosts
-            .push(host(TARGET_PROCESS, Source::Process(ProcessSelector::Port(plan.target.url.port))));
+        monitor.hosts.push(host(TARGET_PROCESS, Source::Process(ProcessSelector::Port(port))));
     }
-    objectives.find_target_parts(monitor);
 }

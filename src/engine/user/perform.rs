@@ -187,11 +187,9 @@ impl User {
         let mut sent = Attempt { parts: context.exchange_log.begin(), ..Attempt::default() };
         let late_before = context.lateness.past();
         let kept = outgoing.as_ref().ok().filter(|_| self.keeps_requests()).cloned().map(Box::new);
+        let again = Again { kept: kept.as_deref(), draw, stream_key: intent.stream_key };
         let result = match outgoing {
-            Ok(outgoing) => {
-                let again = Again { kept: kept.as_deref(), draw, stream_key: intent.stream_key };
-                self.exchange(prepared, outgoing, &mut sent, again).await
-            }
+            Ok(outgoing) => self.exchange(prepared, outgoing, &mut sent, again).await,
             Err(fault) => Err(fault.clone()),
         };
         let Moments { sent: began, arrived, .. } = sent.moments;

@@ -84,11 +84,9 @@ pub(super) async fn read(
     let response = sent.await.map_err(|error| Fault::of_exchange(&error))?;
     let (status, version) = (response.status(), response.version());
     let announced = (version == Version::HTTP_2).then(|| announced_length(response.headers()));
-    if response.headers().len() > MAX_HEADERS {
-        return Err(Fault::new(
-            ErrorKind::TooLarge,
-            format!("{} headers: {HEAD_LIMITS}", response.headers().len()),
-        ));
+    let count = response.headers().len();
+    if count > MAX_HEADERS {
+        return Err(Fault::new(ErrorKind::TooLarge, format!("{count} headers: {HEAD_LIMITS}")));
     }
     let ReadOptions { keep, max_bytes } = options;
     let (mut content, mut incoming) = match keep {
@@ -121,12 +119,11 @@ pub(super) async fn read(
             body.extend_from_slice(data);
         }
     }
-    // The client takes a stream that the server resets without an error for one that has ended.
-    if let Some(length) = announced
-        && !has_ended
-        && !incoming.is_end_stream()
+    let is_whole = has_ended || incoming.is_end_stream();
+    if let Some(length) = announced.filter(|_| !is_whole)
         && length != Some(bytes)
     {
+        // The client takes a stream that the server resets without an error for one that has ended.
         return Err(Fault::new(
             ErrorKind::Eof,
             format!("the stream was reset after {bytes} bytes of the body"),

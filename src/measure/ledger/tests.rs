@@ -258,3 +258,29 @@ proptest! {
         prop_assert!(broken.0 - broken.1 >= 0.0 && broken.0 <= kept.0);
     }
 }
+
+#[test]
+fn an_outage_does_not_go_on_across_a_time_that_is_not_judged() {
+    let text = "name = \"l\"\ntarget.url = \"http://127.0.0.1:1\"\ngate.tier = \"none\"\n\
+                phases = [{ name = \"p\", mix = { u = 1 }, stages = [{ users = 1, hold = \"5s\" }, \
+                { users = 2, over = \"2s\", hold = \"5s\" }] }]\n\
+                users.u.tasks = [{ request = \"GET /\" }]";
+    let environment = Environment { read: &|_| Ok(text.as_bytes().to_vec()), variable: &|_| None };
+    let mut problems = Problems::default();
+    let plan =
+        load(Path::new("plans/l.toml"), &Settings::default(), &environment, &mut problems).plan.unwrap();
+    let limits = Limits::of(&[], plan.operations.len());
+    let mut ledger = Ledger::new(&plan, Vec::new(), &limits, 1);
+    let scope = RecorderScope { phase: PHASE, worker: 0, latency: Latency::None };
+    let mut recorder = Recorder::new(Arc::new(limits.clone()), scope, ms(12_000), 0);
+    // It fails in seconds 3, 4, 7 and 8; those from 5 to 7 are not judged.
+    for at in [3000, 4000, 7000, 8000] {
+        recorder.expect(ms(at));
+        let outcome = Outcome::Failed(ErrorKind::Reset);
+        recorder.record(&Sample { outcome, ..Sample::succeeded(GET, at, at + 10) });
+    }
+    ledger.fold(&recorder.drain(ms(12_000)).0);
+    ledger.finish(PHASE, ms(12_000));
+    let outage = ledger.summary().phases[0].outages.longest().unwrap();
+    assert_eq!((outage.from, outage.to), (ms(3000), ms(4020)));
+}

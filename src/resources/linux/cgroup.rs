@@ -24,6 +24,7 @@ pub fn snapshot(read: &ReadFile<'_>, root: &str, group: &str, at: f64) -> Result
         start_event: format!("control group {} was created", display_path(group)),
         age: None,
         shows_restarts: false,
+        processes: Vec::new(),
     };
     snapshot.cpu = Some(files.cpu(&mut snapshot)?);
     match files.own("io.pressure").and_then(|text| Ok(pressure(text.as_bytes())?)) {

@@ -46,7 +46,7 @@ pub fn continuity(before: &Snapshot, now: &Snapshot) -> Continuity {
             CounterReset::OtherHost,
             format!("a different host answered, or its counters were restored: {how}"),
         ),
-        false => counter_reset(CounterReset::Restart, format!("the counters are from another time: {how}")),
+        false => counter_reset(CounterReset::Changed, format!("the counters are from another time: {how}")),
     };
     if let Some((before, now)) = before.identity.changed(&now.identity) {
         let message =
@@ -54,7 +54,8 @@ pub fn continuity(before: &Snapshot, now: &Snapshot) -> Continuity {
         return counter_reset(CounterReset::OtherHost, message);
     }
     if before.incarnation.start_event != now.incarnation.start_event {
-        return counter_reset(CounterReset::Restart, start_event(before, now));
+        let kind = if was_replaced(before, now) { CounterReset::Restart } else { CounterReset::Changed };
+        return counter_reset(kind, start_event(before, now));
     }
     if let Some(back) = aged.map(|aged| -aged).filter(|back| *back > AGE_ROUNDING_S) {
         // A host that was booted since the first snapshot cannot be older than the time since then.
@@ -81,6 +82,14 @@ pub fn continuity(before: &Snapshot, now: &Snapshot) -> Continuity {
     }
 }
 
+/// Whether a process is gone and another one has started since, and not only one of both. A machine has none.
+fn was_replaced(before: &Snapshot, now: &Snapshot) -> bool {
+    let (before, now) = (&before.incarnation.processes, &now.incarnation.processes);
+    let is_machine = before.is_empty() && now.is_empty();
+    is_machine
+        || (before.iter().any(|known| !now.contains(known)) && now.iter().any(|new| !before.contains(new)))
+}
+
 fn start_event(before: &Snapshot, now: &Snapshot) -> String {
     let ago = now.incarnation.age.map(|age| format!(" {age:.0} s ago")).unwrap_or_default();
     let other = before.incarnation.start_event != now.incarnation.start_event
@@ -96,11 +105,16 @@ fn start_event(before: &Snapshot, now: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::metric::Metric;
     use crate::resources::snapshot::{Identity, Incarnation};
 
     fn snapshot(observed_at: f64, at: f64, age: Option<f64>) -> Snapshot {
-        let incarnation =
-            Incarnation { start_event: "the machine was booted".to_owned(), age, shows_restarts: true };
+        let incarnation = Incarnation {
+            start_event: "the machine was booted".to_owned(),
+            age,
+            shows_restarts: true,
+            processes: Vec::new(),
+        };
         Snapshot { at, observed_at, incarnation, ..Snapshot::default() }
     }
 
@@ -124,7 +138,7 @@ mod tests {
             slower,
             Continuity::CounterReset {
                 seconds: 10.0,
-                kind: CounterReset::Restart,
+                kind: CounterReset::Changed,
                 message: message.to_owned()
             }
         );
@@ -144,7 +158,34 @@ mod tests {
         assert_eq!(counter_reset(5000.0), (CounterReset::OtherHost, message.to_owned()));
         // An old response of the same host.
         let older = continuity(&before, &snapshot(10.0, 990.0, Some(89_990.0)));
-        assert!(matches!(older, Continuity::CounterReset { kind: CounterReset::Restart, .. }), "{older:?}");
+        assert!(matches!(older, Continuity::CounterReset { kind: CounterReset::Changed, .. }), "{older:?}");
+    }
+
+    #[test]
+    fn a_process_that_joins_or_leaves_is_no_restart() {
+        let of = |observed_at: f64, processes: &[(u32, u64)]| {
+            let mut snapshot = snapshot(observed_at, observed_at, Some(1.0));
+            snapshot.incarnation.start_event = format!("{processes:?} were started");
+            snapshot.incarnation.processes = processes.to_vec();
+            snapshot
+        };
+        let kind =
+            |before: &[(u32, u64)], now: &[(u32, u64)]| match continuity(&of(0.0, before), &of(10.0, now)) {
+                Continuity::CounterReset { kind, .. } => kind,
+                time => panic!("{time:?}"),
+            };
+        assert_eq!(kind(&[(1, 5), (2, 5)], &[(1, 5), (2, 5), (3, 90)]), CounterReset::Changed);
+        assert_eq!(kind(&[(1, 5), (2, 5)], &[(1, 5)]), CounterReset::Changed);
+        assert_eq!(kind(&[(1, 5), (2, 5)], &[(1, 5), (3, 90)]), CounterReset::Restart);
+        // The number was used again.
+        assert_eq!(kind(&[(1, 5)], &[(1, 90)]), CounterReset::Restart);
+        let values = crate::resources::rates::between(&of(0.0, &[(1, 5)]), &of(10.0, &[(1, 5), (2, 90)]));
+        assert_eq!(values.of(Metric::Restarts), Some(0.0));
+        let older = crate::resources::rates::between(
+            &snapshot(0.0, 1000.0, Some(90_000.0)),
+            &snapshot(10.0, 990.0, Some(89_990.0)),
+        );
+        assert_eq!(older.of(Metric::Restarts), None);
     }
 
     #[test]

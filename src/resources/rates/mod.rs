@@ -36,7 +36,14 @@ pub fn between(before: &Snapshot, now: &Snapshot) -> Values {
     match continuity(before, now) {
         Continuity::Stalled(message) => return Values::failed(message),
         Continuity::CounterReset { kind, message, .. } => {
-            rates.restarts(before, now, kind == CounterReset::Restart);
+            match kind {
+                CounterReset::Restart => rates.restarts(before, now, true),
+                // Processes that joined or left were not restarted.
+                CounterReset::Changed if !now.incarnation.processes.is_empty() => {
+                    rates.restarts(before, now, false);
+                }
+                CounterReset::Changed | CounterReset::OtherHost => {}
+            }
             rates.values.counter_reset = Some(kind);
             rates.values.troubles.push(message);
         }
@@ -285,7 +292,8 @@ mod tests {
 
     fn snapshot(at: f64, age: f64) -> Snapshot {
         let start_event = "the machine was booted".to_owned();
-        let incarnation = Incarnation { start_event, age: Some(age), shows_restarts: true };
+        let incarnation =
+            Incarnation { start_event, age: Some(age), shows_restarts: true, processes: Vec::new() };
         let disk = Disk { busy: Some(at), queued: Some(at * 2.0), read: Some(at), written: Some(0.0) };
         Snapshot {
             at,

@@ -85,7 +85,8 @@ impl<'c> Drift<'c> {
         let certain = ratio(|slice| (slice.n - slice.ours.n, slice.k - slice.ours.k));
         let few_parts = || {
             let reason = format!(
-                "drift needs requests in at least {MIN_RATIO_BATCHES} parts of the first and of the last tenth"
+                "drift needs requests in at least {MIN_RATIO_BATCHES} parts of the first and of the last tenth, apart from the \
+                 generator's own part"
             );
             (mean_ratio.is_none() || certain.is_none()).then_some(reason)
         };

@@ -31,3 +31,15 @@ impl Excuses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_excused_in_both_directions() {
+        let (pass, breach) = (Some("load".to_owned()), Some("steal".to_owned()));
+        let excuses = Excuses { pass, breach, missing_load: 0.0 };
+        assert_eq!(excuses.of(&Family::Outage), (Some("load"), Some("steal")));
+    }
+}

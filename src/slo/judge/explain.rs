@@ -86,6 +86,7 @@ fn no_data(case: &ObjectiveCase<'_>) -> String {
         | CaseData::Drift(Drift { of: DriftSubject::Readings(readings), .. }) => {
             return readings.no_data_reason();
         }
+        CaseData::Outage(_) if case.samples() > 0 => return "this run did not record outages".to_owned(),
         CaseData::Outage(_) => {
             return format!("no request in {:.0} judged seconds", case.phase.judged_seconds);
         }

@@ -102,9 +102,7 @@ impl<'c> Readings<'c> {
     ) -> Option<f64> {
         // A part's share refers to the cores and the memory that it may use, at most those of the machine.
         let metric = match self.metric {
-            Metric::Cpu | Metric::Memory | Metric::DiskRead | Metric::DiskWrite | Metric::Threads => {
-                self.metric
-            }
+            Metric::Cpu | Metric::Memory | Metric::DiskRead | Metric::Threads => self.metric,
             Metric::MemoryUsed => Metric::ProcessMemory,
             _ => return None,
         };
@@ -260,6 +258,7 @@ impl<'c> Readings<'c> {
         let message = trouble.map_or(
             match subject {
                 CounterReset::Restart => "it restarted",
+                CounterReset::Changed => "its counters started over",
                 CounterReset::OtherHost => "a different host answered",
             },
             |trouble| &trouble.message,
