@@ -1,7 +1,8 @@
 //! The disk space and memory that a run needs.
 
 use crate::forecast::PhaseForecast;
-use crate::plan::model::{HttpVersion, Load, Phase, Plan};
+use crate::plan::model::{HttpVersion, Load, Phase, Plan, UserClass};
+use crate::plan::template::Template;
 
 /// Bytes of a user that waits for its next request, with its connection. Measured with thousands of users over plain
 /// HTTP/1.1: such a user keeps little more than a socket.
@@ -63,7 +64,8 @@ pub fn needs<'p>(
     Needs { disk, memory }
 }
 
-/// Bytes of a user of a phase.
+/// Bytes of a user of a phase. A request that is under way holds the body that was filled for it; a body without holes is
+/// shared by all users.
 fn user_bytes(plan: &Plan, phase: &Phase) -> f64 {
     let waits = match phase.load {
         Load::Closed => plan.classes_of(phase).all(|class| class.wait.mean() >= 1.0),
@@ -71,11 +73,19 @@ fn user_bytes(plan: &Plan, phase: &Phase) -> f64 {
     };
     // Users that start at once are all busy at once.
     let waits = waits && (phase.users_at_once() == 0 || matches!(phase.load, Load::Open(_)));
-    match plan.target.http {
+    let user = match plan.target.http {
         HttpVersion::One if plan.target.tls.is_none() && waits => WAITING_USER_BYTES,
         HttpVersion::One if plan.target.tls.is_none() => BUSY_USER_BYTES,
         _ => SECURED_USER_BYTES,
-    }
+    };
+    let body = if waits { 0 } else { largest_own_body(plan, phase) };
+    user + body as f64
+}
+
+/// Bytes of the largest body that is filled for one request.
+fn largest_own_body(plan: &Plan, phase: &Phase) -> usize {
+    let bodies = plan.classes_of(phase).flat_map(UserClass::requests).filter_map(|it| it.body.as_ref());
+    bodies.filter(|body| body.constant().is_none()).map(Template::expected_length).max().unwrap_or(0)
 }
 
 /// The number of histograms of a phase: three of its own, and two or three of each operation.

@@ -4,7 +4,7 @@ mod monitor;
 mod words;
 
 pub(super) use monitor::{MonitorDocument, QueryDocument, SourceDocument};
-pub(super) use words::{ColumnTypeDocument, HttpVersionDocument, RestartDocument};
+pub(super) use words::{ColumnTypeDocument, ConnectionsDocument, HttpVersionDocument, RestartDocument};
 pub use words::{Decision, Inconclusive, Spacing};
 
 use serde_json::{Value as Json, json};
@@ -102,6 +102,10 @@ document! {
         tls: TlsDocument,
         /// Maximum number of redirects per request, from 0 to 20. Only redirects to the same origin are followed.
         follow_redirects: u16 = default(0),
+        /// How long users keep a connection.
+        connections: ConnectionsDocument = default("keep"),
+        /// Age from which a connection is not used for another request, above 0.
+        max_connection_age: TimeSpan = otherwise("unlimited"),
         reserved { allow }
     }
 }
@@ -198,6 +202,10 @@ document! {
         cookies: bool = default(false),
         /// List from a file of which each user has a row of its own, for `${row.column}`.
         row: String,
+        /// How long users of the class keep a connection.
+        connections: ConnectionsDocument = otherwise("as `[target]` says"),
+        /// Age from which a connection is not used for another request, above 0.
+        max_connection_age: TimeSpan = otherwise("as `[target]` says"),
         rules [TableRule::NotEmpty(&["tasks"])]
     }
 }

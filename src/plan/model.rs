@@ -8,7 +8,7 @@ mod target;
 pub use monitor::{Host, HostId, Monitor, TARGET};
 pub use phase::{JudgedPeriod, Load, OpenLoad, Phase, Stage};
 pub use rows::{RowSource, RowTaker};
-pub use target::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
+pub use target::{ConnectionUse, HttpVersion, KeptFor, Secrets, Target, TargetUrl, Tls, Trust};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -98,6 +98,7 @@ pub struct UserClass {
     /// Requests of a user when it leaves, in order.
     pub on_stop: Vec<Request>,
     pub cookies: Cookies,
+    pub connections: ConnectionUse,
     /// Number of values that its users capture.
     pub captures: usize,
 }
@@ -242,11 +243,16 @@ impl Plan {
         shares.map(|((_, weight), wait)| if all_wait { weight / wait } else { *weight }).collect()
     }
 
+    /// All requests of its classes.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.classes.iter().flat_map(UserClass::requests)
+    }
+
     /// Memory of its texts and lists in bytes; a shared list counts once.
     pub fn held_bytes(&self) -> usize {
         let mut lists = HashMap::new();
         let mut bytes = 0;
-        for request in self.classes.iter().flat_map(UserClass::requests) {
+        for request in self.requests() {
             for template in request.templates() {
                 let (texts, of_template) = template.held_memory();
                 bytes += texts;

@@ -24,6 +24,11 @@ impl PackedStrings {
         self.bytes.len() + self.ends.len() * size_of::<usize>()
     }
 
+    /// Mean length of the texts, rounded up; 0 without any.
+    pub fn mean_length(&self) -> usize {
+        self.bytes.len().div_ceil(self.len().max(1))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

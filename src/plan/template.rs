@@ -111,6 +111,13 @@ pub struct RenderContext<'t> {
     pub now: &'t dyn Fn() -> jiff::Timestamp,
 }
 
+impl From<Bytes> for Template {
+    /// A template without holes. The bytes are not copied.
+    fn from(text: Bytes) -> Self {
+        Self { segments: vec![Segment::Text(text)] }
+    }
+}
+
 impl Template {
     pub fn push_text(&mut self, text: &[u8]) {
         if text.is_empty() {
@@ -193,9 +200,15 @@ impl Template {
         (texts.sum(), lists)
     }
 
-    /// Estimated length of the rendered text in bytes: its own texts and 40 bytes per hole.
+    /// Estimated length of the rendered text in bytes: its own texts, the mean of lists, and 40 bytes for any other hole.
     pub fn expected_length(&self) -> usize {
-        let length = |segment: &Segment| if let Segment::Text(text) = segment { text.len() } else { 40 };
+        let length = |segment: &Segment| match segment {
+            Segment::Text(text) => text.len(),
+            Segment::Hole(Hole::Pick(list) | Hole::Column(ListColumn { values: list, .. })) => {
+                list.mean_length()
+            }
+            Segment::Hole(_) => 40,
+        };
         self.segments.iter().map(length).sum()
     }
 

@@ -107,6 +107,28 @@ fn check_reports_requests_duration_disk_and_memory() {
 }
 
 #[test]
+fn check_counts_the_bodies_that_users_fill_and_not_those_that_they_share() {
+    let needed = |hole: &str| {
+        let body = "x".repeat(1 << 20) + hole;
+        let tasks = format!("[[users.any.tasks]]\nrequest = \"POST /\"\nbody = \"{body}\"\n");
+        count(&json(Runner::plan(&(closed(100, "5m") + &tasks)))["memory"]["needed_bytes"]) >> 20
+    };
+    let (shared, own) = (needed(""), needed("${seq()}"));
+    assert!((100..=101).contains(&(own - shared)), "{own} and {shared}");
+}
+
+#[test]
+fn check_counts_the_users_that_hold_connections() {
+    let mix = open(50, "5m", "10/s").replace("{ any = 1 }", "{ any = 3, admin = 2 }");
+    let admin = "[users.admin]\non_start = [{ request = \"POST /login\" }]\n\
+                 [[users.admin.tasks]]\nrequest = \"GET /\"\n";
+    let plan = || Runner::plan(&(mix.clone() + TASKS + admin));
+    assert_eq!(json(plan())["phases"][0]["connected_users"], 20);
+    let said = plan().check().exits(0).stdout;
+    assert!(said.contains("\n  20 users connect at the start and stay connected"), "{said}");
+}
+
+#[test]
 fn check_gives_no_forecast_that_depends_on_the_target() {
     let told = json(Runner::plan(&(closed(5, "5m") + TASKS)).objectives(OBJECTIVES));
     assert!(told["requests"].is_null() && told["disk"]["needed_bytes"].is_null(), "{told:#}");

@@ -190,3 +190,17 @@ fn a_method_that_expects_a_body_declares_an_empty_one() {
         }
     }
 }
+
+#[test]
+fn large_bodies_arrive_whole() {
+    let text: String = (0..100_000).map(|number: u32| (number % 7).to_string()).collect();
+    for hole in ["", "${int(7, 7)}"] {
+        let plan = open(2, "1s", "4/s")
+            + &format!("[[users.any.tasks]]\nrequest = \"POST /\"\nbody = \"{text}{hole}\"\n");
+        let target = Target::fast();
+        Runner::plan(&plan).against(&target).run().exits(0);
+        let whole = text.clone() + if hole.is_empty() { "" } else { "7" };
+        assert_eq!(target.count(), 4);
+        assert!(target.received().iter().all(|it| it.body == whole));
+    }
+}

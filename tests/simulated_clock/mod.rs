@@ -9,6 +9,7 @@ mod runner;
 mod bodies;
 mod cancel;
 mod class_keys;
+mod connections;
 mod cookies_redirects;
 mod counting;
 mod exit_codes;

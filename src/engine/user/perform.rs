@@ -21,6 +21,7 @@ use crate::engine::wire::response::{Keep, ReadOptions, ReceivedResponse};
 use crate::engine::wire::socket::Moments;
 use crate::measure::recorder::CrossingFate;
 use crate::measure::sample::{ArrivalClock, Outcome, Sample};
+use crate::plan::model::{ConnectionUse, KeptFor};
 use crate::plan::random::{RandomStream, StreamKey};
 use crate::plan::template::RenderContext;
 
@@ -131,6 +132,9 @@ impl User {
             if !performed.succeeded {
                 break;
             }
+        }
+        if self.connection_use().kept_for == KeptFor::Task {
+            self.connection = None;
         }
         performed
     }
@@ -308,11 +312,15 @@ impl User {
         let within = context.target.timeout.duration();
         let result = connection.exchange(request, options, within, &context.timer).await;
         sent.moments = connection.moments();
-        if result.is_err() {
+        if result.is_err() || self.connection_use().kept_for == KeptFor::Request {
             // After a failure the connection may still carry parts of the old response.
             self.connection = None;
         }
         result
+    }
+
+    fn connection_use(&self) -> ConnectionUse {
+        self.context.prepared_classes[self.class].connections
     }
 
     /// Whether a request is needed again after it was sent.
@@ -364,6 +372,11 @@ impl User {
 
     /// Whether there is a connection that can still be used; a closed one is removed.
     async fn has_usable_connection(&mut self) -> bool {
+        if let Some(max_age) = self.connection_use().max_age
+            && self.connection.as_ref().is_some_and(|it| it.age() >= max_age.duration())
+        {
+            self.connection = None;
+        }
         let usable = match &mut self.connection {
             Some(connection) => connection.is_usable().await,
             None => false,

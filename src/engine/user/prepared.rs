@@ -1,7 +1,9 @@
 //! Requests of a plan, prepared for the wire: constant parts are built once, holes are rendered for every task.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT,
+};
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, percent_encode};
@@ -15,7 +17,8 @@ use crate::engine::wire::response::ReceivedResponse;
 use crate::measure::sample::ErrorKind;
 use crate::plan::expect::{CheckResult, Expectation};
 use crate::plan::model::{
-    Capture, Cookies, HttpVersion, OperationId, Plan, Request, Target, TargetUrl, UserClass,
+    Capture, ConnectionUse, Cookies, HttpVersion, KeptFor, OperationId, Plan, Request, Target, TargetUrl,
+    UserClass,
 };
 use crate::plan::random::RandomStream;
 use crate::plan::template::{RenderContext, Template};
@@ -38,6 +41,7 @@ pub(in crate::engine) struct PreparedClass {
     pub(in crate::engine) on_stop: Vec<Prepared>,
     pub(super) latency: Option<(TimeSpan, TimeSpan)>,
     pub(super) cookies: Cookies,
+    pub(super) connections: ConnectionUse,
     pub(super) captures: usize,
 }
 
@@ -86,7 +90,7 @@ impl PreparedClass {
 
     fn new(class: &UserClass, target: &Target, first_task: usize) -> Self {
         let prepare = |requests: &Vec<Request>| -> Vec<Prepared> {
-            requests.iter().map(|request| Prepared::new(request, target)).collect()
+            requests.iter().map(|request| Prepared::new(request, target, class.connections)).collect()
         };
         Self {
             cumulative_weights: class.cumulative_weights.clone(),
@@ -96,8 +100,14 @@ impl PreparedClass {
             on_stop: prepare(&class.on_stop),
             latency: class.network_latency,
             cookies: class.cookies,
+            connections: class.connections,
             captures: class.captures,
         }
+    }
+
+    /// Whether its users connect before they need a connection.
+    pub(super) fn connects_ahead(&self) -> bool {
+        self.connections.kept_for == KeptFor::User
     }
 
     /// Draws a task and one of its choices. Returns the task's index among all tasks of the plan, and the requests.
@@ -110,12 +120,15 @@ impl PreparedClass {
 }
 
 impl Prepared {
-    fn new(request: &Request, target: &Target) -> Self {
+    fn new(request: &Request, target: &Target, connections: ConnectionUse) -> Self {
         let mut headers = target.headers.clone();
         let mut path = Template::default();
         let version = match target.http {
             HttpVersion::One => {
                 headers.insert(HOST, target.url.authority.clone());
+                if connections.kept_for == KeptFor::Request {
+                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Version::HTTP_11
             }
             // HTTP/2 takes scheme and host from the URI instead of a `host` header.

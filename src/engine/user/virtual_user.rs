@@ -97,7 +97,8 @@ impl User {
     ) {
         let context = Rc::clone(&self.context);
         let mut iteration = Iteration { task: 0, draw: context.draw(StreamKey::Task(self.number, 0)), wait };
-        if active_periods.first().is_some_and(|period| period.since.is_zero()) {
+        let at_once = active_periods.first().is_some_and(|period| period.since.is_zero());
+        if at_once && context.prepared_classes[self.class].connects_ahead() {
             // A user that has not connected by then connects when it needs to.
             tokio::select! {
                 () = Box::pin(self.connect()) => {}
@@ -163,6 +164,7 @@ impl User {
         let at_once = period.since.is_zero();
         if slot.connects_ahead
             && context.prepared_classes[self.class].on_start.is_empty()
+            && context.prepared_classes[self.class].connects_ahead()
             && (at_once || context.wait_for_start(period.since).await)
         {
             tokio::select! {

@@ -35,6 +35,7 @@ pub(in crate::engine) struct Connection {
     state: ConnectionState,
     /// Whether it rested and must be checked before the next request.
     needs_check: bool,
+    writes_in_place: bool,
     moments: SharedMoments,
     opened: Instant,
     pub(in crate::engine) reused: ReusedBuffers,
@@ -102,13 +103,14 @@ impl Connection {
         };
         let (socket, opened) = dialled?;
         let state = match dialer.http {
-            HttpVersion::One => ConnectionState::Http1(Http1::over(socket).await?),
+            HttpVersion::One => ConnectionState::Http1(Http1::over(socket, dialer.writes_in_place).await?),
             HttpVersion::Two => ConnectionState::Http2(Http2::over(socket).await?),
         };
         Ok((
             Self {
                 state,
                 needs_check: true,
+                writes_in_place: dialer.writes_in_place,
                 moments,
                 opened: Instant::now(),
                 reused: ReusedBuffers::default(),
@@ -135,6 +137,11 @@ impl Connection {
         }
     }
 
+    /// The time since it was opened.
+    pub(in crate::engine) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
     /// Whether it can be used again. Checks whether the server closed it or sent unsolicited bytes while it rested.
     pub(in crate::engine) async fn is_usable(&mut self) -> bool {
         // Over HTTP/2 the server may send GOAWAY at any time; only driving the connection reads it.
@@ -145,7 +152,7 @@ impl Connection {
                 // The handshake of HTTP/1.1 sends nothing, so it can be repeated.
                 if let ConnectionState::Parked(socket) = parked
                     && quiet
-                    && let Ok(one) = Http1::over(socket).await
+                    && let Ok(one) = Http1::over(socket, self.writes_in_place).await
                 {
                     self.state = ConnectionState::Http1(one);
                 }
@@ -236,9 +243,9 @@ impl Http1 {
         self.is_unused || self.sender.is_ready()
     }
 
-    async fn over(socket: TargetSocket) -> Result<Box<Self>, Fault> {
+    async fn over(socket: TargetSocket, writes_in_place: bool) -> Result<Box<Self>, Fault> {
         let made = http1::Builder::new()
-            .writev(false)
+            .writev(writes_in_place)
             .max_buf_size(MAX_HEAD_BYTES as usize)
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(socket))

@@ -1,7 +1,7 @@
 //! The socket to the target, with or without TLS. It notes when an exchange was sent and when its bytes arrived.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -18,7 +18,7 @@ use crate::engine::wire::receive::{self, ArrivalBounds, Receipt, Receive, empty_
 use crate::engine::wire::tls::TlsClient;
 use crate::measure::limits::Limits;
 use crate::measure::sample::{ArrivalClock, ErrorKind};
-use crate::plan::model::{HttpVersion, Target, TargetUrl};
+use crate::plan::model::{HttpVersion, Request, Target, TargetUrl};
 
 /// Opens connections to the target.
 #[derive(Clone)]
@@ -28,7 +28,12 @@ pub struct Dialer {
     pub(super) http: HttpVersion,
     /// How exactly the arrival of responses must be known.
     precision: Duration,
+    /// Whether heads and bodies are written from where they are. Otherwise they are copied into one buffer.
+    pub(super) writes_in_place: bool,
 }
+
+/// From this size on, the body of a request is not copied: the users of a plan share it.
+const MIN_SHARED_BODY_BYTES: usize = 64 << 10;
 
 /// How exactly the arrival of responses is known at least.
 const MIN_PRECISION: Duration = Duration::from_millis(1);
@@ -160,7 +165,8 @@ impl Dialer {
     /// When the TLS settings of the target cannot be used.
     pub fn new(target: &Target) -> Result<Self, String> {
         let transport = Transport::Tcp(target.url.clone(), AddressMemory::default());
-        Ok(Self { transport, tls: TlsClient::of(target)?, http: target.http, precision: MIN_PRECISION })
+        let (tls, http) = (TlsClient::of(target)?, target.http);
+        Ok(Self { transport, tls, http, precision: MIN_PRECISION, writes_in_place: false })
     }
 
     /// A dialer to a server in the same process.
@@ -171,7 +177,17 @@ impl Dialer {
             tls: None,
             http: HttpVersion::One,
             precision: MIN_PRECISION,
+            writes_in_place: false,
         }
+    }
+
+    /// A dialer whose connections copy no large body of these requests.
+    #[must_use]
+    pub fn for_requests<'r>(self, mut requests: impl Iterator<Item = &'r Request>) -> Self {
+        let is_large = |request: &Request| {
+            request.body.as_ref().is_some_and(|body| body.expected_length() >= MIN_SHARED_BODY_BYTES)
+        };
+        Self { writes_in_place: requests.any(is_large), ..self }
     }
 
     /// A dialer whose connections know the arrival of responses exactly enough for these limits.
@@ -256,6 +272,23 @@ impl AsyncWrite for TargetSocket {
         }
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Secured(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
@@ -306,6 +339,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StampedStream<S> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         self.moments.wrote(before, written);
         Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let before = self.moments.begin_write();
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts))?;
+        self.moments.wrote(before, written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -26,6 +26,11 @@ impl Compiler<'_, '_> {
             None => Some(Wait::Nothing),
         };
         let latency = document.network_latency.as_ref().map(|latency| self.latency(latency));
+        let connections = self.connection_use(
+            document.connections.as_ref(),
+            document.max_connection_age.as_ref(),
+            self.connections,
+        );
         self.captures = self.captured_names(document);
         self.bound_list = document.row.as_ref().map(|list| list.value.clone());
         let bound = document.row.as_ref().map(|list| self.bind(list));
@@ -65,6 +70,7 @@ impl Compiler<'_, '_> {
                 false => Cookies::Ignored,
             },
             captures,
+            connections,
         })
     }
 

@@ -19,7 +19,7 @@ use crate::document::Spanned;
 use crate::plan::definitions::{Names, PlanDefinitions};
 use crate::plan::document::{GateDocument, PlanDocument};
 use crate::plan::files::PlanFiles;
-use crate::plan::model::{ClassId, Gate, OperationId, Plan, RowSource, Secrets};
+use crate::plan::model::{ClassId, ConnectionUse, Gate, KeptFor, OperationId, Plan, RowSource, Secrets};
 use crate::units::Share;
 
 /// State of a compilation.
@@ -31,6 +31,8 @@ struct Compiler<'c, 'w> {
     /// The current class, and the list whose rows belong to its users.
     class: ClassId,
     bound_list: Option<String>,
+    /// How long users keep a connection, unless their class says otherwise.
+    connections: ConnectionUse,
     /// Names of the values that the current class captures, by slot.
     captures: Vec<String>,
     classes: Vec<String>,
@@ -43,6 +45,25 @@ const MAX_PHASES: usize = 1000;
 const MAX_CLASSES: usize = 10_000;
 const MAX_OPERATIONS: usize = 10_000;
 
+impl<'c, 'w> Compiler<'c, 'w> {
+    fn new(definitions: &PlanDefinitions, files: &'c mut PlanFiles<'w>, problems: &'c mut Problems) -> Self {
+        Self {
+            problems,
+            files,
+            lists: Lists::default(),
+            row_sources: Vec::new(),
+            class: ClassId(0),
+            bound_list: None,
+            connections: ConnectionUse { kept_for: KeptFor::User, max_age: None },
+            captures: Vec::new(),
+            classes: definitions.classes.iter().map(|(key, _)| key.name.clone()).collect(),
+            operations: Vec::new(),
+            operation_ids: HashMap::new(),
+            secrets: Vec::new(),
+        }
+    }
+}
+
 /// Compiles the documents of a plan. The plan is usable only if no error was reported.
 pub(super) fn compile(
     document: &PlanDocument,
@@ -51,21 +72,13 @@ pub(super) fn compile(
     files: &mut PlanFiles<'_>,
     problems: &mut Problems,
 ) -> (Option<Plan>, Names) {
-    let mut compiler = Compiler {
-        problems,
-        files,
-        lists: Lists::default(),
-        row_sources: Vec::new(),
-        class: ClassId(0),
-        bound_list: None,
-        captures: Vec::new(),
-        classes: definitions.classes.iter().map(|(key, _)| key.name.clone()).collect(),
-        operations: Vec::new(),
-        operation_ids: HashMap::new(),
-        secrets: Vec::new(),
-    };
+    let mut compiler = Compiler::new(definitions, files, problems);
     for (key, list) in &definitions.lists {
         compiler.list(&key.name, list);
+    }
+    if let Some(Spanned { value: target, .. }) = &document.target {
+        let (connections, max_age) = (target.connections.as_ref(), target.max_connection_age.as_ref());
+        compiler.connections = compiler.connection_use(connections, max_age, compiler.connections);
     }
     let numbered = (0..).map(ClassId).zip(&definitions.classes);
     let classes: Vec<_> = numbered

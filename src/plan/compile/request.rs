@@ -156,9 +156,8 @@ impl Compiler<'_, '_> {
         } else if let Some(form) = form {
             (self.form(form)?, "application/x-www-form-urlencoded")
         } else if let Some(file) = body_file {
-            let mut template = Template::default();
-            template.push_text(&self.files.bytes(file, MAX_BODY_FILE_BYTES, self.problems)?);
-            (template, "application/octet-stream")
+            let bytes = self.files.bytes(file, MAX_BODY_FILE_BYTES, self.problems)?;
+            (bytes.into(), "application/octet-stream")
         } else if let Some(body) = body {
             (self.template(body, Encoding::Raw)?, "text/plain; charset=utf-8")
         } else {

@@ -6,9 +6,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::diagnostic::{Code, Span};
 use crate::document::{Map, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::document::{HttpVersionDocument, TargetDocument, TlsDocument};
+use crate::plan::document::{ConnectionsDocument, HttpVersionDocument, TargetDocument, TlsDocument};
 use crate::plan::encoding::Encoding;
-use crate::plan::model::{HttpVersion, Secrets, Target, TargetUrl, Tls, Trust};
+use crate::plan::model::{ConnectionUse, HttpVersion, KeptFor, Secrets, Target, TargetUrl, Tls, Trust};
 use crate::units::TimeSpan;
 
 const MAX_REDIRECTS: u16 = 20;
@@ -53,6 +53,27 @@ impl Compiler<'_, '_> {
             tls: tls?,
             redirects: redirects?,
         })
+    }
+
+    /// How long users keep a connection, by two keys of a table. What they do not say is `inherited`.
+    pub(super) fn connection_use(
+        &mut self,
+        connections: Option<&Spanned<ConnectionsDocument>>,
+        max_age: Option<&Spanned<TimeSpan>>,
+        inherited: ConnectionUse,
+    ) -> ConnectionUse {
+        if let Some(age) = max_age.filter(|age| age.value.is_zero()) {
+            let help = "write a duration such as `\"5m\"`, or `connections = \"per-request\"` for a new connection each";
+            self.report(Code::OutOfRange, "`max_connection_age` must be above 0", age.span, help);
+        }
+        ConnectionUse {
+            kept_for: connections.map_or(inherited.kept_for, |written| match written.value {
+                ConnectionsDocument::Keep => KeptFor::User,
+                ConnectionsDocument::PerTask => KeptFor::Task,
+                ConnectionsDocument::PerRequest => KeptFor::Request,
+            }),
+            max_age: max_age.map(|age| age.value).or(inherited.max_age),
+        }
     }
 
     fn redirects(&mut self, written: &Spanned<u16>) -> Option<u16> {

@@ -56,6 +56,18 @@ words! {
 }
 
 words! {
+    /// How long a user keeps a connection.
+    pub(in crate::plan) enum ConnectionsDocument {
+        /// Until the target closes it or the user leaves.
+        Keep = "keep",
+        /// For one task, or one `on_start` or `on_stop`.
+        PerTask = "per-task",
+        /// For one request.
+        PerRequest = "per-request",
+    }
+}
+
+words! {
     /// Type of a column in a CSV file.
     pub(in crate::plan) enum ColumnTypeDocument {
         /// Text.

@@ -48,6 +48,25 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
+/// How long a user keeps a connection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConnectionUse {
+    pub kept_for: KeptFor,
+    /// Age from which it is not used for another request.
+    pub max_age: Option<TimeSpan>,
+}
+
+/// What a connection is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptFor {
+    /// All requests of the user.
+    User,
+    /// The requests of one task.
+    Task,
+    /// One request.
+    Request,
+}
+
 /// The service under test and how to connect to it.
 #[derive(Debug, Clone)]
 pub struct Target {

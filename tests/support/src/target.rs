@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,6 +25,8 @@ const LEAST_IN_MEMORY: Duration = Duration::from_millis(1);
 pub struct Received {
     /// Method and path: `POST /search`.
     pub what: String,
+    /// The number of its connection, from 0.
+    pub connection: usize,
     pub head: String,
     pub body: String,
     /// The body as bytes, for bodies that are not text.
@@ -105,6 +108,7 @@ struct Service {
     script: Box<Script>,
     received: Mutex<Vec<Received>>,
     more: Condvar,
+    connections: AtomicUsize,
 }
 
 /// How a connection ended.
@@ -139,7 +143,12 @@ impl Target {
 
     /// Answers each request by a script.
     pub fn scripted(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
-        let service = Service { script: Box::new(script), received: Mutex::default(), more: Condvar::new() };
+        let service = Service {
+            script: Box::new(script),
+            received: Mutex::default(),
+            more: Condvar::new(),
+            connections: AtomicUsize::new(0),
+        };
         Self { service: Arc::new(service), listening: Arc::default() }
     }
 
@@ -289,8 +298,9 @@ impl Service {
         least: Duration,
     ) -> Option<(S, Ended)> {
         let mut bytes = Vec::new();
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
         loop {
-            let received = read(&mut stream, &mut bytes).await?;
+            let received = Received { connection, ..read(&mut stream, &mut bytes).await? };
             let number = self.enter(received.clone());
             if !least.is_zero() {
                 sleep(least).await;
@@ -355,5 +365,5 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> Opt
     let body: Vec<u8> = bytes.drain(..end + length).skip(end).collect();
     let text = String::from_utf8_lossy(&body).into_owned();
     let what = head.split(" HTTP/1.1").next()?.to_owned();
-    Some(Received { what, head, body: text, bytes: body, at, answered: None })
+    Some(Received { what, connection: 0, head, body: text, bytes: body, at, answered: None })
 }

@@ -27,6 +27,8 @@ pub(super) struct CheckedPhase {
     requests: Option<u64>,
     /// Whether user classes have a `wait` that the schedule of arrivals ignores.
     pub(super) waits_unused: bool,
+    /// In an open phase: the users that connect at its start, needed or not, because their classes have an `on_start`.
+    pub(super) connected_users: u32,
     pub(super) objectives: Vec<CheckedObjective>,
     #[serde(skip)]
     pub(super) duration: TimeSpan,
@@ -100,6 +102,10 @@ fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
         peak_per_s: forecast.peak_per_second,
         requests: forecast.requests.map(|requests| requests.round() as u64),
         waits_unused: phase.load != Load::Closed && waits(prepared, phase),
+        connected_users: match phase.load {
+            Load::Open(_) => connected_users(prepared, phase, &forecast.users),
+            Load::Closed => 0,
+        },
         objectives: objectives.map(|objective| checked_objective(prepared, objective)).collect(),
         duration: phase.duration,
     }
@@ -107,6 +113,12 @@ fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
 
 fn waits(prepared: &PreparedPlan, phase: &Phase) -> bool {
     phase.mix.iter().any(|(class, _)| prepared.run.plan.classes[class.index()].wait != Wait::Nothing)
+}
+
+/// The users of classes with an `on_start`.
+fn connected_users(prepared: &PreparedPlan, phase: &Phase, users: &[u32]) -> u32 {
+    let classes = prepared.run.plan.classes_of(phase).zip(users);
+    classes.filter(|(class, _)| !class.on_start.is_empty()).map(|(_, users)| users).sum()
 }
 
 fn checked_objective(prepared: &PreparedPlan, objective: &Objective) -> CheckedObjective {

@@ -16,7 +16,7 @@ pub(super) fn render(prepared: &PreparedPlan, phases: &[CheckedPhase], explained
 }
 
 fn phase_text(phase: &CheckedPhase) -> String {
-    let CheckedPhase { name, duration, judged_s, users, bound_per_s, waits_unused, objectives, .. } = phase;
+    let CheckedPhase { name, duration, judged_s, users, bound_per_s, waits_unused, .. } = phase;
     let bound =
         bound_per_s.map_or("as fast as the target responds".into(), |rate| format!("at most {rate:.2}/s"));
     let judged = TimeSpan::from(Duration::from_secs_f64(*judged_s));
@@ -24,7 +24,13 @@ fn phase_text(phase: &CheckedPhase) -> String {
     if *waits_unused {
         text.push_str("  the `wait` of its user classes is ignored, because `arrivals` starts the tasks\n");
     }
-    text.push_str(&objectives_table(objectives));
+    if phase.connected_users > 0 {
+        let count = phase.connected_users;
+        text.push_str(&format!(
+            "  {count} users connect at the start and stay connected: they have an `on_start`\n"
+        ));
+    }
+    text.push_str(&objectives_table(&phase.objectives));
     text
 }
 

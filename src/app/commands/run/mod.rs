@@ -72,6 +72,7 @@ impl Record {
 pub(in crate::app) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let prepared = prepare(&arguments.plan, PlanPurpose::Run(arguments))?;
     let dialer = Dialer::new(&prepared.run.plan.target).map_err(anyhow::Error::msg)?;
+    let dialer = dialer.for_requests(prepared.run.plan.requests());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = Run::new(arguments, prepared, dialer)?;
     let ending = runtime.block_on(async { run.execute(Signals::new()).await });
