@@ -1,6 +1,7 @@
 //! nginx as the target, with its own folder and port.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -87,6 +88,8 @@ impl Nginx {
     fn stop(&mut self) {
         // SIGQUIT: requests in flight are answered and logged first.
         let _ = kill_process(Pid::from_child(&self.child), Signal::QUIT);
+        // nginx looks for the signal after an event: one that comes before its first wait is not seen until then.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
         let _ = self.child.wait();
     }
 }
