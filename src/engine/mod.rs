@@ -5,6 +5,7 @@
 
 mod clock;
 mod conductor;
+mod expectations;
 mod heartbeat;
 mod job;
 mod own_process;

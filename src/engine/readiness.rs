@@ -8,14 +8,16 @@ use http_body_util::Full;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::engine::expectations;
 use crate::engine::timer::PreciseTimer;
+use crate::engine::user::json_body;
 use crate::engine::wire::connection::Connection;
 use crate::engine::wire::declare_empty_body;
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::response::{Keep, ReadOptions};
 use crate::engine::wire::socket::Dialer;
 use crate::measure::sample::ErrorKind;
-use crate::plan::model::{HttpVersion, Target};
+use crate::plan::model::{HttpVersion, ReadyProbe, Target};
 
 /// Checks that the TLS settings of a plan can be used.
 ///
@@ -28,8 +30,8 @@ pub fn check_tls(target: &Target) -> Result<(), String> {
 /// The time between two probes.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Probes the target until it is ready: until the request of the plan's `ready` gets a 2xx response or, without
-/// `ready`, until a connection is established.
+/// Probes the target until it is ready: until the response to the request of the plan's `ready` is as expected or,
+/// without `ready`, until a connection is established.
 ///
 /// # Errors
 /// When the target is not ready within its `ready_within`; names the last probe and its result.
@@ -48,7 +50,7 @@ async fn until_ready(target: &Target, dialer: &Dialer, timer: &PreciseTimer) -> 
         };
         if Instant::now() + RETRY_INTERVAL >= deadline {
             let tried = match &target.ready {
-                Some((method, path)) => format!("`{method} {}{path}`", target.url),
+                Some(ReadyProbe { method, path, .. }) => format!("`{method} {}{path}`", target.url),
                 None => format!("a connection to `{}`", target.url),
             };
             return Err(format!("{tried}: {} ({})", fault.text, fault.kind.as_str()));
@@ -65,7 +67,7 @@ async fn probe_once(
 ) -> Result<(), Fault> {
     let connect_within = within.min(target.connect_timeout.duration());
     let (mut connection, _) = Connection::open(dialer, connect_within, 0).await?;
-    let Some((method, path)) = &target.ready else { return Ok(()) };
+    let Some(ReadyProbe { method, path, expect }) = &target.ready else { return Ok(()) };
     let unsendable = |_| Fault::new(ErrorKind::Protocol, "the path of `ready` is not a valid URI path");
     let mut request = http::Request::new(Full::new(Bytes::new()));
     *request.headers_mut() = target.headers.clone();
@@ -82,11 +84,9 @@ async fn probe_once(
     *request.method_mut() = method.clone();
     *request.uri_mut() = format!("{origin}{}{path}", target.url.base_path).parse().map_err(unsendable)?;
     declare_empty_body(&mut request);
-    let options = ReadOptions { keep: Keep::Nothing, max_bytes: None };
-    let result = connection.exchange(&mut request, options, within, timer).await;
-    let status = result?.status;
-    match status.is_success() {
-        true => Ok(()),
-        false => Err(Fault::new(ErrorKind::Unexpected, format!("HTTP status {status}"))),
-    }
+    let keep = if expect.inspects_body() { Keep::Whole } else { Keep::Head };
+    let options = ReadOptions { keep, max_bytes: expect.max_bytes };
+    let response = connection.exchange(&mut request, options, within, timer).await?;
+    let json = expect.needs_json().then(|| json_body::parse(response.body())).flatten();
+    expectations::check(expect, &response, json.as_ref())
 }

@@ -1,8 +1,10 @@
 //! The documents of a plan: its TOML files as written. Only the module `plan` uses these types.
 
+mod expect;
 mod monitor;
 mod words;
 
+pub(super) use expect::{CaptureDocument, ExpectDocument, ReadyDocument, StatusDocument};
 pub(super) use monitor::{MonitorDocument, QueryDocument, SourceDocument};
 pub(super) use words::{ColumnTypeDocument, ConnectionsDocument, HttpVersionDocument, RestartDocument};
 pub use words::{Decision, Inconclusive, Spacing};
@@ -12,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::diagnostic::Problems;
 use crate::document::{Definitions, FromNode, Map, Node, PlainOrTable, Spanned, TableRule, document};
 use crate::plan::tier::GateTier;
-use crate::units::{Rate, Share, Size, TimeSpan};
+use crate::units::{Rate, Share, TimeSpan};
 
 document! {
     /// A load-test plan: the target, the load over time and the objectives.
@@ -85,9 +87,9 @@ document! {
     pub(super) struct TargetDocument ("a table") {
         /// `http://host:port/base` or `https://…`. The paths of requests are appended to it.
         url: String = required,
-        /// Readiness probe, a method and a path. It is repeated before the first phase until the response has a 2xx
-        /// status.
-        ready: String = otherwise("a TCP connection"),
+        /// Readiness probe: a method and a path, or a table. It is repeated before the first phase until the response is
+        /// as expected.
+        ready: PlainOrTable<String, ReadyDocument> = otherwise("a TCP connection"),
         /// Time limit for readiness, above 0 and up to 1h. After it the run ends and has sent no load.
         ready_within: TimeSpan = default("30s"),
         /// Time limit for a response, from the first byte sent to the last byte received: above 0 and up to 1h.
@@ -307,7 +309,7 @@ document! {
         /// Conditions on the response.
         expect: ExpectDocument = otherwise("a status of 2xx or 3xx") with request,
         /// Values to keep from a JSON response: names and JSON pointers.
-        capture: Map<String>,
+        capture: Map<PlainOrTable<String, CaptureDocument>>,
         /// Requests of which one is drawn each time, all with the same probability.
         any_of: Vec<Spanned<RequestDocument>>,
         /// Requests that are sent one after another. A failed one ends the task.
@@ -342,23 +344,8 @@ document! {
         /// Conditions on the response.
         expect: ExpectDocument = otherwise("a status of 2xx or 3xx"),
         /// Values to keep from a JSON response: names and JSON pointers.
-        capture: Map<String>,
+        capture: Map<PlainOrTable<String, CaptureDocument>>,
         rules [TableRule::AtMostOne(BODIES)]
-    }
-}
-
-document! {
-    /// Conditions on a response. A request whose response does not meet them fails.
-    pub(super) struct ExpectDocument ("a table") {
-        /// Accepted status codes, from 100 to 599.
-        status: Vec<Spanned<u16>> = otherwise("2xx and 3xx"),
-        /// JSON pointers (RFC 6901) and the value required at each.
-        json: Map<Node>,
-        /// Text that the body contains.
-        contains: String,
-        /// Maximum size of the body.
-        max_bytes: Size,
-        rules [TableRule::NotEmpty(&["status"])]
     }
 }
 

@@ -8,13 +8,14 @@ mod target;
 pub use monitor::{Host, HostId, Monitor, TARGET};
 pub use phase::{JudgedPeriod, Load, OpenLoad, Phase, Stage};
 pub use rows::{RowSource, RowTaker};
-pub use target::{ConnectionUse, HttpVersion, KeptFor, Secrets, Target, TargetUrl, Tls, Trust};
+pub use target::{ConnectionUse, HttpVersion, KeptFor, ReadyProbe, Secrets, Target, TargetUrl, Tls, Trust};
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
 use http::header::HeaderName;
+use regex::bytes::Regex;
 
 use crate::plan::document::{Decision, Inconclusive};
 use crate::plan::expect::Expectation;
@@ -193,15 +194,32 @@ pub struct Request {
     pub captures: Vec<Capture>,
 }
 
-/// A value to keep from a JSON response.
-#[derive(Debug, Clone, PartialEq)]
+/// A value to keep from a response.
+#[derive(Debug, Clone)]
 pub struct Capture {
     /// Name in the plan.
     pub name: String,
     /// Index among the values that a user keeps.
     pub slot: usize,
-    /// Place of the value in the response.
-    pub pointer: Pointer,
+    pub source: CaptureSource,
+}
+
+/// Place of a captured value in a response.
+#[derive(Debug, Clone)]
+pub enum CaptureSource {
+    /// In its JSON body.
+    Json(Pointer),
+    Header(HeaderName),
+    Status,
+    /// What the first group of the first match in the body has, or the whole match without a group.
+    Regex(Regex),
+}
+
+impl CaptureSource {
+    /// Whether it needs the body.
+    pub fn inspects_body(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::Regex(_))
+    }
 }
 
 /// Rules that turn measurements into verdicts and an exit code.

@@ -96,6 +96,22 @@ fn a_target_that_gets_ready_in_time_is_loaded() {
 }
 
 #[test]
+fn a_target_is_ready_when_its_response_is_as_expected() {
+    let ready = "ready = { request = \"GET /health\", expect = { json = { \"/index\" = true } } }";
+    let health = |is_ready: bool| Answer::json(&serde_json::json!({ "index": is_ready }));
+    let target = Target::counting(move |number, it| match it.what.as_str() {
+        "GET /health" => health(number >= 2),
+        _ => Answer::Status(200),
+    });
+    Runner::plan(GET).against(&target).target(ready).objectives(FAST).run().exits(0);
+    assert_eq!((target.count_of("GET /health"), target.count_of("GET /")), (3, 100));
+    let without = Target::always(health(false));
+    let keys = ready.to_owned() + "\nready_within = \"300ms\"";
+    let run = Runner::plan(GET).against(&without).target(&keys).run().exits(5);
+    assert!(run.stderr.contains("expected `/index` to be true, found false"), "{}", run.stderr);
+}
+
+#[test]
 fn a_panic_exits_70() {
     let run = Runner::plan(GET).against(&Target::fast()).with("--failpoint panic").run().exits(70);
     assert!(run.stderr.contains("internal error of the runner"), "{}", run.stderr);

@@ -47,6 +47,41 @@ fn an_unexpected_status_is_a_failure() {
 }
 
 #[test]
+fn a_class_of_statuses_is_accepted() {
+    let expect = "{ status = [\"2xx\", 404] }";
+    let (run, each) = run(expect, [200, 299, 404, 302, 403].map(Answer::Status).into());
+    let phase = run.phase("a");
+    assert_eq!((count(&phase["errors"]), failed_as(&phase, "status 4xx")), (2 * each, each), "{phase:#}");
+}
+
+#[test]
+fn values_can_be_required_to_be_absent_or_null() {
+    let answers =
+        [json!({ "next": null }), json!({ "next": null, "error": null }), json!({ "next": 1 }), json!({})];
+    let answers =
+        answers.iter().map(Answer::json).chain([Answer::text("no JSON")]).chain([Answer::Status(200)]);
+    let expect = r#"{ absent = ["/error"], null = ["/next"] }"#;
+    assert_others_fail(expect, answers.collect(), "unexpected");
+}
+
+#[test]
+fn headers_must_have_the_expected_values() {
+    let with = |headers: &str| Answer::Full { status: 200, headers: headers.into(), body: String::new() };
+    let answers = vec![
+        with("x-node: a\r\nx-node: b\r\n"),
+        with("x-node: ab\r\n"),
+        with("x-nod: b\r\n"),
+        with("x-node: B\r\n"),
+    ];
+    assert_others_fail("{ headers = { X-Node = \"b\" } }", answers, "unexpected");
+    let (run, _) = run("{ headers = { x-node = \"b\" } }", vec![with("x-node: c\r\n"), Answer::Status(200)]);
+    let messages = run.phase("a")["errors_by_kind"][0]["messages"].to_string();
+    for message in ["expected header `x-node` to be `b`, found `c`", "found no such header"] {
+        assert!(messages.contains(message), "{messages}");
+    }
+}
+
+#[test]
 fn json_values_must_equal_the_expected_ones() {
     let answers = [
         json!({ "total": 3, "deep": [{ "a/b": "x" }], "more": null }),
@@ -71,6 +106,8 @@ fn the_example_names_the_pointer_and_the_found_value() {
 fn the_body_must_contain_the_expected_text() {
     let answers = ["the results are", "the result is", ""].map(Answer::text).into();
     assert_others_fail(r#"{ contains = "results" }"#, answers, "unexpected");
+    let answers = ["a, b", "a", "b"].map(Answer::text).into();
+    assert_others_fail(r#"{ contains = ["a", "b"] }"#, answers, "unexpected");
 }
 
 #[test]

@@ -61,6 +61,42 @@ fn a_failed_step_ends_its_task() {
     }
 }
 
+#[test]
+fn values_are_captured_from_headers_statuses_and_by_regular_expressions() {
+    let body = r#"<input name="csrf" value="t&amp;1"><input name="csrf" value="second"> took 17 ms"#;
+    let answer =
+        Answer::Full { status: 201, headers: "ETag: \"v1\"\r\netag: v2\r\n".into(), body: body.to_owned() };
+    let target = Target::always(answer);
+    let plan = open(1, "1s", "4/s")
+        + r#"
+        [[users.any.tasks]]
+        steps = [
+            { request = "GET /", capture = { tag = { header = "ETag" }, code = { status = true }, csrf = { regex = 'csrf" value="([^"]+)' }, took = { regex = '\d+ ms' } } },
+            { request = "POST /", json = { tag = "${tag}", code = "${code}", csrf = "${csrf}", took = "${took}" } },
+        ]
+    "#;
+    let phase = Runner::plan(&plan).against(&target).run().exits(0).phase("a");
+    assert_eq!((count(&phase["requests"]), count(&phase["errors"])), (8, 0));
+    let sent = json!({ "tag": "\"v1\"", "code": 201, "csrf": "t&amp;1", "took": "17 ms" });
+    assert!(target.received().iter().filter(|it| it.what == "POST /").all(|it| it.json() == sent));
+}
+
+#[test]
+fn a_value_that_is_not_there_fails_the_request_and_says_so() {
+    let target = Target::always(Answer::text("none"));
+    for (place, why) in [
+        ("{ header = \"etag\" }", "cannot capture `it`: the response has no header `etag`"),
+        ("{ regex = 'x+' }", "cannot capture `it`: the body does not match `x+`"),
+        ("{ json = \"/id\" }", "cannot capture `it`: the response is not JSON"),
+    ] {
+        let task = format!("[[users.any.tasks]]\nrequest = \"GET /\"\ncapture = {{ it = {place} }}\n");
+        let run = Runner::plan(&(open(1, "1s", "4/s") + &task)).against(&target).run().exits(0);
+        let phase = run.phase("a");
+        assert_eq!(failed_as(&phase, "unexpected"), 4);
+        assert_eq!(phase["errors_by_kind"][0]["example"], why);
+    }
+}
+
 /// A text that is escaped differently in each place.
 const ODD: &str = "a/b \"c\" ü&=+";
 

@@ -10,7 +10,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const REPLACEMENT: &str = "\\ufffd";
 
 /// Parses a body. A byte order mark is skipped, and half of a surrogate pair becomes U+FFFD, as in browsers.
-pub(super) fn parse(body: &[u8]) -> Option<Value> {
+pub(in crate::engine) fn parse(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let parsed = serde_json::from_slice(body);
     parsed

@@ -3,7 +3,7 @@
 pub(super) mod context;
 pub(super) mod exchange_log;
 pub(super) mod intent;
-mod json_body;
+pub(super) mod json_body;
 pub(super) mod perform;
 pub(super) mod prepared;
 pub(super) mod rows;

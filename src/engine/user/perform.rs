@@ -8,6 +8,7 @@ use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::engine::expectations;
 use crate::engine::timer::Precision;
 use crate::engine::user::context::PhaseContext;
 use crate::engine::user::exchange_log::ExchangeParts;
@@ -305,6 +306,7 @@ impl User {
         let keep = match self.keeps_requests() {
             _ if prepared.inspects_body() || context.exchange_log.is_on() => Keep::Whole,
             true => Keep::Head,
+            false if prepared.inspects_head() => Keep::Head,
             false => Keep::Nothing,
         };
         let options = ReadOptions { keep, max_bytes: prepared.expect.max_bytes };
@@ -349,9 +351,10 @@ impl User {
             redirect.map(|redirect| inspection.redirect = Some(redirect))
         } else {
             let json = prepared.needs_json().then(|| json_body::parse(response.body())).flatten();
-            inspection.parts.found(|| prepared.findings(&response, json.as_ref()));
-            let checked = prepared.check(&response, json.as_ref());
-            let captured = checked.and_then(|()| self.state.capture(&prepared.captures, json.as_ref()));
+            inspection.parts.found(|| expectations::findings(&prepared.expect, &response, json.as_ref()));
+            let checked = expectations::check(&prepared.expect, &response, json.as_ref());
+            let captured =
+                checked.and_then(|()| self.state.capture(&prepared.captures, &response, json.as_ref()));
             captured.map_err(|fault| {
                 match response.header(&CONTENT_ENCODING).filter(|_| prepared.inspects_body()) {
                     Some(encoding) => fault.of_compressed(encoding),

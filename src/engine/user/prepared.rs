@@ -7,7 +7,6 @@ use http::header::{
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, percent_encode};
-use serde_json::Value;
 use url::Url;
 
 use crate::engine::wire::connection::ReusedBuffers;
@@ -15,10 +14,10 @@ use crate::engine::wire::declare_empty_body;
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::response::ReceivedResponse;
 use crate::measure::sample::ErrorKind;
-use crate::plan::expect::{CheckResult, Expectation};
+use crate::plan::expect::Expectation;
 use crate::plan::model::{
-    Capture, ConnectionUse, Cookies, HttpVersion, KeptFor, OperationId, Plan, Request, Target, TargetUrl,
-    UserClass,
+    Capture, CaptureSource, ConnectionUse, Cookies, HttpVersion, KeptFor, OperationId, Plan, Request, Target,
+    TargetUrl, UserClass,
 };
 use crate::plan::random::RandomStream;
 use crate::plan::template::{RenderContext, Template};
@@ -213,39 +212,19 @@ impl Prepared {
 
     /// Whether the body of a response is inspected.
     pub(super) fn inspects_body(&self) -> bool {
-        self.expect.inspects_body() || !self.captures.is_empty()
+        self.expect.inspects_body() || self.captures.iter().any(|capture| capture.source.inspects_body())
+    }
+
+    /// Whether the headers of a response are inspected.
+    pub(super) fn inspects_head(&self) -> bool {
+        let is_header = |capture: &Capture| matches!(capture.source, CaptureSource::Header(_));
+        !self.expect.headers.is_empty() || self.captures.iter().any(is_header)
     }
 
     /// Whether the body of a response is parsed as JSON.
     pub(super) fn needs_json(&self) -> bool {
-        !self.expect.json.is_empty() || !self.captures.is_empty()
-    }
-
-    /// Checks a response against the expectations; the fault names the first one that is not met.
-    pub(super) fn check(&self, response: &ReceivedResponse, json: Option<&Value>) -> Result<(), Fault> {
-        let status = response.status;
-        if !self.expect.status.accept(status) {
-            let kind = match status.as_u16() {
-                500.. => ErrorKind::Status5xx,
-                400..500 => ErrorKind::Status4xx,
-                _ => ErrorKind::Unexpected,
-            };
-            return Err(Fault::new(kind, format!("HTTP status {status}")));
-        }
-        match self.expect.mismatch(response.body(), json) {
-            Some(why) => Err(Fault::new(ErrorKind::Unexpected, why)),
-            None => Ok(()),
-        }
-    }
-
-    /// Every expectation of a response, with its result.
-    pub(super) fn findings(&self, response: &ReceivedResponse, json: Option<&Value>) -> Vec<CheckResult> {
-        let accepted = self.expect.status.accept(response.status);
-        let status = CheckResult {
-            expected: format!("the status to be {}", self.expect.status),
-            actual: (!accepted).then(|| response.status.as_u16().to_string()),
-        };
-        std::iter::once(status).chain(self.expect.findings(response.body(), json)).collect()
+        let is_json = |capture: &Capture| matches!(capture.source, CaptureSource::Json(_));
+        self.expect.needs_json() || self.captures.iter().any(is_json)
     }
 }
 

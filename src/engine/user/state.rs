@@ -5,8 +5,9 @@ use http::{Request, Uri};
 use serde_json::Value;
 
 use crate::engine::wire::fault::Fault;
+use crate::engine::wire::response::ReceivedResponse;
 use crate::measure::sample::ErrorKind;
-use crate::plan::model::{Capture, Cookies, TargetUrl};
+use crate::plan::model::{Capture, CaptureSource, Cookies, TargetUrl};
 
 /// The largest captured value, in bytes of JSON.
 const MAX_CAPTURE_BYTES: usize = 64 << 10;
@@ -36,22 +37,18 @@ impl UserState {
     pub(in crate::engine) fn capture(
         &mut self,
         captures: &[Capture],
-        response: Option<&Value>,
+        response: &ReceivedResponse,
+        json: Option<&Value>,
     ) -> Result<(), Fault> {
-        for Capture { name, slot, pointer } in captures {
-            let found = response.and_then(|response| pointer.find(response));
-            let unexpected =
-                |why: String| Fault::new(ErrorKind::Unexpected, format!("cannot capture `{name}`: {why}"));
-            let found = found.ok_or_else(|| match response {
-                Some(_) => unexpected(format!("the response has no value at `{pointer}`")),
-                None => unexpected("the response is not JSON".to_owned()),
+        for Capture { name, slot, source } in captures {
+            let found = found(source, response, json).and_then(|found| match found.to_string().len() {
+                ..=MAX_CAPTURE_BYTES => Ok(found),
+                _ => Err(format!("the value is larger than {MAX_CAPTURE_BYTES} bytes")),
+            });
+            let found = found.map_err(|why| {
+                Fault::new(ErrorKind::Unexpected, format!("cannot capture `{name}`: {why}"))
             })?;
-            if found.to_string().len() > MAX_CAPTURE_BYTES {
-                return Err(unexpected(format!(
-                    "the value at `{pointer}` is larger than {MAX_CAPTURE_BYTES} bytes"
-                )));
-            }
-            self.captured[*slot] = Some(found.clone());
+            self.captured[*slot] = Some(found);
         }
         Ok(())
     }
@@ -93,6 +90,29 @@ impl UserState {
     /// Whether the user keeps cookies.
     pub(in crate::engine) fn has_cookies(&self) -> bool {
         self.cookies.is_some()
+    }
+}
+
+/// The value at a place of a response, or why there is none.
+fn found(source: &CaptureSource, response: &ReceivedResponse, json: Option<&Value>) -> Result<Value, String> {
+    let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes));
+    match source {
+        CaptureSource::Json(pointer) => {
+            let json = json.ok_or("the response is not JSON")?;
+            let found = pointer.find(json).cloned();
+            found.ok_or_else(|| format!("the response has no value at `{pointer}`"))
+        }
+        CaptureSource::Header(name) => {
+            let found = response.header(name).map(|value| text(value.as_bytes()));
+            found.ok_or_else(|| format!("the response has no header `{name}`"))
+        }
+        CaptureSource::Status => Ok(response.status.as_u16().into()),
+        CaptureSource::Regex(pattern) => {
+            let groups = pattern.captures(response.body());
+            let group = groups.and_then(|groups| groups.get(1).or_else(|| groups.get(0)));
+            let found = group.map(|group| text(group.as_bytes()));
+            found.ok_or_else(|| format!("the body does not match `{}`", pattern.as_str()))
+        }
     }
 }
 

@@ -50,6 +50,11 @@ impl ReceivedResponse {
         self.content.as_ref().map_or(&[], |content| &content.body)
     }
 
+    /// The headers; `None` if they were not kept.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.content.as_ref().map(|content| &content.headers)
+    }
+
     /// A header; `None` if the headers were not kept.
     pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.content.as_ref()?.headers.get(name)

@@ -1,6 +1,8 @@
 //! Compiles documents into a plan: checks values and references, and reports every mistake.
 
+mod capture;
 mod class;
+mod expect;
 mod holes;
 mod lists;
 mod monitor;

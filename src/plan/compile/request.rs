@@ -1,17 +1,17 @@
 //! Compiles requests: method, path, headers, body, conditions on the response and captures.
 
 use http::header::HeaderValue;
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, Method};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Map, Node, Spanned, Value};
 use crate::plan::compile::Compiler;
 use crate::plan::compile::lists::scalar;
-use crate::plan::document::{ExpectDocument, RequestDocument};
+use crate::plan::document::RequestDocument;
 use crate::plan::encoding::Encoding;
-use crate::plan::expect::{Expectation, Statuses};
-use crate::plan::model::{Capture, OperationId, Request};
-use crate::plan::template::{Pointer, Template};
+use crate::plan::expect::StatusRange;
+use crate::plan::model::{OperationId, Request};
+use crate::plan::template::Template;
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
@@ -42,7 +42,8 @@ impl Compiler<'_, '_> {
             .and_then(|(_, path)| self.template(&Spanned::new(path.clone(), line.span), Encoding::Path));
         let own = self.headers(document.headers.as_ref());
         let body = self.body(document);
-        let expect = self.expect(document.expect.as_ref());
+        let expect =
+            self.expect(document.expect.as_ref(), vec![StatusRange::class(2), StatusRange::class(3)]);
         let captures = self.captures(document.capture.as_ref());
         let (body, own) = (body?, own?);
         let mut headers = inherited.to_vec();
@@ -249,89 +250,5 @@ impl Compiler<'_, '_> {
         }
         out.push_text(b"]");
         complete
-    }
-
-    fn expect(&mut self, expect: Option<&Spanned<ExpectDocument>>) -> Option<Expectation> {
-        let document = expect.map(|expect| &expect.value);
-        self.check_expectation(expect);
-        let status = self.statuses(document.and_then(|expect| expect.status.as_ref()));
-        let members = document.and_then(|expect| expect.json.as_ref()).map_or(&[][..], |json| &json.value.0);
-        let mut json = Vec::with_capacity(members.len());
-        for (key, value) in members {
-            json.push((self.pointer(&key.name, key.span), self.constant_json(&value.value)));
-        }
-        let json = json.into_iter().map(|(pointer, value)| Some((pointer?, value?)));
-        let contains = document.and_then(|expect| expect.contains.as_ref());
-        let contains = contains.map(|text| self.constant(text, Encoding::Raw));
-        Some(Expectation {
-            status,
-            json: json.collect::<Option<_>>()?,
-            contains: match contains {
-                Some(text) => Some(text?),
-                None => None,
-            },
-            max_bytes: document.and_then(|expect| expect.max_bytes.as_ref()).map(|size| size.value.bytes()),
-        })
-    }
-
-    /// Reports an expectation that checks nothing.
-    fn check_expectation(&mut self, expect: Option<&Spanned<ExpectDocument>>) {
-        let Some(expect) = expect else { return };
-        let ExpectDocument { status, json, contains, max_bytes } = &expect.value;
-        if status.is_none() && json.is_none() && contains.is_none() && max_bytes.is_none() {
-            let help = "write a condition, such as `expect = { status = [200], contains = \"ok\" }`";
-            self.report(Code::OutOfRange, "`expect` is empty", expect.span, help);
-        }
-        if let Some(contains) = contains.as_ref().filter(|contains| contains.value.is_empty()) {
-            let help = "write a text that every correct response contains, or remove the key";
-            let message = "`contains` is empty, so every body would match";
-            self.report(Code::OutOfRange, message, contains.span, help);
-        }
-    }
-
-    fn pointer(&mut self, text: &str, span: crate::diagnostic::Span) -> Option<Pointer> {
-        let pointer = Pointer::new(text);
-        if pointer.is_none() {
-            let help = "start it with `/`, as in `/results/0/case_id`; `~0` stands for `~` and `~1` for `/`";
-            self.report(Code::BadPointer, format!("`{text}` is not a JSON pointer"), span, help);
-        }
-        pointer
-    }
-
-    /// Compiles the captures of a request. Their names have been collected before.
-    fn captures(&mut self, captures: Option<&Spanned<Map<String>>>) -> Option<Vec<Capture>> {
-        let mut compiled = Some(Vec::new());
-        for (key, pointer) in captures.map_or(&[][..], |captures| &captures.value.0) {
-            let slot = self.captures.iter().position(|name| *name == key.name);
-            match (slot, self.pointer(&pointer.value, pointer.span), &mut compiled) {
-                (Some(slot), Some(pointer), Some(all)) => {
-                    all.push(Capture { name: key.name.clone(), slot, pointer });
-                }
-                _ => compiled = None,
-            }
-        }
-        compiled
-    }
-
-    fn statuses(&mut self, statuses: Option<&Spanned<Vec<Spanned<u16>>>>) -> Statuses {
-        let Some(statuses) = statuses else {
-            return Statuses::Default;
-        };
-        let mut accepted = Vec::new();
-        for status in &statuses.value {
-            match StatusCode::from_u16(status.value).ok().filter(|_| status.value < 600) {
-                Some(code) => accepted.push(code),
-                None => {
-                    let message = format!("a status must be between 100 and 599, not `{}`", status.value);
-                    self.report(Code::OutOfRange, message, status.span, "write a status such as `200`");
-                }
-            }
-        }
-        if statuses.value.is_empty() {
-            let help = "write the accepted statuses, or remove the key: the default is 2xx and 3xx";
-            let message = "`status` is empty, so no response could succeed";
-            self.report(Code::OutOfRange, message, statuses.span, help);
-        }
-        Statuses::Only(accepted)
     }
 }

@@ -1,15 +1,22 @@
 //! Compiles the target: its URL, readiness probe, headers and TLS settings.
 
-use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::diagnostic::{Code, Span};
-use crate::document::{Map, Spanned};
+use crate::document::{Map, PlainOrTable, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::document::{ConnectionsDocument, HttpVersionDocument, TargetDocument, TlsDocument};
+use crate::plan::document::{
+    ConnectionsDocument, HttpVersionDocument, ReadyDocument, TargetDocument, TlsDocument,
+};
 use crate::plan::encoding::Encoding;
-use crate::plan::model::{ConnectionUse, HttpVersion, KeptFor, Secrets, Target, TargetUrl, Tls, Trust};
+use crate::plan::expect::StatusRange;
+use crate::plan::model::{
+    ConnectionUse, HttpVersion, KeptFor, ReadyProbe, Secrets, Target, TargetUrl, Tls, Trust,
+};
 use crate::units::TimeSpan;
+
+/// A readiness probe in its short form or as a table.
+type ReadyProbeDocument = PlainOrTable<String, ReadyDocument>;
 
 const MAX_REDIRECTS: u16 = 20;
 /// Maximum size of a file with certificates or a key.
@@ -153,10 +160,15 @@ impl Compiler<'_, '_> {
         result.ok().map(|url| TargetUrl { redacted, ..url })
     }
 
-    fn ready(&mut self, ready: &Spanned<String>) -> Option<(Method, String)> {
-        let (method, path) = self.request_line(ready)?;
-        let path = self.constant(&Spanned::new(path.to_owned(), ready.span), Encoding::Path)?;
-        Some((method, path))
+    fn ready(&mut self, ready: &Spanned<ReadyProbeDocument>) -> Option<ReadyProbe> {
+        let (request, expect) = match &ready.value {
+            PlainOrTable::Plain(request) => (&Spanned::new(request.clone(), ready.span), None),
+            PlainOrTable::Table(ReadyDocument { request, expect }) => (request.as_ref()?, expect.as_ref()),
+        };
+        let expect = self.expect(expect, vec![StatusRange::class(2)]);
+        let (method, path) = self.request_line(request)?;
+        let path = self.constant(&Spanned::new(path.to_owned(), request.span), Encoding::Path)?;
+        Some(ReadyProbe { method, path, expect: expect? })
     }
 
     pub(super) fn constant_headers(&mut self, headers: &Spanned<Map<String>>) -> HeaderMap {

@@ -5,6 +5,7 @@ use http::header::HeaderValue;
 use http::{HeaderMap, Method};
 
 use crate::diagnostic::Span;
+use crate::plan::expect::Expectation;
 use crate::units::TimeSpan;
 
 /// Values that no output may show.
@@ -48,6 +49,15 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
+/// A request that is repeated before the first phase until the response is as expected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadyProbe {
+    pub method: Method,
+    /// Path with its query, below the base path.
+    pub path: String,
+    pub expect: Expectation,
+}
+
 /// How long a user keeps a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConnectionUse {
@@ -71,9 +81,8 @@ pub enum KeptFor {
 #[derive(Debug, Clone)]
 pub struct Target {
     pub url: TargetUrl,
-    /// Readiness probe, repeated before the first phase until the response has a 2xx status. Without one, a TCP
-    /// connection is enough.
-    pub ready: Option<(Method, String)>,
+    /// Without one, a TCP connection is enough.
+    pub ready: Option<ReadyProbe>,
     /// Time limit for readiness.
     pub ready_within: TimeSpan,
     /// Time limit for a response, from the first byte sent to the last byte received.
