@@ -85,7 +85,7 @@ async fn probe_once(
     *request.uri_mut() = format!("{origin}{}{path}", target.url.base_path).parse().map_err(unsendable)?;
     declare_empty_body(&mut request);
     let keep = if expect.inspects_body() { Keep::Whole } else { Keep::Head };
-    let options = ReadOptions { keep, max_bytes: expect.max_bytes };
+    let options = ReadOptions { keep, expect };
     let response = connection.exchange(&mut request, options, within, timer).await?;
     let json = expect.needs_json().then(|| json_body::parse(response.body())).flatten();
     expectations::check(expect, &response, json.as_ref())

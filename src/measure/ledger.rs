@@ -12,7 +12,7 @@ use crate::measure::indicator::{Counts, Indicator, IndicatorKind, OurPart, Uncle
 use crate::measure::limits::{Limit, LimitId, Limits};
 use crate::measure::reading::Reading;
 use crate::measure::summary::{Evidence, PhaseSummary, SliceCounts, Summary};
-use crate::measure::window::{Batch, Cell, FailureText, Window};
+use crate::measure::window::{Batch, Cell, FailureBody, FailureText, MAX_BODIES, MAX_BODIES_OF_KIND, Window};
 use crate::plan::model::{JudgedPeriod, Load, Phase, PhaseId, Plan};
 
 /// The most texts of failures that are kept for an operation and kind. Failures with others are only counted.
@@ -123,6 +123,14 @@ impl Ledger {
             let texts = self.summary.phases[phase].failure_texts.entry((*operation, *kind)).or_default();
             if texts.len() < MAX_TEXTS_OF_KIND || texts.contains_key(text) {
                 *texts.entry(text.clone()).or_default() += u64::from(*count);
+            }
+        }
+        let bodies = &mut self.summary.phases[phase].failure_bodies;
+        for FailureBody { operation, kind, body } in &batch.bodies {
+            let all: usize = bodies.values().map(Vec::len).sum();
+            let kept = bodies.entry((*operation, *kind)).or_default();
+            if all < MAX_BODIES && kept.len() < MAX_BODIES_OF_KIND {
+                kept.push(body.clone());
             }
         }
         let sources = self.sources;

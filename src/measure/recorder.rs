@@ -1,5 +1,6 @@
 //! The recorder: counts the requests of one worker in one phase until they are handed over.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::measure::limits::{Limit, Limits};
 use crate::measure::outage;
 use crate::measure::response_gaps::GapDetector;
 use crate::measure::sample::{ErrorKind, Outcome, Purpose, Sample};
-use crate::measure::window::{Batch, Cell, FailureText, Window};
+use crate::measure::window::{Batch, Cell, FailureBody, FailureText, MAX_BODIES, MAX_BODIES_OF_KIND, Window};
 use crate::plan::model::{OperationId, PhaseId};
 
 /// Texts of failures are truncated to this length.
@@ -49,6 +50,9 @@ pub struct Recorder {
     expected: BTreeMap<u32, u32>,
     /// The failures since the last drain, by their text. Texts that have occurred before stay.
     failures: BTreeMap<(OperationId, ErrorKind, String), u32>,
+    /// The bodies since the last drain, and the numbers of all that were kept.
+    bodies: Vec<FailureBody>,
+    kept_bodies: BTreeMap<(OperationId, ErrorKind), usize>,
     log: Vec<Sample>,
     log_capacity: usize,
     gap_detector: GapDetector,
@@ -75,6 +79,8 @@ impl Recorder {
             windows: BTreeMap::new(),
             expected: BTreeMap::new(),
             failures: BTreeMap::new(),
+            bodies: Vec::new(),
+            kept_bodies: BTreeMap::new(),
             log: Vec::new(),
             log_capacity,
             gap_detector: GapDetector::default(),
@@ -153,9 +159,13 @@ impl Recorder {
         self.window(at).vitals.workers.entry(worker).or_default().merge(thread);
     }
 
-    /// Records a connection that was opened at `now`.
-    pub fn record_opened(&mut self, now: Duration) {
-        self.window(now).connections.opened += 1;
+    /// Records a connection to an address of the target that was opened at `now`.
+    pub fn record_opened(&mut self, now: Duration, to: Option<SocketAddr>) {
+        let connections = &mut self.window(now).connections;
+        connections.opened += 1;
+        if let Some(to) = to {
+            *connections.opened_to.entry(to).or_default() += 1;
+        }
     }
 
     /// Records a connection that the target had closed while it was idle, as seen at `now`.
@@ -213,6 +223,16 @@ impl Recorder {
         }
     }
 
+    /// Keeps the body of an unexpected response, if few have been kept.
+    pub fn keep_body(&mut self, operation: OperationId, kind: ErrorKind, body: impl FnOnce() -> String) {
+        let all: usize = self.kept_bodies.values().sum();
+        let kept = self.kept_bodies.entry((operation, kind)).or_default();
+        if all < MAX_BODIES && *kept < MAX_BODIES_OF_KIND {
+            *kept += 1;
+            self.bodies.push(FailureBody { operation, kind, body: body() });
+        }
+    }
+
     /// Takes the failures since the last call.
     fn take_failures(&mut self) -> Vec<FailureText> {
         let counted = self.failures.iter_mut().filter(|(_, count)| **count > 0);
@@ -236,6 +256,7 @@ impl Recorder {
             settled_before: first_expected.min(second(now.min(self.end))),
             failures: self.take_failures(),
             recorded_before: second(now.min(self.end)),
+            bodies: std::mem::take(&mut self.bodies),
         };
         (batch, std::mem::take(&mut self.log))
     }

@@ -55,6 +55,8 @@ pub struct PhaseSummary {
     pub connect: DenseHistogram,
     /// By operation and kind: the texts of the failures, and how often each occurred. Rare texts may be missing.
     pub failure_texts: BTreeMap<(OperationId, ErrorKind), BTreeMap<String, u64>>,
+    /// By operation and kind: bodies of unexpected responses, at most 20 in all.
+    pub failure_bodies: BTreeMap<(OperationId, ErrorKind), Vec<String>>,
     /// The detectors of likely causes.
     pub causes: CauseDetectors,
     /// Connections of the whole phase, those made before its start included.

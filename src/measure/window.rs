@@ -1,5 +1,6 @@
 //! The window: the record of one worker for one second of a phase.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -56,11 +57,14 @@ pub struct ConnectionCounts {
     pub repeated_unclear: u64,
     /// How long the connections of both had been idle, in seconds, and those of requests that failed with an unclear fate.
     pub crossed_after: BTreeMap<u32, u64>,
+    /// Connections that were opened, by the address of the target.
+    #[serde(default)]
+    pub opened_to: BTreeMap<SocketAddr, u64>,
 }
 
 impl ConnectionCounts {
     pub fn merge(&mut self, other: &Self) {
-        let Self { opened, closed, reused, repeated, repeated_unclear, crossed_after } = other;
+        let Self { opened, closed, reused, repeated, repeated_unclear, crossed_after, opened_to } = other;
         self.opened += opened;
         self.closed += closed;
         self.reused += reused;
@@ -68,6 +72,9 @@ impl ConnectionCounts {
         self.repeated_unclear += repeated_unclear;
         for (idle, count) in crossed_after {
             *self.crossed_after.entry(*idle).or_default() += count;
+        }
+        for (address, count) in opened_to {
+            *self.opened_to.entry(*address).or_default() += count;
         }
     }
 }
@@ -251,7 +258,22 @@ pub struct Batch {
     /// Everything that has happened before this second is recorded; requests in flight have not happened yet.
     #[serde(default)]
     pub recorded_before: u32,
+    /// Bodies of unexpected responses since the last batch.
+    #[serde(default)]
+    pub bodies: Vec<FailureBody>,
 }
+
+/// The begin of the body of an unexpected response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureBody {
+    pub operation: OperationId,
+    pub kind: ErrorKind,
+    pub body: String,
+}
+
+/// The bodies of unexpected responses that are kept: a few of each operation and kind.
+pub const MAX_BODIES: usize = 20;
+pub const MAX_BODIES_OF_KIND: usize = 4;
 
 /// Failures with the same text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -342,9 +364,10 @@ mod tests {
         fn connections()(
             numbers in prop::array::uniform5(0_u64..100),
             crossed_after in prop::collection::btree_map(0_u32..9, 1_u64..9, 0..3),
+            opened_to in prop::collection::btree_map(any::<SocketAddr>(), 1_u64..9, 0..3),
         ) -> ConnectionCounts {
             let [opened, closed, reused, repeated, repeated_unclear] = numbers;
-            ConnectionCounts { opened, closed, reused, repeated, repeated_unclear, crossed_after }
+            ConnectionCounts { opened, closed, reused, repeated, repeated_unclear, crossed_after, opened_to }
         }
     }
 

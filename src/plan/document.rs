@@ -104,6 +104,8 @@ document! {
         tls: TlsDocument,
         /// Maximum number of redirects per request, from 0 to 20. Only redirects to the same origin are followed.
         follow_redirects: u16 = default(0),
+        /// IP address to connect to, instead of those of the URL's host.
+        address: String = otherwise("all of the host's"),
         /// How long users keep a connection.
         connections: ConnectionsDocument = default("keep"),
         /// Age from which a connection is not used for another request, above 0.

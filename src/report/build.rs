@@ -241,13 +241,15 @@ fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[C
 }
 
 fn connections_report(counted: &ConnectionCounts) -> ConnectionsReport {
-    let ConnectionCounts { opened, closed, reused, repeated, repeated_unclear, crossed_after: _ } = counted;
+    let ConnectionCounts { opened, closed, reused, repeated, repeated_unclear, crossed_after: _, opened_to } =
+        counted;
     ConnectionsReport {
         opened: *opened,
         reused: *reused,
         closed_by_target: *closed,
         reconnected: *repeated,
         reconnected_unclear: *repeated_unclear,
+        addresses: opened_to.iter().map(|(address, count)| (address.to_string(), *count)).collect(),
     }
 }
 
@@ -289,6 +291,7 @@ fn errors_by_kind(plan: &Plan, counted: &PhaseSummary) -> Vec<ErrorReport> {
                 count: *count,
                 example: messages.first().map_or(String::new(), |first| first.message.clone()),
                 messages,
+                bodies: counted.failure_bodies.get(&(*id, *kind)).into_iter().flatten().cloned().collect(),
             }
         })
     });

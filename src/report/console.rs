@@ -82,19 +82,26 @@ fn phase_text(report: &Report, phase: &PhaseReport) -> String {
 
 /// The connections, if the target closed some or requests had to be sent again.
 fn connections_text(connections: &ConnectionsReport) -> String {
-    let ConnectionsReport { opened, reused, closed_by_target, reconnected, reconnected_unclear } =
-        *connections;
-    if closed_by_target + reconnected + reconnected_unclear == 0 {
+    let ConnectionsReport { opened, reused, closed_by_target, reconnected, reconnected_unclear, addresses } =
+        connections;
+    if closed_by_target + reconnected + reconnected_unclear == 0 && addresses.len() < 2 {
         return String::new();
     }
     let again = [(reconnected, ""), (reconnected_unclear, ", with an unclear fate")];
-    let again = again.map(|(count, fate)| match count {
+    let again = again.map(|(count, fate)| match *count {
         0 => String::new(),
         count => format!("; {count} requests sent again over a new one{fate}"),
     });
     let text =
         format!("{opened} opened, reused {reused} times, {closed_by_target} closed by the target while idle");
-    wrapped("  connections:", &(text + &again.concat()))
+    let to = match addresses.len() {
+        ..2 => String::new(),
+        _ => {
+            let each = addresses.iter().map(|(address, count)| format!("{count} to {address}"));
+            format!("; {}", each.collect::<Vec<_>>().join(", "))
+        }
+    };
+    wrapped("  connections:", &(text + &again.concat() + &to))
 }
 
 /// "40 × status 5xx: 30 × HTTP status 503, 10 × HTTP status 500".

@@ -219,7 +219,7 @@ pub struct PhaseReport {
 }
 
 /// The connections of a phase, those made before its start included.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionsReport {
     /// Connections to the target.
     pub opened: u64,
@@ -232,6 +232,9 @@ pub struct ConnectionsReport {
     pub reconnected: u64,
     /// Requests with a repeatable method that were sent again after a reset, although the target may have read them.
     pub reconnected_unclear: u64,
+    /// Connections by the address and port that accepted them.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, u64>,
 }
 
 /// The arrivals of an open phase.
@@ -296,6 +299,9 @@ pub struct ErrorReport {
     /// counted.
     #[serde(default)]
     pub messages: Vec<FailureMessage>,
+    /// The first 2 KiB of bodies of such responses, with secrets redacted: at most 4, and 20 in the phase.
+    #[serde(default)]
+    pub bodies: Vec<String>,
 }
 
 /// Failures with the same message.

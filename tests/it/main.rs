@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose setup fails has failed")]
 
+mod addresses;
 mod causes;
 mod checked;
 mod counting;

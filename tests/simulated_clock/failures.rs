@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runner_test_support::phases::open;
 use runner_test_support::ran::{assert_adds_up, count, failed_as, named, number};
 use runner_test_support::target::{Answer, Target};
 
@@ -110,4 +111,47 @@ fn an_operation_that_never_succeeds_is_named_even_where_the_share_of_failures_is
         "{:#}",
         run.report()["notices"]
     );
+}
+
+#[test]
+fn bodies_of_unexpected_responses_are_kept_without_secrets() {
+    let body =
+        |number: usize| format!("{number}: no index for {} {}", env!("CARGO_PKG_NAME"), "ü".repeat(2000));
+    let target = Target::scripted(move |number, it| match it.what.as_str() {
+        "GET /ok" => Answer::text("fine"),
+        "GET /other" => Answer::text(&format!("other {number}")),
+        _ => Answer::Full { status: 503, headers: String::new(), body: body(number) },
+    });
+    let plan = open(1, "1s", "30/s")
+        + r#"
+        [users.any]
+        headers = { x-token = "${secret:CARGO_PKG_NAME}" }
+        [[users.any.tasks]]
+        operation = "ok"
+        request = "GET /ok"
+        [[users.any.tasks]]
+        operation = "other"
+        request = "GET /other"
+        expect = { contains = "fine" }
+        [[users.any.tasks]]
+        operation = "bad"
+        request = "GET /bad"
+    "#;
+    let run = Runner::plan(&plan).against(&target).run().exits(0);
+    let phase = run.phase("a");
+    let errors = phase["errors_by_kind"].as_array().unwrap();
+    let bodies = |operation: &str| {
+        let error = errors.iter().find(|error| error["operation"] == operation).unwrap();
+        error["bodies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((errors.len(), bodies("other").len(), bodies("bad").len()), (2, 4, 4));
+    assert!(bodies("other").iter().all(|body| body.starts_with("other ")));
+    for body in bodies("bad") {
+        assert!(body.contains(": no index for *** üü") && body.ends_with("…") && body.len() < 2100, "{body}");
+    }
 }

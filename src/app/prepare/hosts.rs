@@ -1,6 +1,6 @@
 //! The monitored hosts of a plan: checks of their sources, before and at the start of a run.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::monitor;
@@ -12,9 +12,9 @@ use crate::units::format_number;
 /// Whether the target is on this machine, that is, whether a socket can be bound to its address. `None` if its name
 /// cannot be resolved.
 pub(super) fn is_here(url: &TargetUrl) -> Option<bool> {
-    let addresses: Vec<SocketAddr> = match url.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, 0)],
-        Err(_) => (url.host.as_str(), 0).to_socket_addrs().ok()?.collect(),
+    let addresses: Vec<SocketAddr> = match url.address {
+        Some(address) => vec![SocketAddr::new(address, 0)],
+        None => (url.host.as_str(), 0).to_socket_addrs().ok()?.collect(),
     };
     Some(addresses.into_iter().any(|address| UdpSocket::bind(address).is_ok()))
 }
@@ -116,7 +116,11 @@ mod tests {
 
     #[test]
     fn loopback_is_here_and_a_documentation_address_is_not() {
-        let url = |text: &str| TargetUrl { host: text.to_owned(), ..TargetUrl::loopback(1) };
+        let url = |text: &str| TargetUrl {
+            host: text.to_owned(),
+            address: text.parse().ok(),
+            ..TargetUrl::loopback(1)
+        };
         assert_eq!(is_here(&url("localhost")), Some(true));
         assert_eq!(is_here(&url("192.0.2.1")), Some(false));
         assert_eq!(is_here(&url("no-such-host.invalid")), None);

@@ -14,6 +14,7 @@ use crate::engine::user::exchange_log::ExchangeLog;
 use crate::engine::user::prepared::PreparedClass;
 use crate::engine::user::rows::RowDeal;
 use crate::engine::wire::fault::Fault;
+use crate::engine::wire::response::MAX_SHOWN_BODY_BYTES;
 use crate::engine::wire::socket::Dialer;
 use crate::event::StopSignal;
 use crate::measure::recorder::Recorder;
@@ -132,6 +133,18 @@ impl PhaseContext {
             let text = self.secrets.redact(&fault.text);
             self.verbose_log(|| format!("user {}: {}: {text}", sample.user, fault.kind.as_str()));
             recorder.describe_failure(sample.operation, fault.kind, text);
+            if !fault.body.is_empty() {
+                recorder.keep_body(sample.operation, fault.kind, || self.begin_of(&fault.body));
+            }
+        }
+    }
+
+    /// The begin of a body as text, without secrets.
+    fn begin_of(&self, body: &[u8]) -> String {
+        let begin = String::from_utf8_lossy(&body[..body.len().min(MAX_SHOWN_BODY_BYTES)]);
+        match body.len() > MAX_SHOWN_BODY_BYTES {
+            true => self.secrets.redact_truncated(&format!("{begin}…")),
+            false => self.secrets.redact(&begin),
         }
     }
 

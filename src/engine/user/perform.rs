@@ -297,7 +297,7 @@ impl User {
             let opened = Box::pin(opening).await.unwrap_or_else(|| Err(Fault::cancelled()));
             sent.connect = Some(began.elapsed());
             let (connection, opened) = opened?;
-            self.keep(Ok(connection));
+            self.keep(Ok((connection, opened.to)));
             sent.parts.opened(opened);
         }
         let request = &mut outgoing.request;
@@ -309,7 +309,7 @@ impl User {
             false if prepared.inspects_head() => Keep::Head,
             false => Keep::Nothing,
         };
-        let options = ReadOptions { keep, max_bytes: prepared.expect.max_bytes };
+        let options = ReadOptions { keep, expect: &prepared.expect };
         let connection = self.connection.as_mut().expect("a usable connection was found or just opened");
         let within = context.target.timeout.duration();
         let result = connection.exchange(request, options, within, &context.timer).await;
@@ -356,6 +356,7 @@ impl User {
             let captured =
                 checked.and_then(|()| self.state.capture(&prepared.captures, &response, json.as_ref()));
             captured.map_err(|fault| {
+                let fault = Fault { body: response.body_bytes(), ..fault };
                 match response.header(&CONTENT_ENCODING).filter(|_| prepared.inspects_body()) {
                     Some(encoding) => fault.of_compressed(encoding),
                     None => fault,

@@ -1,5 +1,6 @@
 //! The life cycle of a virtual user: it starts, performs tasks, and leaves.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -190,7 +191,7 @@ impl User {
         let _permit = context.preconnect_permits.acquire().await;
         let within = context.target.connect_timeout.duration();
         let opened = Connection::open(&context.dialer, within, self.number as usize).await;
-        self.keep(opened.map(|(connection, _)| connection));
+        self.keep(opened.map(|(connection, opened)| (connection, opened.to)));
     }
 
     /// Performs an arrival and, if the usual pause is short, the arrivals that follow.
@@ -300,11 +301,11 @@ impl User {
 
     /// Keeps a connection for the next request. A failure is only logged: the request that needs the connection tries
     /// again, and that attempt counts.
-    pub(super) fn keep(&mut self, opened: Result<Connection, Fault>) {
+    pub(super) fn keep(&mut self, opened: Result<(Connection, Option<SocketAddr>), Fault>) {
         match opened {
-            Ok(connection) => {
+            Ok((connection, to)) => {
                 let now = self.context.clock.now();
-                self.context.recorder.borrow_mut().record_opened(now);
+                self.context.recorder.borrow_mut().record_opened(now, to);
                 self.context.verbose_log(|| format!("user {} connected", self.number));
                 self.connection = Some(connection);
             }

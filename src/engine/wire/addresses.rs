@@ -70,9 +70,9 @@ pub(super) async fn connect(
     first: usize,
     memory: &AddressMemory,
 ) -> Result<(TcpStream, SocketAddr), Fault> {
-    match url.host.parse::<IpAddr>() {
-        Ok(address) => alone(SocketAddr::new(address, url.port)).await,
-        Err(_) => match memory.order(resolve(url).await?, first).as_slice() {
+    match url.address {
+        Some(address) => alone(SocketAddr::new(address, url.port)).await,
+        None => match memory.order(resolve(url).await?, first).as_slice() {
             [address] => alone(*address).await,
             addresses => race(addresses, memory).await,
         },

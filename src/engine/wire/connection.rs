@@ -171,7 +171,7 @@ impl Connection {
     pub(in crate::engine) async fn exchange(
         &mut self,
         request: &mut Request<Full<Bytes>>,
-        options: ReadOptions,
+        options: ReadOptions<'_>,
         within: Duration,
         timer: &PreciseTimer,
     ) -> Result<ReceivedResponse, Fault> {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::engine::wire::response::HEAD_LIMITS;
@@ -30,6 +31,8 @@ pub(in crate::engine) struct Fault {
     pub(in crate::engine) idle: Duration,
     /// Whether the target cannot have processed the request, as far as there is evidence.
     pub(in crate::engine) unprocessed: Option<Unprocessed>,
+    /// The body of an unexpected response, or its begin.
+    pub(in crate::engine) body: Bytes,
 }
 
 /// The evidence that the target has not processed a request.
@@ -44,7 +47,7 @@ pub(in crate::engine) enum Unprocessed {
 
 impl Fault {
     pub(in crate::engine) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), idle: Duration::ZERO, unprocessed: None }
+        Self { kind, text: text.into(), idle: Duration::ZERO, unprocessed: None, body: Bytes::new() }
     }
 
     /// The same fault of a body that is compressed, and so cannot be looked into.

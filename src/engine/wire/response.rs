@@ -9,11 +9,15 @@ use tokio::time::Instant;
 
 use crate::engine::wire::fault::Fault;
 use crate::measure::sample::ErrorKind;
+use crate::plan::expect::Expectation;
 
 /// The largest body that is read.
 const MAX_BODY_BYTES: u64 = 64 << 20;
 /// The largest body that is kept for inspection.
 const MAX_KEPT_BODY_BYTES: u64 = 16 << 20;
+
+/// How much of the body of an unexpected response is shown.
+pub(in crate::engine) const MAX_SHOWN_BODY_BYTES: usize = 2 << 10;
 
 /// The largest head of a response, in bytes.
 pub(super) const MAX_HEAD_BYTES: u32 = 400 << 10;
@@ -38,7 +42,7 @@ pub struct ReceivedResponse {
 #[derive(Debug, Clone, Default)]
 pub struct ResponseContent {
     pub headers: HeaderMap,
-    /// The body if it is inspected; otherwise empty.
+    /// The body if it is inspected; otherwise empty, or the begin of an unexpected one.
     pub body: Bytes,
     /// When the head had been read.
     pub head_at: Option<Instant>,
@@ -48,6 +52,11 @@ impl ReceivedResponse {
     /// The body; empty if it was not kept.
     pub fn body(&self) -> &[u8] {
         self.content.as_ref().map_or(&[], |content| &content.body)
+    }
+
+    /// The body without a copy.
+    pub fn body_bytes(&self) -> Bytes {
+        self.content.as_ref().map_or_else(Bytes::new, |content| content.body.clone())
     }
 
     /// The headers; `None` if they were not kept.
@@ -63,10 +72,9 @@ impl ReceivedResponse {
 
 /// How a response is read.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct ReadOptions {
+pub(in crate::engine) struct ReadOptions<'o> {
     pub(in crate::engine) keep: Keep,
-    /// The most bytes that the body may have, if the plan sets a limit.
-    pub(in crate::engine) max_bytes: Option<u64>,
+    pub(in crate::engine) expect: &'o Expectation,
 }
 
 /// Which parts of a response are kept.
@@ -83,7 +91,7 @@ pub(in crate::engine) enum Keep {
 /// Reads a response to its end.
 pub(super) async fn read(
     sent: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    options: ReadOptions,
+    options: ReadOptions<'_>,
     headers: &mut HeaderMap,
 ) -> Result<ReceivedResponse, Fault> {
     let response = sent.await.map_err(|error| Fault::of_exchange(&error))?;
@@ -93,23 +101,22 @@ pub(super) async fn read(
     if count > MAX_HEADERS {
         return Err(Fault::new(ErrorKind::TooLarge, format!("{count} headers: {HEAD_LIMITS}")));
     }
-    let ReadOptions { keep, max_bytes } = options;
-    let (mut content, mut incoming) = match keep {
-        Keep::Nothing => {
-            let (head, incoming) = response.into_parts();
-            *headers = head.headers;
-            // The next request reuses the memory of these headers.
-            headers.clear();
-            (None, incoming)
-        }
-        Keep::Head | Keep::Whole => {
-            let (head, incoming) = response.into_parts();
-            let head_at = Some(Instant::now());
-            (Some(Box::new(ResponseContent { headers: head.headers, body: Bytes::new(), head_at })), incoming)
-        }
-    };
+    let ReadOptions { keep, expect } = options;
+    // The begin of an unexpected body is shown.
+    let shown = if expect.accepts(status) { 0 } else { MAX_SHOWN_BODY_BYTES + 1 };
+    let (head, mut incoming) = response.into_parts();
+    let mut content = None;
+    if keep == Keep::Nothing && shown == 0 {
+        *headers = head.headers;
+        // The next request reuses the memory of these headers.
+        headers.clear();
+    } else {
+        let (body, head_at) = (Bytes::new(), Some(Instant::now()));
+        content = Some(Box::new(ResponseContent { headers: head.headers, body, head_at }));
+    }
     let bound = if keep == Keep::Whole { MAX_KEPT_BODY_BYTES } else { MAX_BODY_BYTES };
-    let largest = max_bytes.unwrap_or(bound).min(bound);
+    let largest = expect.max_bytes.unwrap_or(bound).min(bound);
+    let kept = if keep == Keep::Whole { usize::MAX } else { shown };
     let (mut bytes, mut body) = (0, BytesMut::new());
     let mut has_ended = incoming.is_end_stream();
     while let Some(frame) = incoming.frame().await {
@@ -120,8 +127,8 @@ pub(super) async fn read(
         if bytes > largest {
             return Err(Fault::new(ErrorKind::TooLarge, format!("the body is larger than {largest} bytes")));
         }
-        if keep == Keep::Whole {
-            body.extend_from_slice(data);
+        if body.len() < kept {
+            body.extend_from_slice(&data[..data.len().min(kept - body.len())]);
         }
     }
     let is_whole = has_ended || incoming.is_end_stream();

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -63,6 +64,8 @@ pub(super) enum TargetSocket {
 pub struct ConnectionSetup {
     /// The time until the transport was connected, including name resolution.
     pub connect: Duration,
+    /// The address of the target; `None` in the same process.
+    pub to: Option<SocketAddr>,
     /// The duration of the TLS handshake, and the negotiated versions for display.
     pub tls: Option<(Duration, String)>,
 }
@@ -204,7 +207,7 @@ impl Dialer {
         first: usize,
     ) -> Result<(TargetSocket, ConnectionSetup), Fault> {
         let began = Instant::now();
-        let stream = match &self.transport {
+        let (stream, to) = match &self.transport {
             Transport::Tcp(url, memory) => connect(url, first, memory).await?,
             #[cfg(test)]
             Transport::Memory(server) => {
@@ -213,11 +216,11 @@ impl Dialer {
                 server.send(theirs).map_err(refused)?;
                 return Ok((
                     TargetSocket::Memory(StampedStream::new(ours, moments, self.precision)),
-                    ConnectionSetup::now(began),
+                    ConnectionSetup { connect: began.elapsed(), to: None, tls: None },
                 ));
             }
         };
-        let mut opened = ConnectionSetup::now(began);
+        let mut opened = ConnectionSetup { connect: began.elapsed(), to: Some(to), tls: None };
         let stamped = StampedStream::new(stream, moments, self.precision);
         let Some(tls) = &self.tls else { return Ok((TargetSocket::Plain(stamped), opened)) };
         let began = Instant::now();
@@ -236,19 +239,17 @@ impl Dialer {
     }
 }
 
-impl ConnectionSetup {
-    fn now(began: Instant) -> Self {
-        Self { connect: began.elapsed(), tls: None }
-    }
-}
-
 /// Connects to the target. `first` is the number of the address that is tried first.
-async fn connect(url: &TargetUrl, first: usize, memory: &AddressMemory) -> Result<TcpStream, Fault> {
+async fn connect(
+    url: &TargetUrl,
+    first: usize,
+    memory: &AddressMemory,
+) -> Result<(TcpStream, SocketAddr), Fault> {
     let (stream, address) = addresses::connect(url, first, memory).await?;
     // Otherwise Nagle's algorithm may hold a small request back until the peer acknowledges earlier bytes.
     stream.set_nodelay(true).map_err(|error| Fault::of_connect(address, &error))?;
     receive::ask_for_stamps(&stream);
-    Ok(stream)
+    Ok((stream, address))
 }
 
 impl AsyncRead for TargetSocket {

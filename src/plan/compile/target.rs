@@ -37,7 +37,11 @@ impl Compiler<'_, '_> {
         };
         let headers = document.headers.as_ref().map(|headers| self.constant_headers(headers));
         let ready = document.ready.as_ref().map(|ready| self.ready(ready));
-        let url = url?;
+        let url = match &document.address {
+            // The plan's address belongs to the plan's URL.
+            Some(address) if url_override.is_none() => self.at_address(url?, address)?,
+            _ => url?,
+        };
         let tls = self.tls(document, &url);
         let redirects = document.follow_redirects.as_ref().and_then(|redirects| self.redirects(redirects));
         let TargetDocument { ready_within, timeout, connect_timeout, .. } = document;
@@ -81,6 +85,19 @@ impl Compiler<'_, '_> {
             }),
             max_age: max_age.map(|age| age.value).or(inherited.max_age),
         }
+    }
+
+    /// The URL with the only address to connect to.
+    fn at_address(&mut self, url: TargetUrl, address: &Spanned<String>) -> Option<TargetUrl> {
+        let text = self.constant(address, Encoding::Raw)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            let message = format!("`{}` is not an IP address", address.value.escape_debug());
+            let help =
+                "write an address such as `\"192.0.2.7\"` or `\"2001:db8::7\"`; the port is that of the URL";
+            self.report(Code::BadUrl, message, address.span, help);
+        }
+        Some(TargetUrl { address: Some(parsed?), ..url })
     }
 
     fn redirects(&mut self, written: &Spanned<u16>) -> Option<u16> {
@@ -225,12 +242,14 @@ fn parse_url(text: &str) -> Result<TargetUrl, (Code, String)> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(bad("it has a query or a fragment, which belong in a `request`"));
     }
-    let host = url.host_str().ok_or_else(|| bad("it must have a host"))?;
+    let written = url.host_str().ok_or_else(|| bad("it must have a host"))?;
+    let host = written.trim_start_matches('[').trim_end_matches(']');
     let port = url.port_or_known_default().unwrap_or(80);
-    let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let authority = url.port().map_or_else(|| written.to_owned(), |port| format!("{written}:{port}"));
     Ok(TargetUrl {
         scheme,
-        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        address: host.parse().ok(),
+        host: host.to_owned(),
         port,
         base_path: url.path().trim_end_matches('/').to_owned(),
         authority: HeaderValue::from_str(&authority)

@@ -1,5 +1,7 @@
 //! The target of a plan and how to connect to it.
 
+use core::net::{IpAddr, Ipv4Addr};
+
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{HeaderMap, Method};
@@ -139,6 +141,8 @@ pub struct TargetUrl {
     /// Name or address; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
+    /// The only address to connect to: that of the plan, or the host itself.
+    pub address: Option<IpAddr>,
     /// Prefix of every request path, without a slash at its end.
     pub base_path: String,
     /// Value of the `Host` header.
@@ -159,8 +163,9 @@ impl TargetUrl {
         let authority = HeaderValue::from_str(&format!("127.0.0.1:{port}"));
         Self {
             scheme: "http",
-            host: "127.0.0.1".to_owned(),
+            host: Ipv4Addr::LOCALHOST.to_string(),
             port,
+            address: Some(Ipv4Addr::LOCALHOST.into()),
             base_path: String::new(),
             authority: authority.expect("an IP address and a port are ASCII"),
             redacted: format!("http://127.0.0.1:{port}"),
