@@ -269,3 +269,14 @@ fn unusable_certificate_files_are_refused_before_any_request() {
     }
     assert_eq!(nginx.log(), []);
 }
+
+#[test]
+fn a_request_that_meets_the_end_of_an_idle_connection_is_sent_again() {
+    let authority = Authority::new("private");
+    let nginx = Nginx::tls(&here(&authority), "", "keepalive_timeout 1040ms;", &[]);
+    let phase = closed(30, "5s") + "[users.any]\nwait = [\"1020ms\", \"1060ms\"]\n";
+    let run = of(&phase, &nginx, &authority, TRUSTING, "").run().exits(0);
+    let phase = run.phase("a");
+    assert_eq!(count(&phase["errors"]), 0, "{phase:#}");
+    assert!(count(&phase["connections"]["closed_by_target"]) > 0, "{phase:#}");
+}

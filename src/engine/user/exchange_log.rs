@@ -102,7 +102,7 @@ impl ExchangeLog {
             response,
             findings,
             captured,
-            failure: fault.map(|fault| fault.text),
+            failure: fault.map(|fault| fault.text.clone()),
         });
     }
 }

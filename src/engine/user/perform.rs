@@ -355,8 +355,8 @@ impl User {
             let checked = expectations::check(&prepared.expect, &response, json.as_ref());
             let captured =
                 checked.and_then(|()| self.state.capture(&prepared.captures, &response, json.as_ref()));
-            captured.map_err(|fault| {
-                let fault = Fault { body: response.body_bytes(), ..fault };
+            captured.map_err(|mut fault| {
+                fault.body = response.body_bytes();
                 match response.header(&CONTENT_ENCODING).filter(|_| prepared.inspects_body()) {
                     Some(encoding) => fault.of_compressed(encoding),
                     None => fault,

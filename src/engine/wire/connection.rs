@@ -200,7 +200,13 @@ impl Connection {
         };
         // After a failure the connection may still carry parts of the old response.
         if ended || result.is_err() {
-            *state = ConnectionState::Ended;
+            let failed = std::mem::replace(state, ConnectionState::Ended);
+            if let ConnectionState::Http1(one) = failed
+                && result.as_ref().is_err_and(|fault| fault.kind == ErrorKind::Eof)
+                && moments.get().end.is_none()
+            {
+                one.driver.into_parts().io.into_inner().note_end().await;
+            }
         }
         result.map_err(|fault| {
             let idle = handed_over - last_used.unwrap_or(*opened);

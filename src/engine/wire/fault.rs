@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,8 +24,14 @@ const IDLE_RANGES: [(f64, &str); 6] = [
 ];
 
 /// Why a request failed: the error kind that is counted, and a text that is shown as its example.
+///
+/// It is boxed, because every result of a request moves the room of one.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Fault {
+pub(in crate::engine) struct Fault(Box<FaultParts>);
+
+/// The parts of a fault.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct FaultParts {
     pub(in crate::engine) kind: ErrorKind,
     pub(in crate::engine) text: String,
     /// How long its connection had been idle before.
@@ -45,13 +52,28 @@ pub(in crate::engine) enum Unprocessed {
     Unclear,
 }
 
+impl Deref for Fault {
+    type Target = FaultParts;
+
+    fn deref(&self) -> &FaultParts {
+        &self.0
+    }
+}
+
+impl DerefMut for Fault {
+    fn deref_mut(&mut self) -> &mut FaultParts {
+        &mut self.0
+    }
+}
+
 impl Fault {
     pub(in crate::engine) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), idle: Duration::ZERO, unprocessed: None, body: Bytes::new() }
+        let (text, idle, body) = (text.into(), Duration::ZERO, Bytes::new());
+        Self(Box::new(FaultParts { kind, text, idle, unprocessed: None, body }))
     }
 
     /// The same fault of a body that is compressed, and so cannot be looked into.
-    pub(in crate::engine) fn of_compressed(self, encoding: &HeaderValue) -> Self {
+    pub(in crate::engine) fn of_compressed(mut self, encoding: &HeaderValue) -> Self {
         let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
         let is_plain = self.kind != ErrorKind::Unexpected || encoding.eq_ignore_ascii_case("identity");
         if is_plain {
@@ -62,32 +84,39 @@ impl Fault {
              `accept-encoding`",
             self.text
         );
-        Self { text, ..self }
+        self.text = text;
+        self
     }
 
     /// The same fault of a connection that existed before and had been idle for this long. The text names one of a few
     /// ranges, so that equal failures have equal texts.
-    pub(in crate::engine) fn after_idle(self, idle: Duration) -> Self {
+    pub(in crate::engine) fn after_idle(mut self, idle: Duration) -> Self {
         if !matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset) {
             return self;
         }
         let range = IDLE_RANGES.iter().find(|(below_s, _)| idle.as_secs_f64() < *below_s);
         let range = range.map_or("over a minute", |(_, range)| range);
-        Self { text: format!("{}; the connection had been idle for {range}", self.text), idle, ..self }
+        self.text = format!("{}; the connection had been idle for {range}", self.text);
+        self.idle = idle;
+        self
     }
 
     /// The same fault with what the socket shows of the request.
-    pub(in crate::engine) fn with_evidence(self, moments: Moments) -> Self {
+    pub(in crate::engine) fn with_evidence(mut self, moments: Moments) -> Self {
         let Moments { written, end, .. } = moments;
         let by_socket = || match end {
             _ if written == 0 => Some(Unprocessed::Certain),
-            Some(StreamEnd { is_reset, unacknowledged: Some(left) }) if left >= written => {
+            // The announcement acknowledges a request that the target did not read before it closed. Unread bytes make its
+            // kernel reset the connection.
+            Some(StreamEnd { is_reset: true, is_announced: true, .. }) => Some(Unprocessed::Unclear),
+            Some(StreamEnd { is_reset, unacknowledged: Some(left), .. }) if left >= written => {
                 Some(if is_reset { Unprocessed::Unclear } else { Unprocessed::Certain })
             }
             _ => None,
         };
         let is_end = matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset);
-        Self { unprocessed: self.unprocessed.or_else(|| by_socket().filter(|_| is_end)), ..self }
+        self.unprocessed = self.unprocessed.or_else(|| by_socket().filter(|_| is_end));
+        self
     }
 
     /// The fault of a request that was in flight when the drain ended.
@@ -160,7 +189,9 @@ impl Fault {
         let is_refused = of_http2.is_some_and(|error| {
             error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
         });
-        Self { unprocessed: is_refused.then_some(Unprocessed::Certain), ..Self::new(kind, text) }
+        let mut fault = Self::new(kind, text);
+        fault.unprocessed = is_refused.then_some(Unprocessed::Certain);
+        fault
     }
 }
 
@@ -187,7 +218,7 @@ mod tests {
 
     /// The evidence of a failed request of 100 bytes, of which this many were not acknowledged when the stream ended.
     fn evidence(kind: ErrorKind, is_reset: bool, unacknowledged: Option<u64>) -> Option<Unprocessed> {
-        let end = Some(StreamEnd { is_reset, unacknowledged });
+        let end = Some(StreamEnd { is_reset, unacknowledged, is_announced: false });
         Fault::new(kind, "x").with_evidence(Moments { written: 100, end, ..Moments::default() }).unprocessed
     }
 
@@ -205,7 +236,7 @@ mod tests {
 
     #[test]
     fn equal_idle_times_give_equal_texts() {
-        let text = |ms| Fault::new(ErrorKind::Eof, "x").after_idle(Duration::from_millis(ms)).text;
+        let text = |ms| Fault::new(ErrorKind::Eof, "x").after_idle(Duration::from_millis(ms)).text.clone();
         assert_eq!(text(4998), text(2003));
         assert_eq!(
             (text(5001), text(1)),

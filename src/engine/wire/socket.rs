@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
@@ -40,6 +40,9 @@ const MIN_SHARED_BODY_BYTES: usize = 64 << 10;
 const MIN_PRECISION: Duration = Duration::from_millis(1);
 /// How exactly it is known in relation to the shortest response time limit.
 const PRECISION_OF_LIMIT: u32 = 10;
+
+/// How long the end of a socket may come after that of its TLS stream.
+const MAX_WAIT_FOR_END: Duration = Duration::from_millis(10);
 
 /// How bytes reach the target.
 #[derive(Clone)]
@@ -96,6 +99,8 @@ pub(in crate::engine) struct StreamEnd {
     pub(in crate::engine) is_reset: bool,
     /// The written bytes that the peer's kernel had not acknowledged then; `None` if that is unknown.
     pub(in crate::engine) unacknowledged: Option<u64>,
+    /// Whether TLS had announced the end before.
+    pub(in crate::engine) is_announced: bool,
 }
 
 /// The moments of the current exchange, shared by a connection and its socket.
@@ -252,6 +257,22 @@ async fn connect(
     Ok((stream, address))
 }
 
+impl TargetSocket {
+    /// Reads on to the end of the socket, which comes after that of TLS, and notes it. Gives up after a few milliseconds: the
+    /// two are sent together.
+    pub(super) async fn note_end(&mut self) {
+        let Self::Secured(stream) = self else { return };
+        let (stream, _) = stream.get_mut();
+        let mut rest = [0; 256];
+        let to_end = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
+        if tokio::time::timeout(MAX_WAIT_FOR_END, to_end).await.is_ok()
+            && let Some(end) = &mut stream.moments.0.borrow_mut().end
+        {
+            end.is_announced = true;
+        }
+    }
+}
+
 impl AsyncRead for TargetSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -323,7 +344,8 @@ impl<S: Receive + Unpin> AsyncRead for StampedStream<S> {
         };
         let is_reset = matches!(&receipt, Err(error) if error.kind() == io::ErrorKind::ConnectionReset);
         if is_reset || (receipt.is_ok() && free > 0 && buf.remaining() == free) {
-            moments.ended(StreamEnd { is_reset, unacknowledged: stream.unacknowledged() });
+            let (unacknowledged, is_announced) = (stream.unacknowledged(), false);
+            moments.ended(StreamEnd { is_reset, unacknowledged, is_announced });
         }
         let receipt = receipt?;
         *is_empty = buf.remaining() > 0;
