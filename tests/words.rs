@@ -28,10 +28,11 @@ const DIALECT: [&str; 18] = [
 /// Of a thousand comment lines, this many may hold one of the words; messages may hold none.
 const PER_MILLE: [(&str, usize); 2] = [("what", 30), ("any of the others", 3)];
 /// Type names that are there twice, with the reason.
-const TWICE: [(&str, &str); 3] = [
+const TWICE: [(&str, &str); 4] = [
     ("Err", "the associated type of `FromStr`"),
     ("Item", "the associated type of `Iterator`"),
     ("SystemTimer", "one definition per operating system"),
+    ("Target", "the associated type of `Deref`"),
 ];
 /// Messages in which a word is right.
 const MESSAGES: [(&str, &str); 0] = [];

@@ -27,11 +27,11 @@ const IDLE_RANGES: [(f64, &str); 6] = [
 ///
 /// It is boxed, because every result of a request moves the room of one.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Fault(Box<FaultParts>);
+pub(in crate::engine) struct Fault(Box<FaultContent>);
 
 /// The parts of a fault.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct FaultParts {
+pub(in crate::engine) struct FaultContent {
     pub(in crate::engine) kind: ErrorKind,
     pub(in crate::engine) text: String,
     /// How long its connection had been idle before.
@@ -53,15 +53,15 @@ pub(in crate::engine) enum Unprocessed {
 }
 
 impl Deref for Fault {
-    type Target = FaultParts;
+    type Target = FaultContent;
 
-    fn deref(&self) -> &FaultParts {
+    fn deref(&self) -> &FaultContent {
         &self.0
     }
 }
 
 impl DerefMut for Fault {
-    fn deref_mut(&mut self) -> &mut FaultParts {
+    fn deref_mut(&mut self) -> &mut FaultContent {
         &mut self.0
     }
 }
@@ -69,7 +69,7 @@ impl DerefMut for Fault {
 impl Fault {
     pub(in crate::engine) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         let (text, idle, body) = (text.into(), Duration::ZERO, Bytes::new());
-        Self(Box::new(FaultParts { kind, text, idle, unprocessed: None, body }))
+        Self(Box::new(FaultContent { kind, text, idle, unprocessed: None, body }))
     }
 
     /// The same fault of a body that is compressed, and so cannot be looked into.
