@@ -181,8 +181,10 @@ impl Task {
 pub struct Request {
     pub operation: OperationId,
     pub method: Method,
-    /// Path with its query, percent-encoded, below the target's base path.
+    /// Path with its query, percent-encoded, below the target's base path; or a captured link.
     pub path: Template,
+    /// Whether the path is a captured link, which is followed as a browser does.
+    pub is_link: bool,
     /// Headers of the request and of its class.
     pub headers: Vec<(HeaderName, Template)>,
     pub body: Option<Template>,
@@ -213,12 +215,19 @@ pub enum CaptureSource {
     Status,
     /// What the first group of the first match in the body has, or the whole match without a group.
     Regex(Regex),
+    /// The hidden input with this name in a form of its HTML body.
+    Field(String),
 }
 
 impl CaptureSource {
     /// Whether it needs the body.
     pub fn inspects_body(&self) -> bool {
-        matches!(self, Self::Json(_) | Self::Regex(_))
+        matches!(self, Self::Json(_) | Self::Regex(_) | Self::Field(_))
+    }
+
+    /// Whether it picks a random element.
+    pub fn picks(&self) -> bool {
+        matches!(self, Self::Json(pointer) if pointer.picks())
     }
 }
 

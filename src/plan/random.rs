@@ -77,6 +77,12 @@ impl RandomStream {
         -(1.0 - self.rng.random::<f64>()).ln()
     }
 
+    /// Begins another stream, which takes one value of this one.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self { rng: Xoshiro256PlusPlus::seed_from_u64(self.rng.random()) }
+    }
+
     pub fn bytes(&mut self) -> [u8; 16] {
         self.rng.random()
     }

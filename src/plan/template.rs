@@ -86,6 +86,31 @@ impl Pointer {
     }
 }
 
+impl Pointer {
+    /// Whether a step may stand for any element of an array.
+    pub fn picks(&self) -> bool {
+        self.0.split('/').any(|step| step == "*")
+    }
+
+    /// The value at the pointer, where a step `*` stands for the element of an array whose index `pick` returns for its
+    /// length.
+    pub fn find_picked<'v>(
+        &self,
+        value: &'v Value,
+        mut pick: impl FnMut(usize) -> usize,
+    ) -> Option<&'v Value> {
+        let mut found = value;
+        for step in self.0.split('/').skip(1) {
+            found = match found {
+                Value::Array(items) if step == "*" && items.is_empty() => return None,
+                Value::Array(items) if step == "*" => &items[pick(items.len())],
+                other => other.pointer(&format!("/{step}"))?,
+            };
+        }
+        Some(found)
+    }
+}
+
 impl std::fmt::Display for Pointer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -178,6 +203,11 @@ impl Template {
             Segment::Hole(Hole::Column(column)) => Some(column.source),
             _ => None,
         })
+    }
+
+    /// Whether it consists of one captured value alone.
+    pub fn is_captured(&self) -> bool {
+        matches!(self.segments.as_slice(), [Segment::Hole(Hole::Captured(_))])
     }
 
     pub fn holes_mut(&mut self) -> impl Iterator<Item = &mut Hole> {

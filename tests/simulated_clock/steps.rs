@@ -63,7 +63,7 @@ fn a_failed_step_ends_its_task() {
 
 #[test]
 fn values_are_captured_from_headers_statuses_and_by_regular_expressions() {
-    let body = r#"<input name="csrf" value="t&amp;1"><input name="csrf" value="second"> took 17 ms"#;
+    let body = r#"<input type=hidden name="csrf" value="t&amp;1"> took 17 ms"#;
     let answer =
         Answer::Full { status: 201, headers: "ETag: \"v1\"\r\netag: v2\r\n".into(), body: body.to_owned() };
     let target = Target::always(answer);
@@ -71,13 +71,13 @@ fn values_are_captured_from_headers_statuses_and_by_regular_expressions() {
         + r#"
         [[users.any.tasks]]
         steps = [
-            { request = "GET /", capture = { tag = { header = "ETag" }, code = { status = true }, csrf = { regex = 'csrf" value="([^"]+)' }, took = { regex = '\d+ ms' } } },
-            { request = "POST /", json = { tag = "${tag}", code = "${code}", csrf = "${csrf}", took = "${took}" } },
+            { request = "GET /", capture = { tag = { header = "ETag" }, code = { status = true }, csrf = { regex = 'csrf" value="([^"]+)' }, took = { regex = '\d+ ms' }, again = { field = "csrf" } } },
+            { request = "POST /", json = { tag = "${tag}", code = "${code}", csrf = "${csrf}", took = "${took}", again = "${again}" } },
         ]
     "#;
     let phase = Runner::plan(&plan).against(&target).run().exits(0).phase("a");
     assert_eq!((count(&phase["requests"]), count(&phase["errors"])), (8, 0));
-    let sent = json!({ "tag": "\"v1\"", "code": 201, "csrf": "t&amp;1", "took": "17 ms" });
+    let sent = json!({ "tag": "\"v1\"", "code": 201, "csrf": "t&amp;1", "took": "17 ms", "again": "t&1" });
     assert!(target.received().iter().filter(|it| it.what == "POST /").all(|it| it.json() == sent));
 }
 
@@ -88,12 +88,77 @@ fn a_value_that_is_not_there_fails_the_request_and_says_so() {
         ("{ header = \"etag\" }", "cannot capture `it`: the response has no header `etag`"),
         ("{ regex = 'x+' }", "cannot capture `it`: the body does not match `x+`"),
         ("{ json = \"/id\" }", "cannot capture `it`: the response is not JSON"),
+        ("{ field = \"csrf\" }", "cannot capture `it`: the body has no hidden input `csrf`"),
     ] {
         let task = format!("[[users.any.tasks]]\nrequest = \"GET /\"\ncapture = {{ it = {place} }}\n");
         let run = Runner::plan(&(open(1, "1s", "4/s") + &task)).against(&target).run().exits(0);
         let phase = run.phase("a");
         assert_eq!(failed_as(&phase, "unexpected"), 4);
         assert_eq!(phase["errors_by_kind"][0]["example"], why);
+    }
+}
+
+#[test]
+fn a_star_in_a_pointer_picks_any_element_and_the_seed_decides_which() {
+    let listed = json!({ "hits": [{ "id": "a" }, { "id": "b" }, { "id": "c" }], "*": { "none": [] } });
+    let picked = |seed: u64, pointer: &str| {
+        let target = Target::always(Answer::json(&listed));
+        let task = format!(
+            "[[users.any.tasks]]\nsteps = [{{ request = \"GET /\", capture = {{ id = \"{pointer}\" }} }},\n\
+             {{ request = \"GET /${{id}}\" }}]\n"
+        );
+        let plan = open(1, "1s", "60/s") + &task;
+        let run = Runner::plan(&plan).against(&target).with(&format!("--seed {seed}")).run().exits(0);
+        let all: Vec<String> = target.whats().into_iter().filter(|what| what != "GET /").collect();
+        (all, run.phase("a")["errors_by_kind"][0]["example"].as_str().map(str::to_owned))
+    };
+    let (one, _) = picked(1, "/hits/*/id");
+    assert_eq!(one, picked(1, "/hits/*/id").0);
+    assert_ne!(one, picked(2, "/hits/*/id").0);
+    for id in ["GET /a", "GET /b", "GET /c"] {
+        // Of 60 picks 20 are expected; 8 are less likely than one in a thousand.
+        assert!(one.iter().filter(|what| *what == id).count() > 7, "{one:?}");
+    }
+    let (none, why) = picked(1, "/*/none/*");
+    assert_eq!(
+        (none.len(), why.unwrap().as_str()),
+        (0, "cannot capture `id`: the response has no value at `/*/none/*`")
+    );
+}
+
+#[test]
+fn a_captured_link_is_followed_within_the_origin() {
+    let followed = |link: &'static str| {
+        let target = Target::scripted(move |_, it| match it.what.as_str() {
+            "GET /api/start" => Answer::json(&json!({ "next": link })),
+            _ => Answer::Status(200),
+        });
+        let plan = open(1, "1s", "1/s")
+            + r#"
+            [[users.any.tasks]]
+            steps = [{ request = "GET /start", capture = { next = "/next" } }, { operation = "next", request = "GET ${next}" }]
+        "#;
+        let runner =
+            Runner::plan(&plan).against(&target).with("--set target.url=http://kms.example:8008/api");
+        let phase = runner.run().exits(0).phase("a");
+        let why = phase["errors_by_kind"][0]["example"].as_str().unwrap_or_default().to_owned();
+        (target.whats().get(1).cloned().unwrap_or_default(), failed_as(&phase, "blocked"), why)
+    };
+    for (link, what) in [
+        ("/api/next?page=2&x=ü#top", "GET /api/next?page=2&x=%C3%BC"),
+        ("next", "GET /api/next"),
+        ("../other", "GET /other"),
+        ("?page=3", "GET /api/?page=3"),
+        ("http://kms.example:8008/x", "GET /x"),
+    ] {
+        assert_eq!(followed(link), (what.to_owned(), 0, String::new()));
+    }
+    for (link, why) in [
+        ("http://elsewhere.example/", "the captured link `http://elsewhere.example/` leaves the origin"),
+        ("//kms.example/x", "the captured link `//kms.example/x` leaves the origin"),
+        ("http://[", "the captured link `http://[` is not a URL: invalid IPv6 address"),
+    ] {
+        assert_eq!(followed(link), (String::new(), 1, why.to_owned()));
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub(super) mod context;
 pub(super) mod exchange_log;
+mod html;
 pub(super) mod intent;
 pub(super) mod json_body;
+mod link;
 pub(super) mod perform;
 pub(super) mod prepared;
 pub(super) mod rows;

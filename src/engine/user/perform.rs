@@ -54,6 +54,7 @@ struct Inspection<'i> {
     /// The number of redirects that may still be followed.
     redirects_left: u16,
     redirect: Option<Redirect>,
+    picks: Option<RandomStream>,
     parts: &'i mut ExchangeParts,
 }
 
@@ -83,6 +84,8 @@ struct Hop<'h> {
     redirects_left: u16,
     /// The random stream before the first request was rendered. Later ones are kept.
     draw: &'h RandomStream,
+    /// For captures of random elements.
+    picks: Option<&'h RandomStream>,
 }
 
 impl Attempt {
@@ -156,10 +159,11 @@ impl User {
             None => &mut ReusedBuffers::default(),
         };
         let mut outgoing = prepared.render(reused, draw, &facts);
+        let picks = prepared.picks().then(|| draw.fork());
         let mut redirects_left = context.target.redirects;
         let mut before = Performed::default();
         loop {
-            let hop = Hop { redirects_left, draw: &draw_before };
+            let hop = Hop { redirects_left, draw: &draw_before, picks: picks.as_ref() };
             let (performed, redirect) = self.attempt(prepared, &mut outgoing, hop, intent).await;
             let performed = performed.after(before);
             let Some(redirect) = redirect else { return performed };
@@ -185,7 +189,7 @@ impl User {
         &mut self,
         prepared: &Prepared,
         outgoing: &mut Result<OutgoingRequest, Fault>,
-        Hop { redirects_left, draw }: Hop<'_>,
+        Hop { redirects_left, draw, picks }: Hop<'_>,
         intent: Intent,
     ) -> (Performed, Option<Redirect>) {
         let context = Rc::clone(&self.context);
@@ -204,7 +208,8 @@ impl User {
             _ => Instant::now(),
         };
         let status = result.as_ref().ok().map(|response| response.status.as_u16());
-        let mut inspection = Inspection { redirects_left, redirect: None, parts: &mut sent.parts };
+        let picks = picks.cloned();
+        let mut inspection = Inspection { redirects_left, redirect: None, picks, parts: &mut sent.parts };
         let result =
             result.and_then(|response| self.inspect(prepared, kept.as_deref(), response, &mut inspection));
         let redirect = inspection.redirect.take();
@@ -353,8 +358,9 @@ impl User {
             let json = prepared.needs_json().then(|| json_body::parse(response.body())).flatten();
             inspection.parts.found(|| expectations::findings(&prepared.expect, &response, json.as_ref()));
             let checked = expectations::check(&prepared.expect, &response, json.as_ref());
-            let captured =
-                checked.and_then(|()| self.state.capture(&prepared.captures, &response, json.as_ref()));
+            let picks = inspection.picks.take();
+            let captured = checked
+                .and_then(|()| self.state.capture(&prepared.captures, &response, json.as_ref(), picks));
             captured.map_err(|mut fault| {
                 fault.body = response.body_bytes();
                 match response.header(&CONTENT_ENCODING).filter(|_| prepared.inspects_body()) {

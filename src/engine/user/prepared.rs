@@ -6,9 +6,8 @@ use http::header::{
 };
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
-use percent_encoding::{AsciiSet, percent_encode};
-use url::Url;
 
+use crate::engine::user::link;
 use crate::engine::wire::connection::ReusedBuffers;
 use crate::engine::wire::declare_empty_body;
 use crate::engine::wire::fault::Fault;
@@ -22,9 +21,6 @@ use crate::plan::model::{
 use crate::plan::random::RandomStream;
 use crate::plan::template::{RenderContext, Template};
 use crate::units::TimeSpan;
-
-/// Of ASCII, nothing is percent-encoded.
-const NOTHING_ELSE: AsciiSet = AsciiSet::EMPTY;
 
 /// The memory of rendered texts up to this length is reused.
 const MAX_REUSED_BYTES: usize = 64 << 10;
@@ -58,6 +54,8 @@ pub(in crate::engine) struct Prepared {
 #[derive(Default)]
 struct TemplatedParts {
     uri: Option<Template>,
+    /// The target, if the URI is a captured link.
+    link_base: Option<Box<(TargetUrl, HttpVersion)>>,
     headers: Vec<(HeaderName, Template)>,
     body: Option<Template>,
 }
@@ -152,8 +150,13 @@ impl Prepared {
         {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
         }
-        path.push_text(target.url.base_path.as_bytes());
-        path.append(request.path.clone());
+        if request.is_link {
+            templates.link_base = Some(Box::new((target.url.clone(), target.http)));
+            path = request.path.clone();
+        } else {
+            path.push_text(target.url.base_path.as_bytes());
+            path.append(request.path.clone());
+        }
         let mut constant = http::Request::new(());
         *constant.method_mut() = request.method.clone();
         *constant.version_mut() = version;
@@ -190,10 +193,14 @@ impl Prepared {
             )
         };
         let mut outgoing = self.constant.copy(&mut reused.headers);
-        let TemplatedParts { uri, headers, body } = &self.templates;
+        let TemplatedParts { uri, link_base, headers, body } = &self.templates;
         if let Some(uri) = uri {
             let rendered = rendered(uri, &mut reused.text, draw, facts)?;
-            *outgoing.request.uri_mut() = Uri::from_maybe_shared(rendered).map_err(|_| unusable("path"))?;
+            *outgoing.request.uri_mut() = match link_base.as_deref() {
+                None => Uri::from_maybe_shared(rendered).map_err(|_| unusable("path"))?,
+                Some((target, http)) => link::uri(target, *http, &target.base(), &rendered)
+                    .map_err(|why| Fault::new(ErrorKind::Blocked, format!("the captured link {why}")))?,
+            };
         }
         for (name, value) in headers {
             let rendered = rendered(value, &mut reused.text, draw, facts)?;
@@ -208,6 +215,11 @@ impl Prepared {
 
     pub(super) fn method(&self) -> &Method {
         self.constant.request.method()
+    }
+
+    /// Whether it captures a random element.
+    pub(super) fn picks(&self) -> bool {
+        self.captures.iter().any(|capture| capture.source.picks())
     }
 
     /// Whether the body of a response is inspected.
@@ -294,22 +306,10 @@ impl OutgoingRequest {
         }
         let location = response.header(&LOCATION);
         let location = location.ok_or_else(|| blocked("the redirect has no `location` header".to_owned()))?;
-        // As in browsers, bytes that are not ASCII are sent as they came.
-        let location: &str = &percent_encode(location.as_bytes(), &NOTHING_ELSE).to_string();
         let here = target.url_of(self.request.uri());
-        let there =
-            here.join(location).map_err(|error| blocked(format!("`{location}` is not a URL: {error}")))?;
-        if there.origin() != here.origin() {
-            return Err(blocked(format!("the redirect to `{location}` leaves the origin")));
-        }
-        let path = &there[url::Position::BeforePath..url::Position::AfterQuery];
-        let uri = match http {
-            HttpVersion::One => path.to_owned(),
-            HttpVersion::Two => target.origin() + path,
-        };
         let mut next = self.clone();
-        *next.request.uri_mut() =
-            uri.parse().map_err(|_| blocked(format!("`{location}` is not a valid request URI")))?;
+        *next.request.uri_mut() = link::uri(target, http, &here, location.as_bytes())
+            .map_err(|why| blocked(format!("the redirect to {why}")))?;
         let method = self.request.method();
         let becomes_get = match response.status {
             StatusCode::SEE_OTHER => *method != Method::GET && *method != Method::HEAD,
@@ -329,14 +329,5 @@ impl Redirect {
     /// Whether a status is a redirect that can be followed.
     pub(super) fn is_redirect_status(status: StatusCode) -> bool {
         matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-    }
-}
-
-impl TargetUrl {
-    /// The full URL of a request to this target.
-    pub(super) fn url_of(&self, uri: &Uri) -> Url {
-        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let whole = Url::parse(&format!("{}{path}", self.origin()));
-        whole.expect("the origin comes from a URL, and the path was sent in a request")
     }
 }

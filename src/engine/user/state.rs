@@ -4,10 +4,12 @@ use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Request, Uri};
 use serde_json::Value;
 
+use crate::engine::user::html::hidden_input;
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::response::ReceivedResponse;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::{Capture, CaptureSource, Cookies, TargetUrl};
+use crate::plan::random::RandomStream;
 
 /// The largest captured value, in bytes of JSON.
 const MAX_CAPTURE_BYTES: usize = 64 << 10;
@@ -39,9 +41,11 @@ impl UserState {
         captures: &[Capture],
         response: &ReceivedResponse,
         json: Option<&Value>,
+        mut picks: Option<RandomStream>,
     ) -> Result<(), Fault> {
         for Capture { name, slot, source } in captures {
-            let found = found(source, response, json).and_then(|found| match found.to_string().len() {
+            let pick = |count: usize| picks.as_mut().map_or(0, |picks| picks.index(count));
+            let found = found(source, response, json, pick).and_then(|found| match found.to_string().len() {
                 ..=MAX_CAPTURE_BYTES => Ok(found),
                 _ => Err(format!("the value is larger than {MAX_CAPTURE_BYTES} bytes")),
             });
@@ -94,17 +98,27 @@ impl UserState {
 }
 
 /// The value at a place of a response, or why there is none.
-fn found(source: &CaptureSource, response: &ReceivedResponse, json: Option<&Value>) -> Result<Value, String> {
+/// `pick` returns the index of a random element among so many.
+fn found(
+    source: &CaptureSource,
+    response: &ReceivedResponse,
+    json: Option<&Value>,
+    pick: impl FnMut(usize) -> usize,
+) -> Result<Value, String> {
     let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes));
     match source {
         CaptureSource::Json(pointer) => {
             let json = json.ok_or("the response is not JSON")?;
-            let found = pointer.find(json).cloned();
+            let found = pointer.find_picked(json, pick).cloned();
             found.ok_or_else(|| format!("the response has no value at `{pointer}`"))
         }
         CaptureSource::Header(name) => {
             let found = response.header(name).map(|value| text(value.as_bytes()));
             found.ok_or_else(|| format!("the response has no header `{name}`"))
+        }
+        CaptureSource::Field(name) => {
+            let found = hidden_input(response.body(), name).map(|value| text(&value));
+            found.ok_or_else(|| format!("the body has no hidden input `{name}`"))
         }
         CaptureSource::Status => Ok(response.status.as_u16().into()),
         CaptureSource::Regex(pattern) => {

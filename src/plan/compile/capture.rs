@@ -38,11 +38,12 @@ impl Compiler<'_, '_> {
             }
             PlainOrTable::Table(table) => table,
         };
-        let CaptureDocument { json, header, regex, status } = table;
-        let written = [json.is_some(), header.is_some(), regex.is_some(), status.is_some()];
-        if written.iter().filter(|written| **written).count() != 1 {
+        let CaptureDocument { json, header, regex, field, status } = table;
+        let written = [json, header, regex, field].map(Option::is_some);
+        let written = written.into_iter().chain([status.is_some()]);
+        if written.filter(|written| *written).count() != 1 {
             let message = "a captured value has exactly one place";
-            let help = "write one of `json`, `header`, `regex` and `status`";
+            let help = "write one of `json`, `header`, `regex`, `field` and `status`";
             self.report(Code::ExactlyOne, message, place.span, help);
             return None;
         }
@@ -57,6 +58,8 @@ impl Compiler<'_, '_> {
             parsed.map(CaptureSource::Header)
         } else if let Some(pattern) = regex {
             self.pattern(&pattern.value, pattern.span).map(CaptureSource::Regex)
+        } else if let Some(name) = field {
+            Some(CaptureSource::Field(name.value.clone()))
         } else {
             let status = status.as_ref()?;
             if !status.value {

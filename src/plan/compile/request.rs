@@ -16,6 +16,8 @@ use crate::plan::template::Template;
 const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
 
+const REQUEST_LINE_HELP: &str = "write a method and a path, such as `GET /health`";
+
 /// Maximum length of an operation's name, which every table of a report shows.
 const MAX_OPERATION_NAME_BYTES: usize = 200;
 /// Maximum length of a method and path. Servers refuse longer request lines.
@@ -36,10 +38,8 @@ impl Compiler<'_, '_> {
     ) -> Option<Request> {
         let line = document.request.as_ref()?;
         let operation = self.named_operation(document.operation.as_ref().unwrap_or(line));
-        let method_and_path = self.request_line(line).map(|(method, path)| (method, path.to_owned()));
-        let path = method_and_path
-            .as_ref()
-            .and_then(|(_, path)| self.template(&Spanned::new(path.clone(), line.span), Encoding::Path));
+        let method_and_path = self.method_and_path(line).map(|(method, path)| (method, path.to_owned()));
+        let path = method_and_path.as_ref().and_then(|(_, path)| self.path(line, path));
         let own = self.headers(document.headers.as_ref());
         let body = self.body(document);
         let expect =
@@ -52,6 +52,7 @@ impl Compiler<'_, '_> {
         Some(Request {
             operation,
             method: method_and_path?.0,
+            is_link: path.as_ref()?.is_captured(),
             path: path?,
             headers,
             content_type: body.as_ref().map(|(_, kind)| *kind),
@@ -75,17 +76,49 @@ impl Compiler<'_, '_> {
         self.operation(&name.value)
     }
 
+    /// Compiles a path. A captured value alone is a link and is sent as it is.
+    fn path(&mut self, line: &Spanned<String>, path: &str) -> Option<Template> {
+        let text = Spanned::new(path.to_owned(), line.span);
+        if path.starts_with("${") {
+            let template = self.template(&text, Encoding::Raw)?;
+            if template.is_captured() {
+                return Some(template);
+            }
+        }
+        self.rooted(line, path)?;
+        self.template(&text, Encoding::Path)
+    }
+
     /// Splits `GET /path` into method and path.
     pub(super) fn request_line<'t>(&mut self, line: &'t Spanned<String>) -> Option<(Method, &'t str)> {
+        let (method, path) = self.method_and_path(line)?;
+        self.rooted(line, path)?;
+        Some((method, path))
+    }
+
+    /// Reports a path that does not begin at the root, or has line breaks.
+    fn rooted(&mut self, line: &Spanned<String>, path: &str) -> Option<()> {
+        if path.starts_with('/') && !path.contains(['\r', '\n']) {
+            return Some(());
+        }
+        let place = self.problems.locate_text(line.span, path).part(0..path.len());
+        let message = match path.starts_with('/') {
+            true => "the path must not have line breaks".to_owned(),
+            false => format!("the path must start with `/`, not `{}`", path.escape_debug()),
+        };
+        self.report(Code::BadRequest, message, place, REQUEST_LINE_HELP);
+        None
+    }
+
+    fn method_and_path<'t>(&mut self, line: &'t Spanned<String>) -> Option<(Method, &'t str)> {
         if line.value.len() > MAX_REQUEST_LINE_BYTES {
             let message = format!("a method and path can have at most {MAX_REQUEST_LINE_BYTES} bytes");
             self.report(Code::BadRequest, message, line.span, "send long values in the body");
             return None;
         }
-        let help = "write a method and a path, such as `GET /health`";
         let Some((method, path)) = line.value.split_once(' ') else {
             let message = format!("`{}` is not a method and a path", line.value);
-            self.report(Code::BadRequest, message, line.span, help);
+            self.report(Code::BadRequest, message, line.span, REQUEST_LINE_HELP);
             return None;
         };
         let Some(method) = METHODS.iter().find(|known| known.as_str() == method) else {
@@ -97,17 +130,7 @@ impl Compiler<'_, '_> {
             self.problems.report(diagnostic.help(format!("write one of {known}, then a path")));
             return None;
         };
-        let path = path.trim();
-        if !path.starts_with('/') || path.contains(['\r', '\n']) {
-            let place = self.problems.locate_text(line.span, path).part(0..path.len());
-            let message = match path.starts_with('/') {
-                true => "the path must not have line breaks".to_owned(),
-                false => format!("the path must start with `/`, not `{}`", path.escape_debug()),
-            };
-            self.report(Code::BadRequest, message, place, help);
-            return None;
-        }
-        Some((method.clone(), path))
+        Some((method.clone(), path.trim()))
     }
 
     pub(super) fn headers(

@@ -40,15 +40,17 @@ document! {
 document! {
     /// The place of a captured value. It has exactly one of its keys.
     pub(in crate::plan) struct CaptureDocument ("a table such as `{ header = \"location\" }`") {
-        /// JSON pointer (RFC 6901) into the body.
+        /// JSON pointer (RFC 6901) into the body; a step `*` stands for a random element of an array.
         json: String,
         /// Name of a header.
         header: String,
         /// Regular expression that the body matches; its first group is kept, or the whole match.
         regex: String,
+        /// Name of a hidden input in a form of the HTML body.
+        field: String,
         /// With `true` the status code.
         status: bool,
-        rules [TableRule::ExactlyOne(&[&["json"], &["header"], &["regex"], &["status"]])]
+        rules [TableRule::ExactlyOne(&[&["json"], &["header"], &["regex"], &["field"], &["status"]])]
     }
 }
 
