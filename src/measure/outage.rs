@@ -39,6 +39,9 @@ impl SuccessSlots {
 /// be slow or have failed because of it show nothing.
 pub(super) fn mark_denied(sample: &Sample, windows: &mut BTreeMap<u32, Window>) {
     let from = sample.sent.saturating_sub(sample.connect.unwrap_or_default());
+    if sample.outcome == Outcome::Succeeded && sample.finished < from + MIN_WAIT {
+        return;
+    }
     // It waited for the target until here for certain.
     let until = sample.finished.saturating_sub(sample.ours.saturating_sub(sample.send_lag()));
     let is_denied = match sample.outcome {

@@ -60,13 +60,13 @@ pub(in crate::app) struct StandInArgs {
     #[arg(long)]
     real_times: bool,
     /// Time after which an idle connection is closed
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = above_zero)]
     idle_timeout: Option<TimeSpan>,
     /// Share of manual syncs that fail in the background, although their requests succeed
     #[arg(long, value_name = "SHARE", default_value = "0%")]
     failing_syncs: Share,
     /// Exit with code 1 after this many manual syncs have begun; syncs asked for while one runs are one
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     exit_after_syncs: Option<u64>,
     /// Random seed of the cases and of all random behaviour
     #[arg(long, default_value_t = 1)]
@@ -74,6 +74,12 @@ pub(in crate::app) struct StandInArgs {
     /// Exit when standard input ends, which happens when the parent process ends
     #[arg(long, hide = true)]
     with_parent: bool,
+}
+
+/// Parses a duration above 0.
+fn above_zero(text: &str) -> Result<TimeSpan, String> {
+    let parsed: TimeSpan = text.parse().map_err(|error| format!("{error}"))?;
+    if parsed.is_zero() { Err("it must be above 0".to_owned()) } else { Ok(parsed) }
 }
 
 /// Serves until SIGINT or SIGTERM. Prints its address to stdout as soon as it listens.

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::Method;
 use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -32,8 +31,18 @@ struct Attempt {
     connect: Option<Duration>,
     moments: Moments,
     parts: ExchangeParts,
+    /// How long the thread had been late before.
+    late_before: Duration,
     /// Set if the request was sent again, with how long the connection had been idle.
     repeated: Option<(Unprocessed, Duration)>,
+}
+
+/// The end of an attempt: its moment, the status, and the bytes of the body or the fault.
+#[derive(Clone, Copy)]
+struct Answered<'a> {
+    finished: Instant,
+    status: Option<u16>,
+    result: &'a Result<u64, Fault>,
 }
 
 /// What is needed to send a request again.
@@ -58,13 +67,23 @@ struct Inspection<'i> {
     parts: &'i mut ExchangeParts,
 }
 
-/// The evidence by which a failed request with this method may be sent again, and how long its connection had been idle.
-fn repeatable(fault: &Fault, method: &Method) -> Option<(Unprocessed, Duration)> {
-    let may = match fault.unprocessed? {
-        Unprocessed::Certain => true,
-        Unprocessed::Unclear => method.is_idempotent() && fault.idle >= MIN_IDLE_OF_UNCLEAR,
-    };
-    may.then_some((fault.unprocessed?, fault.idle))
+impl Again<'_> {
+    /// The evidence by which a failed request may be sent again, and how long its connection had been idle. A new connection
+    /// had not been idle.
+    fn evidence(
+        &self,
+        prepared: &Prepared,
+        sent: &Attempt,
+        fault: &Fault,
+    ) -> Option<(Unprocessed, Duration)> {
+        let method = self.kept.map_or_else(|| prepared.method(), |kept| kept.request.method());
+        let unprocessed = fault.unprocessed?;
+        let may = match unprocessed {
+            Unprocessed::Certain => true,
+            Unprocessed::Unclear => method.is_idempotent() && fault.idle >= MIN_IDLE_OF_UNCLEAR,
+        };
+        (may && sent.connect.is_none()).then_some((unprocessed, fault.idle))
+    }
 }
 
 /// The values with which a request of a user is rendered.
@@ -193,17 +212,24 @@ impl User {
         intent: Intent,
     ) -> (Performed, Option<Redirect>) {
         let context = Rc::clone(&self.context);
-        let mut sent = Attempt { parts: context.exchange_log.begin(), ..Attempt::default() };
-        let late_before = context.lateness.past();
+        let mut sent = Attempt {
+            parts: context.exchange_log.begin(),
+            late_before: context.lateness.past(),
+            ..Attempt::default()
+        };
         let kept = outgoing.as_ref().ok().filter(|_| self.keeps_requests()).cloned().map(Box::new);
         let again = Again { kept: kept.as_deref(), draw, stream_key: intent.stream_key };
-        let result = match outgoing {
-            Ok(outgoing) => self.exchange(prepared, outgoing, &mut sent, again).await,
+        let mut result = match outgoing {
+            Ok(outgoing) => self.send(prepared, outgoing, &mut sent).await,
             Err(fault) => Err(fault.clone()),
         };
-        let Moments { sent: began, arrived, .. } = sent.moments;
+        sent.repeated = result.as_ref().err().and_then(|fault| again.evidence(prepared, &sent, fault));
+        if sent.repeated.is_some() {
+            // Boxed, because it is rare.
+            result = Box::pin(self.send_again(prepared, &mut sent, again)).await;
+        }
         // The bytes of an answer arrived before they were read. A failure is seen when it is.
-        let finished = match arrived {
+        let finished = match sent.moments.arrived {
             Some((at, _)) if result.is_ok() => at,
             _ => Instant::now(),
         };
@@ -213,29 +239,8 @@ impl User {
         let result =
             result.and_then(|response| self.inspect(prepared, kept.as_deref(), response, &mut inspection));
         let redirect = inspection.redirect.take();
-        let mut sample = Sample {
-            operation: prepared.operation,
-            user: self.number,
-            intended: intent.intended,
-            sent: context.clock.offset(began.unwrap_or(finished)),
-            finished: context.clock.offset(finished),
-            arrival_clock: arrived.map(|(_, clock)| clock),
-            user_wait: intent.user_wait,
-            ours: Duration::ZERO,
-            is_in_wake: began.is_some_and(|began| context.lateness.is_in_wake(began)),
-            latency: self.latency,
-            connect: sent.connect,
-            outcome: result.as_ref().map_or_else(|fault| Outcome::Failed(fault.kind), |_| Outcome::Succeeded),
-            status,
-            bytes: *result.as_ref().unwrap_or(&0),
-            purpose: intent.purpose,
-        };
-        let late = || context.lateness.total().saturating_sub(late_before);
-        let lag = sample.send_lag();
-        sample.ours = match sample.is_in_wake {
-            true => sample.response_time(),
-            false => lag + intent.our_wait + sent.our_part(late),
-        };
+        let (sample, lag) =
+            self.measured(prepared, intent, &sent, Answered { finished, status, result: &result });
         context.record(&sample, result.as_ref().err());
         if let Some((fate, idle)) = sent.crossing(result.as_ref().err()) {
             context.recorder.borrow_mut().record_crossing(sample.intended, fate, idle);
@@ -246,24 +251,53 @@ impl User {
         (performed, redirect)
     }
 
-    /// Sends a request and reads the response. If the connection had been used before and there is evidence that the target
-    /// has not processed the request, it is sent once more over a new one.
-    async fn exchange(
+    /// The sample of an attempt, and its send lag.
+    fn measured(
+        &self,
+        prepared: &Prepared,
+        intent: Intent,
+        sent: &Attempt,
+        answered: Answered<'_>,
+    ) -> (Sample, Duration) {
+        let context = &self.context;
+        let Answered { finished, status, result } = answered;
+        let began = sent.moments.sent;
+        let mut sample = Sample {
+            operation: prepared.operation,
+            user: self.number,
+            intended: intent.intended,
+            sent: context.clock.offset(began.unwrap_or(finished)),
+            finished: context.clock.offset(finished),
+            arrival_clock: sent.moments.arrived.map(|(_, clock)| clock),
+            user_wait: intent.user_wait,
+            ours: Duration::ZERO,
+            is_in_wake: began.is_some_and(|began| context.lateness.is_in_wake(began)),
+            latency: self.latency,
+            connect: sent.connect,
+            outcome: result.as_ref().map_or_else(|fault| Outcome::Failed(fault.kind), |_| Outcome::Succeeded),
+            status,
+            bytes: *result.as_ref().unwrap_or(&0),
+            purpose: intent.purpose,
+        };
+        let late = || context.lateness.total().saturating_sub(sent.late_before);
+        let lag = sample.send_lag();
+        sample.ours = match sample.is_in_wake {
+            true => sample.response_time(),
+            false => lag + intent.our_wait + sent.our_part(late),
+        };
+        (sample, lag)
+    }
+
+    /// Sends a request once more, over a new connection, and reads the response.
+    async fn send_again(
         &mut self,
         prepared: &Prepared,
-        outgoing: &mut OutgoingRequest,
         sent: &mut Attempt,
         again: Again<'_>,
     ) -> Result<ReceivedResponse, Fault> {
-        let result = self.send(prepared, outgoing, sent).await;
-        let method = again.kept.map_or_else(|| prepared.method(), |kept| kept.request.method());
-        let fault = result.as_ref().err().filter(|_| sent.connect.is_none());
-        let Some((unprocessed, idle)) = fault.and_then(|fault| repeatable(fault, method)) else {
-            return result;
-        };
         let context = Rc::clone(&self.context);
         let first_sent = sent.moments.sent;
-        *outgoing = match again.kept {
+        let mut outgoing = match again.kept {
             Some(kept) => kept.clone(),
             None => {
                 let parts = (&*self.rows, &*self.state.captured);
@@ -271,8 +305,7 @@ impl User {
                 prepared.render(&mut ReusedBuffers::default(), &mut again.draw.clone(), &facts)?
             }
         };
-        sent.repeated = Some((unprocessed, idle));
-        let result = self.send(prepared, outgoing, sent).await;
+        let result = self.send(prepared, &mut outgoing, sent).await;
         // The time of the first attempt belongs to the wait for a connection.
         if let (Some(first), Some(second)) = (first_sent, sent.moments.sent) {
             sent.connect = Some(second.saturating_duration_since(first));

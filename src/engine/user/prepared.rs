@@ -166,12 +166,17 @@ impl Prepared {
             _ => templates.uri = Some(path),
         }
         let body = request.body.as_ref().map_or_else(|| Some(Bytes::new()), Template::constant);
-        if body.is_none() {
-            templates.body.clone_from(&request.body);
-        }
+        let constant = match body {
+            Some(body) => OutgoingRequest::new(constant, body),
+            // Its length is known when it is filled.
+            None => {
+                templates.body.clone_from(&request.body);
+                OutgoingRequest { request: constant.map(|()| Full::default()), body: Bytes::new() }
+            }
+        };
         Self {
             operation: request.operation,
-            constant: OutgoingRequest::new(constant, body.unwrap_or_default()),
+            constant,
             templates,
             expect: request.expect.clone(),
             captures: request.captures.clone(),
@@ -257,9 +262,9 @@ fn rendered(
 
 impl OutgoingRequest {
     fn new(head: http::Request<()>, body: Bytes) -> Self {
-        let mut request = head.map(|()| Full::new(body.clone()));
-        declare_empty_body(&mut request);
-        Self { request, body }
+        let mut outgoing = Self { request: head.map(|()| Full::default()), body: Bytes::new() };
+        outgoing.set_body(body);
+        outgoing
     }
 
     /// Copies the request, and reuses the memory of the headers of an earlier one.
@@ -278,11 +283,14 @@ impl OutgoingRequest {
         Self { request, body: self.body.clone() }
     }
 
+    /// Sets the body of a request that declares no length.
     fn set_body(&mut self, body: Bytes) {
+        let is_empty = body.is_empty();
         *self.request.body_mut() = Full::new(body.clone());
-        self.request.headers_mut().remove(CONTENT_LENGTH);
-        declare_empty_body(&mut self.request);
         self.body = body;
+        if is_empty {
+            declare_empty_body(&mut self.request);
+        }
     }
 
     /// The request and its body, for display.
@@ -319,6 +327,7 @@ impl OutgoingRequest {
         if becomes_get {
             *next.request.method_mut() = Method::GET;
             next.request.headers_mut().remove(CONTENT_TYPE);
+            next.request.headers_mut().remove(CONTENT_LENGTH);
             next.set_body(Bytes::new());
         }
         Ok(Redirect { outgoing: Box::new(next) })
