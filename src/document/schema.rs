@@ -61,7 +61,7 @@ impl Definitions {
         let properties = built().map(|field| (field.name.to_owned(), self.property(field, rules)));
         let properties: Object<String, Json> = properties.collect();
         let required: Vec<&str> = built()
-            .filter(|field| field.required.is_some() && field.unless.is_none())
+            .filter(|field| field.required.is_some() && field.unless.is_empty())
             .map(|field| field.name)
             .collect();
         let together: Vec<Json> = rules.iter().filter_map(TableRule::schema).collect();

@@ -15,8 +15,8 @@ pub struct Field {
     pub schema: fn(&mut Definitions) -> Json,
     /// The expected value for messages, if the key is required.
     pub required: Option<fn() -> String>,
-    /// The key that may replace a required one.
-    pub unless: Option<&'static str>,
+    /// The keys of which each may replace a required one.
+    pub unless: &'static [&'static str],
     /// The value of an absent key.
     pub default: Option<fn() -> Value>,
     /// The effect of an absent key in words, if it has no default value.
@@ -68,7 +68,7 @@ impl<'n> Fields<'n> {
         let near = if problems.is_full() { &[] } else { unknown.as_slice() };
         let misspelt = |name| near.iter().any(|key| did_you_mean(&key.name, [name]).is_some());
         let there = |name| entries.iter().any(|(key, _)| key.name == name);
-        let missing = |field: &&Field| !there(field.name) && !field.unless.is_some_and(there);
+        let missing = |field: &&Field| !there(field.name) && !field.unless.iter().any(|key| there(key));
         let required = fields.iter().filter(|field| field.required.is_some() && not_built.is_empty());
         for field in required.filter(missing).filter(|field| !misspelt(field.name)) {
             report_missing(field, node, problems);
@@ -168,8 +168,8 @@ impl<T: FromNode, D: FromNode> FromNode for PlainOrTable<T, D> {
 ///
 /// Every key becomes an `Option<Spanned<T>>`.
 ///
-/// - `= required` reports a missing key, with an optional text of the expected value. `unless` names a key that may
-///   replace it.
+/// - `= required` reports a missing key, with an optional text of the expected value. `unless` names the keys of
+///   which each may replace it.
 /// - `= default(…)` is the value of an absent key.
 /// - `= implied` makes an absent key an empty table, whose keys may have defaults.
 /// - `= otherwise("…")` describes the effect of an absent key in words.
@@ -178,7 +178,7 @@ impl<T: FromNode, D: FromNode> FromNode for PlainOrTable<T, D> {
 /// - `rules` are the rules about several keys, for the schema.
 macro_rules! document {
     ($(#[doc = $about:literal])+ $vis:vis struct $name:ident ($expected:literal) {
-        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $absent:ident $( ($how:literal) )? $( unless $unless:ident )? $( with $with:ident )? )? ,)*
+        $( $(#[doc = $doc:literal])+ $field:ident : $kind:ty $( = $absent:ident $( ($how:literal) )? $( unless $( $unless:ident )|+ )? $( with $with:ident )? )? ,)*
         $( reserved { $( $reserved:ident ),+ $(,)? } )?
         $( rules [ $( $rule:expr ),+ $(,)? ] )?
     }) => {
@@ -196,7 +196,7 @@ macro_rules! document {
                     about: concat!($( $doc ),+),
                     schema: <$kind as $crate::document::FromNode>::schema,
                     required: $crate::document::document!(@required $kind $(, $absent $( ($how) )? )?),
-                    unless: $crate::document::document!(@key $( $( $unless )? )?),
+                    unless: &[$( $( $( stringify!($unless) ),+ )? )?],
                     default: $crate::document::document!(@default $( $absent $( ($how) )? )?),
                     otherwise: $crate::document::document!(@otherwise $( $absent $( ($how) )? )?),
                     with: $crate::document::document!(@key $( $( $with )? )?),
@@ -208,7 +208,7 @@ macro_rules! document {
                     about: "",
                     schema: <$crate::document::Node as $crate::document::FromNode>::schema,
                     required: None,
-                    unless: None,
+                    unless: &[],
                     default: None,
                     otherwise: None,
                     with: None,

@@ -18,13 +18,16 @@ use crate::engine::wire::receive::{thread_runs, thread_waits};
 use crate::engine::worker::Worker;
 use crate::event::{RunEvent, StopSignal};
 use crate::measure::generator_vitals::GeneratorUsage;
-use crate::plan::model::{Phase, PhaseId};
+use crate::plan::Spacing;
+use crate::plan::model::{Load, Phase, PhaseId};
 
 /// The longest time for users to connect before a phase begins; the remaining users connect during the phase.
 const MAX_CONNECT_LEAD: Duration = Duration::from_secs(10);
 
 /// An order to a worker: a phase and its start.
 type PhaseOrder = (PhaseId, Instant);
+/// The end of a worker's part of a phase: of its last task, if the phase ends with its tasks and all are done.
+type WorkerEnd = Option<Duration>;
 
 /// Starts the run, which sends its events until it has ended. The handle of `signal` stops it early. Without
 /// [`Job::real_time`] the caller needs a runtime that supports `spawn_local`: all tasks stay on its thread.
@@ -89,26 +92,25 @@ impl WorkerSetup {
     }
 
     /// Works on its own thread, with one runtime per phase.
-    fn run(self, mut orders: UnboundedReceiver<PhaseOrder>, done: &UnboundedSender<()>) {
+    fn run(self, mut orders: UnboundedReceiver<PhaseOrder>, done: &UnboundedSender<WorkerEnd>) {
         let worker = Rc::new(self.setup());
         while let Some((phase, start)) = orders.blocking_recv() {
             let worker = Rc::clone(&worker);
             // Run as a task, because waking the root future of a runtime costs a system call.
             let run = async move { spawn_local(async move { worker.run(phase, start).await }).await };
             // The runtime of a phase drops everything that the phase leaves behind.
-            local_runtime().block_on(run).expect("the phase is not aborted, and a panic ends the process");
-            if done.send(()).is_err() {
+            let end = local_runtime().block_on(run);
+            if done.send(end.expect("the phase is not aborted, and a panic ends the process")).is_err() {
                 return;
             }
         }
     }
 
     /// Works on the caller's thread and runtime.
-    async fn work_here(self, mut orders: UnboundedReceiver<PhaseOrder>, done: UnboundedSender<()>) {
+    async fn work_here(self, mut orders: UnboundedReceiver<PhaseOrder>, done: UnboundedSender<WorkerEnd>) {
         let worker = self.setup();
         while let Some((phase, start)) = orders.recv().await {
-            worker.run(phase, start).await;
-            if done.send(()).is_err() {
+            if done.send(worker.run(phase, start).await).is_err() {
                 return;
             }
         }
@@ -119,7 +121,7 @@ impl WorkerSetup {
 struct Conductor {
     job: Arc<Job>,
     orders: Vec<UnboundedSender<PhaseOrder>>,
-    finished: UnboundedReceiver<()>,
+    finished: UnboundedReceiver<WorkerEnd>,
     events: UnboundedSender<RunEvent>,
     stop: StopSignal,
 }
@@ -162,14 +164,31 @@ impl Conductor {
         let at = now.checked_sub(jiff::SignedDuration::try_from(late).unwrap_or_default()).unwrap_or(now);
         let _ = events.send(RunEvent::PhaseStarted { phase: id, at });
         let ended = async {
-            let stopped_at = tokio::select! {
-                () = stop.wait() => Instant::now(),
-                () = tokio::time::sleep_until(start + duration) => start + duration,
-            };
-            for _ in orders {
-                let _ = finished.recv().await;
+            let mut time_is_up = std::pin::pin!(async {
+                let at = tokio::select! {
+                    () = stop.wait() => Instant::now(),
+                    () = tokio::time::sleep_until(start + duration) => start + duration,
+                };
+                at.saturating_duration_since(start)
+            });
+            let mut all_done = std::pin::pin!(async {
+                let mut last = Some(Duration::ZERO);
+                for _ in orders {
+                    let end = finished.recv().await.flatten();
+                    last = last.zip(end).map(|(last, end)| last.max(end));
+                }
+                last
+            });
+            tokio::select! {
+                ran = &mut time_is_up => {
+                    all_done.await;
+                    ran
+                }
+                done = &mut all_done => match done {
+                    Some(ran) => ran,
+                    None => time_is_up.await,
+                },
             }
-            stopped_at.saturating_duration_since(start)
         };
         let ran = tokio::select! {
             ran = ended => ran,
@@ -188,6 +207,12 @@ fn lead(job: &Job, phase: &Phase) -> Duration {
         Some(_) => Duration::from_millis(1),
     };
     let connecting = per_user * phase.users_at_once() / u32::try_from(job.workers).unwrap_or(1);
-    let placing = Duration::from_micros(5) * phase.users;
+    let placing = Duration::from_micros(5) * phase.users + drawing(phase);
     Duration::from_millis(20) + placing + connecting.min(MAX_CONNECT_LEAD)
+}
+
+/// The time in which a worker draws the gaps of random arrivals in advance.
+fn drawing(phase: &Phase) -> Duration {
+    let is_random = matches!(phase.load, Load::Open(load) if load.spacing == Spacing::Poisson);
+    Duration::from_nanos(phase.iterations.filter(|_| is_random).unwrap_or(0).saturating_mul(50))
 }

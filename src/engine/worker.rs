@@ -53,9 +53,9 @@ const ASSUMED_LIMIT: Duration = Duration::from_millis(100);
 const HAND_OVER_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Runs this worker's part of a phase that starts at `start`, and returns when it has drained. Needs a runtime
-    /// that supports `spawn_local`.
-    pub(super) async fn run(&self, id: PhaseId, start: Instant) {
+    /// Runs this worker's part of a phase that starts at `start`, until it has drained. Returns the end of its last task if
+    /// the phase ends with its tasks and all are done. Needs a runtime that supports `spawn_local`.
+    pub(super) async fn run(&self, id: PhaseId, start: Instant) -> Option<Duration> {
         let plan = &self.job.plan;
         let phase = &plan.phases[id.index()];
         let classes = classes_of_users(phase);
@@ -75,20 +75,24 @@ impl Worker {
                 let arrivals = arrivals.taking_rows(Rc::clone(&context), self.taken_rows.clone());
                 // Users leave when no arrival waits any more. If they left earlier, waiting arrivals must still be
                 // dropped.
-                tasks.push(spawn_local(dispatch(Rc::clone(&context), pools, arrivals)));
+                tasks.push(spawn_local(until_phase_ends(dispatch(Rc::clone(&context), pools, arrivals))));
                 tasks
             }
         };
         let stopper = spawn_local(follow_stop(Rc::clone(&context), self.job.max_drain));
         let drained = async {
+            let mut all_left = Some(Duration::ZERO);
             for task in tasks {
-                task.await.expect("no task is aborted, and a panic ends the process");
+                let left = task.await.expect("no task is aborted, and a panic ends the process");
+                all_left = all_left.zip(left).map(|(last, left)| last.max(left));
             }
+            all_left
         };
-        self.hand_over_until(drained, &context).await;
+        let all_left = self.hand_over_until(drained, &context).await;
         timer_task.abort();
         preconnect_gate.abort();
         stopper.abort();
+        all_left.filter(|_| phase.ends_with_its_tasks())
     }
 
     fn context(&self, id: PhaseId, clock: PhaseClock, rows: RowDeal) -> PhaseContext {
@@ -144,13 +148,13 @@ impl Worker {
         phase: &Phase,
         users: Vec<OwnUser>,
         context: &Rc<PhaseContext>,
-    ) -> Vec<JoinHandle<()>> {
+    ) -> Vec<JoinHandle<Option<Duration>>> {
         let tasks = users.into_iter().filter_map(|OwnUser { number, class, place: _, ranks }| {
             let active_periods = active_periods(phase, number);
             context.expect(active_periods.first()?.since);
             let wait = self.job.plan.classes[class].wait;
             let user = Box::new(User::new(Rc::clone(context), number, class, ranks));
-            Some(spawn_local(user.run_closed(active_periods, wait)))
+            Some(spawn_local(user.run_closed(active_periods, wait, phase.tasks_of(number))))
         });
         tasks.collect()
     }
@@ -161,7 +165,7 @@ impl Worker {
         phase: &Phase,
         users: Vec<OwnUser>,
         context: &Rc<PhaseContext>,
-    ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<()>>) {
+    ) -> (Vec<Rc<Pool>>, Vec<JoinHandle<Option<Duration>>>) {
         let pools: Vec<Rc<Pool>> = self.job.plan.classes.iter().map(|_| Rc::default()).collect();
         let ahead = self.connections_ahead(phase);
         let tasks = users.into_iter().filter_map(|OwnUser { number, class, place, ranks }| {
@@ -172,7 +176,7 @@ impl Worker {
             let connects_ahead = f64::from(place) < ahead[class];
             let slot = OpenSlot { slot: pool.add_slot(), pool, pause: usual_pause(phase), connects_ahead };
             let user = Box::new(User::new(Rc::clone(context), number, class, ranks));
-            Some(spawn_local(user.serve_open(period, wait, slot)))
+            Some(spawn_local(until_phase_ends(user.serve_open(period, wait, slot))))
         });
         let tasks = tasks.collect();
         (pools, tasks)
@@ -192,7 +196,7 @@ impl Worker {
         ahead
     }
 
-    async fn hand_over_until(&self, drained: impl Future<Output = ()>, context: &PhaseContext) {
+    async fn hand_over_until<T>(&self, drained: impl Future<Output = T>, context: &PhaseContext) -> T {
         let mut tick = HAND_OVER_INTERVAL;
         let mut drained = std::pin::pin!(drained);
         let start = context.clock.moment(Duration::ZERO);
@@ -202,26 +206,28 @@ impl Worker {
             let due = context.clock.moment(tick);
             let next = heartbeat.as_ref().map_or(due, |heartbeat| heartbeat.due().min(due));
             let done = tokio::select! {
-                () = &mut drained => true,
-                () = sleep_until(next) => false,
+                done = &mut drained => Some(done),
+                () = sleep_until(next) => None,
             };
             if let Some(heartbeat) = &mut heartbeat {
                 heartbeat.beat(&mut context.recorder.borrow_mut());
             }
-            if !done && Instant::now() < due {
+            if done.is_none() && Instant::now() < due {
                 continue;
             }
             if let Some(heartbeat) = &mut heartbeat {
                 heartbeat.sample_cpu(&mut context.recorder.borrow_mut());
             }
-            let (batch, samples) = context.recorder.borrow_mut().drain(context.clock.now());
+            // After the last user nothing follows.
+            let now = if done.is_some() { context.end } else { context.clock.now() };
+            let (batch, samples) = context.recorder.borrow_mut().drain(now);
             // A send fails only after the session has ended, when windows are no longer needed.
             if !samples.is_empty() {
                 let _ = self.events.send(RunEvent::Sampled { phase: context.phase, samples });
             }
             let _ = self.events.send(RunEvent::Recorded(batch));
-            if done {
-                return;
+            if let Some(done) = done {
+                return done;
             }
             tick = Duration::from_secs(context.clock.now().as_secs()) + HAND_OVER_INTERVAL;
         }
@@ -254,6 +260,9 @@ fn starts(phase: &Phase, load: OpenLoad, mut gaps: RandomStream) -> Box<dyn Iter
     let arrivals = Arrivals::new((load.from, load.to), phase.ramp(), phase.duration);
     match load.spacing {
         Spacing::Even => Box::new(arrivals.spaced(0.0, || 1.0)),
+        Spacing::Poisson if let Some(count) = phase.iterations => {
+            Box::new(arrivals.scattered(count, move || gaps.exponential()))
+        }
         Spacing::Poisson => {
             let first = gaps.exponential();
             Box::new(arrivals.spaced(first, move || gaps.exponential()))
@@ -356,6 +365,12 @@ async fn drive_timer(context: Rc<PhaseContext>) {
 async fn stop_preconnecting(context: Rc<PhaseContext>) {
     context.wait_for_start(Duration::ZERO).await;
     context.preconnect_permits.close();
+}
+
+/// Work that does not end with the last task of a user.
+async fn until_phase_ends(work: impl Future<Output = ()>) -> Option<Duration> {
+    work.await;
+    None
 }
 
 /// Gives every arrival to a user at its intended start, and drops arrivals that wait longer than the target's

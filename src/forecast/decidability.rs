@@ -126,6 +126,8 @@ impl PhaseForecast {
         };
         let expected = match of {
             SampleUnit::Samples => self.samples(objective, phase),
+            // The time depends on the target's speed.
+            _ if phase.ends_with_its_tasks() => None,
             SampleUnit::Seconds => Some(seconds),
             SampleUnit::Readings => Some(readings),
             SampleUnit::JudgedTime => Some(phase.judged_seconds()),

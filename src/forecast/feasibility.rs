@@ -271,7 +271,10 @@ fn ways_to_decide(plan: &Plan, objective: &Objective, phase: &Phase, sample_size
         ways.push("a shorter `every`".to_owned());
         ways.push("no `allow`, so that no interval may miss".to_owned());
     }
-    if expected > 0.0 {
+    if let Some(iterations) = phase.iterations.filter(|_| expected > 0.0) {
+        let more = (iterations as f64 * needed / expected).ceil();
+        ways.insert(0, format!("`iterations = {more}`"));
+    } else if expected > 0.0 {
         let longer = phase.duration.seconds() + phase.judged_seconds() * (needed / expected - 1.0);
         ways.insert(0, format!("a phase of {}", span(longer.ceil())));
     }
@@ -281,7 +284,9 @@ fn ways_to_decide(plan: &Plan, objective: &Objective, phase: &Phase, sample_size
         _ => {}
     }
     if sample_size.of == SampleUnit::Samples && expected > 0.0 {
-        ways.push(format!("{} times its load", hundredths_up(needed / expected)));
+        if phase.iterations.is_none() {
+            ways.push(format!("{} times its load", hundredths_up(needed / expected)));
+        }
         let percent = ((1.0 - least) * 100.0 + 1e-6).floor();
         let Family::Requests(RequestObjective { statistic, .. }) = &objective.family else {
             return joined(&ways);

@@ -38,6 +38,10 @@ pub struct PhaseForecast {
     pub cycle_seconds: f64,
     /// All requests of the phase, ramp included; `None` if only the target's speed limits them.
     pub requests: Option<f64>,
+    /// The requests of each operation in a phase that ends with its tasks.
+    pub counted: Option<BTreeMap<OperationId, f64>>,
+    /// The shortest time of a phase that ends with its tasks, in seconds: that of its waits.
+    pub least_seconds: Option<f64>,
     /// The number of readings of each host in each judged period.
     pub readings: Vec<f64>,
     /// The readings at the start of each judged period that look back to before it, by host and metric.
@@ -72,8 +76,14 @@ fn phase_forecast(plan: &Plan, phase: &Phase) -> PhaseForecast {
         }
     }
     let requests_per_task = per_second.filter(|_| tasks > 0.0).map_or(1.0, |all| all / tasks);
+    let of_tasks = phase.ends_with_its_tasks().then(|| requests_of_tasks(plan, phase, &dealt));
     PhaseForecast {
-        requests: requests(phase, per_second, requests_per_task),
+        requests: match &of_tasks {
+            Some((requests, _)) => Some(*requests),
+            None => requests(phase, per_second, requests_per_task),
+        },
+        counted: of_tasks.map(|(_, counted)| counted),
+        least_seconds: phase.ends_with_its_tasks().then(|| least_seconds(plan, phase)),
         peak_per_second: per_second.map(|mean| mean * peak(phase)),
         per_second,
         by_operation,
@@ -108,10 +118,9 @@ fn early_readings(plan: &Plan) -> BTreeMap<(HostId, Metric), f64> {
 fn cycle_seconds(plan: &Plan, phase: &Phase) -> f64 {
     let of_class = |class: &UserClass| {
         let latency_s = class.mean_latency() * class.requests_per_task();
-        match (phase.load, class.wait) {
-            (Load::Open(_), _) => MIN_PHASE_PER_LATENCY * latency_s,
-            (Load::Closed, Wait::Pace(pace)) => pace.seconds().max(latency_s),
-            (Load::Closed, wait) => wait.mean() + latency_s,
+        match phase.load {
+            Load::Open(_) => MIN_PHASE_PER_LATENCY * latency_s,
+            Load::Closed => seconds_between(class),
         }
     };
     plan.classes_of(phase).map(of_class).fold(0.0, f64::max)
@@ -124,6 +133,45 @@ fn shares(class: &UserClass) -> impl Iterator<Item = (OperationId, f64)> {
         let share = task.weight / total / task.choices.len() as f64;
         task.requests().map(move |request| (request.operation, share))
     })
+}
+
+/// All requests of a phase that ends with its tasks, without `on_start` and `on_stop`, and those of each operation with
+/// `on_start`. `dealt` is the entry of the mix of each user.
+fn requests_of_tasks(plan: &Plan, phase: &Phase, dealt: &[usize]) -> (f64, BTreeMap<OperationId, f64>) {
+    let mut all = 0.0;
+    let mut counted = BTreeMap::new();
+    for (entry, class) in plan.classes_of(phase).enumerate() {
+        let users = || (0..).zip(dealt).filter(|(_, dealt)| **dealt == entry);
+        let tasks = users().map(|(user, _)| phase.tasks_of(user) as f64).sum::<f64>();
+        all += tasks * class.requests_per_task();
+        for (operation, share) in shares(class) {
+            *counted.entry(operation).or_insert(0.0) += tasks * share;
+        }
+        for request in &class.on_start {
+            *counted.entry(request.operation).or_insert(0.0) += users().count() as f64;
+        }
+    }
+    (all, counted)
+}
+
+/// The shortest time of a phase that ends with its tasks, in seconds: that of a user's waits at an infinitely fast target.
+fn least_seconds(plan: &Plan, phase: &Phase) -> f64 {
+    let tasks = phase.tasks_of(0) as f64;
+    let of_class = |class: &UserClass| {
+        let latency_s = class.mean_latency() * class.requests_per_task();
+        latency_s + (tasks - 1.0) * seconds_between(class)
+    };
+    plan.classes_of(phase).map(of_class).fold(0.0, f64::max)
+}
+
+/// The shortest mean time between the starts of two tasks of a closed user: its wait plus the network latency of every
+/// request.
+fn seconds_between(class: &UserClass) -> f64 {
+    let latency_s = class.mean_latency() * class.requests_per_task();
+    match class.wait {
+        Wait::Pace(pace) => pace.seconds().max(latency_s),
+        wait => wait.mean() + latency_s,
+    }
 }
 
 /// All requests of a phase, without `on_start` and `on_stop`.
@@ -193,11 +241,7 @@ fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
         Load::Closed => {
             let there = phase.mean_users() / f64::from(phase.users.max(1));
             let rate = |(users, class): (&u32, &UserClass)| {
-                let latency_s = class.mean_latency() * class.requests_per_task();
-                let between = match class.wait {
-                    Wait::Pace(pace) => pace.seconds().max(latency_s),
-                    wait => wait.mean() + latency_s,
-                };
+                let between = seconds_between(class);
                 (between > 0.0).then(|| f64::from(*users) * there / between)
             };
             users.iter().zip(plan.classes_of(phase)).map(rate).collect()
@@ -214,10 +258,13 @@ fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
 impl PhaseForecast {
     /// The expected samples of an objective in the judged period; `None` if they depend on the target's speed.
     pub fn samples(&self, objective: &Objective, phase: &Phase) -> Option<f64> {
-        self.per_second?;
         let of = |counts: &BTreeMap<OperationId, f64>| -> f64 {
             objective.family.operations().iter().filter_map(|operation| counts.get(operation)).sum()
         };
+        if let Some(counted) = &self.counted {
+            return Some(of(counted));
+        }
+        self.per_second?;
         Some(of(&self.by_operation) * phase.judged_seconds() + of(&self.starts))
     }
 }

@@ -101,6 +101,9 @@ fn histograms(plan: &Plan, phase: &Phase) -> usize {
 /// per second; the estimate is above all of them.
 fn journal(plan: &Plan, phase: &Phase, forecast: &PhaseForecast, workers: u16) -> Option<f64> {
     let seconds = phase.duration.seconds();
+    if phase.ends_with_its_tasks() {
+        return None;
+    }
     let per_worker = forecast.requests? / seconds / f64::from(workers.max(1));
     let operations = (plan.operations_of(phase).len() as f64).min(per_worker);
     let second = 110.0 + 45.0 * operations + 20.0 * per_worker.powf(0.9);

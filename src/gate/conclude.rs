@@ -71,7 +71,11 @@ pub fn conclude(run: &FinishedRun<'_>) -> RunConclusion {
     endings.extend((!contradictions.is_empty()).then_some(Ending::Internal));
     let is_excused = |judged: &Judgement| judged.gated && judged.excused.is_some();
     endings.extend(judged.iter().flatten().any(is_excused).then_some(Ending::Invalid));
-    let notices = contradictions.into_iter().chain(remarks(run, &judged)).collect();
+    let unfinished = if run.length == RunLength::Full { unfinished(plan, summary) } else { Vec::new() };
+    if !unfinished.is_empty() && plan.gate.tier != GateTier::NOTHING {
+        endings.push(undecided(plan));
+    }
+    let notices = contradictions.into_iter().chain(unfinished).chain(remarks(run, &judged)).collect();
     RunConclusion { judged, checks, ending: Ending::most_severe(endings), notices }
 }
 
@@ -118,10 +122,32 @@ fn of_objectives(plan: &Plan, length: RunLength, judged: &[Option<Judgement>], s
         Ending::Passed if length == RunLength::Rehearsed => rehearsed(summary),
         ending => ending,
     };
-    match ending {
-        Ending::Inconclusive if plan.gate.inconclusive == Inconclusive::Warn => Ending::Tolerated,
-        ending => ending,
+    if ending == Ending::Inconclusive { undecided(plan) } else { ending }
+}
+
+/// The ending of a run without a decision.
+fn undecided(plan: &Plan) -> Ending {
+    match plan.gate.inconclusive {
+        Inconclusive::Warn => Ending::Tolerated,
+        Inconclusive::Fail => Ending::Inconclusive,
     }
+}
+
+/// One message for each phase whose longest time was over before all of its tasks had begun.
+fn unfinished(plan: &Plan, summary: &Summary) -> Vec<String> {
+    let phases = plan.phases.iter().zip(&summary.phases).filter(|(phase, _)| phase.ends_with_its_tasks());
+    let found = phases.filter_map(|(phase, counted)| {
+        let planned = phase.iterations?;
+        let is_over = counted.ran? >= phase.duration.duration();
+        (is_over && counted.iterations < planned).then(|| {
+            format!(
+                "only {} of the {planned} iterations of `{}` began within its `max_duration` of {}: the plan asks for \
+                 more than the phase did",
+                counted.iterations, phase.name, phase.duration
+            )
+        })
+    });
+    found.collect()
 }
 
 /// A rehearsal has shown that the plan works if every operation that ran succeeded at least once.

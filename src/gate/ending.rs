@@ -99,7 +99,7 @@ impl Ending {
             Self::Inconclusive,
             3,
             RunVerdict::Inconclusive,
-            "a gated objective could not be decided: too little data, or none",
+            "a gated objective could not be decided: too little data, or none; or a phase did not finish its `iterations`",
         ),
         (
             Self::Invalid,

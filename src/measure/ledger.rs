@@ -281,6 +281,7 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, part: PhasePart) {
     summary.connections.merge(connections);
     summary.scheduled += u64::from(*scheduled);
     summary.started += u64::from(*started);
+    summary.iterations += window.vitals.draws.iter().copied().map(u64::from).sum::<u64>();
     for (id, cell) in cells {
         let operation = summary.operations.entry(*id).or_default();
         operation.requests += u64::from(cell.requests);

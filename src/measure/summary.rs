@@ -47,6 +47,8 @@ pub struct PhaseSummary {
     pub scheduled: u64,
     /// Of these, the ones that a user started.
     pub started: u64,
+    /// Tasks that were begun, for users and for arrivals.
+    pub iterations: u64,
     /// The generator's own part of the delay before sending, over the judged periods.
     pub send_lag: DenseHistogram,
     /// The part of the delay in which no user was idle, over the judged periods.

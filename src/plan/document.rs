@@ -137,7 +137,11 @@ document! {
         /// Name of the phase, unique in the plan: 1 to 200 characters.
         name: String = required,
         /// Length of the phase from 1ms to 366d, ramp and warm-up included.
-        duration: TimeSpan = required unless stages,
+        duration: TimeSpan = required unless stages | iterations,
+        /// Number of tasks, from 1 to 1000000000, dealt to users or arrivals in advance. Replaces `duration`.
+        iterations: u64,
+        /// Longest time of a closed phase with `iterations`, from 1ms to 366d.
+        max_duration: TimeSpan = otherwise("24h"),
         /// Number of virtual users, from 1 to 1000000. With `arrivals` also the maximum number of concurrent tasks.
         users: u32 = required unless stages,
         /// Users started per second, above 0.
@@ -156,8 +160,10 @@ document! {
         stages: Vec<Spanned<StageDocument>>,
         reserved { start, pause, continuity }
         rules [
-            TableRule::ExactlyOne(&[&["users", "duration"], &["stages"]]),
-            TableRule::Alone("stages", &["users", "duration", "spawn_rate", "arrivals"]),
+            TableRule::ExactlyOne(&[&["users", "duration"], &["users", "iterations"], &["stages"]]),
+            TableRule::Alone("stages", &["users", "duration", "iterations", "max_duration", "spawn_rate", "arrivals"]),
+            TableRule::Needs("max_duration", "iterations"),
+            TableRule::AtMostOne(&["max_duration", "arrivals"]),
             TableRule::Needs("spacing", "arrivals"),
             TableRule::NotEmpty(&["mix", "stages"]),
         ]

@@ -13,8 +13,8 @@ use crate::plan::model::{Gate, Load, PhaseId, Plan};
 use crate::report::causes::{PhaseCauses, PhaseStanding, causes};
 use crate::report::model::{
     ArrivalsReport, CheckReport, ConnectionsReport, EndedBy, EndedEarlyReport, ErrorReport, FailureMessage,
-    GeneratorReport, LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun, PhaseReport,
-    PlanReport, ProvenTier, Report, ReportSchema, TimesReport,
+    GeneratorReport, IterationsReport, LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun,
+    PhaseReport, PlanReport, ProvenTier, Report, ReportSchema, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::slo::judge::{Judgement, RunLength, Verdict};
@@ -217,7 +217,7 @@ fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[C
         name: phase.name.clone(),
         scenario: phase.scenario.clone(),
         started_at: run.started_at.to_string(),
-        planned_s: phase.duration.seconds(),
+        planned_s: (!phase.ends_with_its_tasks()).then(|| phase.duration.seconds()),
         ran_s: counted.ran.unwrap_or_default().as_secs_f64(),
         judged_s: judged,
         users: phase.users,
@@ -237,6 +237,7 @@ fn phase_report(plan: &Plan, run: &PhaseRun, counted: &PhaseSummary, checks: &[C
         connections: connections_report(&counted.connections),
         generator: generator_report(run, counted, checks),
         shared_machine: None,
+        iterations: phase.iterations.map(|planned| IterationsReport { planned, started: counted.iterations }),
     }
 }
 

@@ -205,6 +205,9 @@ fn generator_text(phase: &PhaseReport) -> String {
 
 fn heading(phase: &PhaseReport) -> String {
     let load = match &phase.arrivals {
+        None if let Some(iterations) = &phase.iterations => {
+            format!("{} of {} iterations", iterations.started, iterations.planned)
+        }
         Some(arrivals) if arrivals.dropped > 0 => {
             format!("{} of {} arrivals dropped", arrivals.dropped, arrivals.scheduled)
         }

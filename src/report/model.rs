@@ -184,8 +184,8 @@ pub struct PhaseReport {
     pub scenario: String,
     /// RFC 3339, UTC.
     pub started_at: String,
-    /// The planned duration.
-    pub planned_s: f64,
+    /// The planned duration; `null` if the phase ends with its last task.
+    pub planned_s: Option<f64>,
     /// The actual duration, without the drain.
     pub ran_s: f64,
     /// The length of the judged period.
@@ -216,6 +216,18 @@ pub struct PhaseReport {
     pub generator: GeneratorReport,
     /// Only if the target is on the load generator's machine and both are monitored.
     pub shared_machine: Option<SharedMachineReport>,
+    /// Only if the plan sets the number of tasks.
+    #[serde(default)]
+    pub iterations: Option<IterationsReport>,
+}
+
+/// The tasks of a phase whose number the plan sets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IterationsReport {
+    /// Tasks that the plan asks for.
+    pub planned: u64,
+    /// Tasks that a user began.
+    pub started: u64,
 }
 
 /// The connections of a phase, those made before its start included.

@@ -85,6 +85,25 @@ impl Arrivals {
         count
     }
 
+    /// Exactly `count` random intended starts, for as many independent exponential gaps with mean 1 and one more.
+    ///
+    /// Given their number, the arrivals of a Poisson process lie at the ordered values of as many independent ones (Cox and
+    /// Lewis 1966), which the partial sums of the gaps over the sum of all have in common.
+    pub fn scattered<G: FnMut() -> f64 + Clone>(
+        self,
+        count: u64,
+        mut gap: G,
+    ) -> impl Iterator<Item = Duration> {
+        let mut gaps = gap.clone();
+        let sum: f64 = (0..=count).map(|_| gaps()).sum();
+        let mut before = 0.0;
+        (0..count).map_while(move |_| {
+            before += gap();
+            // The last may be off by a rounding error.
+            self.at((before / sum * self.expected).min(self.expected - 2e-6))
+        })
+    }
+
     /// The intended starts. `first` is the first number, and `gap` gives the distance to the next: 1 for even
     /// spacing.
     pub fn spaced(self, first: f64, mut gap: impl FnMut() -> f64) -> impl Iterator<Item = Duration> {

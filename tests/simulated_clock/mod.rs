@@ -15,6 +15,7 @@ mod counting;
 mod exit_codes;
 mod expect;
 mod failures;
+mod iterations;
 mod judged;
 mod lists;
 mod options;

@@ -166,17 +166,12 @@ impl Prepared {
             _ => templates.uri = Some(path),
         }
         let body = request.body.as_ref().map_or_else(|| Some(Bytes::new()), Template::constant);
-        let constant = match body {
-            Some(body) => OutgoingRequest::new(constant, body),
-            // Its length is known when it is filled.
-            None => {
-                templates.body.clone_from(&request.body);
-                OutgoingRequest { request: constant.map(|()| Full::default()), body: Bytes::new() }
-            }
-        };
+        if body.is_none() {
+            templates.body.clone_from(&request.body);
+        }
         Self {
             operation: request.operation,
-            constant,
+            constant: OutgoingRequest::new(constant, body),
             templates,
             expect: request.expect.clone(),
             captures: request.captures.clone(),
@@ -261,9 +256,12 @@ fn rendered(
 }
 
 impl OutgoingRequest {
-    fn new(head: http::Request<()>, body: Bytes) -> Self {
+    /// A request with this body, or with none yet.
+    fn new(head: http::Request<()>, body: Option<Bytes>) -> Self {
         let mut outgoing = Self { request: head.map(|()| Full::default()), body: Bytes::new() };
-        outgoing.set_body(body);
+        if let Some(body) = body {
+            outgoing.set_body(body);
+        }
         outgoing
     }
 

@@ -40,8 +40,17 @@ pub(in crate::engine) struct User {
 /// The position of a closed user in its loop.
 struct Iteration {
     task: u64,
+    /// The number of tasks that it may do.
+    tasks: u64,
     draw: RandomStream,
     wait: Wait,
+}
+
+impl Iteration {
+    /// Whether all tasks are done.
+    fn is_last(&self) -> bool {
+        self.task >= self.tasks
+    }
 }
 
 /// The place in a pool where a user of an open phase waits for arrivals.
@@ -87,17 +96,20 @@ impl User {
         Self { context, number, class, latency, connection, state, ranks, rows, attempts, started, left }
     }
 
-    /// Repeats task and wait in each active period. The caller has already announced the first request, at the start
-    /// of the first period, to the recorder.
+    /// Repeats task and wait in each active period, for at most this many tasks. The caller has already announced the first
+    /// request, at the start of the first period, to the recorder. Returns when the user left after its last task; `None` if
+    /// its time ended before.
     ///
     /// Futures that need much memory are boxed, so that a user does not hold that memory while it waits.
     pub(in crate::engine) async fn run_closed(
         mut self: Box<Self>,
         active_periods: Vec<ActivePeriod>,
         wait: Wait,
-    ) {
+        tasks: u64,
+    ) -> Option<Duration> {
         let context = Rc::clone(&self.context);
-        let mut iteration = Iteration { task: 0, draw: context.draw(StreamKey::Task(self.number, 0)), wait };
+        let draw = context.draw(StreamKey::Task(self.number, 0));
+        let mut iteration = Iteration { task: 0, tasks, draw, wait };
         let at_once = active_periods.first().is_some_and(|period| period.since.is_zero());
         if at_once && context.prepared_classes[self.class].connects_ahead() {
             // A user that has not connected by then connects when it needs to.
@@ -114,15 +126,17 @@ impl User {
             if let Some(mut intended) = Box::pin(self.start(period, wait)).await {
                 while self.rest_until(intended).await {
                     intended = Box::pin(self.run_until_pause(&mut iteration, intended, period.until)).await;
-                    if intended >= period.until {
+                    if intended >= period.until || iteration.is_last() {
                         break;
                     }
                 }
                 context.forget(intended);
             }
-            Box::pin(self.leave(period.until)).await;
+            let until = if iteration.is_last() { Duration::ZERO } else { period.until };
+            Box::pin(self.leave(until)).await;
         }
         context.verbose_log(|| format!("user {} leaves", self.number));
+        iteration.is_last().then(|| context.clock.now())
     }
 
     /// Performs tasks as long as the pauses between them are short. Returns the intended start of the next task,
@@ -147,7 +161,8 @@ impl User {
             // The next task is announced even if it will not be performed: the caller withdraws it later.
             context.expect(intended);
             let pause = intended - performed.finished;
-            if intended >= until || pause >= LONG_PAUSE || !self.rest_until(intended).await {
+            let is_over = intended >= until || iteration.is_last();
+            if is_over || pause >= LONG_PAUSE || !self.rest_until(intended).await {
                 return intended;
             }
         }

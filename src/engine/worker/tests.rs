@@ -114,7 +114,7 @@ async fn simulate(plan: Plan) -> Ran {
             tokio::select! {
                 biased;
                 event = received.recv() => follower.take(&event.unwrap()),
-                () = &mut work => break,
+                _ = &mut work => break,
             }
         }
         while let Ok(event) = received.try_recv() {

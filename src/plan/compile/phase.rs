@@ -1,6 +1,7 @@
 //! Compiles phases: their users, stages, mix and arrivals.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
@@ -11,11 +12,17 @@ use crate::plan::model::{ClassId, Load, OpenLoad, Phase, Stage};
 use crate::units::{Rate, TimeSpan};
 
 const MAX_USERS: u32 = 1_000_000;
+/// The length of a phase in seconds. They are numbered with 32 bits, and no run needs more than a year.
+const LENGTHS_S: RangeInclusive<f64> = 0.001..=366.0 * 86_400.0;
+const MAX_ITERATIONS: u64 = 1_000_000_000;
+/// The longest time of a closed phase with `iterations`, if the plan sets none.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
 
 /// The users of a phase over its duration.
 struct Shape {
     users: u32,
     duration: TimeSpan,
+    iterations: Option<u64>,
     stages: Vec<Stage>,
 }
 
@@ -31,18 +38,19 @@ enum MinRate {
 impl Compiler<'_, '_> {
     pub(super) fn phase(&mut self, phase: &Spanned<PhaseDocument>) -> Option<Phase> {
         let document = &phase.value;
+        let load = self.load(document);
         let shape = match &document.stages {
             Some(stages) => self.stages(document, stages),
-            None => self.steady(document),
+            None => self.steady(document, load),
         };
         let mix = document.mix.as_ref().map(|mix| self.mix(mix));
-        let load = self.load(document);
         let name = document.name.as_ref()?.value.clone();
-        let Shape { users, duration, stages } = shape?;
+        let Shape { users, duration, iterations, stages } = shape?;
         let phase = Phase {
             scenario: document.scenario.as_ref().map_or_else(|| name.clone(), |s| s.value.clone()),
             name,
             duration,
+            iterations,
             users,
             stages,
             warmup: document.warmup.as_ref()?.value,
@@ -54,16 +62,88 @@ impl Compiler<'_, '_> {
         Some(phase)
     }
 
-    /// Compiles a phase with `users` and `duration` into one stage.
-    fn steady(&mut self, document: &PhaseDocument) -> Option<Shape> {
-        let PhaseDocument { users, duration, .. } = document;
-        let duration = duration.as_ref().and_then(|duration| self.duration(duration));
-        let users = users.as_ref().and_then(|users| self.users(users));
-        let ramp = users.map(|users| self.ramp(document, users));
-        let (duration, over) = (duration?, ramp??);
+    /// Compiles a phase with `users` and a length into one stage.
+    fn steady(&mut self, document: &PhaseDocument, load: Option<Load>) -> Option<Shape> {
+        let users = document.users.as_ref().and_then(|users| self.users(users));
+        let over = users.and_then(|users| self.ramp(document, users));
+        let duration = match &document.iterations {
+            None => document.duration.as_ref().and_then(|duration| self.duration(duration)),
+            Some(iterations) => self.iterations(document, iterations, users).and_then(|iterations| {
+                let duration = self.time_for(document, iterations, (load?, over?))?;
+                self.duration(&duration)
+            }),
+        };
+        let unused = document.max_duration.as_ref().filter(|_| document.iterations.is_none());
+        if let Some(max_duration) = unused {
+            let help = "remove `max_duration`, or write `iterations` instead of `duration`";
+            self.report(Code::ExactlyOne, "`max_duration` requires `iterations`", max_duration.span, help);
+        }
+        let (users, over, duration) = (users?, over?, duration?);
         let hold = TimeSpan::from(duration.duration().saturating_sub(over.duration()));
-        let users = users?;
-        Some(Shape { users, duration, stages: vec![Stage { users, over, hold }] })
+        let iterations = document.iterations.as_ref().map(|iterations| iterations.value);
+        Some(Shape { users, duration, iterations, stages: vec![Stage { users, over, hold }] })
+    }
+
+    /// The number of tasks of a phase. It must be in bounds, and enough for each user of a closed phase.
+    fn iterations(
+        &mut self,
+        document: &PhaseDocument,
+        iterations: &Spanned<u64>,
+        users: Option<u32>,
+    ) -> Option<u64> {
+        let number = iterations.value;
+        if let Some(duration) = &document.duration {
+            let diagnostic =
+                Diagnostic::new(Code::ExactlyOne, "`iterations` is not allowed next to `duration`")
+                    .at(iterations.span, "remove this")
+                    .at(duration.span, "or remove this")
+                    .help("a phase ends after a time or after a number of tasks: keep one of the two");
+            self.problems.report(diagnostic);
+            return None;
+        }
+        if !(1..=MAX_ITERATIONS).contains(&number) {
+            let message = format!("`iterations` must be between 1 and {MAX_ITERATIONS}, not `{number}`");
+            let help = "write a whole number such as `iterations = 10000`";
+            self.report(Code::OutOfRange, message, iterations.span, help);
+            return None;
+        }
+        let users = users.filter(|users| document.arrivals.is_none() && u64::from(*users) > number);
+        if let Some(users) = users {
+            let message = format!("{number} iterations are too few for {users} users");
+            let help = "each user needs at least one: write more `iterations` or fewer `users`";
+            self.report(Code::OutOfRange, message, iterations.span, help);
+            return None;
+        }
+        Some(number)
+    }
+
+    /// The length of a phase with this many tasks: of an open phase the time of its arrivals, of a closed phase the longest.
+    fn time_for(
+        &mut self,
+        document: &PhaseDocument,
+        iterations: u64,
+        (load, ramp): (Load, TimeSpan),
+    ) -> Option<Spanned<TimeSpan>> {
+        let span = document.iterations.as_ref()?.span;
+        let max_duration = document.max_duration.as_ref();
+        let Load::Open(load) = load else {
+            return Some(max_duration.cloned().unwrap_or(Spanned::new(MAX_DURATION.into(), span)));
+        };
+        if let Some(max_duration) = max_duration {
+            let message = "`max_duration` is not allowed next to `arrivals`";
+            let help = "remove `max_duration`: the arrivals of an open phase take a known time";
+            self.report(Code::ExactlyOne, message, max_duration.span, help);
+            return None;
+        }
+        let seconds = load.seconds_for(iterations, ramp.seconds());
+        // Rounded down, so that no arrival is added.
+        let length = TimeSpan::from(Duration::from_nanos((seconds * 1e9) as u64));
+        if !LENGTHS_S.contains(&seconds) {
+            let message = format!("{iterations} arrivals take {length}, but a phase lasts from 1ms to 366d");
+            self.report(Code::OutOfRange, message, span, "change `iterations` or the rate of `arrivals`");
+            return None;
+        }
+        Some(Spanned::new(length, span))
     }
 
     /// Compiles a phase with `stages`.
@@ -75,6 +155,8 @@ impl Compiler<'_, '_> {
         for (key, span) in [
             ("users", document.users.as_ref().map(|x| x.span)),
             ("duration", document.duration.as_ref().map(|x| x.span)),
+            ("iterations", document.iterations.as_ref().map(|x| x.span)),
+            ("max_duration", document.max_duration.as_ref().map(|x| x.span)),
             ("spawn_rate", document.spawn_rate.as_ref().map(|x| x.span)),
             ("arrivals", document.arrivals.as_ref().map(|x| x.span)),
         ] {
@@ -116,13 +198,12 @@ impl Compiler<'_, '_> {
         }
         let all = stages_compiled.iter().map(|stage| stage.over.duration() + stage.hold.duration());
         let duration = Spanned::new(TimeSpan::from(all.sum::<Duration>()), stages.span);
-        Some(Shape { users, duration: self.duration(&duration)?, stages: stages_compiled })
+        Some(Shape { users, duration: self.duration(&duration)?, iterations: None, stages: stages_compiled })
     }
 
     fn duration(&mut self, duration: &Spanned<TimeSpan>) -> Option<TimeSpan> {
         let seconds = duration.value.seconds();
-        // The seconds of a phase are numbered with 32 bits, and no run needs more than a year.
-        let fits = (0.001..=366.0 * 86_400.0).contains(&seconds);
+        let fits = LENGTHS_S.contains(&seconds);
         if !fits {
             let value = duration.value;
             let message = format!("the duration of a phase must be between 1ms and 366d, not `{value}`");

@@ -11,8 +11,10 @@ pub struct Phase {
     pub name: String,
     /// Name by which throughput objectives select the phase.
     pub scenario: String,
-    /// Length of the phase, ramps included.
+    /// Length of the phase, ramps included; of a phase that ends with its last task the longest.
     pub duration: TimeSpan,
+    /// Number of tasks, if the plan sets it instead of the length.
+    pub iterations: Option<u64>,
     /// Number of virtual users; the maximum of all stages.
     pub users: u32,
     /// Number of users over time. A phase without `stages` has one stage, whose `over` is its ramp.
@@ -61,6 +63,14 @@ impl OpenLoad {
         self.per_second_at(0.0).max(self.per_second_at(1.0))
     }
 
+    /// The length of a phase with this many arrivals, in seconds. Its `ramp_s` is part of it.
+    ///
+    /// With the rates a and b at its ends, a phase of length D with a ramp R from zero has `(D·(a + b) − R·a) / 2` arrivals.
+    pub fn seconds_for(&self, arrivals: u64, ramp_s: f64) -> f64 {
+        let (from, to) = (self.from.per_second(), self.to.per_second());
+        (2.0 * arrivals as f64 + ramp_s * from) / (from + to)
+    }
+
     /// Rate per second at a part of the phase, from 0 (its start) to 1 (its end).
     pub fn per_second_at(&self, part: f64) -> f64 {
         let (from, to) = (self.from.per_second(), self.to.per_second());
@@ -93,6 +103,19 @@ impl JudgedPeriod {
 }
 
 impl Phase {
+    /// Whether the phase ends with its last task, so that its length depends on the target's speed.
+    pub fn ends_with_its_tasks(&self) -> bool {
+        self.iterations.is_some() && self.load == Load::Closed
+    }
+
+    /// Number of tasks of a user of a closed phase: all users have the same, and the first ones the rest.
+    pub fn tasks_of(&self, user: u32) -> u64 {
+        self.iterations.map_or(u64::MAX, |all| {
+            let (users, user) = (u64::from(self.users.max(1)), u64::from(user));
+            all / users + u64::from(user < all % users)
+        })
+    }
+
     /// Time in which the first users start.
     pub fn ramp(&self) -> TimeSpan {
         self.stages.first().map_or_else(TimeSpan::default, |stage| stage.over)

@@ -17,8 +17,13 @@ use crate::units::{Share, TimeSpan, Unit};
 pub(super) struct CheckedPhase {
     pub(super) name: String,
     scenario: String,
-    duration_s: f64,
-    pub(super) judged_s: f64,
+    /// `None` if it ends with its last task.
+    duration_s: Option<f64>,
+    pub(super) judged_s: Option<f64>,
+    /// The number of tasks, if the plan sets it.
+    pub(super) iterations: Option<u64>,
+    /// Of a phase that ends with its last task: the time of its waits.
+    pub(super) least_duration_s: Option<f64>,
     pub(super) users: u32,
     arrivals: Option<String>,
     /// Maximum mean rate in requests per second; `None` if only the target's speed limits it.
@@ -59,7 +64,9 @@ pub(super) struct CheckedObjective {
 
 /// Totals over the phases of a run.
 pub(super) struct RunTotals {
+    /// The least if a phase ends with its last task.
     pub(super) seconds: f64,
+    pub(super) is_least: bool,
     pub(super) requests: Option<f64>,
     pub(super) peak_per_s: Option<f64>,
 }
@@ -69,15 +76,20 @@ pub(super) fn totals(prepared: &PreparedPlan) -> RunTotals {
     let forecasts = || prepared.run.phases.iter().map(|id| &prepared.run.forecasts[id.index()]);
     let peaks: Option<Vec<f64>> = forecasts().map(|forecast| forecast.peak_per_second).collect();
     RunTotals {
-        seconds: phases().map(|phase| phase.duration.seconds()).sum(),
+        seconds: phases()
+            .zip(forecasts())
+            .map(|(phase, forecast)| forecast.least_seconds.unwrap_or(phase.duration.seconds()))
+            .sum(),
+        is_least: phases().any(Phase::ends_with_its_tasks),
         requests: forecasts().map(|forecast| forecast.requests).sum(),
         peak_per_s: peaks.map(|peaks| peaks.into_iter().fold(0.0, f64::max)),
     }
 }
 
-/// The end time of a run that starts now, without the drain of its phases.
+/// The end time of a run that starts now, without the drain of its phases; `None` if it depends on the target's speed.
 pub(super) fn end(prepared: &PreparedPlan) -> Option<ZonedDateTime> {
-    ZonedDateTime::now().checked_add(Duration::from_secs_f64(totals(prepared).seconds)).ok()
+    let RunTotals { seconds, is_least, .. } = totals(prepared);
+    ZonedDateTime::now().checked_add(Duration::from_secs_f64(seconds)).ok().filter(|_| !is_least)
 }
 
 pub(super) fn check(prepared: &PreparedPlan) -> Vec<CheckedPhase> {
@@ -91,8 +103,10 @@ fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
     CheckedPhase {
         name: phase.name.clone(),
         scenario: phase.scenario.clone(),
-        duration_s: phase.duration.seconds(),
-        judged_s: phase.judged_seconds(),
+        duration_s: (!phase.ends_with_its_tasks()).then(|| phase.duration.seconds()),
+        judged_s: (!phase.ends_with_its_tasks()).then(|| phase.judged_seconds()),
+        iterations: phase.iterations,
+        least_duration_s: forecast.least_seconds,
         users: phase.users,
         arrivals: match phase.load {
             Load::Open(load) => Some(load.to_string()),
@@ -149,11 +163,12 @@ fn checked_objective(prepared: &PreparedPlan, objective: &Objective) -> CheckedO
 
 /// The JSON document of `check --format json`.
 pub(super) fn json(prepared: &PreparedPlan, phases: &[CheckedPhase]) -> Value {
-    let RunTotals { seconds, requests, peak_per_s } = totals(prepared);
+    let RunTotals { seconds, is_least, requests, peak_per_s } = totals(prepared);
     json!({
         "diagnostics": to_json(&prepared.problems)["diagnostics"],
         "plan": prepared.run.plan.name,
-        "duration_s": seconds,
+        "duration_s": (!is_least).then_some(seconds),
+        "least_duration_s": is_least.then_some(seconds),
         "ends_at": end(prepared).map(|end| end.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
         "requests": requests.map(|requests| requests.round() as u64),
         "peak_per_s": peak_per_s,

@@ -16,11 +16,10 @@ pub(super) fn render(prepared: &PreparedPlan, phases: &[CheckedPhase], explained
 }
 
 fn phase_text(phase: &CheckedPhase) -> String {
-    let CheckedPhase { name, duration, judged_s, users, bound_per_s, waits_unused, .. } = phase;
+    let CheckedPhase { name, users, bound_per_s, waits_unused, .. } = phase;
     let bound =
         bound_per_s.map_or("as fast as the target responds".into(), |rate| format!("at most {rate:.2}/s"));
-    let judged = TimeSpan::from(Duration::from_secs_f64(*judged_s));
-    let mut text = format!("\n{name} · {duration} · judged {judged} of it · {users} users · {bound}\n");
+    let mut text = format!("\n{name} · {} · {users} users · {bound}\n", length(phase));
     if *waits_unused {
         text.push_str("  the `wait` of its user classes is ignored, because `arrivals` starts the tasks\n");
     }
@@ -34,19 +33,41 @@ fn phase_text(phase: &CheckedPhase) -> String {
     text
 }
 
+/// The length of a phase: its time or its tasks, or both.
+fn length(phase: &CheckedPhase) -> String {
+    let span = |seconds: f64| TimeSpan::from(Duration::from_millis((seconds * 1e3).round() as u64));
+    let iterations = phase.iterations.map(|iterations| format!("{iterations} iterations"));
+    let time = match (phase.judged_s, phase.least_duration_s) {
+        (Some(judged), _) if iterations.is_some() => {
+            Some(format!("{} · judged {} of it", span(phase.duration.seconds()), span(judged)))
+        }
+        (Some(judged), _) => Some(format!("{} · judged {} of it", phase.duration, span(judged))),
+        (None, least) => least.filter(|least| *least > 0.0).map(|least| format!("at least {}", span(least))),
+    };
+    iterations.into_iter().chain(time).collect::<Vec<_>>().join(" · ")
+}
+
 /// One line with the duration, the number of requests and the peak rate of a run.
 pub(in crate::app) fn headline(prepared: &PreparedPlan) -> String {
-    let RunTotals { seconds, requests, peak_per_s } = totals(prepared);
+    let RunTotals { seconds, is_least, requests, peak_per_s } = totals(prepared);
     let load = match requests.zip(peak_per_s) {
         Some((requests, peak)) => format!("about {requests:.0} requests, up to {peak:.1}/s"),
+        None if let Some(requests) = requests => {
+            format!("about {requests:.0} requests, as fast as the target responds")
+        }
         None => "as many requests as the target can serve".to_owned(),
     };
     let count = match prepared.run.phases.len() {
         1 => "1 phase".to_owned(),
         more => format!("{more} phases"),
     };
-    let total = TimeSpan::from(Duration::from_secs_f64(seconds));
-    format!("{}: {count} in {total}, {load}", prepared.run.plan.name)
+    let total = TimeSpan::from(Duration::from_millis((seconds * 1e3).round() as u64));
+    let time = match is_least {
+        false => format!(" in {total}"),
+        true if seconds > 0.0 => format!(" in at least {total}"),
+        true => String::new(),
+    };
+    format!("{}: {count}{time}, {load}", prepared.run.plan.name)
 }
 
 /// The end time of a run and its needs of disk and memory.

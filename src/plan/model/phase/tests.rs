@@ -17,6 +17,7 @@ fn phase(stages: &[(u32, &str, &str)], warmup: &str) -> Phase {
         name: "p".to_owned(),
         scenario: "p".to_owned(),
         duration: TimeSpan::from(all.sum::<std::time::Duration>()),
+        iterations: None,
         users: stages.iter().map(|stage| stage.users).max().unwrap(),
         stages,
         warmup: span(warmup),
