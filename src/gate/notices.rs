@@ -120,8 +120,8 @@ fn of_phase(plan: &Plan, phase: &Phase, counted: &PhaseSummary, limit_ms: Option
     let unclear = counted.connections.repeated_unclear;
     if unclear > 0 {
         notices.push(format!(
-            "{unclear} requests of `{}` were sent again after a reset of a connection that had been idle for a second or more: \
-             the target closed it, or read them and reset it",
+            "{unclear} requests of `{}` were sent again after the end of a connection that had been idle for a second or more: \
+             the target closed it before it read them, or it read them and closed it",
             phase.name
         ));
     }

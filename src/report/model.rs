@@ -242,7 +242,8 @@ pub struct ConnectionsReport {
     /// Requests that were sent again over a new connection, because the target cannot have received them: it had closed
     /// the idle one.
     pub reconnected: u64,
-    /// Requests with a repeatable method that were sent again after a reset, although the target may have read them.
+    /// Requests with a repeatable method that were sent again, although the target may have read them: it reset the
+    /// connection, or discarded them while it closed.
     pub reconnected_unclear: u64,
     /// Connections by the address and port that accepted them.
     #[serde(default)]

@@ -6,6 +6,7 @@ mod addresses;
 mod causes;
 mod checked;
 mod counting;
+mod crossings;
 mod docs;
 mod exit_codes;
 mod failures;

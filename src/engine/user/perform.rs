@@ -19,6 +19,7 @@ use crate::engine::wire::connection::{Connection, Pause, ReusedBuffers};
 use crate::engine::wire::fault::{Fault, Unprocessed};
 use crate::engine::wire::response::{Keep, ReadOptions, ReceivedResponse};
 use crate::engine::wire::socket::Moments;
+use crate::engine::wire::stream_end::MIN_IDLE_OF_UNCLEAR;
 use crate::measure::recorder::CrossingFate;
 use crate::measure::sample::{ArrivalClock, Outcome, Sample};
 use crate::plan::model::{ConnectionUse, KeptFor};
@@ -54,9 +55,6 @@ struct Again<'a> {
     draw: &'a RandomStream,
     stream_key: StreamKey,
 }
-
-/// A request with an unclear fate is sent again only if its connection had been idle for this long.
-const MIN_IDLE_OF_UNCLEAR: Duration = Duration::from_secs(1);
 
 /// The inspection of a response: what it may do, and its result.
 struct Inspection<'i> {

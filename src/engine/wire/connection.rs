@@ -180,7 +180,7 @@ impl Connection {
         let last_used = moments.begin(handed_over);
         let response_deadline =
             ResponseDeadline { within, deadline: handed_over + within, timer, scheduled_wake };
-        let (result, ended) = match state {
+        let (mut result, ended) = match state {
             ConnectionState::Http1(one) => {
                 one.is_unused = false;
                 let work =
@@ -198,20 +198,23 @@ impl Connection {
                 true,
             ),
         };
+        let idle = handed_over - last_used.unwrap_or(*opened);
         // After a failure the connection may still carry parts of the old response.
         if ended || result.is_err() {
             let failed = std::mem::replace(state, ConnectionState::Ended);
-            if let ConnectionState::Http1(one) = failed
-                && result.as_ref().is_err_and(|fault| fault.kind == ErrorKind::Eof)
-                && moments.get().end.is_none()
+            if let (ConnectionState::Http1(one), Err(fault)) = (failed, &mut result)
+                && fault.is_unanswered_end()
             {
-                one.driver.into_parts().io.into_inner().note_end().await;
+                let parts = one.driver.into_parts();
+                fault.is_answered = !parts.read_buf.is_empty();
+                if !fault.is_answered {
+                    // Boxed, because it is rare.
+                    let mut socket = parts.io.into_inner();
+                    Box::pin(socket.follow_end(idle)).await;
+                }
             }
         }
-        result.map_err(|fault| {
-            let idle = handed_over - last_used.unwrap_or(*opened);
-            fault.after_idle(idle).with_evidence(moments.get())
-        })
+        result.map_err(|fault| fault.after_idle(idle).with_evidence(moments.get()))
     }
 
     /// The moments of the last exchange at its socket.

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::engine::wire::response::HEAD_LIMITS;
-use crate::engine::wire::socket::{Moments, StreamEnd};
+use crate::engine::wire::socket::Moments;
+use crate::engine::wire::stream_end::StreamEnd;
 use crate::engine::wire::tls::in_words;
 use crate::measure::sample::ErrorKind;
 
@@ -36,6 +37,8 @@ pub(in crate::engine) struct FaultContent {
     pub(in crate::engine) text: String,
     /// How long its connection had been idle before.
     pub(in crate::engine) idle: Duration,
+    /// Whether a part of a response had arrived.
+    pub(in crate::engine) is_answered: bool,
     /// Whether the target cannot have processed the request, as far as there is evidence.
     pub(in crate::engine) unprocessed: Option<Unprocessed>,
     /// The body of an unexpected response, or its begin.
@@ -47,7 +50,7 @@ pub(in crate::engine) struct FaultContent {
 pub(in crate::engine) enum Unprocessed {
     /// The target's kernel acknowledged none of it, or the target says so (HTTP/2).
     Certain,
-    /// Nothing of it was acknowledged when the connection was reset. It may lie unread in a socket that was closed, or have
+    /// It probably lies unread in a socket that was closed, or was discarded by a target that was closing. It may also have
     /// been read by a target that resets.
     Unclear,
 }
@@ -69,7 +72,7 @@ impl DerefMut for Fault {
 impl Fault {
     pub(in crate::engine) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         let (text, idle, body) = (text.into(), Duration::ZERO, Bytes::new());
-        Self(Box::new(FaultContent { kind, text, idle, unprocessed: None, body }))
+        Self(Box::new(FaultContent { kind, text, idle, is_answered: false, unprocessed: None, body }))
     }
 
     /// The same fault of a body that is compressed, and so cannot be looked into.
@@ -101,20 +104,31 @@ impl Fault {
         self
     }
 
+    /// The same fault after a part of a response had arrived.
+    pub(in crate::engine) fn answered(mut self) -> Self {
+        self.is_answered = true;
+        self
+    }
+
+    /// Whether the connection ended before a part of a response had arrived.
+    pub(in crate::engine) fn is_unanswered_end(&self) -> bool {
+        matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset) && !self.is_answered
+    }
+
     /// The same fault with what the socket shows of the request.
     pub(in crate::engine) fn with_evidence(mut self, moments: Moments) -> Self {
         let Moments { written, end, .. } = moments;
         let by_socket = || match end {
             _ if written == 0 => Some(Unprocessed::Certain),
-            // The announcement acknowledges a request that the target did not read before it closed. Unread bytes make its
-            // kernel reset the connection.
-            Some(StreamEnd { is_reset: true, is_announced: true, .. }) => Some(Unprocessed::Unclear),
-            Some(StreamEnd { is_reset, unacknowledged: Some(left), .. }) if left >= written => {
-                Some(if is_reset { Unprocessed::Unclear } else { Unprocessed::Certain })
+            Some(StreamEnd { is_reset: false, unacknowledged: Some(left), .. }) if left >= written => {
+                Some(Unprocessed::Certain)
             }
-            _ => None,
+            Some(StreamEnd { is_reset, is_unread, .. }) => {
+                (is_reset || is_unread).then_some(Unprocessed::Unclear)
+            }
+            None => None,
         };
-        let is_end = matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset);
+        let is_end = self.is_unanswered_end();
         self.unprocessed = self.unprocessed.or_else(|| by_socket().filter(|_| is_end));
         self
     }
@@ -218,7 +232,7 @@ mod tests {
 
     /// The evidence of a failed request of 100 bytes, of which this many were not acknowledged when the stream ended.
     fn evidence(kind: ErrorKind, is_reset: bool, unacknowledged: Option<u64>) -> Option<Unprocessed> {
-        let end = Some(StreamEnd { is_reset, unacknowledged, is_announced: false });
+        let end = Some(StreamEnd { is_reset, unacknowledged, is_unread: false });
         Fault::new(kind, "x").with_evidence(Moments { written: 100, end, ..Moments::default() }).unprocessed
     }
 
@@ -227,6 +241,8 @@ mod tests {
         use ErrorKind::{Eof, Reset, Timeout};
         assert_eq!(evidence(Eof, false, Some(100)), Some(Unprocessed::Certain));
         assert_eq!(evidence(Reset, true, Some(100)), Some(Unprocessed::Unclear));
+        // Unread bytes make a kernel reset a socket that is closed.
+        assert_eq!(evidence(Reset, true, Some(0)), Some(Unprocessed::Unclear));
         // What was acknowledged may have been read.
         assert_eq!((evidence(Eof, false, Some(0)), evidence(Eof, false, Some(99))), (None, None));
         assert_eq!((evidence(Eof, false, None), evidence(Timeout, false, Some(100))), (None, None));

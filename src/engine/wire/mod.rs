@@ -7,6 +7,7 @@ pub(super) mod receive;
 pub(super) mod response;
 mod send_queue;
 pub(super) mod socket;
+pub(super) mod stream_end;
 pub(super) mod tls;
 
 use bytes::Bytes;

@@ -120,7 +120,7 @@ pub(super) async fn read(
     let (mut bytes, mut body) = (0, BytesMut::new());
     let mut has_ended = incoming.is_end_stream();
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|error| Fault::of_exchange(&error))?;
+        let frame = frame.map_err(|error| Fault::of_exchange(&error).answered())?;
         has_ended |= incoming.is_end_stream();
         let Some(data) = frame.data_ref() else { continue };
         bytes += data.len() as u64;

@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 use crate::engine::wire::addresses::{self, AddressMemory};
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::receive::{self, ArrivalBounds, Receipt, Receive, empty_since};
+use crate::engine::wire::stream_end::{self, MAX_WAIT, MIN_IDLE_OF_UNCLEAR, StreamEnd};
 use crate::engine::wire::tls::TlsClient;
 use crate::measure::limits::Limits;
 use crate::measure::sample::{ArrivalClock, ErrorKind};
@@ -40,9 +41,6 @@ const MIN_SHARED_BODY_BYTES: usize = 64 << 10;
 const MIN_PRECISION: Duration = Duration::from_millis(1);
 /// How exactly it is known in relation to the shortest response time limit.
 const PRECISION_OF_LIMIT: u32 = 10;
-
-/// How long the end of a socket may come after that of its TLS stream.
-const MAX_WAIT_FOR_END: Duration = Duration::from_millis(10);
 
 /// How bytes reach the target.
 #[derive(Clone)]
@@ -90,17 +88,6 @@ pub(in crate::engine) struct Moments {
     pub(in crate::engine) written: u64,
     /// How the stream of the peer ended, if it did.
     pub(in crate::engine) end: Option<StreamEnd>,
-}
-
-/// The end of the peer's stream.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct StreamEnd {
-    /// Whether it was reset. Otherwise the peer closed it in order.
-    pub(in crate::engine) is_reset: bool,
-    /// The written bytes that the peer's kernel had not acknowledged then; `None` if that is unknown.
-    pub(in crate::engine) unacknowledged: Option<u64>,
-    /// Whether TLS had announced the end before.
-    pub(in crate::engine) is_announced: bool,
 }
 
 /// The moments of the current exchange, shared by a connection and its socket.
@@ -258,17 +245,25 @@ async fn connect(
 }
 
 impl TargetSocket {
-    /// Reads on to the end of the socket, which comes after that of TLS, and notes it. Gives up after a few milliseconds: the
-    /// two are sent together.
-    pub(super) async fn note_end(&mut self) {
-        let Self::Secured(stream) = self else { return };
-        let (stream, _) = stream.get_mut();
-        let mut rest = [0; 256];
-        let to_end = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
-        if tokio::time::timeout(MAX_WAIT_FOR_END, to_end).await.is_ok()
-            && let Some(end) = &mut stream.moments.0.borrow_mut().end
-        {
-            end.is_announced = true;
+    /// Looks for what follows the end of the target's stream, and notes it. The connection had been idle for `idle`.
+    pub(super) async fn follow_end(&mut self, idle: Duration) {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Secured(stream) => stream.get_mut().0,
+            #[cfg(test)]
+            Self::Memory(_) => return,
+        };
+        if stream.moments.get().end.is_none() {
+            // The end of the socket comes after that of TLS, which is sent with it.
+            let mut rest = [0; 256];
+            let to_end = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
+            let _ = tokio::time::timeout(MAX_WAIT, to_end).await;
+        }
+        let Moments { written, end, .. } = stream.moments.get();
+        let is_acknowledged = |end: &StreamEnd| !end.is_reset && end.unacknowledged < Some(written);
+        if let Some(end) = end.filter(is_acknowledged).filter(|_| idle >= MIN_IDLE_OF_UNCLEAR) {
+            let is_unread = stream_end::is_unread(&stream.stream).await;
+            stream.moments.0.borrow_mut().end = Some(StreamEnd { is_unread, ..end });
         }
     }
 }
@@ -344,8 +339,8 @@ impl<S: Receive + Unpin> AsyncRead for StampedStream<S> {
         };
         let is_reset = matches!(&receipt, Err(error) if error.kind() == io::ErrorKind::ConnectionReset);
         if is_reset || (receipt.is_ok() && free > 0 && buf.remaining() == free) {
-            let (unacknowledged, is_announced) = (stream.unacknowledged(), false);
-            moments.ended(StreamEnd { is_reset, unacknowledged, is_announced });
+            let unacknowledged = stream.unacknowledged();
+            moments.ended(StreamEnd { is_reset, unacknowledged, is_unread: false });
         }
         let receipt = receipt?;
         *is_empty = buf.remaining() > 0;
