@@ -198,7 +198,7 @@ impl Connection {
                 true,
             ),
         };
-        let idle = handed_over - last_used.unwrap_or(*opened);
+        let idle = || handed_over - last_used.unwrap_or(*opened);
         // After a failure the connection may still carry parts of the old response.
         if ended || result.is_err() {
             let failed = std::mem::replace(state, ConnectionState::Ended);
@@ -210,11 +210,11 @@ impl Connection {
                 if !fault.is_answered {
                     // Boxed, because it is rare.
                     let mut socket = parts.io.into_inner();
-                    Box::pin(socket.follow_end(idle)).await;
+                    Box::pin(socket.follow_end(idle())).await;
                 }
             }
         }
-        result.map_err(|fault| fault.after_idle(idle).with_evidence(moments.get()))
+        result.map_err(|fault| fault.after_idle(idle()).with_evidence(moments.get()))
     }
 
     /// The moments of the last exchange at its socket.
