@@ -3,12 +3,14 @@
 mod monitor;
 mod phase;
 mod rows;
+mod secrets;
 mod target;
 
 pub use monitor::{Host, HostId, Monitor, TARGET};
 pub use phase::{JudgedPeriod, Load, OpenLoad, Phase, Stage};
 pub use rows::{RowSource, RowTaker};
-pub use target::{ConnectionUse, HttpVersion, KeptFor, ReadyProbe, Secrets, Target, TargetUrl, Tls, Trust};
+pub use secrets::Secrets;
+pub use target::{ConnectionUse, HttpVersion, KeptFor, ReadyProbe, Target, TargetUrl, Tls, Trust};
 
 use std::collections::HashMap;
 use std::sync::Arc;

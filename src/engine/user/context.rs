@@ -141,7 +141,11 @@ impl PhaseContext {
 
     /// The begin of a body as text, without secrets.
     fn begin_of(&self, body: &[u8]) -> String {
-        let begin = String::from_utf8_lossy(&body[..body.len().min(MAX_SHOWN_BODY_BYTES)]);
+        let is_char = |end: &usize| body.get(*end).is_none_or(|byte| byte & 0xc0 != 0x80);
+        let end = body.len().min(MAX_SHOWN_BODY_BYTES);
+        // Not within a character, unless it is no text at all.
+        let end = (end.saturating_sub(3)..=end).rev().find(is_char).unwrap_or(end);
+        let begin = String::from_utf8_lossy(&body[..end]);
         match body.len() > MAX_SHOWN_BODY_BYTES {
             true => self.secrets.redact_truncated(&format!("{begin}…")),
             false => self.secrets.redact(&begin),

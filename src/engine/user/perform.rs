@@ -72,15 +72,18 @@ impl Again<'_> {
         &self,
         prepared: &Prepared,
         sent: &Attempt,
-        fault: &Fault,
+        result: &Result<ReceivedResponse, Fault>,
     ) -> Option<(Unprocessed, Duration)> {
+        let (unprocessed, idle) = match result {
+            Ok(response) => (Unprocessed::Unclear, response.content.as_ref()?.ends_idle?),
+            Err(fault) => (fault.unprocessed?, fault.idle),
+        };
         let method = self.kept.map_or_else(|| prepared.method(), |kept| kept.request.method());
-        let unprocessed = fault.unprocessed?;
         let may = match unprocessed {
             Unprocessed::Certain => true,
-            Unprocessed::Unclear => method.is_idempotent() && fault.idle >= MIN_IDLE_OF_UNCLEAR,
+            Unprocessed::Unclear => method.is_idempotent() && idle >= MIN_IDLE_OF_UNCLEAR,
         };
-        (may && sent.connect.is_none()).then_some((unprocessed, fault.idle))
+        (may && sent.connect.is_none()).then_some((unprocessed, idle))
     }
 }
 
@@ -221,7 +224,7 @@ impl User {
             Ok(outgoing) => self.send(prepared, outgoing, &mut sent).await,
             Err(fault) => Err(fault.clone()),
         };
-        sent.repeated = result.as_ref().err().and_then(|fault| again.evidence(prepared, &sent, fault));
+        sent.repeated = again.evidence(prepared, &sent, &result);
         if sent.repeated.is_some() {
             // Boxed, because it is rare.
             result = Box::pin(self.send_again(prepared, &mut sent, again)).await;

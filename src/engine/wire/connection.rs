@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
@@ -14,9 +14,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 use crate::engine::timer::{PreciseTimer, Precision};
-use crate::engine::wire::fault::Fault;
+use crate::engine::wire::fault::{Fault, Unprocessed};
 use crate::engine::wire::response::{MAX_HEAD_BYTES, ReadOptions, ReceivedResponse, read};
 use crate::engine::wire::socket::{ConnectionSetup, Dialer, Moments, SharedMoments, TargetSocket};
+use crate::engine::wire::stream_end::IdleTimeout;
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::HttpVersion;
 
@@ -38,6 +39,7 @@ pub(in crate::engine) struct Connection {
     writes_in_place: bool,
     moments: SharedMoments,
     opened: Instant,
+    idle_timeout: IdleTimeout,
     pub(in crate::engine) reused: ReusedBuffers,
     /// When the timer will wake the task to check the deadline. It is set again only after it has fired.
     scheduled_wake: Option<Instant>,
@@ -113,6 +115,7 @@ impl Connection {
                 writes_in_place: dialer.writes_in_place,
                 moments,
                 opened: Instant::now(),
+                idle_timeout: dialer.idle_timeout.clone(),
                 reused: ReusedBuffers::default(),
                 scheduled_wake: None,
             },
@@ -146,6 +149,7 @@ impl Connection {
     pub(in crate::engine) async fn is_usable(&mut self) -> bool {
         // Over HTTP/2 the server may send GOAWAY at any time; only driving the connection reads it.
         if std::mem::take(&mut self.needs_check) || matches!(self.state, ConnectionState::Http2(_)) {
+            let was_open = self.state.is_open();
             if let ConnectionState::Parked(socket) = &mut self.state {
                 let quiet = poll_fn(|cx| Poll::Ready(is_quiet(socket, cx))).await;
                 let parked = std::mem::replace(&mut self.state, ConnectionState::Ended);
@@ -163,6 +167,10 @@ impl Connection {
                 });
                 driven.await;
             }
+            if was_open && !self.state.is_open() {
+                let last_used = self.moments.get().arrived.map_or(self.opened, |(at, _)| at);
+                self.idle_timeout.note(last_used.elapsed());
+            }
         }
         self.state.is_open()
     }
@@ -175,7 +183,7 @@ impl Connection {
         within: Duration,
         timer: &PreciseTimer,
     ) -> Result<ReceivedResponse, Fault> {
-        let Self { state, moments, reused, scheduled_wake, opened, .. } = self;
+        let Self { state, moments, reused, scheduled_wake, opened, idle_timeout, .. } = self;
         let handed_over = Instant::now();
         let last_used = moments.begin(handed_over);
         let response_deadline =
@@ -210,11 +218,22 @@ impl Connection {
                 if !fault.is_answered {
                     // Boxed, because it is rare.
                     let mut socket = parts.io.into_inner();
-                    Box::pin(socket.follow_end(idle())).await;
+                    Box::pin(socket.follow_end(idle(), idle_timeout)).await;
                 }
             }
         }
-        result.map_err(|fault| fault.after_idle(idle()).with_evidence(moments.get()))
+        if let Ok(response) = &mut result
+            && response.status == StatusCode::REQUEST_TIMEOUT
+        {
+            response.says_idle(idle());
+        }
+        result.map_err(|fault| {
+            let fault = fault.after_idle(idle(), last_used.is_some()).with_evidence(moments.get());
+            if fault.unprocessed == Some(Unprocessed::Certain) {
+                idle_timeout.note(idle());
+            }
+            fault
+        })
     }
 
     /// The moments of the last exchange at its socket.

@@ -91,15 +91,19 @@ impl Fault {
         self
     }
 
-    /// The same fault of a connection that existed before and had been idle for this long. The text names one of a few
-    /// ranges, so that equal failures have equal texts.
-    pub(in crate::engine) fn after_idle(mut self, idle: Duration) -> Self {
+    /// The same fault of a connection that had been idle for this long. The text names one of a
+    /// few ranges, so that equal failures have equal texts.
+    pub(in crate::engine) fn after_idle(mut self, idle: Duration, was_used: bool) -> Self {
         if !matches!(self.kind, ErrorKind::Eof | ErrorKind::Reset) {
             return self;
         }
         let range = IDLE_RANGES.iter().find(|(below_s, _)| idle.as_secs_f64() < *below_s);
         let range = range.map_or("over a minute", |(_, range)| range);
-        self.text = format!("{}; the connection had been idle for {range}", self.text);
+        let before = match was_used {
+            false if range == IDLE_RANGES[0].1 => "was new".to_owned(),
+            _ => format!("had been idle for {range}"),
+        };
+        self.text = format!("{}; the connection {before}", self.text);
         self.idle = idle;
         self
     }
@@ -120,12 +124,10 @@ impl Fault {
         let Moments { written, end, .. } = moments;
         let by_socket = || match end {
             _ if written == 0 => Some(Unprocessed::Certain),
-            Some(StreamEnd { is_reset: false, unacknowledged: Some(left), .. }) if left >= written => {
-                Some(Unprocessed::Certain)
+            Some(StreamEnd { is_reset, unacknowledged: Some(left), .. }) if left >= written => {
+                Some(if is_reset { Unprocessed::Unclear } else { Unprocessed::Certain })
             }
-            Some(StreamEnd { is_reset, is_unread, .. }) => {
-                (is_reset || is_unread).then_some(Unprocessed::Unclear)
-            }
+            Some(StreamEnd { is_unread, .. }) => is_unread.then_some(Unprocessed::Unclear),
             None => None,
         };
         let is_end = self.is_unanswered_end();
@@ -241,9 +243,8 @@ mod tests {
         use ErrorKind::{Eof, Reset, Timeout};
         assert_eq!(evidence(Eof, false, Some(100)), Some(Unprocessed::Certain));
         assert_eq!(evidence(Reset, true, Some(100)), Some(Unprocessed::Unclear));
-        // Unread bytes make a kernel reset a socket that is closed.
-        assert_eq!(evidence(Reset, true, Some(0)), Some(Unprocessed::Unclear));
         // What was acknowledged may have been read.
+        assert_eq!(evidence(Reset, true, Some(0)), None);
         assert_eq!((evidence(Eof, false, Some(0)), evidence(Eof, false, Some(99))), (None, None));
         assert_eq!((evidence(Eof, false, None), evidence(Timeout, false, Some(100))), (None, None));
         let unwritten = Fault::new(Eof, "x").with_evidence(Moments::default());
@@ -252,7 +253,8 @@ mod tests {
 
     #[test]
     fn equal_idle_times_give_equal_texts() {
-        let text = |ms| Fault::new(ErrorKind::Eof, "x").after_idle(Duration::from_millis(ms)).text.clone();
+        let text =
+            |ms| Fault::new(ErrorKind::Eof, "x").after_idle(Duration::from_millis(ms), true).text.clone();
         assert_eq!(text(4998), text(2003));
         assert_eq!(
             (text(5001), text(1)),

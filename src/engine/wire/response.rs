@@ -1,7 +1,9 @@
 //! Reading a response to its end.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -46,6 +48,8 @@ pub struct ResponseContent {
     pub body: Bytes,
     /// When the head had been read.
     pub head_at: Option<Instant>,
+    /// Set if the server says that it ends the connection because it has been idle, with how long.
+    pub ends_idle: Option<Duration>,
 }
 
 impl ReceivedResponse {
@@ -57,6 +61,14 @@ impl ReceivedResponse {
     /// The body without a copy.
     pub fn body_bytes(&self) -> Bytes {
         self.content.as_ref().map_or_else(Bytes::new, |content| content.body.clone())
+    }
+
+    /// Notes that a response with status 408 ends a connection that had been idle for this long. A server sends it for a
+    /// connection over which it has received no request in time (RFC 9110, section 15.5.9).
+    pub(super) fn says_idle(&mut self, idle: Duration) {
+        let Some(content) = &mut self.content else { return };
+        let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+        content.ends_idle = content.headers.get(CONNECTION).is_some_and(closes).then_some(idle);
     }
 
     /// The headers; `None` if they were not kept.
@@ -111,8 +123,9 @@ pub(super) async fn read(
         // The next request reuses the memory of these headers.
         headers.clear();
     } else {
-        let (body, head_at) = (Bytes::new(), Some(Instant::now()));
-        content = Some(Box::new(ResponseContent { headers: head.headers, body, head_at }));
+        let head_at = Some(Instant::now());
+        let parts = ResponseContent { headers: head.headers, head_at, ..ResponseContent::default() };
+        content = Some(Box::new(parts));
     }
     let bound = if keep == Keep::Whole { MAX_KEPT_BODY_BYTES } else { MAX_BODY_BYTES };
     let largest = expect.max_bytes.unwrap_or(bound).min(bound);

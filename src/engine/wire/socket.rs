@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use crate::engine::wire::addresses::{self, AddressMemory};
 use crate::engine::wire::fault::Fault;
 use crate::engine::wire::receive::{self, ArrivalBounds, Receipt, Receive, empty_since};
-use crate::engine::wire::stream_end::{self, MAX_WAIT, MIN_IDLE_OF_UNCLEAR, StreamEnd};
+use crate::engine::wire::stream_end::{self, IdleTimeout, MAX_WAIT, MIN_IDLE_OF_UNCLEAR, StreamEnd};
 use crate::engine::wire::tls::TlsClient;
 use crate::measure::limits::Limits;
 use crate::measure::sample::{ArrivalClock, ErrorKind};
@@ -27,6 +27,7 @@ use crate::plan::model::{HttpVersion, Request, Target, TargetUrl};
 pub struct Dialer {
     transport: Transport,
     tls: Option<TlsClient>,
+    pub(super) idle_timeout: IdleTimeout,
     pub(super) http: HttpVersion,
     /// How exactly the arrival of responses must be known.
     precision: Duration,
@@ -161,7 +162,8 @@ impl Dialer {
     pub fn new(target: &Target) -> Result<Self, String> {
         let transport = Transport::Tcp(target.url.clone(), AddressMemory::default());
         let (tls, http) = (TlsClient::of(target)?, target.http);
-        Ok(Self { transport, tls, http, precision: MIN_PRECISION, writes_in_place: false })
+        let (idle_timeout, precision) = (IdleTimeout::default(), MIN_PRECISION);
+        Ok(Self { transport, tls, idle_timeout, http, precision, writes_in_place: false })
     }
 
     /// A dialer to a server in the same process.
@@ -170,6 +172,7 @@ impl Dialer {
         Self {
             transport: Transport::Memory(server),
             tls: None,
+            idle_timeout: IdleTimeout::default(),
             http: HttpVersion::One,
             precision: MIN_PRECISION,
             writes_in_place: false,
@@ -246,7 +249,7 @@ async fn connect(
 
 impl TargetSocket {
     /// Looks for what follows the end of the target's stream, and notes it. The connection had been idle for `idle`.
-    pub(super) async fn follow_end(&mut self, idle: Duration) {
+    pub(super) async fn follow_end(&mut self, idle: Duration, known: &IdleTimeout) {
         let stream = match self {
             Self::Plain(stream) => stream,
             Self::Secured(stream) => stream.get_mut().0,
@@ -260,9 +263,10 @@ impl TargetSocket {
             let _ = tokio::time::timeout(MAX_WAIT, to_end).await;
         }
         let Moments { written, end, .. } = stream.moments.get();
-        let is_acknowledged = |end: &StreamEnd| !end.is_reset && end.unacknowledged < Some(written);
-        if let Some(end) = end.filter(is_acknowledged).filter(|_| idle >= MIN_IDLE_OF_UNCLEAR) {
-            let is_unread = stream_end::is_unread(&stream.stream).await;
+        let is_acknowledged = |end: &StreamEnd| end.unacknowledged < Some(written);
+        let Some(end) = end.filter(is_acknowledged).filter(|_| idle >= MIN_IDLE_OF_UNCLEAR) else { return };
+        if known.soon_explains(idle).await {
+            let is_unread = end.is_reset || stream_end::is_unread(&stream.stream).await;
             stream.moments.0.borrow_mut().end = Some(StreamEnd { is_unread, ..end });
         }
     }

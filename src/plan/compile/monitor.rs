@@ -1,7 +1,5 @@
 //! Compiles `[monitor]`: the hosts and the source of each.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{Key, Map, PlainOrTable, Spanned};
 use crate::plan::compile::Compiler;
@@ -204,7 +202,7 @@ impl Compiler<'_, '_> {
             }
             Ok(url) if url.host_str().is_none() => "it must have a host".to_owned(),
             Ok(parsed) => {
-                self.encode_secrets();
+                self.add_parts_of_secrets();
                 let redacted = Secrets::new(self.secrets.clone()).redact(&text);
                 return Some(HttpEndpoint { url: parsed.to_string(), redacted, headers });
             }
@@ -219,21 +217,20 @@ impl Compiler<'_, '_> {
         None
     }
 
-    /// Adds the forms in which a URL carries secrets, because an exporter may repeat them in its response.
-    fn encode_secrets(&mut self) {
-        let encoded = |secret: &String| {
-            let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            let whole = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
-            let written = url::Url::parse(&format!("http://a/?{secret}")).ok();
-            let in_query = written.as_ref().and_then(|url| url.query()).map(str::to_owned);
-            let written = url::Url::parse(&format!("http://a/{secret}")).ok();
-            let in_path = written.map(|url| url.path()[1..].to_owned());
-            [Some(form), Some(whole), in_query, in_path].into_iter().flatten().filter(|form| !form.is_empty())
+    /// Adds the parts of secrets that a URL carries, because an exporter may repeat them in its response: a `?` or a `#` ends
+    /// its path or query.
+    fn add_parts_of_secrets(&mut self) {
+        let parts = |secret: &String| {
+            let in_query = url::Url::parse(&format!("http://a/?{secret}")).ok();
+            let in_query = in_query.as_ref().and_then(|url| url.query()).map(str::to_owned);
+            let in_path = url::Url::parse(&format!("http://a/{secret}")).ok();
+            let in_path = in_path.map(|url| url.path()[1..].to_owned());
+            [in_query, in_path].into_iter().flatten().filter(|part| !part.is_empty())
         };
-        let forms: Vec<String> = self.secrets.iter().flat_map(encoded).collect();
-        for form in forms {
-            if !self.secrets.contains(&form) {
-                self.secrets.push(form);
+        let parts: Vec<String> = self.secrets.iter().flat_map(parts).collect();
+        for part in parts {
+            if !self.secrets.contains(&part) {
+                self.secrets.push(part);
             }
         }
     }

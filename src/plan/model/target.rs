@@ -10,47 +10,6 @@ use crate::diagnostic::Span;
 use crate::plan::expect::Expectation;
 use crate::units::TimeSpan;
 
-/// Values that no output may show.
-#[derive(Clone, Default)]
-pub struct Secrets(Vec<String>);
-
-impl Secrets {
-    /// Expects every form in which each secret can be sent.
-    pub(in crate::plan) fn new(mut forms: Vec<String>) -> Self {
-        // A secret may contain another one, so the longest is replaced first.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        Self(forms)
-    }
-
-    /// Only the secrets that have at least this many bytes.
-    pub(in crate::plan) fn at_least(&self, bytes: usize) -> Self {
-        Self(self.0.iter().filter(|form| form.len() >= bytes).cloned().collect())
-    }
-
-    /// Returns the text with every secret replaced by `***`.
-    pub fn redact(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
-    }
-
-    /// Same as [`Self::redact`], for a text whose quotations may have been cut within a secret. The rest of a cut
-    /// secret is replaced too, if it has at least four characters.
-    pub fn redact_truncated(&self, text: &str) -> String {
-        let cut = |text: String, secret: &String| {
-            let ends = secret.char_indices().map(|(end, _)| end).skip(4);
-            let parts: Vec<&str> = ends.map(|end| &secret[..end]).collect();
-            let parts = parts.into_iter().rev().flat_map(|part| ["`", "…"].map(|end| (part, end)));
-            parts.fold(text, |text, (part, end)| text.replace(&format!("{part}{end}"), &format!("***{end}")))
-        };
-        self.0.iter().fold(self.redact(text), cut)
-    }
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} secrets", self.0.len())
-    }
-}
-
 /// A request that is repeated before the first phase until the response is as expected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadyProbe {
@@ -176,19 +135,5 @@ impl TargetUrl {
 impl std::fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.redacted)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Secrets;
-
-    #[test]
-    fn the_rest_of_a_truncated_secret_is_redacted_too() {
-        let secrets = Secrets::new(vec!["s3cr3tTok".to_owned()]);
-        assert_eq!(secrets.redact_truncated("denied: `x s3cr3tTok y`"), "denied: `x *** y`");
-        assert_eq!(secrets.redact_truncated("denied: `x s3cr3tT`"), "denied: `x ***`");
-        assert_eq!(secrets.redact_truncated("denied: `x s3cr…`"), "denied: `x ***…`");
-        assert_eq!(secrets.redact_truncated("denied: `s3c`"), "denied: `s3c`");
     }
 }
