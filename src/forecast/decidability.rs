@@ -125,7 +125,12 @@ impl PhaseForecast {
             },
         };
         let expected = match of {
-            SampleUnit::Samples => self.samples(objective, phase),
+            SampleUnit::Samples => {
+                // How many tasks fall into ramp and warm-up depends on the target's speed.
+                let is_most =
+                    phase.ends_with_its_tasks() && phase.judged().first().is_none_or(|it| it.from > 0);
+                self.samples(objective, phase).filter(|_| !is_most)
+            }
             // The time depends on the target's speed.
             _ if phase.ends_with_its_tasks() => None,
             SampleUnit::Seconds => Some(seconds),

@@ -205,9 +205,12 @@ impl Template {
         })
     }
 
-    /// Whether it consists of one captured value alone.
-    pub fn is_captured(&self) -> bool {
-        matches!(self.segments.as_slice(), [Segment::Hole(Hole::Captured(_))])
+    /// The slot of the captured value, if it consists of one alone.
+    pub fn captured_slot(&self) -> Option<usize> {
+        match self.segments.as_slice() {
+            [Segment::Hole(Hole::Captured(value))] => Some(value.slot),
+            _ => None,
+        }
     }
 
     pub fn holes_mut(&mut self) -> impl Iterator<Item = &mut Hole> {

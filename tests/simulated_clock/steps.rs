@@ -6,7 +6,7 @@ use std::time::Duration;
 use runner_test_support::phases::{closed, open};
 use runner_test_support::ran::{assert_sums, count, failed_as, named};
 use runner_test_support::target::{Answer, Received, Target};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::runner::Runner;
 
@@ -100,12 +100,13 @@ fn a_value_that_is_not_there_fails_the_request_and_says_so() {
 
 #[test]
 fn a_star_in_a_pointer_picks_any_element_and_the_seed_decides_which() {
-    let listed = json!({ "hits": [{ "id": "a" }, { "id": "b" }, { "id": "c" }], "*": { "none": [] } });
+    let hits = json!([{ "id": "a", "n": "a" }, { "id": "b", "n": "b" }, { "id": "c", "n": "c" }]);
+    let listed = json!({ "hits": hits, "*": { "none": [] } });
     let picked = |seed: u64, pointer: &str| {
         let target = Target::always(Answer::json(&listed));
         let task = format!(
-            "[[users.any.tasks]]\nsteps = [{{ request = \"GET /\", capture = {{ id = \"{pointer}\" }} }},\n\
-             {{ request = \"GET /${{id}}\" }}]\n"
+            "[[users.any.tasks]]\nsteps = [{{ request = \"GET /\", capture = {{ id = \"{pointer}\", n = \"/hits/*/n\" }} }},\n\
+             {{ request = \"GET /${{id}}?${{n}}\" }}]\n"
         );
         let plan = open(1, "1s", "60/s") + &task;
         let run = Runner::plan(&plan).against(&target).with(&format!("--seed {seed}")).run().exits(0);
@@ -115,7 +116,8 @@ fn a_star_in_a_pointer_picks_any_element_and_the_seed_decides_which() {
     let (one, _) = picked(1, "/hits/*/id");
     assert_eq!(one, picked(1, "/hits/*/id").0);
     assert_ne!(one, picked(2, "/hits/*/id").0);
-    for id in ["GET /a", "GET /b", "GET /c"] {
+    // Both captures take the same element.
+    for id in ["GET /a?a", "GET /b?b", "GET /c?c"] {
         // Of 60 picks 20 are expected; 8 are less likely than one in a thousand.
         assert!(one.iter().filter(|what| *what == id).count() > 7, "{one:?}");
     }
@@ -128,7 +130,8 @@ fn a_star_in_a_pointer_picks_any_element_and_the_seed_decides_which() {
 
 #[test]
 fn a_captured_link_is_followed_within_the_origin() {
-    let followed = |link: &'static str| {
+    let followed = |link: &Value| {
+        let link = link.clone();
         let target = Target::scripted(move |_, it| match it.what.as_str() {
             "GET /api/start" => Answer::json(&json!({ "next": link })),
             _ => Answer::Status(200),
@@ -151,14 +154,19 @@ fn a_captured_link_is_followed_within_the_origin() {
         ("?page=3", "GET /api/?page=3"),
         ("http://kms.example:8008/x", "GET /x"),
     ] {
-        assert_eq!(followed(link), (what.to_owned(), 0, String::new()));
+        assert_eq!(followed(&json!(link)), (what.to_owned(), 0, String::new()));
     }
     for (link, why) in [
-        ("http://elsewhere.example/", "the captured link `http://elsewhere.example/` leaves the origin"),
-        ("//kms.example/x", "the captured link `//kms.example/x` leaves the origin"),
-        ("http://[", "the captured link `http://[` is not a URL: invalid IPv6 address"),
+        (json!(null), "the captured link is empty: the response names no link"),
+        (json!(""), "the captured link is empty: the response names no link"),
+        (
+            json!("http://elsewhere.example/"),
+            "the captured link `http://elsewhere.example/` leaves the origin",
+        ),
+        (json!("//kms.example/x"), "the captured link `//kms.example/x` leaves the origin"),
+        (json!("http://["), "the captured link `http://[` is not a URL: invalid IPv6 address"),
     ] {
-        assert_eq!(followed(link), (String::new(), 1, why.to_owned()));
+        assert_eq!(followed(&link), (String::new(), 1, why.to_owned()));
     }
 }
 

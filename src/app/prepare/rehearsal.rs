@@ -1,7 +1,8 @@
 //! `--rehearse`: shortens a plan, with its objectives in proportion.
 
 use crate::diagnostic::{Code, Diagnostic, Problems};
-use crate::plan::model::{PhaseId, Plan};
+use crate::forecast::{PhaseForecast, forecast};
+use crate::plan::model::{Phase, PhaseId, Plan};
 use crate::plan::rehearse;
 use crate::slo::Objectives;
 use crate::units::TimeSpan;
@@ -25,10 +26,20 @@ pub(super) fn apply(
         let diagnostic = Diagnostic::new(Code::OutOfRange, message).at(place, "too short").help(help);
         problems.report(diagnostic);
     }
-    let lengths =
-        |plan: &Plan| -> Vec<f64> { plan.phases.iter().map(|phase| phase.duration.seconds()).collect() };
-    let before = lengths(plan);
-    rehearse(plan, phases, total);
-    let after = lengths(plan);
-    objectives.shrink(|phase| after[phase.index()] / before[phase.index()]);
+    let usual_s = usual_seconds(plan, objectives);
+    let factors = rehearse(plan, phases, total, &usual_s);
+    objectives.shrink(|phase| factors[phase.index()]);
+}
+
+/// The usual length of each phase, in seconds. Of a phase that ends with its tasks it is unknown: at least the time of its
+/// waits, and two of the intervals in which it is judged.
+fn usual_seconds(plan: &Plan, objectives: &Objectives) -> Vec<f64> {
+    let of_phase = |(id, (phase, forecast)): (PhaseId, (&Phase, PhaseForecast))| {
+        let Some(least) = forecast.least_seconds else { return phase.duration.seconds() };
+        let here = objectives.all.iter().filter(|objective| objective.phase == id);
+        let intervals = here.filter_map(|objective| objective.family.interval());
+        intervals.map(|interval| 2.0 * f64::from(interval.every)).fold(least.max(MIN_PHASE_S), f64::max)
+    };
+    let forecasts = forecast(plan);
+    (0..).map(PhaseId).zip(plan.phases.iter().zip(forecasts)).map(of_phase).collect()
 }

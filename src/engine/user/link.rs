@@ -12,6 +12,9 @@ const NOTHING_ELSE: AsciiSet = AsciiSet::EMPTY;
 /// The URI of a request that follows a link of the page `here`. It must stay within the origin of the target. The error
 /// begins with the link.
 pub(super) fn uri(target: &TargetUrl, http: HttpVersion, here: &Url, link: &[u8]) -> Result<Uri, String> {
+    if link.is_empty() {
+        return Err("is empty: the response names no link".to_owned());
+    }
     // As in browsers, bytes that are not ASCII are sent as they came.
     let link: &str = &percent_encode(link, &NOTHING_ELSE).to_string();
     let there = here.join(link).map_err(|error| format!("`{link}` is not a URL: {error}"))?;

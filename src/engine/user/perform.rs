@@ -393,8 +393,9 @@ impl User {
             inspection.parts.found(|| expectations::findings(&prepared.expect, &response, json.as_ref()));
             let checked = expectations::check(&prepared.expect, &response, json.as_ref());
             let picks = inspection.picks.take();
-            let captured = checked
-                .and_then(|()| self.state.capture(&prepared.captures, &response, json.as_ref(), picks));
+            let captured = checked.and_then(|()| {
+                self.state.capture(&prepared.captures, &response, json.as_ref(), picks.as_ref())
+            });
             captured.map_err(|mut fault| {
                 fault.body = response.body_bytes();
                 match response.header(&CONTENT_ENCODING).filter(|_| prepared.inspects_body()) {

@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderName, Method, StatusCode, Uri, Version};
 use http_body_util::Full;
+use serde_json::Value;
 
 use crate::engine::user::link;
 use crate::engine::wire::connection::ReusedBuffers;
@@ -198,8 +199,12 @@ impl Prepared {
             let rendered = rendered(uri, &mut reused.text, draw, facts)?;
             *outgoing.request.uri_mut() = match link_base.as_deref() {
                 None => Uri::from_maybe_shared(rendered).map_err(|_| unusable("path"))?,
-                Some((target, http)) => link::uri(target, *http, &target.base(), &rendered)
-                    .map_err(|why| Fault::new(ErrorKind::Blocked, format!("the captured link {why}")))?,
+                Some((target, http)) => {
+                    let value = uri.captured_slot().and_then(|slot| facts.captured.get(slot)?.as_ref());
+                    let link = if value == Some(&Value::Null) { &[] } else { &*rendered };
+                    link::uri(target, *http, &target.base(), link)
+                        .map_err(|why| Fault::new(ErrorKind::Blocked, format!("the captured link {why}")))?
+                }
             };
         }
         for (name, value) in headers {

@@ -41,9 +41,11 @@ impl UserState {
         captures: &[Capture],
         response: &ReceivedResponse,
         json: Option<&Value>,
-        mut picks: Option<RandomStream>,
+        picks: Option<&RandomStream>,
     ) -> Result<(), Fault> {
         for Capture { name, slot, source } in captures {
+            // All begin with the same random values, so that equal pointers to an array pick the same element.
+            let mut picks = picks.cloned();
             let pick = |count: usize| picks.as_mut().map_or(0, |picks| picks.index(count));
             let found = found(source, response, json, pick).and_then(|found| match found.to_string().len() {
                 ..=MAX_CAPTURE_BYTES => Ok(found),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::document::{PlainOrTable, Spanned};
 use crate::plan::compile::Compiler;
-use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, StageDocument};
+use crate::plan::document::{ArrivalsRampDocument, PhaseDocument, PlanDocument, Spacing, StageDocument};
 use crate::plan::model::{ClassId, Load, OpenLoad, Phase, Stage};
 use crate::units::{Rate, TimeSpan};
 
@@ -15,6 +15,8 @@ const MAX_USERS: u32 = 1_000_000;
 /// The length of a phase in seconds. They are numbered with 32 bits, and no run needs more than a year.
 const LENGTHS_S: RangeInclusive<f64> = 0.001..=366.0 * 86_400.0;
 const MAX_ITERATIONS: u64 = 1_000_000_000;
+/// The gaps of random arrivals are drawn before their phase begins.
+const MAX_RANDOM_ITERATIONS: u64 = 10_000_000;
 /// The longest time of a closed phase with `iterations`, if the plan sets none.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
 
@@ -133,6 +135,14 @@ impl Compiler<'_, '_> {
             let message = "`max_duration` is not allowed next to `arrivals`";
             let help = "remove `max_duration`: the arrivals of an open phase take a known time";
             self.report(Code::ExactlyOne, message, max_duration.span, help);
+            return None;
+        }
+        if load.spacing == Spacing::Poisson && iterations > MAX_RANDOM_ITERATIONS {
+            let message =
+                format!("`iterations` must be at most {MAX_RANDOM_ITERATIONS} with `spacing = \"poisson\"`");
+            let help =
+                "write fewer `iterations`, or a `duration`: all gaps are drawn before the phase begins";
+            self.report(Code::OutOfRange, message, span, help);
             return None;
         }
         let seconds = load.seconds_for(iterations, ramp.seconds());

@@ -52,7 +52,7 @@ impl Compiler<'_, '_> {
         Some(Request {
             operation,
             method: method_and_path?.0,
-            is_link: path.as_ref()?.is_captured(),
+            is_link: path.as_ref()?.captured_slot().is_some(),
             path: path?,
             headers,
             content_type: body.as_ref().map(|(_, kind)| *kind),
@@ -81,7 +81,7 @@ impl Compiler<'_, '_> {
         let text = Spanned::new(path.to_owned(), line.span);
         if path.starts_with("${") {
             let template = self.template(&text, Encoding::Raw)?;
-            if template.is_captured() {
+            if template.captured_slot().is_some() {
                 return Some(template);
             }
         }

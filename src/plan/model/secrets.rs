@@ -75,9 +75,9 @@ fn find_at(text: &str, secret: &str) -> Option<Found> {
     let mut ends = vec![0];
     let mut cut = None;
     for (matched, expected) in secret.chars().enumerate() {
-        let is_cut = |end: &usize| matched >= MIN_CUT_CHARS && is_cut_at(&text[*end..]);
-        if let Some(end) = ends.iter().copied().find(is_cut) {
-            cut = text[end..].find(CUTS).map(|rest| Found::Cut(end + rest));
+        if matched >= MIN_CUT_CHARS {
+            let mut cuts = ends.iter().filter_map(|end| Some(Found::Cut(end + cut_at(&text[*end..])?)));
+            cut = cuts.next_back().or(cut);
         }
         let mut next: Vec<usize> = Vec::new();
         for end in ends {
@@ -96,10 +96,11 @@ fn find_at(text: &str, secret: &str) -> Option<Found> {
     ends.last().map(|end| Found::Whole(*end))
 }
 
-/// Whether a text is cut at its begin, or within an escape there.
-fn is_cut_at(text: &str) -> bool {
-    let Some(cut) = text.find(CUTS) else { return false };
-    cut == 0 || (cut < MAX_ESCAPE_BYTES && text.starts_with(['\\', '&', '%']))
+/// Where a text is cut, if that is at its begin or within an escape there.
+fn cut_at(text: &str) -> Option<usize> {
+    let is_escape = text.starts_with(['\\', '&', '%']);
+    let mut begin = text.char_indices().take(if is_escape { MAX_ESCAPE_BYTES } else { 1 });
+    begin.find(|(_, next)| CUTS.contains(next)).map(|(cut, _)| cut)
 }
 
 /// The characters for which the begin of a text may stand, and how many bytes each takes.
