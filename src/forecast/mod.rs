@@ -6,7 +6,7 @@ mod needs;
 
 pub use decidability::{Decidability, SampleSize, SampleUnit};
 pub use feasibility::check;
-pub use needs::{Needs, needs};
+pub use needs::{LookedInto, Needs, needs};
 
 use std::collections::BTreeMap;
 
@@ -256,6 +256,12 @@ fn class_rates(plan: &Plan, phase: &Phase, users: &[u32]) -> Vec<Option<f64>> {
 }
 
 impl PhaseForecast {
+    /// The users of classes with an `on_start`.
+    pub fn starting_users(&self, plan: &Plan, phase: &Phase) -> u32 {
+        let classes = plan.classes_of(phase).zip(&self.users);
+        classes.filter(|(class, _)| !class.on_start.is_empty()).map(|(_, users)| users).sum()
+    }
+
     /// The expected samples of an objective in the judged period; `None` if they depend on the target's speed.
     pub fn samples(&self, objective: &Objective, phase: &Phase) -> Option<f64> {
         let of = |counts: &BTreeMap<OperationId, f64>| -> f64 {

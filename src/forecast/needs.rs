@@ -1,20 +1,20 @@
 //! The disk space and memory that a run needs.
 
 use crate::forecast::PhaseForecast;
-use crate::plan::model::{HttpVersion, Load, Phase, Plan, UserClass};
+use crate::plan::model::{HttpVersion, Load, Phase, Plan, Request, UserClass};
 use crate::plan::template::Template;
 
-/// Bytes of a user that waits for its next request, with its connection. Measured with thousands of users over plain
-/// HTTP/1.1: such a user keeps little more than a socket.
-const WAITING_USER_BYTES: f64 = 2e3;
-/// Bytes of a user with a request in flight, over plain HTTP/1.1.
-const BUSY_USER_BYTES: f64 = 24e3;
-/// Bytes of a user with the state of TLS or HTTP/2.
-const SECURED_USER_BYTES: f64 = 40e3;
+/// Bytes of a user without a connection, or with one over plain HTTP/1.1 that waits: little more than a socket.
+const RESTING_USER_BYTES: f64 = 2e3;
+/// Bytes of a response that is looked into, for each byte of its body: as text, and parsed as JSON.
+const TEXT_COPIES: f64 = 1.3;
+const JSON_COPIES: f64 = 3.5;
 /// Bytes of a histogram of all times of a phase.
 const HISTOGRAM_BYTES: f64 = 190e3;
-/// Bytes of the program and of its reports.
-const PROGRAM_BYTES: f64 = 12e6;
+/// Bytes of a run beyond the prepared plan: its threads, events and reports.
+const RUN_BYTES: f64 = 1e6;
+/// The time that a response is assumed to take, in seconds.
+const ASSUMED_RESPONSE_S: f64 = 0.1;
 /// Bytes of a worker without users.
 const WORKER_BYTES: f64 = 1e6;
 /// Bytes of a line of the request log.
@@ -33,8 +33,39 @@ const REPORTS_BYTES: f64 = 1e6;
 pub struct Needs {
     /// Bytes of disk; `None` if they depend on the target's speed.
     pub disk: Option<f64>,
-    /// Bytes of memory.
+    /// Bytes of memory beyond those of the prepared plan, and of responses that are looked into.
     pub memory: f64,
+    /// The responses that are looked into.
+    pub looked_into: LookedInto,
+}
+
+/// The responses that are looked into: as many as users at once, and the bytes of memory for each byte of such a response.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LookedInto {
+    pub at_once: u32,
+    pub copies: f64,
+}
+
+/// Bytes of a connection of a user, measured with hundreds and thousands of users.
+struct ConnectionBytes {
+    /// While its user waits.
+    resting: f64,
+    /// With a request in flight.
+    busy: f64,
+    /// For each byte of a body that was filled for the request.
+    of_body: f64,
+}
+
+impl ConnectionBytes {
+    fn of(plan: &Plan) -> Self {
+        let (resting, busy, of_body) = match (plan.target.http, plan.target.tls.is_some()) {
+            (HttpVersion::One, false) => (RESTING_USER_BYTES, 24e3, 1.1),
+            (HttpVersion::One, true) => (11e3, 36e3, 1.5),
+            (HttpVersion::Two, false) => (32e3, 45e3, 1.5),
+            (HttpVersion::Two, true) => (40e3, 52e3, 2.2),
+        };
+        Self { resting, busy, of_body }
+    }
 }
 
 /// The needs of a run of these phases with `workers` threads and a log of at most `log_limit` requests.
@@ -44,42 +75,69 @@ pub fn needs<'p>(
     workers: u16,
     log_limit: usize,
 ) -> Needs {
-    let users = phases.clone().map(|(phase, _)| f64::from(phase.users) * user_bytes(plan, phase));
+    let users = phases.clone().map(|(phase, forecast)| users(plan, phase, forecast));
     let histograms: usize = phases.clone().map(|(phase, _)| histograms(plan, phase)).sum();
-    let memory = PROGRAM_BYTES
+    let memory = RUN_BYTES
         + f64::from(workers) * WORKER_BYTES
         + users.fold(0.0, f64::max)
-        + histograms as f64 * HISTOGRAM_BYTES
-        + plan.held_bytes() as f64;
+        + histograms as f64 * HISTOGRAM_BYTES;
     let requests: Option<f64> = phases.clone().map(|(_, forecast)| forecast.requests).sum();
     let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len()) as f64;
     let readings: f64 =
         phases.clone().map(|(_, forecast)| forecast.readings.iter().sum::<f64>() * hosts).sum();
     let memory = memory + readings.mul_add(HELD_READING_BYTES, hosts * HOST_BYTES);
-    let journal: Option<f64> = phases.map(|(phase, forecast)| journal(plan, phase, forecast, workers)).sum();
+    let journal: Option<f64> =
+        phases.clone().map(|(phase, forecast)| journal(plan, phase, forecast, workers)).sum();
     let log = requests.map(|requests| requests.min(log_limit as f64) * LOG_LINE_BYTES);
     let disk = journal
         .zip(log)
         .map(|(journal, log)| journal + log + readings * JOURNAL_READING_BYTES + REPORTS_BYTES);
-    Needs { disk, memory }
+    let looked_into = phases.map(|(phase, forecast)| looked_into(plan, phase, forecast));
+    let most = |one: LookedInto, other: LookedInto| LookedInto {
+        at_once: one.at_once.max(other.at_once),
+        copies: one.copies.max(other.copies),
+    };
+    Needs { disk, memory, looked_into: looked_into.fold(LookedInto::default(), most) }
 }
 
-/// Bytes of a user of a phase. A request that is under way holds the body that was filled for it; a body without holes is
+/// Bytes of the users of a phase. A request that is under way holds the body that was filled for it; a body without holes is
 /// shared by all users.
-fn user_bytes(plan: &Plan, phase: &Phase) -> f64 {
-    let waits = match phase.load {
-        Load::Closed => plan.classes_of(phase).all(|class| class.wait.mean() >= 1.0),
-        Load::Open(load) => f64::from(phase.users) >= load.most_per_second(),
+fn users(plan: &Plan, phase: &Phase, forecast: &PhaseForecast) -> f64 {
+    let bytes = ConnectionBytes::of(plan);
+    let busy = f64::from(busy_users(plan, phase, forecast));
+    let connected = match phase.load {
+        Load::Closed => f64::from(phase.users),
+        // The others connect when they are needed.
+        Load::Open(_) => (busy + f64::from(forecast.starting_users(plan, phase))).min(phase.users.into()),
     };
-    // Users that start at once are all busy at once.
-    let waits = waits && (phase.users_at_once() == 0 || matches!(phase.load, Load::Open(_)));
-    let user = match plan.target.http {
-        HttpVersion::One if plan.target.tls.is_none() && waits => WAITING_USER_BYTES,
-        HttpVersion::One if plan.target.tls.is_none() => BUSY_USER_BYTES,
-        _ => SECURED_USER_BYTES,
-    };
-    let body = if waits { 0 } else { largest_own_body(plan, phase) };
-    user + body as f64
+    let of_body = bytes.of_body * largest_own_body(plan, phase) as f64;
+    (f64::from(phase.users) - connected) * RESTING_USER_BYTES
+        + (connected - busy) * bytes.resting
+        + busy * (bytes.busy + of_body)
+}
+
+/// The users with a request in flight at the same time, if the target answers within 100 ms.
+fn busy_users(plan: &Plan, phase: &Phase, forecast: &PhaseForecast) -> u32 {
+    let waits = plan.classes_of(phase).all(|class| class.wait.mean() >= 1.0);
+    let at_rate = |rate: f64| ((rate * ASSUMED_RESPONSE_S).ceil() as u32).min(phase.users);
+    match phase.load {
+        Load::Open(load) => at_rate(load.most_per_second()),
+        // Users that start at once are all busy at once.
+        Load::Closed if waits && phase.users_at_once() == 0 => {
+            forecast.peak_per_second.map_or(phase.users, at_rate)
+        }
+        Load::Closed => phase.users,
+    }
+}
+
+/// The responses of a phase that are looked into.
+fn looked_into(plan: &Plan, phase: &Phase, forecast: &PhaseForecast) -> LookedInto {
+    let requests = || plan.classes_of(phase).flat_map(UserClass::requests);
+    if !requests().any(Request::looks_into_response) {
+        return LookedInto::default();
+    }
+    let copies = if requests().any(Request::parses_response) { JSON_COPIES } else { TEXT_COPIES };
+    LookedInto { at_once: busy_users(plan, phase, forecast), copies }
 }
 
 /// Bytes of the largest body that is filled for one request.

@@ -12,9 +12,6 @@ pub use rows::{RowSource, RowTaker};
 pub use secrets::Secrets;
 pub use target::{ConnectionUse, HttpVersion, KeptFor, ReadyProbe, Target, TargetUrl, Tls, Trust};
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use http::Method;
 use http::header::HeaderName;
 use regex::bytes::Regex;
@@ -277,20 +274,6 @@ impl Plan {
         self.classes.iter().flat_map(UserClass::requests)
     }
 
-    /// Memory of its texts and lists in bytes; a shared list counts once.
-    pub fn held_bytes(&self) -> usize {
-        let mut lists = HashMap::new();
-        let mut bytes = 0;
-        for request in self.requests() {
-            for template in request.templates() {
-                let (texts, of_template) = template.held_memory();
-                bytes += texts;
-                lists.extend(of_template.map(|list| (Arc::as_ptr(list), list.held_bytes())));
-            }
-        }
-        bytes + lists.values().sum::<usize>()
-    }
-
     /// Largest number of `${seq()}` holes in a task, an `on_start` or an `on_stop`.
     pub fn sequences_per_task(&self) -> u64 {
         let sequences = |requests: &Vec<Request>| requests.iter().map(Request::sequences).sum();
@@ -329,6 +312,17 @@ impl Request {
     /// Row sources of its columns.
     pub fn row_sources(&self) -> impl Iterator<Item = usize> {
         self.templates().flat_map(Template::row_sources)
+    }
+
+    /// Whether the body of its response is looked into.
+    pub fn looks_into_response(&self) -> bool {
+        self.expect.inspects_body() || self.captures.iter().any(|capture| capture.source.inspects_body())
+    }
+
+    /// Whether the body of its response is parsed as JSON.
+    pub fn parses_response(&self) -> bool {
+        let is_json = |capture: &Capture| matches!(capture.source, CaptureSource::Json(_));
+        self.expect.needs_json() || self.captures.iter().any(is_json)
     }
 
     /// Number of its `${seq()}` holes.

@@ -19,11 +19,6 @@ impl PackedStrings {
         self.ends.len()
     }
 
-    /// Memory of the texts, in bytes.
-    pub fn held_bytes(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<usize>()
-    }
-
     /// Mean length of the texts, rounded up; 0 without any.
     pub fn mean_length(&self) -> usize {
         self.bytes.len().div_ceil(self.len().max(1))

@@ -220,19 +220,6 @@ impl Template {
         })
     }
 
-    /// Memory of its own texts in bytes, and its lists, which other templates may share.
-    pub fn held_memory(&self) -> (usize, impl Iterator<Item = &Arc<PackedStrings>>) {
-        let texts = self
-            .segments
-            .iter()
-            .map(|segment| if let Segment::Text(text) = segment { text.len() } else { 0 });
-        let lists = self.segments.iter().filter_map(|segment| match segment {
-            Segment::Hole(Hole::Pick(list) | Hole::Column(ListColumn { values: list, .. })) => Some(list),
-            _ => None,
-        });
-        (texts.sum(), lists)
-    }
-
     /// Estimated length of the rendered text in bytes: its own texts, the mean of lists, and 40 bytes for any other hole.
     pub fn expected_length(&self) -> usize {
         let length = |segment: &Segment| match segment {

@@ -290,18 +290,47 @@ fn the_command_line_overrides_the_files() {
     assert_eq!(of(&stand_in, "response_time.Shown.gate"), None);
 }
 
+/// The memory that `check` forecasts for a plan, as a multiple of what its run took.
+fn memory_ratio(plan: impl Fn() -> Runner, target: &Target) -> f64 {
+    let forecast = number(&json(plan())["memory"]["needed_bytes"]);
+    let run = plan().against(target).run().exits(0);
+    forecast / number(&run.phase("a")["generator"]["peak_memory_bytes"])
+}
+
 #[test]
 fn forecast_disk_and_memory_match_a_real_run() {
     let plan = || Runner::plan(&(open(20, "3s", "100/s") + TASKS));
     let told = json(plan());
     // The forecast includes a megabyte for the reports.
     let disk = number(&told["disk"]["needed_bytes"]) - 1e6;
-    let run = plan().against(&Target::fast()).run().exits(0);
+    let target = Target::fast();
+    let run = plan().against(&target).run().exits(0);
     let journal = run.file(runner::journal::FILE_NAME).unwrap().metadata().unwrap().len() as f64;
     assert!((0.5..3.0).contains(&(disk / journal)), "{disk} for {journal}");
-    let memory = number(&told["memory"]["needed_bytes"]);
-    let peak = number(&run.phase("a")["generator"]["peak_memory_bytes"]);
-    assert!((0.5..4.0).contains(&(memory / peak)), "{memory} for {peak}");
+    let ratio = memory_ratio(plan, &target);
+    assert!((0.667..1.5).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn forecast_memory_includes_lists_bodies_and_users() {
+    let target = Target::fast();
+    let rows: String = (0..100_000).map(|row| format!("{row},user{row}@kms.example\n")).collect();
+    let list = || {
+        let task =
+            "[[users.any.tasks]]\nrequest = \"GET /${rows.id}\"\n[lists]\nrows = { file = \"rows.csv\" }\n";
+        Runner::plan(&(open(2, "1s", "10/s") + task)).file("plans/rows.csv", "id,mail\n".to_owned() + &rows)
+    };
+    let body = || {
+        let body = "q".repeat(400_000);
+        let task = format!("[[users.any.tasks]]\nrequest = \"POST /\"\nbody = \"${{user()}}{body}\"\n");
+        Runner::plan(&(closed(40, "1s") + "[users.any]\nwait = \"100ms\"\n" + &task))
+    };
+    let users = || {
+        let task = "[users.any]\nwait = \"1s\"\n[[users.any.tasks]]\nrequest = \"GET /\"\n";
+        Runner::plan(&(closed(700, "2s") + task))
+    };
+    let ratios = [memory_ratio(list, &target), memory_ratio(body, &target), memory_ratio(users, &target)];
+    assert!(ratios.iter().all(|ratio| (0.667..1.5).contains(ratio)), "{ratios:?}");
 }
 
 #[test]

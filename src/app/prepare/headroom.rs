@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::forecast::Needs;
+use crate::forecast::{LookedInto, Needs};
 use crate::kernel::Kernel;
 use crate::units::Size;
 
 /// The needs of a run and the free resources of this machine, in bytes.
 pub(in crate::app) struct Headroom {
     needs: Needs,
+    /// Bytes that this process has needed to load the plan, with its lists and bodies. They are part of the run's memory.
+    loaded: u64,
     /// The folder for the files of the run.
     folder: PathBuf,
     /// Free bytes on the file system of `folder`; `None` if unknown.
@@ -22,12 +24,19 @@ pub(in crate::app) struct Headroom {
 impl Headroom {
     /// Compares the needs of a run that writes to `folder` with the free amounts.
     pub(super) fn of(needs: Needs, folder: &Path) -> Self {
+        let kernel = Kernel::this_machine();
         Self {
             needs,
+            loaded: kernel.own_peak_memory().unwrap_or(0),
             folder: folder.to_owned(),
             free: free_disk(folder),
-            available: Kernel::this_machine().available_memory().map(|bytes| bytes as u64),
+            available: kernel.available_memory().map(|bytes| bytes as u64),
         }
+    }
+
+    /// The memory of the run.
+    fn memory(&self) -> f64 {
+        self.loaded as f64 + self.needs.memory
     }
 
     /// One line with the needs and the free amounts.
@@ -39,10 +48,17 @@ impl Headroom {
             .needs
             .disk
             .map_or("an unknown amount of disk".to_owned(), |disk| format!("about {} of disk", size(disk)));
+        let LookedInto { at_once, copies } = self.needs.looked_into;
+        let looked_into = match at_once {
+            0 => String::new(),
+            _ => format!(
+                "\n  and {copies} times the size of each response body that is looked into, of up to {at_once} at once"
+            ),
+        };
         format!(
-            "needs {disk}{} and {} of memory{}\n",
+            "needs {disk}{} and {} of memory{}{looked_into}\n",
             there(self.free, "free"),
-            size(self.needs.memory),
+            size(self.memory()),
             there(self.available, "available"),
         )
     }
@@ -61,7 +77,11 @@ impl Headroom {
             )
         });
         let memory = short(Some(self.needs.memory), self.available).map(|(needed, there)| {
-            format!("the run needs about {} of memory, but {} is available", size(needed), size(there as f64))
+            format!(
+                "the run needs about {} more of memory, but {} is available",
+                size(needed),
+                size(there as f64)
+            )
         });
         disk.into_iter().chain(memory).collect()
     }
@@ -75,8 +95,13 @@ impl Headroom {
 
     /// The `memory` object of `check --format json`.
     pub(in crate::app) fn memory_json(&self) -> Value {
-        let needed = self.needs.memory.round() as u64;
-        json!({ "needed_bytes": needed, "available_bytes": self.available })
+        let needed = self.memory().round() as u64;
+        let LookedInto { at_once, copies } = self.needs.looked_into;
+        json!({
+            "needed_bytes": needed,
+            "available_bytes": self.available,
+            "looked_into": { "at_once": at_once, "bytes_per_byte": copies },
+        })
     }
 }
 
@@ -116,14 +141,19 @@ mod tests {
 
     #[test]
     fn shortages_name_the_needed_and_the_free_amount() {
-        let needs = Needs { disk: Some(5e9), memory: 3e9 };
-        let headroom =
-            Headroom { needs, folder: "reports".into(), free: Some(1 << 30), available: Some(1 << 30) };
+        let needs = Needs { disk: Some(5e9), memory: 3e9, looked_into: LookedInto::default() };
+        let headroom = Headroom {
+            needs,
+            loaded: 1 << 20,
+            folder: "reports".into(),
+            free: Some(1 << 30),
+            available: Some(1 << 30),
+        };
         assert_eq!(
             headroom.shortages(),
             [
                 "the run needs about 4.7GiB of disk in `reports`, but 1GiB is free",
-                "the run needs about 2.8GiB of memory, but 1GiB is available",
+                "the run needs about 2.8GiB more of memory, but 1GiB is available",
             ]
         );
         assert!(Headroom { free: None, available: Some(4 << 30), ..headroom }.shortages().is_empty());

@@ -46,7 +46,8 @@ pub(super) struct PreparedPlan {
     pub(super) headroom: Headroom,
     /// The sources that diagnostics refer to, and the warnings.
     pub(super) problems: Problems,
-    pub(super) documents: PlanDocuments,
+    /// The documents of the plan, for a command that only checks it.
+    pub(super) documents: Option<PlanDocuments>,
     /// Facts about the preparation that readers of the report need.
     pub(super) notices: Vec<String>,
     /// The built-in target. It exits when this value is dropped.
@@ -144,7 +145,7 @@ fn place(compiled: CompiledPlan, placement: Placement<'_>) -> anyhow::Result<Pre
         workers,
         headroom,
         problems,
-        documents,
+        documents: Some(documents).filter(|_| matches!(purpose, PlanPurpose::Check)),
         notices,
         _stand_in: stand_in,
     })

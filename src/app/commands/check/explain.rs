@@ -33,6 +33,7 @@ enum ValueSource {
 
 pub(super) fn explain(prepared: &PreparedPlan, arguments: &PlanArgs) -> Vec<Explained> {
     let PreparedPlan { documents, problems, .. } = prepared;
+    let Some(documents) = documents else { return Vec::new() };
     let mut values = documents.written.effective_values();
     // The plan is valid, so reading its files again finds nothing new.
     values.extend(slo::effective_values(&documents.thresholds, &mut problems.clone()));

@@ -117,7 +117,7 @@ fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
         requests: forecast.requests.map(|requests| requests.round() as u64),
         waits_unused: phase.load != Load::Closed && waits(prepared, phase),
         connected_users: match phase.load {
-            Load::Open(_) => connected_users(prepared, phase, &forecast.users),
+            Load::Open(_) => forecast.starting_users(&prepared.run.plan, phase),
             Load::Closed => 0,
         },
         objectives: objectives.map(|objective| checked_objective(prepared, objective)).collect(),
@@ -127,12 +127,6 @@ fn checked_phase(prepared: &PreparedPlan, id: PhaseId) -> CheckedPhase {
 
 fn waits(prepared: &PreparedPlan, phase: &Phase) -> bool {
     phase.mix.iter().any(|(class, _)| prepared.run.plan.classes[class.index()].wait != Wait::Nothing)
-}
-
-/// The users of classes with an `on_start`.
-fn connected_users(prepared: &PreparedPlan, phase: &Phase, users: &[u32]) -> u32 {
-    let classes = prepared.run.plan.classes_of(phase).zip(users);
-    classes.filter(|(class, _)| !class.on_start.is_empty()).map(|(_, users)| users).sum()
 }
 
 fn checked_objective(prepared: &PreparedPlan, objective: &Objective) -> CheckedObjective {
