@@ -241,7 +241,11 @@ fn check_proof(plan: &Plan, subject: ObjectiveInPhase<'_>, too_few: Code, proble
             None => format!("{}, at {confidence} confidence", objective.family.statistic()),
         };
         let diagnostic = Diagnostic::new(too_few, message).at(objective.span, label);
-        let placed = diagnostic.at(phase.span, format!("judged for {}", span(phase.judged_seconds())));
+        let judged = match phase.iterations.filter(|_| phase.ends_with_its_tasks()) {
+            Some(iterations) => format!("has {iterations} iterations"),
+            None => format!("judged for {}", span(phase.judged_seconds())),
+        };
+        let placed = diagnostic.at(phase.span, judged);
         let placed = placed.help(ways_to_decide(plan, objective, phase, &sample_size));
         problems.report(placed.help(match sample_size.of.is_statistical() {
             true => "or report it without judging with `gate = false`, or set `decision = \"observed\"` under `[gate]`",

@@ -114,7 +114,8 @@ fn check_counts_the_bodies_that_users_fill_and_not_those_that_they_share() {
         count(&json(Runner::plan(&(closed(100, "5m") + &tasks)))["memory"]["needed_bytes"]) >> 20
     };
     let (shared, own) = (needed(""), needed("${seq()}"));
-    assert!((100..=101).contains(&(own - shared)), "{own} and {shared}");
+    // A tenth more than the body.
+    assert!((105..=115).contains(&(own - shared)), "{own} and {shared}");
 }
 
 #[test]
