@@ -256,7 +256,8 @@ impl TargetSocket {
             #[cfg(test)]
             Self::Memory(_) => return,
         };
-        if stream.moments.get().end.is_none() {
+        let is_announced = stream.moments.get().end.is_none();
+        if is_announced {
             // The end of the socket comes after that of TLS, which is sent with it.
             let mut rest = [0; 256];
             let to_end = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
@@ -265,10 +266,15 @@ impl TargetSocket {
         let Moments { written, end, .. } = stream.moments.get();
         let is_acknowledged = |end: &StreamEnd| end.unacknowledged < Some(written);
         let Some(end) = end.filter(is_acknowledged).filter(|_| idle >= MIN_IDLE_OF_UNCLEAR) else { return };
-        if known.soon_explains(idle).await {
-            let is_unread = end.is_reset || stream_end::is_unread(&stream.stream).await;
-            stream.moments.0.borrow_mut().end = Some(StreamEnd { is_unread, ..end });
-        }
+        // The announcement of TLS acknowledges a request that lies unread in a socket that is closed.
+        let is_unread = match end.is_reset && is_announced {
+            true => true,
+            false if known.soon_explains(idle).await => {
+                end.is_reset || stream_end::is_unread(&stream.stream).await
+            }
+            false => false,
+        };
+        stream.moments.0.borrow_mut().end = Some(StreamEnd { is_unread, ..end });
     }
 }
 
