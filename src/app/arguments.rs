@@ -1,13 +1,16 @@
 //! The command line: one clap struct per command and the options that commands share.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::commands::monitor::MonitorArgs;
 use crate::app::commands::stand_in::StandInArgs;
+use crate::app::written_reports::ReportFile;
 use crate::plan::GateTier;
+use crate::report::ReportFormat;
 use crate::session::Failpoint;
 use crate::units::TimeSpan;
 
@@ -109,6 +112,9 @@ pub(super) struct ReportArgs {
     /// Format of the standard output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
+    /// Write the report in this format (json, junit, summary, text) to this file; may be repeated
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) write: Vec<ReportFile>,
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +131,9 @@ pub(super) struct GateArgs {
     /// Format of the standard output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
+    /// Write the report in this format (json, junit, summary, text) to this file; may be repeated
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) write: Vec<ReportFile>,
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +165,12 @@ pub(super) struct RunArgs {
     /// Folder in which the folder of the run is created
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub(super) out: PathBuf,
+    /// Write the report in this format (json, junit, summary, text) to this file too; may be repeated
+    #[arg(long, value_name = "KIND=PATH")]
+    pub(super) write: Vec<ReportFile>,
+    /// Label of the run in every report, such as `commit=1a2b3c`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) label: Vec<RunLabel>,
     /// Number of sending threads; one per core by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) workers: Option<u16>,
@@ -183,6 +198,35 @@ pub(super) struct RunArgs {
 pub(super) enum Format {
     Human,
     Json,
+}
+
+impl From<Format> for ReportFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Human => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// A label of a run: `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RunLabel {
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+impl FromStr for RunLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("write a key and a value, such as `commit=1a2b3c`")?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+        if key.is_empty() || !key.chars().all(is_plain) {
+            return Err(format!("`{key}` is not a key: use letters, digits, `-`, `_`, `.` and `/`"));
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

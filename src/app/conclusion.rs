@@ -68,6 +68,7 @@ impl RecordedRun<'_> {
         let without_verdict = fold.end.as_ref().and_then(|end| end.without_verdict.as_ref());
         let facts = RunFacts {
             runner: &start.runner,
+            labels: &start.labels,
             seed: start.seed,
             started_at: start.at,
             ended_at: fold.end.as_ref().map_or(start.at, |end| end.at),
@@ -96,11 +97,6 @@ impl RecordedRun<'_> {
             why: ended.why.clone(),
         }
     }
-}
-
-/// The report as the text of `report.json`.
-pub(super) fn json(report: &Report) -> String {
-    serde_json::to_string_pretty(report).expect("a report is plain data") + "\n"
 }
 
 /// A run whose report cannot be written ends at least as severely as this.

@@ -8,6 +8,7 @@ mod prepare;
 mod run_folder;
 mod signals;
 mod stored_run;
+mod written_reports;
 
 use std::process::ExitCode;
 

@@ -48,18 +48,18 @@ fn point_latest_at(out: &Path, name: &str) -> std::io::Result<()> {
     std::fs::rename(&made, out.join("latest")).inspect_err(|_| drop(std::fs::remove_file(&made)))
 }
 
-/// Writes a file of the run atomically: to a temporary file first, which is then renamed.
+/// Writes a report atomically: to a temporary file first, which is then renamed.
 ///
 /// # Errors
 /// When the file cannot be written; a file of this name stays as it was.
-pub(super) fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
-    let path = folder.join(name);
-    let temporary = folder.join(format!(".{name}"));
+pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}"));
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    let renamed = written.and_then(|()| std::fs::rename(&temporary, &path));
+    let renamed = written.and_then(|()| std::fs::rename(&temporary, path));
     let renamed = renamed.inspect_err(|_| drop(std::fs::remove_file(&temporary)));
     renamed.with_context(|| format!("could not write the report to `{}`", path.display()))
 }

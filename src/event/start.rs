@@ -1,5 +1,7 @@
 //! The start of a run: everything that a reader of its events needs to judge them without the process that wrote them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,9 @@ pub struct RunStart {
     /// The tier at which the run is judged.
     #[serde(default)]
     pub gate: GateTier,
+    /// `--label`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 impl RunStart {

@@ -1,5 +1,7 @@
 //! Builds the report from the plan, the summary of the run and the judgements.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::gate::Ending;
@@ -25,6 +27,7 @@ use crate::slo::objective::{Family, Objective, ObjectiveKind};
 pub struct RunFacts<'f> {
     /// The version of the runner that ran.
     pub runner: &'f str,
+    pub labels: &'f BTreeMap<String, String>,
     /// The random seed.
     pub seed: u64,
     /// The start of the run.
@@ -91,6 +94,7 @@ pub fn build(
         schema: ReportSchema::V1,
         runner: facts.runner.to_owned(),
         plan: PlanReport { name: plan.name.clone(), path: plan.path.clone(), digest: plan.digest.clone() },
+        labels: facts.labels.clone(),
         target: plan.secrets.redact(&plan.target.url.to_string()),
         seed: facts.seed,
         started_at: facts.started_at.to_string(),

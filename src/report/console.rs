@@ -290,7 +290,7 @@ fn objectives_table(objectives: &[&ObjectiveReport]) -> String {
 }
 
 /// The observed value with its statistic and unit.
-fn observed(objective: &ObjectiveReport) -> String {
+pub(super) fn observed(objective: &ObjectiveReport) -> String {
     let statistic = match objective.kind {
         ObjectiveKind::Throughput | ObjectiveKind::ErrorRate => String::new(),
         ObjectiveKind::ResponseTime
@@ -315,6 +315,27 @@ fn limit(objective: &ObjectiveReport, name: LimitName) -> String {
         Some(limit) => format!("{least}{}", format_exact(*limit)),
         None => "–".to_owned(),
     }
+}
+
+/// The limits of an objective: "target 50 ms, maximum 200 ms".
+pub(super) fn limits(objective: &ObjectiveReport) -> String {
+    let names = [LimitName::Target, LimitName::Acceptable, last_limit(objective)];
+    let limits = names.into_iter().filter_map(|name| Some((name, objective.limits.get(&name)?)));
+    let named = limits.map(|(name, limit)| format!("{name} {}", format_limit(*limit, objective.unit)));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// The numbers of an objective in one line.
+pub(super) fn objective_line(objective: &ObjectiveReport) -> String {
+    let known: Vec<f64> = objective.limits.values().copied().collect();
+    let shown = |value: f64| format_amount_against(value, &known, objective.unit);
+    let observed = objective.observed.map_or_else(|| "nothing".to_owned(), shown);
+    let interval = objective
+        .interval
+        .map_or(String::new(), |[low, high]| format!(" (interval {} to {})", shown(low), shown(high)));
+    let ObjectiveReport { statistic, operations, samples, .. } = objective;
+    let of = if operations.is_empty() { String::new() } else { format!(" of {}", operations.join(", ")) };
+    format!("{statistic}{of}: observed {observed}{interval}; {}; {samples} samples", limits(objective))
 }
 
 fn last_limit(objective: &ObjectiveReport) -> LimitName {

@@ -3,6 +3,7 @@
 mod build;
 mod causes;
 pub mod console;
+mod format;
 pub mod model;
 pub mod neutral;
 mod resources;
@@ -10,3 +11,4 @@ pub mod schema;
 pub mod table;
 
 pub use build::{RunFacts, build};
+pub use format::ReportFormat;

@@ -68,6 +68,9 @@ pub struct Report {
     pub schema: ReportSchema,
     pub runner: String,
     pub plan: PlanReport,
+    /// The labels of the run, given on its command line.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// The URL of the target.
     pub target: String,
     /// The random seed.

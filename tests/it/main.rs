@@ -32,4 +32,5 @@ mod support;
 mod timers;
 mod tls;
 mod try_command;
+mod written_reports;
 mod wrong_plans;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::app::arguments::Arguments;
 use crate::app::commands::run::Run;
-use crate::app::conclusion::{self, JudgedBy, RecordedRun};
+use crate::app::conclusion::{JudgedBy, RecordedRun};
 use crate::app::output::capture;
 use crate::app::prepare::{PlanPurpose, prepare};
 use crate::app::signals::Signals;
@@ -24,6 +24,7 @@ use crate::engine::Dialer;
 use crate::gate::{Ending, Signal};
 use crate::journal::FILE_NAME;
 use crate::journal::reader::JournalReader;
+use crate::report::ReportFormat;
 
 /// A command line to run.
 pub(super) struct Runner {
@@ -120,7 +121,7 @@ fn rebuilt(folder: &Path) -> (Ending, String) {
     let judged_by = JudgedBy::OwnObjectives;
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by };
     let conclusion = recorded.conclude();
-    (conclusion.ending, conclusion::json(&recorded.report(&conclusion)))
+    (conclusion.ending, ReportFormat::Json.render(&recorded.report(&conclusion)))
 }
 
 /// Asserts that the report of a run follows from its journal alone.

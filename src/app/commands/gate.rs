@@ -8,14 +8,14 @@ use crate::app::commands::report::print;
 use crate::app::conclusion::{JudgedBy, RecordedRun};
 use crate::app::prepare::{Refusal, refuse};
 use crate::app::stored_run::{self, StoredRun};
-use crate::app::{failure, output};
+use crate::app::{failure, output, written_reports};
 use crate::diagnostic::{Problems, render};
 use crate::gate::Ending;
 use crate::plan::ThresholdsFile;
 
 /// Judges a stored run and returns the verdict as an exit code.
 pub(in crate::app) fn gate(arguments: &GateArgs) -> anyhow::Result<ExitCode> {
-    let GateArgs { run, thresholds, gate, format } = arguments;
+    let GateArgs { run, thresholds, gate, format, write } = arguments;
     let mut problems = Problems::default();
     let journal = stored_run::open(run)?;
     let files = read(thresholds, &mut problems)?;
@@ -35,7 +35,9 @@ pub(in crate::app) fn gate(arguments: &GateArgs) -> anyhow::Result<ExitCode> {
     }
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by };
     let conclusion = recorded.conclude();
-    print(&recorded.report(&conclusion), *format);
+    let report = recorded.report(&conclusion);
+    written_reports::write_asked(write, &report)?;
+    print(&report, *format);
     Ok(ExitCode::from(conclusion.ending.code()))
 }
 

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use crate::app::arguments::{Format, ReportArgs};
-use crate::app::conclusion::{self, JudgedBy, RecordedRun};
+use crate::app::conclusion::{JudgedBy, RecordedRun};
 use crate::app::output;
 use crate::app::prepare::{Refusal, refuse};
 use crate::app::stored_run::{self, StoredRun};
+use crate::app::written_reports;
 use crate::diagnostic::Problems;
-use crate::report;
+use crate::report::ReportFormat;
 use crate::report::model::Report;
 
 /// Prints the report of a stored run. Its verdict does not change the exit code.
@@ -19,14 +20,13 @@ pub(in crate::app) fn report(arguments: &ReportArgs) -> anyhow::Result<ExitCode>
         return Err(refuse(&problems, arguments.format, Refusal::StoredPlan));
     };
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by: JudgedBy::OwnObjectives };
-    print(&recorded.report(&recorded.conclude()), arguments.format);
+    let report = recorded.report(&recorded.conclude());
+    written_reports::write_asked(&arguments.write, &report)?;
+    print(&report, arguments.format);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a report in the wanted format.
 pub(super) fn print(report: &Report, format: Format) {
-    match format {
-        Format::Human => output::stdout(&report::console::render(report)),
-        Format::Json => output::stdout(&conclusion::json(report)),
-    }
+    output::stdout(&ReportFormat::from(format).render(report));
 }

@@ -16,13 +16,13 @@ use anyhow::Context;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::app::arguments::{Format, RunArgs};
+use crate::app::arguments::{Format, RunArgs, RunLabel};
 use crate::app::commands::check::{headline, outlook};
 use crate::app::conclusion::{self, JudgedBy, RecordedRun};
 use crate::app::prepare::hosts::{FirstLook, look_at_hosts};
 use crate::app::prepare::{PlanPurpose, PreparedPlan, RunPlan, prepare};
 use crate::app::signals::Signals;
-use crate::app::{failure, output, run_folder, stored_run};
+use crate::app::{failure, output, run_folder, stored_run, written_reports};
 use crate::engine::{self, Dialer, Job};
 use crate::event::{Observer, RunEnd, RunEvent, RunOptions, RunStart, StopHandle};
 use crate::gate::{self, Ending, Signal};
@@ -31,7 +31,7 @@ use crate::measure::ledger::Ledger;
 use crate::measure::limits::Limits;
 use crate::monitor::Watcher;
 use crate::plan::model::Plan;
-use crate::report;
+use crate::report::ReportFormat;
 use crate::session::{Failpoint, RunFold, Session};
 use crate::slo::objective::Objective;
 use crate::units::TimeSpan;
@@ -80,7 +80,7 @@ pub(in crate::app) fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The start of a run, as its journal keeps it.
-fn start(prepared: &PreparedPlan, at: Timestamp) -> RunStart {
+fn start(prepared: &PreparedPlan, labels: &[RunLabel], at: Timestamp) -> RunStart {
     let RunPlan { plan, objectives, .. } = &prepared.run;
     let redact = |text: &String| plan.secrets.redact(text);
     let options = &prepared.options;
@@ -104,6 +104,7 @@ fn start(prepared: &PreparedPlan, at: Timestamp) -> RunStart {
         hosts: plan.monitor.iter().flat_map(|it| &it.hosts).map(|host| host.name.clone()).collect(),
         limits: Limits::of(&objectives.indicators, plan.operations.len()),
         gate: plan.gate.tier,
+        labels: labels.iter().map(|it| (it.key.clone(), redact(&it.value))).collect(),
     }
 }
 
@@ -111,7 +112,8 @@ impl<'r> Run<'r> {
     /// # Errors
     /// When the folder of the run or the log of requests cannot be created.
     fn new(arguments: &'r RunArgs, prepared: PreparedPlan, dialer: Dialer) -> anyhow::Result<Self> {
-        let start = start(&prepared, Timestamp::now());
+        written_reports::check(&arguments.write)?;
+        let start = start(&prepared, &arguments.label, Timestamp::now());
         let request_log = arguments.log_requests.as_deref().map(request_log::create).transpose()?;
         let (folder, notice) = run_folder::create(&arguments.out, &prepared.run.plan.name, start.at)
             .map_err(|error| failure(Ending::Refused, format!("{error:#}; choose another `--out`")))?;
@@ -301,16 +303,18 @@ impl<'r> Run<'r> {
         };
         let mut conclusion = recorded.conclude();
         let mut report = recorded.report(&conclusion);
-        if let Err(error) = run_folder::write(&self.folder, "report.json", &conclusion::json(&report)) {
-            output::stderr(&format!("error: {error:#}; the report on standard output is the only copy\n"));
+        let files = [written_reports::of_run(&self.folder), self.arguments.write.clone()].concat();
+        let errors = written_reports::write(&files, &report);
+        if !errors.is_empty() {
+            for error in errors {
+                output::stderr(&format!("error: {error:#}; the report on standard output is complete\n"));
+            }
             conclusion = conclusion::unwritten(conclusion);
             report = recorded.report(&conclusion);
+            // The files that can be written tell the same exit code.
+            let _ = written_reports::write(&files, &report);
         }
-        let printed = match self.arguments.plan.format {
-            Format::Json => conclusion::json(&report),
-            Format::Human => report::console::render(&report),
-        };
-        (conclusion.ending, printed)
+        (conclusion.ending, ReportFormat::from(self.arguments.plan.format).render(&report))
     }
 }
 

@@ -1,0 +1,83 @@
+//! The files of a report: those in the folder of a run, and those that `--write` asks for.
+
+use std::path::Path;
+use std::process::Command;
+
+use runner_test_support::phases::open;
+use runner_test_support::target::{Answer, Target};
+
+use crate::support::runner::{Runner, rerun};
+
+const FAILED: &str = "[[error_rate]]\nname = \"Failed\"\noperations = [\"*\"]\nmaximum = \"1%\"\n";
+const TASK: &str = "[[users.any.tasks]]\noperation = \"get\"\nrequest = \"GET /\"\n";
+
+#[test]
+fn a_run_leaves_its_report_in_the_formats_that_ci_systems_read() {
+    let target = Target::scripted(|number, _| match number % 2 {
+        0 => Answer::Status(200),
+        _ => Answer::Status(503),
+    });
+    let runner = Runner::plan(&(open(2, "1s", "100/s") + TASK)).against(&target).objectives(FAILED);
+    let run = runner
+        .with("--set gate.decision=observed --label commit=1a2b3c --label ci/job=7 --write junit=j.xml")
+        .run()
+        .exits(1);
+    let labels = &run.report()["labels"];
+    assert_eq!((labels["commit"].as_str(), labels["ci/job"].as_str()), (Some("1a2b3c"), Some("7")));
+    let junit = std::fs::read_to_string(run.file("junit.xml").unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(run.folder.path().join("j.xml")).unwrap(), junit);
+    for part in ["<failure message=", "name=\"Failed\"", "<property name=\"commit\" value=\"1a2b3c\"/>"] {
+        assert!(junit.contains(part), "no `{part}` in {junit}");
+    }
+    let summary = std::fs::read_to_string(run.file("summary.md").unwrap()).unwrap();
+    assert!(summary.contains("**breached**") && summary.contains("exit code 1"), "{summary}");
+    // The journal gives the same bytes.
+    let folder = run.file("junit.xml").unwrap();
+    let folder = folder.parent().unwrap().display().to_string();
+    let again =
+        rerun(&run, &format!("report {folder} --write junit=a.xml --write summary=s.md --write json=r.json"));
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    for (written, of_run) in [("a.xml", "junit.xml"), ("s.md", "summary.md"), ("r.json", "report.json")] {
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(read(&run.folder.path().join(written)), read(&run.file(of_run).unwrap()), "{written}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_the_run() {
+    let target = Target::fast();
+    let run = Runner::plan(&(open(2, "1s", "10/s") + TASK)).against(&target).with("--write junit=none/j.xml");
+    let said = run.run().exits(2).stderr;
+    let told = "cannot write `none/j.xml`: the folder `none` does not exist; create it";
+    assert!(said.contains(told), "{said}");
+    assert_eq!(target.count(), 0);
+}
+
+/// The sample under `reports/sample` is what the runner makes of a stored run. `UPDATE_EXPECTED=1` makes it anew.
+#[test]
+fn the_sample_is_the_report_of_a_stored_run() {
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, name) in
+        [("json", "report.json"), ("junit", "junit.xml"), ("summary", "summary.md"), ("text", "report.txt")]
+    {
+        let path = folder.path().join(name);
+        let status = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .args(["report", "tests/journals/version-4.2", "--write", &format!("{kind}={}", path.display())])
+            .output()
+            .unwrap()
+            .status;
+        assert!(status.success());
+        let made = std::fs::read_to_string(&path).unwrap();
+        let sample = Path::new("reports/sample").join(name);
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            std::fs::create_dir_all("reports/sample").unwrap();
+            std::fs::write(&sample, &made).unwrap();
+        }
+        let shipped = std::fs::read_to_string(&sample).unwrap_or_default();
+        assert!(
+            made == shipped,
+            "{} is out of date: run with `UPDATE_EXPECTED=1` to update it",
+            sample.display()
+        );
+    }
+}
