@@ -116,7 +116,7 @@ impl ProcessTree {
             ..Snapshot::default()
         };
         let sum = |part: fn(&ProcessStat) -> f64| members.all.iter().map(part).sum::<f64>();
-        if sum(|stat| stat.threads) <= 0.0 || sum(|stat| stat.pages) <= 0.0 {
+        if sum(|stat| stat.threads) <= 0.0 || sum(|stat| stat.size) <= 0.0 {
             // The kernel shows a process that is just ending, and its own threads, in this way.
             return Err(format!(
                 "{} has no memory or no thread: it is ending, or is a thread of the kernel",

@@ -128,7 +128,8 @@ async fn a_missing_or_ended_process_is_an_error() {
     let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
     let pid = child.id();
     let mut probe = Probe::open(&Source::Process(ProcessSelector::Pid(pid))).unwrap();
-    assert!(probe.snapshot(LIMIT).await.is_ok());
+    let first = probe.snapshot(LIMIT).await;
+    assert!(first.is_ok(), "{:?}", first.map(drop));
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(probe.snapshot(LIMIT).await.map(drop), Err(format!("process {pid} is gone")));

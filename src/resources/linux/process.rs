@@ -17,8 +17,10 @@ pub struct ProcessStat {
     /// Processor time in seconds, including that of children that have ended and were waited for.
     pub used: f64,
     pub threads: f64,
-    /// Resident memory, in pages.
+    /// Resident memory, in pages. From Linux 6.2 on the kernel may tell 0 pages of a small process that has just started.
     pub pages: f64,
+    /// Virtual memory, in bytes: none if the process is ending or is a thread of the kernel.
+    pub size: f64,
 }
 
 /// Parses `/proc/PID/stat`; `None` if it is malformed.
@@ -37,6 +39,7 @@ pub fn stat(text: &str) -> Option<ProcessStat> {
         used: used / TICKS_PER_SECOND,
         threads: field(20)?,
         pages: field(24)?,
+        size: field(23)?,
     })
 }
 
@@ -175,6 +178,7 @@ mod tests {
             used: 2.3,
             threads: 3.0,
             pages: 225.0,
+            size: 57384.0,
         };
         assert_eq!(found, Some(expected));
         for cut in 0..text.len() {
