@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::app::ci::CiArg;
 use crate::app::commands::monitor::MonitorArgs;
 use crate::app::commands::stand_in::StandInArgs;
 use crate::app::written_reports::ReportFile;
@@ -171,6 +172,12 @@ pub(super) struct RunArgs {
     /// Label of the run in every report, such as `commit=1a2b3c`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) label: Vec<RunLabel>,
+    /// Ending that exits with 0 too, as `inconclusive = "warn"` does in the plan
+    #[arg(long, value_name = "ENDING")]
+    pub(super) exit_zero_on: Option<ExitZeroOn>,
+    /// CI system that gets annotations, a summary and outputs
+    #[arg(long, value_name = "SYSTEM", default_value = "auto")]
+    pub(super) ci: CiArg,
     /// Number of sending threads; one per core by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) workers: Option<u16>,
@@ -207,6 +214,13 @@ impl From<Format> for ReportFormat {
             Format::Json => Self::Json,
         }
     }
+}
+
+/// `--exit-zero-on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExitZeroOn {
+    /// A gated objective could not be decided
+    Inconclusive,
 }
 
 /// A label of a run: `KEY=VALUE`.

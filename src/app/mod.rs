@@ -1,6 +1,7 @@
 //! The command-line interface, one module per command. Only this module writes to the terminal.
 
 mod arguments;
+mod ci;
 mod commands;
 mod conclusion;
 mod output;

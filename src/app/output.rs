@@ -208,11 +208,11 @@ pub(super) fn try_stdout(text: &str) -> std::io::Result<()> {
 /// Writes progress, notices and errors, harmless for terminals and the logs of CI systems, and ignores failures. Returns at
 /// once.
 pub(super) fn stderr(text: &str) {
-    stderr_coloured(&neutral(text));
+    stderr_raw(&neutral(text));
 }
 
-/// Writes the same with the colours that the text has.
-pub(super) fn stderr_coloured(text: &str) {
+/// Writes the same as it is: with colours, or with commands for a CI system.
+pub(super) fn stderr_raw(text: &str) {
     #[cfg(test)]
     if capture::stderr(text) {
         return;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use runner_test_support::phases::open;
+use runner_test_support::ran::Ran;
 use runner_test_support::target::{Answer, Target};
 
 use crate::support::runner::{Runner, rerun};
@@ -51,6 +52,53 @@ fn a_file_that_cannot_be_written_is_refused_before_the_run() {
     let told = "cannot write `none/j.xml`: the folder `none` does not exist; create it";
     assert!(said.contains(told), "{said}");
     assert_eq!(target.count(), 0);
+}
+
+/// A run that misses an objective, in a CI system with these environment variables.
+fn in_ci(variables: &[(&str, &str)], arguments: &str) -> Ran {
+    let objectives = "# A limit.\n".to_owned() + FAILED;
+    let target = Target::always(Answer::Status(503));
+    let runner = Runner::plan(&(open(2, "1s", "100/s") + TASK)).against(&target).objectives(&objectives);
+    let runner = variables.iter().fold(runner, |runner, (name, value)| runner.variable(name, value));
+    runner.with(&format!("--quiet --set gate.decision=observed {arguments}")).run().exits(1)
+}
+
+#[test]
+fn github_gets_annotations_a_summary_and_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let [summary, outputs] =
+        ["summary", "outputs"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&outputs, "earlier=1\n").unwrap();
+    let files = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", &summary), ("GITHUB_OUTPUT", &outputs)];
+    let run = in_ci(&files, "");
+    let annotated =
+        "::error file=thresholds/t.toml,line=3,title=Failed%2C a%3A missed::error rate is 100 %25";
+    assert!(run.stderr.lines().any(|line| line.starts_with(annotated)), "{}", run.stderr);
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    assert!(read(&summary).contains("**breached**"));
+    let told = read(&outputs);
+    assert!(told.starts_with("earlier=1\nverdict=breached\nexit-code=1\nreport="), "{told}");
+    // Nothing of it without the system, or if it is turned off.
+    for run in [in_ci(&[], ""), in_ci(&files, "--ci none")] {
+        assert!(!run.stderr.contains("::error"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn gitlab_gets_a_section_and_azure_its_commands() {
+    let run = in_ci(&[("GITLAB_CI", "true")], "");
+    assert!(run.stdout.starts_with("\x1b[0Ksection_start:"), "{}", run.stdout);
+    assert!(run.stdout.contains("load_gate\r\x1b[0Kp: breached, exit code 1\n"), "{}", run.stdout);
+    assert!(run.stdout.trim_end().ends_with("load_gate\r\x1b[0K"), "{}", run.stdout);
+    let run = in_ci(&[("TF_BUILD", "True")], "--format json");
+    for part in [
+        "##vso[task.logissue type=error;sourcepath=thresholds/t.toml;linenumber=3]Failed, a: missed: error rate",
+        "##vso[task.uploadsummary]/",
+        "##vso[task.setvariable variable=exit-code;isOutput=true]1\n",
+    ] {
+        assert!(run.stderr.contains(part), "no `{part}` in {}", run.stderr);
+    }
+    assert!(serde_json::from_str::<serde_json::Value>(&run.stdout).is_ok(), "stdout is the report alone");
 }
 
 /// The sample under `reports/sample` is what the runner makes of a stored run. `UPDATE_EXPECTED=1` makes it anew.

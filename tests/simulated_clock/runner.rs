@@ -164,7 +164,7 @@ fn simulate(words: &[String], target: &Target, signals: &[(Duration, Signal)]) -
     let runtime = runtime.expect("a runtime can be made");
     let (connect, connections) = unbounded_channel();
     let run = match Run::new(&arguments, prepared, Dialer::memory(connect)) {
-        Ok(run) => Run { real_time: false, ..run },
+        Ok(run) => Run { real_time: false, ci: None, ..run },
         Err(error) => return (tell(&error), Duration::ZERO),
     };
     runtime.block_on(async {

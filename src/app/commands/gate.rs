@@ -29,7 +29,7 @@ pub(in crate::app) fn gate(arguments: &GateArgs) -> anyhow::Result<ExitCode> {
     let is_other = others.is_some() || gate.is_some_and(|gate| gate != own_tier);
     let judged_by = if is_other { JudgedBy::OtherObjectives } else { JudgedBy::OwnObjectives };
     if others.is_some() {
-        output::stderr_coloured(&render(&problems, output::stderr_is_interactive()));
+        output::stderr_raw(&render(&problems, output::stderr_is_interactive()));
         let names: Vec<String> = thresholds.iter().map(|path| format!("`{}`", path.display())).collect();
         fold.notices.push(format!("judged by {}, not by the objectives of the run", names.join(", ")));
     }

@@ -25,7 +25,7 @@ pub(in crate::app) fn try_plan(arguments: &TryArgs) -> anyhow::Result<ExitCode> 
     let plan = &prepared.run.plan;
     let only = arguments.operation.as_deref().map(|name| operation(plan, name)).transpose();
     let only = only.map_err(|problems| refuse(&problems, arguments.plan.format, Refusal::Plan))?;
-    output::stderr_coloured(&prepared.warnings());
+    output::stderr_raw(&prepared.warnings());
     prepared.notices.iter().for_each(|notice| output::stderr(&format!("notice: {notice}\n")));
     if let Some(insecure) = gate::insecure(plan) {
         output::stderr(&format!("warning: {insecure}\n"));

@@ -14,7 +14,7 @@ pub(super) use headroom::Headroom;
 
 use std::path::Path;
 
-use crate::app::arguments::{Format, PlanArgs, RunArgs};
+use crate::app::arguments::{ExitZeroOn, Format, PlanArgs, RunArgs};
 use crate::app::output;
 use crate::app::prepare::compile::{CompiledPlan, PlanOrigin, RunState, compile};
 use crate::app::prepare::stand_in_process::StandInProcess;
@@ -153,11 +153,15 @@ fn place(compiled: CompiledPlan, placement: Placement<'_>) -> anyhow::Result<Pre
 
 /// The options that change what the plan does.
 fn options(arguments: &PlanArgs, purpose: PlanPurpose<'_>) -> RunOptions {
+    let mut overrides = arguments.set.clone();
+    if let PlanPurpose::Run(RunArgs { exit_zero_on: Some(ExitZeroOn::Inconclusive), .. }) = purpose {
+        overrides.push("gate.inconclusive=warn".to_owned());
+    }
     RunOptions {
         plan: arguments.plan().display().to_string(),
         target: arguments.target.clone(),
         stand_in: arguments.stand_in,
-        overrides: arguments.set.clone(),
+        overrides,
         phases: arguments.phase.clone(),
         gate: arguments.gate,
         rehearse: match purpose {
@@ -250,7 +254,7 @@ pub(super) enum Refusal {
 pub(super) fn refuse(problems: &Problems, format: Format, refusal: Refusal) -> anyhow::Error {
     match format {
         Format::Human => {
-            output::stderr_coloured(&render(problems, output::stderr_is_interactive()));
+            output::stderr_raw(&render(problems, output::stderr_is_interactive()));
             output::stderr(match refusal {
                 Refusal::Plan => "the plan is refused; nothing was sent\n",
                 Refusal::StoredPlan => {

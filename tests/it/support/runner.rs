@@ -123,6 +123,9 @@ impl Runner {
         arguments.insert(at, "plans/p.toml".to_owned());
         let child = Command::new(env!("CARGO_BIN_EXE_runner"))
             .args(arguments)
+            .env_remove("GITHUB_ACTIONS")
+            .env_remove("GITLAB_CI")
+            .env_remove("TF_BUILD")
             .envs(variables)
             .current_dir(folder.path())
             .stdin(Stdio::null())

@@ -19,7 +19,7 @@ pub(in crate::app) fn check(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     let explained = arguments.explain.then(|| explain::explain(&prepared, &arguments.plan));
     match arguments.plan.format {
         Format::Human => {
-            output::stderr_coloured(&prepared.warnings());
+            output::stderr_raw(&prepared.warnings());
             let explained = explained.map_or_else(String::new, |explained| explain::render(&explained));
             output::print(&text::render(&prepared, &checked, &explained));
         }

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::app::arguments::{Format, RunArgs, RunLabel};
+use crate::app::ci::CiSystem;
 use crate::app::commands::check::{headline, outlook};
 use crate::app::conclusion::{self, JudgedBy, RecordedRun};
 use crate::app::prepare::hosts::{FirstLook, look_at_hosts};
@@ -32,6 +33,7 @@ use crate::measure::limits::Limits;
 use crate::monitor::Watcher;
 use crate::plan::model::Plan;
 use crate::report::ReportFormat;
+use crate::report::model::Report;
 use crate::session::{Failpoint, RunFold, Session};
 use crate::slo::objective::Objective;
 use crate::units::TimeSpan;
@@ -47,6 +49,8 @@ struct Run<'r> {
     dialer: Dialer,
     /// Whether the real clock is used; `false` in tests on a simulated clock.
     real_time: bool,
+    /// The CI system in which it runs.
+    ci: Option<CiSystem>,
     /// The folder for its files.
     folder: PathBuf,
     /// The file of `--log-requests`.
@@ -120,7 +124,8 @@ impl<'r> Run<'r> {
         let mut notices: Vec<String> = notice.into_iter().collect();
         notices.extend(prepared.notices.iter().cloned());
         notices.extend(stored_run::unreadable(&start, &prepared.run));
-        Ok(Self { arguments, prepared, start, folder, request_log, notices, dialer, real_time: true })
+        let ci = arguments.ci.system(environment);
+        Ok(Self { arguments, prepared, start, folder, request_log, notices, dialer, real_time: true, ci })
     }
 
     async fn execute(self, mut signals: Signals) -> Ending {
@@ -158,7 +163,7 @@ impl<'r> Run<'r> {
     fn begin(&self) -> Record {
         let RunPlan { plan, objectives, .. } = &self.prepared.run;
         if !self.arguments.quiet {
-            output::stderr_coloured(&self.prepared.warnings());
+            output::stderr_raw(&self.prepared.warnings());
         }
         if let Some(insecure) = gate::insecure(plan) {
             output::stderr(&format!("warning: {insecure}\n"));
@@ -314,8 +319,31 @@ impl<'r> Run<'r> {
             // The files that can be written tell the same exit code.
             let _ = written_reports::write(&files, &report);
         }
-        (conclusion.ending, ReportFormat::from(self.arguments.plan.format).render(&report))
+        let printed = ReportFormat::from(self.arguments.plan.format).render(&report);
+        let printed = match self.ci {
+            Some(ci) => self.tell_ci(ci, &report, printed),
+            None => printed,
+        };
+        (conclusion.ending, printed)
     }
+
+    /// Tells the CI system how the run ended. Returns what is to be printed.
+    fn tell_ci(&self, ci: CiSystem, report: &Report, printed: String) -> String {
+        let objectives = (self.prepared.run.objectives.all.as_slice(), &self.prepared.problems);
+        output::stderr_raw(&ci.commands(report, objectives, &self.folder));
+        if let Err(error) = ci.append(report, &self.folder, environment) {
+            output::stderr(&format!("notice: {error:#}\n"));
+        }
+        match self.arguments.plan.format {
+            Format::Human => ci.framed(printed, report),
+            Format::Json => printed,
+        }
+    }
+}
+
+/// The value of an environment variable.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The ending of a run that a signal stopped, and its reason.
