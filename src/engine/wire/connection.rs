@@ -17,7 +17,7 @@ use crate::engine::timer::{PreciseTimer, Precision};
 use crate::engine::wire::fault::{Fault, Unprocessed};
 use crate::engine::wire::response::{MAX_HEAD_BYTES, ReadOptions, ReceivedResponse, read};
 use crate::engine::wire::socket::{ConnectionSetup, Dialer, Moments, SharedMoments, TargetSocket};
-use crate::engine::wire::stream_end::IdleTimeout;
+use crate::engine::wire::stream_end::{IdleTimeout, MIN_IDLE_OF_UNCLEAR};
 use crate::measure::sample::ErrorKind;
 use crate::plan::model::HttpVersion;
 
@@ -229,7 +229,13 @@ impl Connection {
         }
         result.map_err(|fault| {
             let fault = fault.after_idle(idle(), last_used.is_some()).with_evidence(moments.get());
-            if fault.unprocessed == Some(Unprocessed::Certain) {
+            // Most resets without an acknowledgement are those of idle connections too.
+            let has_evidence = match fault.unprocessed {
+                Some(Unprocessed::Certain) => true,
+                Some(Unprocessed::Unclear) => fault.idle >= MIN_IDLE_OF_UNCLEAR,
+                None => false,
+            };
+            if has_evidence {
                 idle_timeout.note(idle());
             }
             fault

@@ -17,6 +17,9 @@ pub(in crate::engine) const MIN_IDLE_OF_UNCLEAR: Duration = Duration::from_secs(
 /// How long to wait for what follows the end.
 pub(super) const MAX_WAIT: Duration = Duration::from_millis(10);
 
+/// How long the ends of connections that began to rest together may differ.
+const MAX_WAIT_FOR_OTHERS: Duration = Duration::from_millis(100);
+
 /// The longest time for an acknowledgement: a kernel may delay it by 40 ms, and it takes a round trip.
 const MAX_WAIT_FOR_ACKNOWLEDGEMENT: Duration = Duration::from_millis(300);
 
@@ -48,7 +51,7 @@ impl IdleTimeout {
     /// The same, or whether it becomes known soon: connections that began to rest together end together.
     pub(super) async fn soon_explains(&self, idle: Duration) -> bool {
         if !self.explains(idle) {
-            sleep(MAX_WAIT).await;
+            sleep(MAX_WAIT_FOR_OTHERS).await;
         }
         self.explains(idle)
     }
