@@ -1,8 +1,8 @@
 //! JUnit XML, as Jenkins and GitLab read it: a flat suite for the run and one for each phase.
 //!
 //! Suites are not nested, because some readers report a pass over a nested failure. The times of the cases add up to that
-//! of their suite, because tools that merge files compute it anew. Numbers that only look like numbers (seeds, digests)
-//! begin with a letter, because some readers would round them.
+//! of their suite, because tools that merge files compute it anew. Seeds and digests begin with a letter, because some
+//! readers would take them for numbers and round them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
