@@ -101,6 +101,11 @@ impl PhaseContext {
             .await
     }
 
+    /// Whether no task starts any more, because the run was stopped or the drain is over.
+    pub(in crate::engine) fn is_stopped(&self) -> bool {
+        self.timer.is_cancelled() || self.stop.is_set()
+    }
+
     /// Wakes all users that wait for an intended start, so that they notice the stop of the run.
     pub(in crate::engine) fn wake_for_stop(&self) {
         self.timer.wake_all();

@@ -232,9 +232,10 @@ impl User {
     /// Waits for an intended start; `false` means that the run was stopped before it.
     async fn rest_until(&mut self, intended: Duration) -> bool {
         let pause = self.context.clock.until(intended);
-        if !pause.is_zero() {
-            self.rest(if pause < LONG_PAUSE { Pause::Short } else { Pause::Long });
+        if pause.is_zero() {
+            return !self.context.is_stopped();
         }
+        self.rest(if pause < LONG_PAUSE { Pause::Short } else { Pause::Long });
         self.context.wait_for_start(intended).await
     }
 

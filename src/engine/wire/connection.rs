@@ -191,13 +191,13 @@ impl Connection {
         let (mut result, ended) = match state {
             ConnectionState::Http1(one) => {
                 one.is_unused = false;
-                let work =
-                    read(one.sender.send_request(std::mem::take(request)), options, &mut reused.headers);
+                let sent = pin!(one.sender.send_request(std::mem::take(request)));
+                let work = pin!(read(sent, options, &mut reused.headers));
                 poll_together(work, |cx| one.driver.poll_without_shutdown(cx), response_deadline).await
             }
             ConnectionState::Http2(two) => {
-                let work =
-                    read(two.sender.send_request(std::mem::take(request)), options, &mut reused.headers);
+                let sent = pin!(two.sender.send_request(std::mem::take(request)));
+                let work = pin!(read(sent, options, &mut reused.headers));
                 let driver = &mut two.driver;
                 poll_together(work, |cx| Http2::drive(driver, cx), response_deadline).await
             }
@@ -315,13 +315,12 @@ impl Http2 {
 /// Polls the request and its connection in turn, so that a response is seen in the same poll in which it arrives. The
 /// second value is whether the connection has ended.
 async fn poll_together(
-    work: impl Future<Output = Result<ReceivedResponse, Fault>>,
+    mut work: Pin<&mut impl Future<Output = Result<ReceivedResponse, Fault>>>,
     mut drive: impl FnMut(&mut Context<'_>) -> Poll<hyper::Result<()>>,
     mut response_deadline: ResponseDeadline<'_>,
 ) -> (Result<ReceivedResponse, Fault>, bool) {
     let mut ended = false;
     let mut why: Option<Fault> = None;
-    let mut work = pin!(work);
     let mut looked_again = false;
     let result = loop {
         let polled = poll_fn(|cx| {
