@@ -9,9 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::app::ci::CiArg;
 use crate::app::commands::monitor::MonitorArgs;
 use crate::app::commands::stand_in::StandInArgs;
-use crate::app::written_reports::ReportFile;
+use crate::app::written_reports::{FormatFlags, ReportFile};
 use crate::plan::GateTier;
-use crate::report::ReportFormat;
 use crate::session::Failpoint;
 use crate::units::TimeSpan;
 
@@ -46,6 +45,8 @@ pub(super) enum Command {
     Monitor(MonitorArgs),
     /// Serve the built-in target, a small case-search service, until interrupted
     StandIn(StandInArgs),
+    /// Work with the objectives of a plan
+    Slo(SloArgs),
 }
 
 /// The plan, the options that override its values, and the output format.
@@ -113,9 +114,11 @@ pub(super) struct ReportArgs {
     /// Format of the standard output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
-    /// Write the report in this format (json, junit, summary, text) to this file; may be repeated
+    /// Write the report in this format to this file; may be repeated
     #[arg(long, value_name = "KIND=PATH")]
     pub(super) write: Vec<ReportFile>,
+    #[command(flatten)]
+    pub(super) into_folder: FormatFlags,
 }
 
 #[derive(Debug, Args)]
@@ -132,9 +135,40 @@ pub(super) struct GateArgs {
     /// Format of the standard output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
-    /// Write the report in this format (json, junit, summary, text) to this file; may be repeated
+    /// Write the report in this format to this file; may be repeated
     #[arg(long, value_name = "KIND=PATH")]
     pub(super) write: Vec<ReportFile>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SloArgs {
+    #[command(subcommand)]
+    pub(super) command: SloCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SloCommand {
+    /// Print the objectives of a plan as OpenSLO documents; those that OpenSLO cannot say are named on stderr
+    Export(SloExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SloExportArgs {
+    /// Plan file, such as `plans/daily.toml`
+    #[arg(value_name = "PLAN")]
+    pub(super) plan: PathBuf,
+    /// Phase to include, all by default; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) phase: Vec<String>,
+    /// Override one value of the plan, such as `phases.peak.duration=30s`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// File to write instead of the standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
+    /// Allow the plan to use files outside the parent of its folder
+    #[arg(long)]
+    pub(super) allow_outside: bool,
 }
 
 #[derive(Debug, Args)]
@@ -166,7 +200,7 @@ pub(super) struct RunArgs {
     /// Folder in which the folder of the run is created
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub(super) out: PathBuf,
-    /// Write the report in this format (json, junit, summary, text) to this file too; may be repeated
+    /// Write the report in this format to this file too; may be repeated
     #[arg(long, value_name = "KIND=PATH")]
     pub(super) write: Vec<ReportFile>,
     /// Label of the run in every report, such as `commit=1a2b3c`; may be repeated
@@ -205,15 +239,6 @@ pub(super) struct RunArgs {
 pub(super) enum Format {
     Human,
     Json,
-}
-
-impl From<Format> for ReportFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Human => Self::Text,
-            Format::Json => Self::Json,
-        }
-    }
 }
 
 /// `--exit-zero-on`.

@@ -5,8 +5,8 @@ use crate::app::prepare::RunPlan;
 use crate::event::RunStart;
 use crate::gate::{self, EndedEarly, Ending, FinishedRun, RunConclusion};
 use crate::generator::CheckContext;
-use crate::report::model::{EndedBy, EndedEarlyReport, Report};
-use crate::report::{self, RunFacts};
+use crate::report::model::{EndedBy, EndedEarlyReport};
+use crate::report::{self, FullReport, RunFacts};
 use crate::session::RunFold;
 use crate::slo::objective::Objective;
 
@@ -62,8 +62,8 @@ impl RecordedRun<'_> {
         self.run.objectives.all.iter().position(is_it)
     }
 
-    /// The report of the run with its conclusion.
-    pub(super) fn report(&self, conclusion: &RunConclusion) -> Report {
+    /// The report of the run with its conclusion, and all that its files show.
+    pub(super) fn report(&self, conclusion: &RunConclusion) -> FullReport<'_> {
         let Self { run, start, fold, .. } = self;
         let without_verdict = fold.end.as_ref().and_then(|end| end.without_verdict.as_ref());
         let facts = RunFacts {
@@ -81,10 +81,12 @@ impl RecordedRun<'_> {
             ended_early: fold.ended_early.as_ref().map(|ended| self.ended_early(ended)),
             checks: &conclusion.checks,
             cores: start.place.cores,
+            machine: (&start.machine.host, &start.machine.kernel),
             notices: fold.notices.iter().chain(&conclusion.notices).cloned().collect(),
         };
         let summary = fold.ledger.summary();
-        report::build(&run.plan, &run.objectives.all, &conclusion.judged, summary, facts)
+        let report = report::build(&run.plan, &run.objectives.all, &conclusion.judged, summary, facts);
+        FullReport::of(report, &run.plan, summary, &fold.phases).with_files(&start.inputs.files)
     }
 
     fn ended_early(&self, ended: &EndedEarly) -> EndedEarlyReport {

@@ -5,6 +5,8 @@ mod ci;
 mod commands;
 mod conclusion;
 mod output;
+#[cfg(feature = "png")]
+mod png;
 mod prepare;
 mod run_folder;
 mod signals;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::app::arguments::{Arguments, Command};
-use crate::app::commands::{check, gate, monitor, report, run, schema, stand_in, try_plan};
+use crate::app::commands::{check, gate, monitor, report, run, schema, slo, stand_in, try_plan};
 use crate::app::prepare::Refused;
 use crate::gate::Ending;
 
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
         Some(Command::Gate(arguments)) => gate::gate(&arguments),
         Some(Command::Schema(schema)) => schema::schema(&schema),
         Some(Command::StandIn(stand_in)) => stand_in::stand_in(&stand_in),
+        Some(Command::Slo(arguments)) => slo::slo(&arguments),
         Some(Command::Monitor(arguments)) => monitor::monitor(&arguments),
         None => run::run(&arguments.run),
     };

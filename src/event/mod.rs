@@ -2,7 +2,7 @@
 
 mod start;
 
-pub use start::{RunOptions, RunPlace, RunStart, StandInAddress};
+pub use start::{GeneratorMachine, RunOptions, RunPlace, RunStart, StandInAddress};
 
 use std::time::Duration;
 

@@ -41,6 +41,17 @@ pub struct RunStart {
     /// `--label`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub machine: GeneratorMachine,
+}
+
+/// The machine of the load generator.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeneratorMachine {
+    /// Its host name; empty if it is unknown.
+    pub host: String,
+    /// The release of its Linux kernel.
+    pub kernel: String,
 }
 
 impl RunStart {

@@ -1,6 +1,7 @@
 //! The disk space and memory that a run needs.
 
 use crate::forecast::PhaseForecast;
+use crate::measure::timeline::{MAX_BUCKETS, MAX_SLICES};
 use crate::plan::model::{HttpVersion, Load, Phase, Plan, Request, UserClass};
 use crate::plan::template::Template;
 
@@ -25,6 +26,11 @@ const JOURNAL_READING_BYTES: f64 = 350.0;
 const HELD_READING_BYTES: f64 = 90.0;
 /// Bytes of a host, whose metrics are kept in segments for their trends.
 const HOST_BYTES: f64 = 0.7e6;
+/// Bytes of an operation in a slice of the timeline, without its histogram.
+const SLICE_BYTES: f64 = 200.0;
+/// Buckets of its histogram that hold a time, at most times of one magnitude.
+const BUCKETS_OF_SLICE: f64 = 500.0;
+const BUCKET_BYTES: f64 = 8.0;
 /// Bytes of the reports without the journal.
 const REPORTS_BYTES: f64 = 1e6;
 
@@ -81,6 +87,8 @@ pub fn needs<'p>(
         + f64::from(workers) * WORKER_BYTES
         + users.fold(0.0, f64::max)
         + histograms as f64 * HISTOGRAM_BYTES;
+    let memory =
+        memory + phases.clone().map(|(phase, forecast)| timeline(plan, phase, forecast)).sum::<f64>();
     let requests: Option<f64> = phases.clone().map(|(_, forecast)| forecast.requests).sum();
     let hosts = plan.monitor.as_ref().map_or(0, |monitor| monitor.hosts.len()) as f64;
     let readings: f64 =
@@ -150,6 +158,14 @@ fn largest_own_body(plan: &Plan, phase: &Phase) -> usize {
 fn histograms(plan: &Plan, phase: &Phase) -> usize {
     let far = plan.classes_of(phase).any(|class| class.network_latency.is_some());
     3 + plan.operations_of(phase).len() * if far { 3 } else { 2 }
+}
+
+/// Bytes of the slices of a phase, which keep the response times of each operation over time.
+fn timeline(plan: &Plan, phase: &Phase, forecast: &PhaseForecast) -> f64 {
+    let slices = phase.duration.seconds().min(MAX_SLICES as f64) * plan.operations_of(phase).len() as f64;
+    let buckets = (slices * BUCKETS_OF_SLICE).min(MAX_BUCKETS as f64);
+    let buckets = forecast.requests.map_or(buckets, |requests| buckets.min(requests));
+    slices.mul_add(SLICE_BYTES, buckets * BUCKET_BYTES)
 }
 
 /// Bytes of the journal; `None` if they depend on the target's speed.

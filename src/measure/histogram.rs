@@ -1,5 +1,6 @@
 //! Histograms of times: a sparse one for a window and a dense one for a phase.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -11,6 +12,9 @@ pub const MAX_MICROS: u64 = 3_600_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
 /// `2 · 10^SIGNIFICANT_DIGITS`, rounded up to a power of two as in HdrHistogram.
 const SUB_BUCKETS: u64 = 2048;
+
+/// A histogram with fewer buckets than this part of another's is added bucket by bucket.
+const FEW: usize = 16;
 
 /// A sparse histogram of times in microseconds. Its buckets are those of an HdrHistogram from 1 µs to 1 h
 /// with 3 significant digits.
@@ -47,6 +51,28 @@ impl SparseHistogram {
         self.sum
     }
 
+    /// The exact maximum, in microseconds; 0 without data.
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// The quantile of a `part` from 0 to 1, in microseconds: the smallest time that at least this share of the times does
+    /// not exceed, to 0.1 %. `None` without data.
+    pub fn quantile(&self, part: f64) -> Option<u64> {
+        let rank = (part * self.count() as f64 - 1e-9).ceil().max(1.0) as u64;
+        let mut below = 0;
+        let found = self.buckets.iter().find(|(_, count)| {
+            below += u64::from(*count);
+            below >= rank
+        });
+        found.map(|(bucket, _)| bucket_top(*bucket).min(self.max))
+    }
+
+    /// The buckets that are not empty, ascending: the longest time of each, in microseconds, and the count.
+    pub fn buckets(&self) -> impl ExactSizeIterator<Item = (u64, u64)> {
+        self.buckets.iter().map(|(bucket, count)| (bucket_top(*bucket), u64::from(*count)))
+    }
+
     /// The number of times above a limit. The limit is rounded to a bucket, which is 0.1 % wide.
     pub fn count_above(&self, limit: Duration) -> u64 {
         let limit = bucket(micros(limit));
@@ -63,8 +89,10 @@ impl SparseHistogram {
     /// Adds the times of another histogram.
     pub fn merge(&mut self, other: &Self) {
         let Self { buckets, sum, max, clamped } = other;
-        for (bucket, count) in buckets {
-            self.add(*bucket, *count);
+        if buckets.len() * FEW < self.buckets.len() {
+            buckets.iter().for_each(|(bucket, count)| self.add(*bucket, *count));
+        } else {
+            self.buckets = joined(&self.buckets, buckets);
         }
         self.sum += sum;
         self.max = self.max.max(*max);
@@ -77,6 +105,27 @@ impl SparseHistogram {
             Err(at) => self.buckets.insert(at, (bucket, count)),
         }
     }
+}
+
+/// Adds the counts of two ascending lists of buckets, in memory of exactly the size of the result.
+fn joined(ours: &[(u16, u32)], theirs: &[(u16, u32)]) -> Vec<(u16, u32)> {
+    if ours.is_empty() {
+        return theirs.to_vec();
+    }
+    let mut both = Vec::with_capacity(ours.len() + theirs.len());
+    let (mut ours, mut theirs) = (ours.iter().copied().peekable(), theirs.iter().copied().peekable());
+    while let (Some(one), Some(other)) = (ours.peek().copied(), theirs.peek().copied()) {
+        both.push(match one.0.cmp(&other.0) {
+            Ordering::Less => one,
+            Ordering::Greater => other,
+            Ordering::Equal => (one.0, one.1 + other.1),
+        });
+        ours.next_if(|it| it.0 <= other.0);
+        theirs.next_if(|it| it.0 <= one.0);
+    }
+    both.extend(ours.chain(theirs));
+    both.shrink_to_fit();
+    both
 }
 
 /// The times of a phase: a histogram of fixed size, allocated for the first time, and the exact sum and
@@ -142,6 +191,12 @@ impl DenseHistogram {
         (self.count() > 0).then(|| self.sum as f64 / self.count() as f64 / 1000.0)
     }
 
+    /// The minimum, to 0.1 %; `None` without data.
+    pub fn min(&self) -> Option<Duration> {
+        let histogram = self.histogram.as_ref().filter(|histogram| !histogram.is_empty())?;
+        Some(Duration::from_micros(histogram.min()))
+    }
+
     /// The exact maximum; `None` without data.
     pub fn max(&self) -> Option<Duration> {
         (self.count() > 0).then(|| Duration::from_micros(self.max))
@@ -164,7 +219,7 @@ fn new_histogram() -> Histogram<u64> {
 }
 
 /// Compares the buckets of two times, which are equal for times that a histogram cannot tell apart.
-pub fn compare_buckets(one: Duration, other: Duration) -> std::cmp::Ordering {
+pub fn compare_buckets(one: Duration, other: Duration) -> Ordering {
     bucket(micros(one)).cmp(&bucket(micros(other)))
 }
 
@@ -193,6 +248,11 @@ fn bucket_floor(bucket: u16) -> u64 {
     (index - doublings * (SUB_BUCKETS / 2)) << doublings
 }
 
+/// The largest value of a bucket.
+fn bucket_top(bucket: u16) -> u64 {
+    bucket_floor(bucket + 1) - 1
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -205,6 +265,35 @@ mod tests {
             let histogram = new_histogram();
             prop_assert_eq!(bucket_floor(bucket(value)), histogram.lowest_equivalent(value));
             prop_assert_eq!(bucket(bucket_floor(bucket(value))), bucket(value));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_are_those_of_hdrhistogram(
+            times in proptest::collection::vec(1_u64..10_000_000, 1..200),
+            part in 0.0..=1.0,
+        ) {
+            let mut sparse = SparseHistogram::default();
+            times.iter().for_each(|micros| sparse.record(Duration::from_micros(*micros)));
+            let mut dense = DenseHistogram::default();
+            dense.add(&sparse);
+            prop_assert_eq!(sparse.quantile(part).map(Duration::from_micros), dense.quantile(part));
+        }
+
+        #[test]
+        fn a_merged_histogram_has_the_times_of_both(
+            times in proptest::collection::vec((1_u64..100_000, proptest::bool::ANY), 0..300),
+        ) {
+            let mut parts = [SparseHistogram::default(), SparseHistogram::default()];
+            let mut all = SparseHistogram::default();
+            for (micros, second) in times {
+                parts[usize::from(second)].record(Duration::from_micros(micros));
+                all.record(Duration::from_micros(micros));
+            }
+            let [mut merged, other] = parts;
+            merged.merge(&other);
+            prop_assert_eq!(merged, all);
         }
     }
 

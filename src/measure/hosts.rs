@@ -16,6 +16,8 @@ use crate::resources::ticks::Ticks;
 pub const MINUTE_S: f64 = 60.0;
 /// A trend is fitted to at most this many slices, each with its lowest reading.
 const MAX_LOW_SLICES: usize = 1920;
+/// A metric over time has at most this many slices.
+const MAX_SLICES: usize = 900;
 /// At most this many troubles of a host are kept.
 const MAX_TROUBLES: usize = 100;
 
@@ -54,6 +56,8 @@ pub struct HostSummary {
     pub troubles: Vec<Trouble>,
     /// The ticks with a counter reset since the first judged period began, and the kind of reset.
     pub counter_resets: Vec<(u32, CounterReset)>,
+    /// The metrics over the whole phase.
+    pub timelines: BTreeMap<Metric, Rollup<ReadingSlice>>,
     /// The last tick with a measurement. The next reading covers the time since then.
     last: u32,
 }
@@ -116,6 +120,35 @@ impl RollupItem for Low {
         if later.value < self.value {
             *self = later;
         }
+    }
+}
+
+/// The readings of a metric in a slice of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReadingSlice {
+    pub lowest: f64,
+    pub highest: f64,
+    pub sum: f64,
+    pub count: u32,
+}
+
+impl ReadingSlice {
+    fn of(value: f64) -> Self {
+        Self { lowest: value, highest: value, sum: value, count: 1 }
+    }
+
+    /// The mean of its readings.
+    pub fn mean(&self) -> f64 {
+        self.sum / f64::from(self.count)
+    }
+}
+
+impl RollupItem for ReadingSlice {
+    fn join(&mut self, later: Self) {
+        self.lowest = self.lowest.min(later.lowest);
+        self.highest = self.highest.max(later.highest);
+        self.sum += later.sum;
+        self.count += later.count;
     }
 }
 
@@ -207,6 +240,11 @@ impl PhaseReadings {
             return;
         }
         let last = std::mem::replace(&mut host.last, reading.tick);
+        for (metric, value) in &values.measured {
+            let new = || Rollup::new(ticks.every, MAX_SLICES);
+            let timeline = host.timelines.entry(*metric).or_insert_with(new);
+            timeline.push(ticks.at(reading.tick), ReadingSlice::of(*value));
+        }
         let Some(stretch) = stretch else {
             if host.series.is_empty() {
                 host.read_lead_in(reading, ticks);

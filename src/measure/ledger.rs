@@ -230,6 +230,7 @@ impl Ledger {
         summary.judged_seconds += stretch.map_or(0.0, |(_, judged)| (judged.to - f64::from(second)).min(1.0));
         if f64::from(second) < self.phases[phase.index()].duration.as_secs_f64() {
             summary.causes.add_second(second, window, part);
+            summary.timeline.add_second(second, window);
         }
         let Some((index, judged)) = stretch else { return };
         if index > 0 && second == judged.from {
@@ -276,7 +277,6 @@ fn fold_window(summary: &mut PhaseSummary, window: &Window, part: PhasePart) {
     if part == PhasePart::FirstJudged {
         summary.discard_lead_in();
     }
-
     let Window { cells, scheduled, started, send_lag, user_wait, connect, connections, .. } = window;
     summary.connections.merge(connections);
     summary.scheduled += u64::from(*scheduled);

@@ -19,4 +19,5 @@ pub mod response_gaps;
 pub mod rollup;
 pub mod sample;
 pub mod summary;
+pub mod timeline;
 pub mod window;

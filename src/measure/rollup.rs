@@ -1,12 +1,20 @@
 //! A timeline of bounded size: equal slices of time that double in length when there are too many.
 
+/// This number of slices stays, however much they weigh.
+const MIN_SLICES: usize = 30;
+
 /// The content of a slice.
 pub trait RollupItem {
     /// Adds the content of a later slice.
     fn join(&mut self, later: Self);
+
+    /// How much of the memory of all slices it takes, in any unit.
+    fn weight(&self) -> usize {
+        0
+    }
 }
 
-/// Equal slices of time, of bounded number. The longer the time, the longer each slice.
+/// Equal slices of time, of bounded number and weight. The longer the time and the more they hold, the longer each slice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollup<T> {
     /// Index and content of each slice that has content, ascending.
@@ -14,12 +22,20 @@ pub struct Rollup<T> {
     /// The length of a slice, in seconds.
     width: f64,
     max_slices: usize,
+    max_weight: usize,
+    weight: usize,
 }
 
 impl<T: RollupItem> Rollup<T> {
     /// No slices yet. Each has `width` seconds until there would be more than `max_slices`.
     pub fn new(width: f64, max_slices: usize) -> Self {
-        Self { items: Vec::new(), width, max_slices }
+        Self { items: Vec::new(), width, max_slices, max_weight: usize::MAX, weight: 0 }
+    }
+
+    /// With slices that also double in length when they weigh more than `max_weight` in all.
+    #[must_use]
+    pub fn weighing_at_most(self, max_weight: usize) -> Self {
+        Self { max_weight, ..self }
     }
 
     /// Adds an item at a second. Seconds must not decrease.
@@ -31,17 +47,28 @@ impl<T: RollupItem> Rollup<T> {
             place = (second / self.width) as u64;
         }
         self.add(place, item);
+        while self.weight > self.max_weight && self.items.len() > MIN_SLICES {
+            self.halve();
+        }
     }
 
     fn add(&mut self, place: u64, item: T) {
         match self.items.last_mut().filter(|(last, _)| *last == place) {
-            Some((_, last)) => last.join(item),
-            None => self.items.push((place, item)),
+            Some((_, last)) => {
+                self.weight -= last.weight();
+                last.join(item);
+                self.weight += last.weight();
+            }
+            None => {
+                self.weight += item.weight();
+                self.items.push((place, item));
+            }
         }
     }
 
     fn halve(&mut self) {
         self.width *= 2.0;
+        self.weight = 0;
         for (place, item) in std::mem::take(&mut self.items) {
             self.add(place / 2, item);
         }
@@ -78,6 +105,29 @@ mod tests {
         assert!(sums.len() > 32 && sums.len() <= 64, "{}", sums.len());
         assert_eq!(sums.iter().sum::<u32>(), 604_800);
         assert!(sums[..sums.len() - 1].iter().all(|sum| f64::from(*sum) == rollup.width()));
+    }
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Heavy(usize);
+
+    impl RollupItem for Heavy {
+        fn join(&mut self, later: Self) {
+            self.0 = (self.0 + later.0).min(50);
+        }
+
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    #[test]
+    fn heavy_slices_double_in_length_too() {
+        let mut rollup = Rollup::new(1.0, 1000).weighing_at_most(2000);
+        for second in 0..900_u32 {
+            rollup.push(f64::from(second), Heavy(10));
+            assert!(rollup.iter().map(|(_, heavy)| heavy.0).sum::<usize>() <= 2000);
+        }
+        assert!(rollup.width() > 1.0 && rollup.iter().count() > MIN_SLICES / 2);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::measure::indicator::{CountBounds, Counts, IndicatorKind, Intervals, O
 use crate::measure::outage::OutageDetector;
 use crate::measure::rollup::{Rollup, RollupItem};
 use crate::measure::sample::ErrorKind;
+use crate::measure::timeline::Timeline;
 use crate::measure::window::ConnectionCounts;
 use crate::plan::model::{JudgedPeriod, OperationId, PhaseId};
 
@@ -65,6 +66,8 @@ pub struct PhaseSummary {
     pub connections: ConnectionCounts,
     /// The longest outage of the judged periods.
     pub outages: OutageDetector,
+    /// The numbers over time, of the whole phase.
+    pub timeline: Timeline,
     /// The generator's health over the judged periods.
     pub health: GeneratorHealth,
     /// The readings of hosts over the judged periods.

@@ -15,8 +15,8 @@ use crate::plan::model::{Gate, Load, PhaseId, Plan};
 use crate::report::causes::{PhaseCauses, PhaseStanding, causes};
 use crate::report::model::{
     ArrivalsReport, CheckReport, ConnectionsReport, EndedBy, EndedEarlyReport, ErrorReport, FailureMessage,
-    GeneratorReport, IterationsReport, LagReport, LimitName, ObjectiveReport, OperationReport, PhaseNotRun,
-    PhaseReport, PlanReport, ProvenTier, Report, ReportSchema, TimesReport,
+    GeneratorReport, IterationsReport, LagReport, LimitName, MachineReport, ObjectiveReport, OperationReport,
+    PhaseNotRun, PhaseReport, PlanReport, ProvenTier, Report, ReportSchema, TimesReport,
 };
 use crate::report::resources::{resources, shared_machine};
 use crate::slo::judge::{Judgement, RunLength, Verdict};
@@ -52,6 +52,8 @@ pub struct RunFacts<'f> {
     pub checks: &'f [Vec<Check>],
     /// The number of cores that the generator may use.
     pub cores: f64,
+    /// The host name and the kernel of the generator's machine, if they are known.
+    pub machine: (&'f str, &'f str),
     /// Notices about the run.
     pub notices: Vec<String>,
 }
@@ -112,7 +114,13 @@ pub fn build(
         resources: resources(plan, summary, facts.phases),
         ended_early: facts.ended_early,
         notices: facts.notices,
+        machine: machine_report(facts.machine, facts.cores),
     }
+}
+
+fn machine_report((host, kernel): (&str, &str), cores: f64) -> Option<MachineReport> {
+    let is_known = !host.is_empty() || !kernel.is_empty();
+    is_known.then(|| MachineReport { host: host.to_owned(), kernel: kernel.to_owned(), cores })
 }
 
 /// The standing of a phase by its objectives, as far as they were assessed, and by whether it collapsed.

@@ -2,8 +2,10 @@
 
 mod build;
 mod causes;
+mod chart;
 pub mod console;
 mod format;
+mod full;
 pub mod model;
 pub mod neutral;
 mod resources;
@@ -11,4 +13,5 @@ pub mod schema;
 pub mod table;
 
 pub use build::{RunFacts, build};
-pub use format::ReportFormat;
+pub use format::{Rendered, ReportFormat, report_json, report_summary, response_time_bucket};
+pub use full::{FullReport, PhaseDetails};

@@ -104,6 +104,20 @@ pub struct Report {
     pub ended_early: Option<EndedEarlyReport>,
     /// Facts that readers need to interpret the numbers, one sentence each.
     pub notices: Vec<String>,
+    /// The machine of the load generator; `null` if an older version ran it.
+    #[serde(default)]
+    pub machine: Option<MachineReport>,
+}
+
+/// The machine of the load generator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineReport {
+    /// Its host name.
+    pub host: String,
+    /// The release of its Linux kernel.
+    pub kernel: String,
+    /// The number of cores that the generator may use.
+    pub cores: f64,
 }
 
 /// An early stop by the runner.

@@ -1,5 +1,7 @@
 //! Makes text harmless for terminals and for the logs of CI systems, which take some lines as commands.
 
+use std::borrow::Cow;
+
 /// Escapes control characters, and breaks what begins a command of a CI system: `::` at the start of a line and `##[` of
 /// GitHub Actions, `##vso[` of Azure Pipelines and `##teamcity[`. Sections of GitLab begin with a control character.
 pub fn neutral(text: &str) -> String {
@@ -15,21 +17,28 @@ pub fn neutral(text: &str) -> String {
             }
             None => rest,
         };
-        for character in rest.replace("##", "# #").chars() {
-            match character {
-                '\n' => shown.push('\n'),
-                // Also the marks that change the direction of text.
-                other
-                    if other.is_control()
-                        || matches!(other, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-                {
-                    shown.extend(other.escape_unicode());
-                }
-                other => shown.push(other),
-            }
-        }
+        shown.push_str(&visible(&rest.replace("##", "# #")));
     }
     shown
+}
+
+/// The text with escapes for control characters other than line feeds, and for the marks that change the direction of text.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |character: char| {
+        (character.is_control() && character != '\n')
+            || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_hidden(character) {
+            true => shown.extend(character.escape_unicode()),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 #[cfg(test)]

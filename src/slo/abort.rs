@@ -135,7 +135,7 @@ mod tests {
     use crate::measure::indicator::Counts;
     use crate::plan::model::OperationId;
     use crate::plan::{Decision, Inconclusive, Tier};
-    use crate::slo::objective::{Aggregation, RequestObjective, RequestStatistic, Tiers};
+    use crate::slo::objective::{Aggregation, LimitSpans, RequestObjective, RequestStatistic, Tiers};
 
     fn gate() -> Gate {
         let (tier, inconclusive, decision) = (Tier::Maximum.into(), Inconclusive::Fail, Decision::Proven);
@@ -161,6 +161,7 @@ mod tests {
             tiers: Tiers { target: None, acceptable: None, last: 10.0 },
             gated: true,
             span: Span { file, start: 0, end: 0 },
+            limit_spans: LimitSpans::default(),
         }
     }
 

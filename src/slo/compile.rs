@@ -224,9 +224,10 @@ fn expand(definition: &ObjectiveDefinition, plan: &Plan) -> Vec<Objective> {
             name: definition.name.value.clone(),
             phase: PhaseId(u16::try_from(index).ok()?),
             family: family(definition, plan, phase)?,
-            tiers: definition.tiers,
+            tiers: definition.limits.tiers,
             gated: definition.gated,
             span: definition.name.span,
+            limit_spans: definition.limits.spans.clone(),
         };
         Some(if definition.each { of_each(&objective, plan) } else { vec![objective] })
     });

@@ -9,7 +9,9 @@ use crate::slo::document::{
     CommonKeys, ErrorRateDocument, OutageDocument, ResponseTimeDocument, ThresholdsDocument,
     ThroughputDocument,
 };
-use crate::slo::objective::{Aggregation, Bound, EveryInterval, ObjectiveKind, RequestStatistic, Tiers};
+use crate::slo::objective::{
+    Aggregation, Bound, EveryInterval, LimitSpans, ObjectiveKind, RequestStatistic, Tiers,
+};
 use crate::units::{Share, TimeSpan, format_number};
 
 /// An error rate above this, in percent, is probably meant as a rate of successes.
@@ -21,7 +23,7 @@ const MIN_OUTAGE_S: f64 = 1.0;
 pub(super) struct ObjectiveDefinition {
     pub(super) name: Spanned<String>,
     pub(super) subject: Subject,
-    pub(super) tiers: Tiers,
+    pub(super) limits: CheckedLimits,
     pub(super) selector: Selector,
     /// Whether each operation is an objective of its own.
     pub(super) each: bool,
@@ -31,11 +33,17 @@ pub(super) struct ObjectiveDefinition {
     pub(super) abort: bool,
 }
 
+/// The limits of an objective, in order, and their places.
+pub(super) struct CheckedLimits {
+    pub(super) tiers: Tiers,
+    pub(super) spans: LimitSpans,
+}
+
 impl ObjectiveDefinition {
     fn new(
         common: CommonKeys,
         subject: Subject,
-        tiers: Tiers,
+        limits: CheckedLimits,
         selector: Selector,
         problems: &mut Problems,
     ) -> Option<Self> {
@@ -43,7 +51,7 @@ impl ObjectiveDefinition {
         Some(Self {
             name: name?,
             subject,
-            tiers,
+            limits,
             selector,
             each: false,
             phases: phases.map(|phases| phases.value),
@@ -161,7 +169,7 @@ fn response_time_definition(
     let definition = ObjectiveDefinition::new(
         common,
         Subject::Requests(RequestStatistic::ResponseTime(of)),
-        tiers(LastLimit::Maximum, &limits, problems)?,
+        checked(LastLimit::Maximum, &limits, problems)?,
         Selector::Operations(operations?.value),
         problems,
     )?;
@@ -175,11 +183,11 @@ fn throughput_definition(
     let common = document.common();
     let ThroughputDocument { scenarios, target, acceptable, minimum, .. } = document;
     let limits = written([target, acceptable, minimum], |limit| limit.per_second());
-    let tiers = tiers(LastLimit::Minimum, &limits, problems)?;
+    let limits = checked(LastLimit::Minimum, &limits, problems)?;
     ObjectiveDefinition::new(
         common,
         Subject::Requests(RequestStatistic::Throughput),
-        tiers,
+        limits,
         Selector::Scenarios(scenarios?.value),
         problems,
     )
@@ -204,11 +212,11 @@ fn error_rate_definition(
         )));
     }
     let limits = written([target, acceptable, maximum], |limit| limit.percent());
-    let tiers = tiers(LastLimit::Maximum, &limits, problems)?;
+    let limits = checked(LastLimit::Maximum, &limits, problems)?;
     let definition = ObjectiveDefinition::new(
         common,
         Subject::Requests(RequestStatistic::ErrorRate),
-        tiers,
+        limits,
         Selector::Operations(operations?.value),
         problems,
     )?;
@@ -230,7 +238,7 @@ fn outage_definition(document: OutageDocument, problems: &mut Problems) -> Optio
         each: false,
         name: name?,
         subject: Subject::Outage,
-        tiers: tiers(LastLimit::Maximum, &limits, problems)?,
+        limits: checked(LastLimit::Maximum, &limits, problems)?,
         selector: Selector::Target,
         phases: phases.map(|phases| phases.value),
         gated: gate?.value,
@@ -292,8 +300,12 @@ enum LastLimit {
     Minimum,
 }
 
-/// The tiers, after checking that the limits are above 0 and in order.
-fn tiers(last: LastLimit, written: &[Option<Spanned<f64>>; 3], problems: &mut Problems) -> Option<Tiers> {
+/// The limits, after checking that they are above 0 and in order.
+fn checked(
+    last: LastLimit,
+    written: &[Option<Spanned<f64>>; 3],
+    problems: &mut Problems,
+) -> Option<CheckedLimits> {
     let (names, order) = match last {
         LastLimit::Maximum | LastLimit::MaximumOrZero => {
             (["target", "acceptable", "maximum"], "target ≤ acceptable ≤ maximum")
@@ -328,5 +340,6 @@ fn tiers(last: LastLimit, written: &[Option<Spanned<f64>>; 3], problems: &mut Pr
         stricter = Some((name, limit));
     }
     let value = |index: usize| written[index].as_ref().map(|limit| limit.value);
-    Some(Tiers { target: value(0), acceptable: value(1), last: value(2).filter(|_| in_order)? })
+    let tiers = Tiers { target: value(0), acceptable: value(1), last: value(2).filter(|_| in_order)? };
+    Some(CheckedLimits { tiers, spans: LimitSpans::of(written) })
 }

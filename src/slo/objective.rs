@@ -2,7 +2,7 @@
 
 mod tiers;
 
-pub use tiers::{Bound, Tiers};
+pub use tiers::{Bound, LimitSpans, Tiers};
 
 use std::fmt;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct Objective {
     pub gated: bool,
     /// The place of its name.
     pub span: Span,
+    /// The places of its limits.
+    pub limit_spans: LimitSpans,
 }
 
 /// What is judged.
@@ -316,6 +318,11 @@ impl Family {
     /// Whether its last limit is a minimum.
     pub fn has_minimum(&self) -> bool {
         self.kind() == ObjectiveKind::Throughput
+    }
+
+    /// A limit with its good side.
+    pub fn bound(&self, limit: f64) -> Bound {
+        if self.has_minimum() { Bound::AtLeast(limit) } else { Bound::AtMost(limit) }
     }
 
     /// The name of a tier's limit: the last one of throughput is a minimum.

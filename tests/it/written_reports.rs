@@ -72,7 +72,7 @@ fn github_gets_annotations_a_summary_and_outputs() {
     let files = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", &summary), ("GITHUB_OUTPUT", &outputs)];
     let run = in_ci(&files, "");
     let annotated =
-        "::error file=thresholds/t.toml,line=3,title=Failed%2C a%3A missed::error rate is 100 %25";
+        "::error file=thresholds/t.toml,line=5,title=Failed%2C a%3A missed::error rate is 100 %25";
     assert!(run.stderr.lines().any(|line| line.starts_with(annotated)), "{}", run.stderr);
     let read = |path: &str| std::fs::read_to_string(path).unwrap();
     assert!(read(&summary).contains("**breached**"));
@@ -85,14 +85,34 @@ fn github_gets_annotations_a_summary_and_outputs() {
 }
 
 #[test]
+fn github_gets_no_summary_that_it_would_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let [summary, outputs] =
+        ["summary", "outputs"].map(|name| folder.path().join(name).display().to_string());
+    let earlier = "x".repeat((1 << 20) - 100);
+    std::fs::write(&summary, &earlier).unwrap();
+    let files = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", &summary), ("GITHUB_OUTPUT", &outputs)];
+    let run = in_ci(&files, "");
+    let said =
+        format!("notice: could not append to `{summary}` (`GITHUB_STEP_SUMMARY`): it holds 1048476 bytes");
+    assert!(run.stderr.contains(&said), "{}", run.stderr);
+    assert!(std::fs::read_to_string(&summary).unwrap() == earlier, "what was there is not changed");
+    assert!(std::fs::read_to_string(&outputs).unwrap().starts_with("verdict=breached\n"));
+}
+
+#[test]
 fn gitlab_gets_a_section_and_azure_its_commands() {
     let run = in_ci(&[("GITLAB_CI", "true")], "");
     assert!(run.stdout.starts_with("\x1b[0Ksection_start:"), "{}", run.stdout);
     assert!(run.stdout.contains("load_gate\r\x1b[0Kp: breached, exit code 1\n"), "{}", run.stdout);
     assert!(run.stdout.trim_end().ends_with("load_gate\r\x1b[0K"), "{}", run.stdout);
+    let (_, files) = run.stdout.split_once("\nfiles:\n").unwrap();
+    let files = files.lines().filter_map(|line| line.strip_prefix("  "));
+    let names: Vec<_> = files.map(|path| path.rsplit_once('/').unwrap().1).collect();
+    assert_eq!(names, ["report.json", "report.html", "junit.xml", "summary.md"]);
     let run = in_ci(&[("TF_BUILD", "True")], "--format json");
     for part in [
-        "##vso[task.logissue type=error;sourcepath=thresholds/t.toml;linenumber=3]Failed, a: missed: error rate",
+        "##vso[task.logissue type=error;sourcepath=thresholds/t.toml;linenumber=5]Failed, a: missed: error rate",
         "##vso[task.uploadsummary]/",
         "##vso[task.setvariable variable=exit-code;isOutput=true]1\n",
     ] {
@@ -101,31 +121,34 @@ fn gitlab_gets_a_section_and_azure_its_commands() {
     assert!(serde_json::from_str::<serde_json::Value>(&run.stdout).is_ok(), "stdout is the report alone");
 }
 
-/// The sample under `reports/sample` is what the runner makes of a stored run. `UPDATE_EXPECTED=1` makes it anew.
+/// The sample under `reports/sample` is the report of a stored run. `UPDATE_EXPECTED=1` makes it anew.
 #[test]
 fn the_sample_is_the_report_of_a_stored_run() {
+    const FILES: [(&str, &str); 9] = [
+        ("json", "report.json"),
+        ("html", "report.html"),
+        ("junit", "junit.xml"),
+        ("summary", "summary.md"),
+        ("text", "report.txt"),
+        ("stats", "stats.csv"),
+        ("failures", "failures.csv"),
+        ("metrics", "metrics.txt"),
+        ("load-performance", "load-performance.json"),
+    ];
     let folder = tempfile::tempdir().unwrap();
-    for (kind, name) in
-        [("json", "report.json"), ("junit", "junit.xml"), ("summary", "summary.md"), ("text", "report.txt")]
-    {
-        let path = folder.path().join(name);
-        let status = Command::new(env!("CARGO_BIN_EXE_runner"))
-            .args(["report", "tests/journals/version-4.2", "--write", &format!("{kind}={}", path.display())])
-            .output()
-            .unwrap()
-            .status;
-        assert!(status.success());
-        let made = std::fs::read_to_string(&path).unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let written = FILES.map(|(kind, name)| format!("--write={kind}={}", path(name).display()));
+    let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
+    let output = runner.args(["report", "tests/journals/version-4.3"]).args(written).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (_, name) in FILES {
+        let made = std::fs::read_to_string(path(name)).unwrap();
         let sample = Path::new("reports/sample").join(name);
         if std::env::var_os("UPDATE_EXPECTED").is_some() {
-            std::fs::create_dir_all("reports/sample").unwrap();
             std::fs::write(&sample, &made).unwrap();
         }
         let shipped = std::fs::read_to_string(&sample).unwrap_or_default();
-        assert!(
-            made == shipped,
-            "{} is out of date: run with `UPDATE_EXPECTED=1` to update it",
-            sample.display()
-        );
+        let shown = sample.display();
+        assert!(made == shipped, "{shown} is out of date: run with `UPDATE_EXPECTED=1` to update it");
     }
 }

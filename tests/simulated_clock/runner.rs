@@ -24,7 +24,7 @@ use crate::engine::Dialer;
 use crate::gate::{Ending, Signal};
 use crate::journal::FILE_NAME;
 use crate::journal::reader::JournalReader;
-use crate::report::ReportFormat;
+use crate::report::report_json;
 
 /// A command line to run.
 pub(super) struct Runner {
@@ -121,7 +121,7 @@ fn rebuilt(folder: &Path) -> (Ending, String) {
     let judged_by = JudgedBy::OwnObjectives;
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by };
     let conclusion = recorded.conclude();
-    (conclusion.ending, ReportFormat::Json.render(&recorded.report(&conclusion)))
+    (conclusion.ending, report_json(&recorded.report(&conclusion).report))
 }
 
 /// Asserts that the report of a run follows from its journal alone.

@@ -37,7 +37,7 @@ pub(in crate::app) fn gate(arguments: &GateArgs) -> anyhow::Result<ExitCode> {
     let conclusion = recorded.conclude();
     let report = recorded.report(&conclusion);
     written_reports::write_asked(write, &report)?;
-    print(&report, *format);
+    print(&report.report, *format);
     Ok(ExitCode::from(conclusion.ending.code()))
 }
 

@@ -6,5 +6,6 @@ pub(super) mod monitor;
 pub(super) mod report;
 pub(super) mod run;
 pub(super) mod schema;
+pub(super) mod slo;
 pub(super) mod stand_in;
 pub(super) mod try_plan;

@@ -9,8 +9,8 @@ use crate::app::prepare::{Refusal, refuse};
 use crate::app::stored_run::{self, StoredRun};
 use crate::app::written_reports;
 use crate::diagnostic::Problems;
-use crate::report::ReportFormat;
 use crate::report::model::Report;
+use crate::report::{console, report_json};
 
 /// Prints the report of a stored run. Its verdict does not change the exit code.
 pub(in crate::app) fn report(arguments: &ReportArgs) -> anyhow::Result<ExitCode> {
@@ -21,12 +21,21 @@ pub(in crate::app) fn report(arguments: &ReportArgs) -> anyhow::Result<ExitCode>
     };
     let recorded = RecordedRun { run: &run, start: &start, fold: &fold, judged_by: JudgedBy::OwnObjectives };
     let report = recorded.report(&recorded.conclude());
-    written_reports::write_asked(&arguments.write, &report)?;
-    print(&report, arguments.format);
+    let files = [arguments.write.clone(), arguments.into_folder.files(&arguments.run)].concat();
+    written_reports::write_asked(&files, &report)?;
+    print(&report.report, arguments.format);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a report in the wanted format.
 pub(super) fn print(report: &Report, format: Format) {
-    output::stdout(&ReportFormat::from(format).render(report));
+    output::stdout(&rendered(report, format));
+}
+
+/// A report in the format for standard output.
+pub(super) fn rendered(report: &Report, format: Format) -> String {
+    match format {
+        Format::Human => console::render(report),
+        Format::Json => report_json(report),
+    }
 }

@@ -22,7 +22,9 @@ use crate::diagnostic::{Code, Diagnostic, Problems, render, to_json};
 use crate::engine;
 use crate::event::{RunOptions, RunPlace, RunStart};
 use crate::forecast;
+use crate::plan::model::{PhaseId, Plan};
 use crate::plan::{Environment, GateTier, PlanInputs, ThresholdsFile};
+use crate::slo::Objectives;
 
 /// What a plan is prepared for.
 #[derive(Clone, Copy)]
@@ -96,6 +98,33 @@ pub(super) fn prepare(arguments: &PlanArgs, purpose: PlanPurpose<'_>) -> anyhow:
         return Err(refuse(&problems, arguments.format, Refusal::Plan));
     };
     place(compiled, Placement { arguments, options, purpose, workers, problems })
+}
+
+/// A valid plan with its objectives, for a command that reads them and runs nothing.
+pub(super) struct PlannedObjectives {
+    pub(super) plan: Plan,
+    pub(super) objectives: Objectives,
+    /// The selected phases, in the order of the plan.
+    pub(super) phases: Vec<PhaseId>,
+    /// The sources that diagnostics refer to, and the warnings.
+    pub(super) problems: Problems,
+}
+
+/// Compiles a plan for its objectives. Nothing of this machine plays a part.
+///
+/// # Errors
+/// [`Refused`] after its problems were printed.
+pub(super) fn objectives_of(path: &Path, options: &RunOptions) -> anyhow::Result<PlannedObjectives> {
+    let mut problems = Problems::default();
+    let environment =
+        Environment { read: &|path| std::fs::read(path), variable: &|name| std::env::var(name).ok() };
+    let origin = PlanOrigin { path, environment: &environment, thresholds: None };
+    match compile(&origin, options, RunState::Recorded, &mut problems) {
+        Some(CompiledPlan { plan, objectives, phases, .. }) => {
+            Ok(PlannedObjectives { plan, objectives, phases, problems })
+        }
+        None => Err(refuse(&problems, Format::Human, Refusal::Plan)),
+    }
 }
 
 /// The choices for [`place`].

@@ -159,10 +159,11 @@ fn resident_bytes() -> u64 {
 }
 
 fn assert_memory_is_flat(ran: &Ran) {
-    // The first hour of a phase fills histograms and connects users; later hours must add nothing.
+    // The first hour of a phase fills histograms and connects users; later hours must add nothing but the times that the
+    // slices of the timeline hold.
     for hours in &ran.memory {
         let (first, last) = (hours[0], *hours.last().unwrap());
-        assert!(last < first + (1 << 20), "{:?}", ran.memory);
+        assert!(last < first + (4 << 20), "{:?}", ran.memory);
         let line = format!("{first} bytes resident after 1 h, {last} after {} h\n", hours.len());
         std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
     }

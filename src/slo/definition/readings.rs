@@ -4,9 +4,11 @@ use crate::diagnostic::{Code, Diagnostic, Problems};
 use crate::document::Spanned;
 use crate::measure::hosts::MINUTE_S;
 use crate::resources::metric::Metric;
-use crate::slo::definition::{LastLimit, ObjectiveDefinition, Selector, Subject, read_aggregation, tiers};
+use crate::slo::definition::{
+    CheckedLimits, LastLimit, ObjectiveDefinition, Selector, Subject, checked, read_aggregation,
+};
 use crate::slo::document::{DriftDocument, DriftMetric, ResourceDocument, ResourceLimit};
-use crate::slo::objective::{Aggregation, Tiers};
+use crate::slo::objective::{Aggregation, LimitSpans, Tiers};
 use crate::units::Unit;
 use crate::units::{Share, TimeSpan};
 
@@ -24,8 +26,8 @@ pub(super) fn resource_definition(
         check_intervals(every, aggregation, problems);
     }
     let subject = Subject::Host(metric.value, aggregation);
-    let tiers = tiers(LastLimit::MaximumOrZero, &all(limits)?, problems)?;
-    ObjectiveDefinition::new(common, subject, tiers, Selector::Host(host?, metric.span), problems)
+    let limits = checked(LastLimit::MaximumOrZero, &all(limits)?, problems)?;
+    ObjectiveDefinition::new(common, subject, limits, Selector::Host(host?, metric.span), problems)
 }
 
 fn check_intervals(every: &Spanned<TimeSpan>, aggregation: Aggregation, problems: &mut Problems) {
@@ -104,7 +106,7 @@ pub(super) fn drift_definition(
     let written = written?;
     let min_length = min_length?.value.seconds();
     right?;
-    let (subject, selector, limit) = match metric {
+    let (subject, selector, limits) = match metric {
         DriftMetric::Metric(metric) => {
             let host =
                 host.unwrap_or_else(|| Spanned::new(crate::plan::model::TARGET.to_owned(), written.span));
@@ -120,7 +122,7 @@ pub(super) fn drift_definition(
         each: false,
         name: name?,
         subject,
-        tiers: Tiers { target: None, acceptable: None, last: limit },
+        limits,
         selector,
         phases: phases.map(|phases| phases.value),
         gated: gate?.value,
@@ -160,7 +162,13 @@ fn check_keys<const M: usize, const N: usize>(
     (missing.is_empty() && wrong.is_empty()).then_some(())
 }
 
-fn growth_limit(written: &Spanned<Share>, problems: &mut Problems) -> Option<f64> {
+/// The only limit of an objective.
+fn only_limit<T>(limit: f64, written: &Spanned<T>) -> CheckedLimits {
+    let tiers = Tiers { target: None, acceptable: None, last: limit };
+    CheckedLimits { tiers, spans: LimitSpans::of_last(written.span) }
+}
+
+fn growth_limit(written: &Spanned<Share>, problems: &mut Problems) -> Option<CheckedLimits> {
     let percent = written.value.percent();
     if percent <= 0.0 {
         let diagnostic =
@@ -168,10 +176,10 @@ fn growth_limit(written: &Spanned<Share>, problems: &mut Problems) -> Option<f64
         let help = "no growth at all can never be proven; write a share such as `\"5%\"`";
         problems.report(diagnostic.help(help));
     }
-    (percent > 0.0).then_some(percent)
+    (percent > 0.0).then(|| only_limit(percent, written))
 }
 
-fn ratio_limit(written: &Spanned<f64>, problems: &mut Problems) -> Option<f64> {
+fn ratio_limit(written: &Spanned<f64>, problems: &mut Problems) -> Option<CheckedLimits> {
     let ratio = written.value;
     if ratio <= 1.0 {
         let diagnostic =
@@ -179,5 +187,5 @@ fn ratio_limit(written: &Spanned<f64>, problems: &mut Problems) -> Option<f64> {
         let help = "no slowdown at all can never be proven; write a ratio such as `1.10`";
         problems.report(diagnostic.at(written.span, "here").help(help));
     }
-    (ratio > 1.0).then_some(ratio)
+    (ratio > 1.0).then(|| only_limit(ratio, written))
 }

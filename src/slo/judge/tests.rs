@@ -9,7 +9,7 @@ use crate::measure::indicator::{Counts, OurPart};
 use crate::measure::summary::{Evidence, OperationSummary};
 use crate::plan::model::{OperationId, PhaseId};
 use crate::plan::{GateTier, Inconclusive};
-use crate::slo::objective::{EveryInterval, RequestObjective, RequestStatistic, Tiers};
+use crate::slo::objective::{EveryInterval, LimitSpans, RequestObjective, RequestStatistic, Tiers};
 
 const P95: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Quantile(0.95));
 const MEAN: RequestStatistic = RequestStatistic::ResponseTime(Aggregation::Mean);
@@ -35,6 +35,7 @@ fn in_intervals(statistic: RequestStatistic, tiers: Tiers, interval: Option<Ever
         tiers,
         gated: true,
         span: Span { file, start: 0, end: 0 },
+        limit_spans: LimitSpans::default(),
     }
 }
 

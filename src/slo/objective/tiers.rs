@@ -1,5 +1,7 @@
 //! Limits: of the three tiers, and which side of one is good.
 
+use crate::diagnostic::Span;
+use crate::document::Spanned;
 use crate::plan::{GateTier, Tier};
 
 /// The limits of an objective, best first. Only the last one is required.
@@ -10,6 +12,10 @@ pub struct Tiers {
     /// The limit of the tier maximum; for throughput the minimum.
     pub last: f64,
 }
+
+/// The places of the limits in the threshold file, by tier.
+#[derive(Debug, Clone, Default)]
+pub struct LimitSpans(Vec<(Tier, Span)>);
 
 /// A limit and its good side.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +40,35 @@ impl Bound {
             Self::AtLeast(limit) => looser <= limit,
         }
     }
+
+    /// How far a value is from the limit, as a ratio: above 1 on its bad side, below 1 on its good side. Infinite if only
+    /// one of both is 0 and the value is on the bad side.
+    pub fn ratio(self, value: f64) -> f64 {
+        let (over, under) = match self {
+            Self::AtMost(limit) => (value, limit),
+            Self::AtLeast(limit) => (limit, value),
+        };
+        if over == under { 1.0 } else { over / under }
+    }
+}
+
+impl LimitSpans {
+    /// The places of these limits, best first.
+    pub(in crate::slo) fn of<T>(written: &[Option<Spanned<T>>; 3]) -> Self {
+        let tiers = [Tier::Target, Tier::Acceptable, Tier::Maximum];
+        let place = |(tier, limit): (Tier, &Option<Spanned<T>>)| Some((tier, limit.as_ref()?.span));
+        Self(tiers.into_iter().zip(written).filter_map(place).collect())
+    }
+
+    /// The place of the only limit.
+    pub(in crate::slo) fn of_last(span: Span) -> Self {
+        Self(vec![(Tier::Maximum, span)])
+    }
+
+    /// The place of a tier's limit; `None` if it has no limit.
+    pub fn of_tier(&self, tier: Tier) -> Option<Span> {
+        self.0.iter().find(|(known, _)| *known == tier).map(|(_, span)| *span)
+    }
 }
 
 impl Tiers {
@@ -48,5 +83,26 @@ impl Tiers {
     pub fn at_gate(&self, gate: GateTier) -> Option<(Tier, f64)> {
         let wanted = gate.0?;
         self.all().find(|(tier, _)| *tier >= wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_above_1_is_on_the_bad_side_of_either_kind() {
+        for (bound, value, ratio) in [
+            (Bound::AtMost(200.0), 300.0, 1.5),
+            (Bound::AtMost(200.0), 100.0, 0.5),
+            (Bound::AtLeast(30.0), 20.0, 1.5),
+            (Bound::AtLeast(30.0), 60.0, 0.5),
+            (Bound::AtMost(0.0), 3.0, f64::INFINITY),
+            (Bound::AtMost(0.0), 0.0, 1.0),
+            (Bound::AtLeast(30.0), 0.0, f64::INFINITY),
+        ] {
+            assert_eq!(bound.ratio(value), ratio, "{bound:?}, {value}");
+            assert_eq!(bound.holds(value), ratio <= 1.0, "{bound:?}, {value}");
+        }
     }
 }

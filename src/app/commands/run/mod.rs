@@ -17,22 +17,24 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::app::arguments::{Format, RunArgs, RunLabel};
-use crate::app::ci::CiSystem;
+use crate::app::ci::{CiSystem, WrittenObjectives};
 use crate::app::commands::check::{headline, outlook};
+use crate::app::commands::report::rendered;
 use crate::app::conclusion::{self, JudgedBy, RecordedRun};
 use crate::app::prepare::hosts::{FirstLook, look_at_hosts};
 use crate::app::prepare::{PlanPurpose, PreparedPlan, RunPlan, prepare};
 use crate::app::signals::Signals;
+use crate::app::written_reports::ReportFile;
 use crate::app::{failure, output, run_folder, stored_run, written_reports};
 use crate::engine::{self, Dialer, Job};
-use crate::event::{Observer, RunEnd, RunEvent, RunOptions, RunStart, StopHandle};
+use crate::event::{GeneratorMachine, Observer, RunEnd, RunEvent, RunOptions, RunStart, StopHandle};
 use crate::gate::{self, Ending, Signal};
 use crate::journal::{self, writer::JournalWriter};
+use crate::kernel::Kernel;
 use crate::measure::ledger::Ledger;
 use crate::measure::limits::Limits;
 use crate::monitor::Watcher;
 use crate::plan::model::Plan;
-use crate::report::ReportFormat;
 use crate::report::model::Report;
 use crate::session::{Failpoint, RunFold, Session};
 use crate::slo::objective::Objective;
@@ -109,7 +111,15 @@ fn start(prepared: &PreparedPlan, labels: &[RunLabel], at: Timestamp) -> RunStar
         limits: Limits::of(&objectives.indicators, plan.operations.len()),
         gate: plan.gate.tier,
         labels: labels.iter().map(|it| (it.key.clone(), redact(&it.value))).collect(),
+        machine: machine(),
     }
+}
+
+/// This machine.
+fn machine() -> GeneratorMachine {
+    let kernel = Kernel::this_machine();
+    let line = |path: &str| kernel.text(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    GeneratorMachine { host: line("proc/sys/kernel/hostname"), kernel: line("proc/sys/kernel/osrelease") }
 }
 
 impl<'r> Run<'r> {
@@ -319,23 +329,24 @@ impl<'r> Run<'r> {
             // The files that can be written tell the same exit code.
             let _ = written_reports::write(&files, &report);
         }
-        let printed = ReportFormat::from(self.arguments.plan.format).render(&report);
+        let printed = rendered(&report.report, self.arguments.plan.format);
         let printed = match self.ci {
-            Some(ci) => self.tell_ci(ci, &report, printed),
+            Some(ci) => self.tell_ci(ci, &report.report, &files, printed),
             None => printed,
         };
         (conclusion.ending, printed)
     }
 
     /// Tells the CI system how the run ended. Returns what is to be printed.
-    fn tell_ci(&self, ci: CiSystem, report: &Report, printed: String) -> String {
-        let objectives = (self.prepared.run.objectives.all.as_slice(), &self.prepared.problems);
+    fn tell_ci(&self, ci: CiSystem, report: &Report, files: &[ReportFile], printed: String) -> String {
+        let PreparedPlan { run, problems, .. } = &self.prepared;
+        let objectives = WrittenObjectives { all: &run.objectives.all, problems };
         output::stderr_raw(&ci.commands(report, objectives, &self.folder));
-        if let Err(error) = ci.append(report, &self.folder, environment) {
+        for error in ci.append(report, &self.folder, environment) {
             output::stderr(&format!("notice: {error:#}\n"));
         }
         match self.arguments.plan.format {
-            Format::Human => ci.framed(printed, report),
+            Format::Human => ci.framed(printed, report, files),
             Format::Json => printed,
         }
     }

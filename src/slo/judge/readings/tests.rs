@@ -14,7 +14,7 @@ use crate::plan::{Decision, Inconclusive, Tier};
 use crate::resources::reading::{CounterReset, Values};
 use crate::resources::ticks::Ticks;
 use crate::slo::judge::{Excuses, Judgement, Policy, RunLength, Verdict, judge};
-use crate::slo::objective::{Change, DriftObjective, Family, Objective, TargetPart, Tiers};
+use crate::slo::objective::{Change, DriftObjective, Family, LimitSpans, Objective, TargetPart, Tiers};
 
 const EVERY: f64 = 10.0;
 const METRIC: Metric = Metric::ProcessMemory;
@@ -33,6 +33,7 @@ fn objective(family: Family, last: f64) -> Objective {
         tiers: Tiers { target: None, acceptable: Some(last / 2.0), last },
         gated: true,
         span: Span { file, start: 0, end: 0 },
+        limit_spans: LimitSpans::default(),
     }
 }
 
