@@ -230,7 +230,7 @@ impl Ledger {
         summary.judged_seconds += stretch.map_or(0.0, |(_, judged)| (judged.to - f64::from(second)).min(1.0));
         if f64::from(second) < self.phases[phase.index()].duration.as_secs_f64() {
             summary.causes.add_second(second, window, part);
-            summary.timeline.add_second(second, window);
+            summary.timeline.add_second(second, self.phases[phase.index()].duration, window);
         }
         let Some((index, judged)) = stretch else { return };
         if index > 0 && second == judged.from {

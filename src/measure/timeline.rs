@@ -1,6 +1,7 @@
 //! The numbers of a phase over time: slices of equal length, bounded in number, that keep the peaks of their seconds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::measure::histogram::SparseHistogram;
 use crate::measure::rollup::{Rollup, RollupItem};
@@ -30,7 +31,7 @@ pub struct Slice {
     pub operations: BTreeMap<OperationId, SliceOperation>,
     /// Arrivals of the schedule.
     pub scheduled: u64,
-    /// Requests that ended in a second, with any outcome.
+    /// Requests that ended in a whole second, with any outcome.
     pub ended: Extremes,
     /// Requests that were intended and had not ended, at the end of a second.
     pub in_flight: Extremes,
@@ -91,9 +92,10 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// Adds a second of the phase. Seconds must be added in order.
-    pub(super) fn add_second(&mut self, second: u32, window: &Window) {
+    /// Adds a second of a phase of this length. Seconds must be added in order. A last part of a second has no rate.
+    pub(super) fn add_second(&mut self, second: u32, length: Duration, window: &Window) {
         let cells = || window.cells.values();
+        let is_whole = u64::from(second) < length.as_secs();
         let ended: u64 = cells().map(|cell| u64::from(cell.ended)).sum();
         let begun: u64 = cells().map(|cell| u64::from(cell.requests)).sum();
         self.unfinished += begun.cast_signed() - ended.cast_signed();
@@ -112,7 +114,7 @@ impl Timeline {
             seconds: 1,
             operations: operations.collect(),
             scheduled: window.scheduled.into(),
-            ended: Extremes::of(ended),
+            ended: if is_whole { Extremes::of(ended) } else { Extremes::default() },
             in_flight: Extremes::of(u64::try_from(self.unfinished).unwrap_or(0)),
             p95: Extremes::default(),
             longest_send_lag: window.send_lag.max(),
@@ -198,7 +200,7 @@ mod tests {
     /// A second in which requests were intended and others ended.
     fn second(requests: u32, ended: u32, micros: u64) -> Window {
         let mut cell = Cell { requests, ended, ..Cell::default() };
-        cell.response.record(std::time::Duration::from_micros(micros));
+        cell.response.record(Duration::from_micros(micros));
         Window { cells: [(OperationId(0), cell)].into(), ..Window::default() }
     }
 
@@ -207,7 +209,7 @@ mod tests {
         let mut timeline = Timeline::default();
         for at in 0..28_800 {
             let window = if at == 12_345 { second(100, 90, 2_000_000) } else { second(10, 10, 1000) };
-            timeline.add_second(at, &window);
+            timeline.add_second(at, Duration::from_secs(28_800), &window);
         }
         let slices: Vec<_> = timeline.slices().collect();
         assert_eq!((slices.len(), timeline.width()), (900, 32.0));
@@ -222,9 +224,19 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_second_has_no_rate() {
+        let mut timeline = Timeline::default();
+        for at in 0..2 {
+            timeline.add_second(at, Duration::from_millis(1300), &second(10, 10, 1000));
+        }
+        let ended: Vec<_> = timeline.slices().map(|(_, slice)| slice.ended.get()).collect();
+        assert_eq!(ended, [Some((10, 10)), None]);
+    }
+
+    #[test]
     fn a_second_without_requests_has_no_percentile() {
         let mut timeline = Timeline::default();
-        timeline.add_second(0, &Window::default());
+        timeline.add_second(0, Duration::from_secs(1), &Window::default());
         let slice = timeline.slices().next().unwrap().1.clone();
         assert_eq!((slice.p95.get(), slice.ended.get()), (None, Some((0, 0))));
     }

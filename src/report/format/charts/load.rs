@@ -19,7 +19,10 @@ pub(super) fn throughput(charted: &ChartedPhase<'_>) -> Chart {
     });
     let mut series = vec![ChartSeries { name: "delivered (band: seconds)".to_owned(), points: ended }];
     if charted.phase.arrivals.is_some() {
-        let asked = charted.line(|slice| Some(ChartPoint::new(0.0, per_second(slice.scheduled, slice))));
+        let asked = charted.line(|slice| {
+            let asked = per_second(slice.scheduled, slice);
+            slice.ended.get().map(|_| ChartPoint::new(0.0, asked))
+        });
         series.push(ChartSeries { name: "asked".to_owned(), points: asked });
     }
     let mean = charted.phase.throughput_per_s.map_or_else(|| "unknown".to_owned(), format_number);
