@@ -100,6 +100,11 @@ impl SparseHistogram {
     }
 
     fn add(&mut self, bucket: u16, count: u32) {
+        // Most delays are zero.
+        if let Some((0, zeros)) = self.buckets.first_mut().filter(|_| bucket == 0) {
+            *zeros += count;
+            return;
+        }
         match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
             Ok(at) => self.buckets[at].1 += count,
             Err(at) => self.buckets.insert(at, (bucket, count)),

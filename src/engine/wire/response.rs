@@ -103,17 +103,19 @@ pub(in crate::engine) enum Keep {
 /// Reads a response to its end.
 pub(super) async fn read(
     sent: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    options: ReadOptions<'_>,
+    ReadOptions { keep, expect }: ReadOptions<'_>,
     headers: &mut HeaderMap,
 ) -> Result<ReceivedResponse, Fault> {
-    let response = sent.await.map_err(|error| Fault::of_exchange(&error))?;
+    let response = match sent.await {
+        Ok(response) => response,
+        Err(error) => return Err(Fault::of_exchange(&error)),
+    };
     let (status, version) = (response.status(), response.version());
     let announced = (version == Version::HTTP_2).then(|| announced_length(response.headers()));
     let count = response.headers().len();
     if count > MAX_HEADERS {
         return Err(Fault::new(ErrorKind::TooLarge, format!("{count} headers: {HEAD_LIMITS}")));
     }
-    let ReadOptions { keep, expect } = options;
     // The begin of an unexpected body is shown.
     let shown = if expect.accepts(status) { 0 } else { MAX_SHOWN_BODY_BYTES + 1 };
     let (head, mut incoming) = response.into_parts();
@@ -144,8 +146,8 @@ pub(super) async fn read(
             body.extend_from_slice(&data[..data.len().min(kept - body.len())]);
         }
     }
-    let is_whole = has_ended || incoming.is_end_stream();
-    if let Some(length) = announced.filter(|_| !is_whole)
+    has_ended |= incoming.is_end_stream();
+    if let Some(length) = announced.filter(|_| !has_ended)
         && length != Some(bytes)
     {
         // The client takes a stream that the server resets without an error for one that has ended.
