@@ -110,7 +110,9 @@ impl Axis {
         let factors = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1024.0];
         let step =
             factors.into_iter().map(|factor| factor * magnitude).find(|step| *step >= raw).unwrap_or(raw);
-        let whole = matches!(unit, Unit::Count).then(|| step.max(1.0)).unwrap_or(step);
+        // Half a thing and half a byte do not exist.
+        let is_whole = matches!(unit, Unit::Count | Unit::Bytes | Unit::BytesPerSecond);
+        let whole = if is_whole { step.max(1.0) } else { step };
         let ticks = (0..100).map(|index| f64::from(index) * whole).take_while(|tick| *tick <= self.to);
         ticks.map(|tick| (tick, label(tick, unit))).collect()
     }
@@ -169,6 +171,7 @@ mod tests {
     fn ticks_stand_at_round_values() {
         assert_eq!(labels(Scale::Linear(Unit::PerSecond), &[0.0, 47.0]), ["0", "20", "40"]);
         assert_eq!(labels(Scale::Linear(Unit::Count), &[1.0]), ["0", "1"]);
+        assert_eq!(labels(Scale::Linear(Unit::BytesPerSecond), &[0.0]), ["0B", "1B"]);
         assert_eq!(labels(Scale::Linear(Unit::Bytes), &[3e9]), ["0B", "1GiB", "2GiB", "3GiB"]);
         assert_eq!(
             labels(Scale::Logarithmic(Unit::Milliseconds), &[0.4, 12.0]),

@@ -185,7 +185,7 @@ impl LineChart {
                 line x1=(LEFT) x2=(WIDTH - RIGHT) y1=(coordinate(y)) y2=(coordinate(y)) stroke=(LIMIT_COLOUR)
                     stroke-width="1.3" stroke-dasharray=(DASHES[1 + index % 3]) {}
                 text x=(WIDTH - RIGHT - 3.0) y=(coordinate(y - 3.5)) text-anchor="end" font-size="11.5"
-                    fill=(LIMIT_COLOUR) { (name) }
+                    fill=(LIMIT_COLOUR) stroke="Canvas" stroke-width="3" paint-order="stroke" { (name) }
             }
         }
     }
